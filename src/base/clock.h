@@ -1,0 +1,47 @@
+/*
+ * Time, deadlines and cancellation: the one place where this program waits.
+ * A deadline is a moment on the monotonic clock in milliseconds; 0 means "none" and is for tests only.
+ * clock_cancel_init() makes SIGTERM and SIGINT end every wait at once (ERR_CANCEL).
+ */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/err.h"
+
+typedef int64_t msec_t; /* the one typedef of the house: milliseconds */
+
+msec_t clock_now(void);            /* monotonic */
+int64_t clock_wall(void);          /* seconds since 1970, UTC */
+int64_t clock_wall_usec(void);     /* microseconds since 1970 */
+msec_t clock_in(msec_t ms);        /* deadline: now + ms */
+void clock_test_set(int64_t wall); /* tests: freeze the wall clock; -1 thaws */
+
+/*
+ * Install handlers for SIGTERM, SIGINT (and SIGHUP when no handler ignores it) that write to a self-pipe. Ignores SIGPIPE.
+ * Call once in each process (again after fork: the pipe is made anew).
+ */
+int clock_cancel_init(struct err *e);
+bool clock_cancelled(void);
+int clock_cancel_signal(void); /* the signal that came; 0 if none */
+int clock_cancel_fd(void);     /* readable once cancelled; -1 before init. For poll sets of one's own */
+void clock_cancel_now(int sig); /* as if the signal had come (tests, parent's wish) */
+
+/* -1 with ERR_CANCEL when a signal came; for loops that do not wait. */
+int clock_check(struct err *e);
+
+enum { WAIT_READ = 1, WAIT_WRITE = 2 };
+
+/*
+ * Wait until fd is ready for `events` (or has an error, which the next read/write will show), the deadline passes
+ * (ERR_TIMEOUT) or a signal comes (ERR_CANCEL). Returns the ready events (> 0) or -1. fd -1: only the deadline and the signal.
+ */
+int wait_fd(int fd, int events, msec_t deadline, struct err *e);
+
+/* Sleep until the deadline or a signal (ERR_CANCEL, -1). */
+int wait_until(msec_t deadline, struct err *e);
+
+#endif

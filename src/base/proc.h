@@ -1,0 +1,32 @@
+/* Helper commands with a deadline and a limit on their output. Nothing foreign is ever put into a shell's command line. */
+#ifndef BASE_PROC_H
+#define BASE_PROC_H
+
+#include <sys/types.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/strbuf.h"
+
+struct proc {
+	pid_t pid; /* its own process group */
+	int in;    /* our writing end of its stdin, or -1 */
+	int out;   /* our reading end of its stdout, or -1 */
+};
+
+/*
+ * Start `/bin/sh -c command` in a process group of its own, stdin/stdout on a socket pair or pipes, stderr inherited
+ * when keep_stderr, else /dev/null. The signal mask and SIGPIPE are reset, all other descriptors closed.
+ */
+int proc_start(struct proc *p, const char *command, bool keep_stderr, struct err *e);
+
+/* Close our ends and end it: TERM to the group, KILL after grace ms; reaped in any case. Returns its wait status. */
+int proc_stop(struct proc *p, msec_t grace);
+
+/*
+ * Run a command, collect its stdout up to out->max bytes. On deadline, too much output or cancellation the group is killed.
+ * A non-zero exit is an error that carries the status and the last line of its stderr.
+ */
+int proc_output(const char *command, struct strbuf *out, msec_t deadline, struct err *e);
+
+#endif
