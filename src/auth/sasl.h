@@ -1,0 +1,65 @@
+/*
+ * SASL (RFC 4422) for clients: which mechanism to take, and its conversation. GNU SASL does SCRAM-SHA-256/-1 (-PLUS), CRAM-MD5, EXTERNAL;
+ * PLAIN, LOGIN, OAUTHBEARER (RFC 7628) and XOAUTH2 are small enough to be ours and work without it.
+ */
+#ifndef AUTH_SASL_H
+#define AUTH_SASL_H
+
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "net/stream.h"
+
+#define SASL_ALLOW_MAX 16
+
+struct sasl_params {
+	const char *service;      /* "pop", "imap" */
+	const char *host, *port;
+	const char *user;
+	const char *authzid;      /* NULL: none */
+	const struct strbuf *password; /* NULL when there is a token or a certificate */
+	const struct strbuf *token;    /* OAuth access token, or NULL */
+	bool certificate;         /* a client certificate was given: EXTERNAL makes sense */
+	bool secure;              /* the link is TLS, a tunnel, or loopback: plaintext mechanisms may be used */
+	struct stream *stream;    /* for channel binding; may be NULL */
+	const char *allow[SASL_ALLOW_MAX]; /* the person's `auth` list (any case); NULL first: all but those that must be named */
+};
+
+/*
+ * The strongest mechanism that is offered (blank-separated names), allowed, and for which we have credentials:
+ * SCRAM-SHA-256-PLUS, SCRAM-SHA-1-PLUS, SCRAM-SHA-256, SCRAM-SHA-1, EXTERNAL, OAUTHBEARER, XOAUTH2, CRAM-MD5, PLAIN, LOGIN.
+ * With a token only the OAuth ones; with a certificate and no password EXTERNAL first. -PLUS needs channel binding on this link; where the server
+ * offers -PLUS and we cannot bind, plain SCRAM says so ("n"), and where we could bind but it is not offered, "y" (RFC 5802 section 6).
+ * NULL with *e (ERR_AUTH: lists offered and allowed, and what would help) when nothing fits.
+ */
+const char *sasl_choose(const struct sasl_params *p, const char *offered, struct err *e);
+
+struct sasl;
+
+/* offered as above (SCRAM needs it for its gs2 flag). */
+struct sasl *sasl_new(const struct sasl_params *p, const char *mech, const char *offered, struct err *e);
+void sasl_free(struct sasl *s); /* wipes */
+
+bool sasl_client_first(const struct sasl *s); /* it has an initial response */
+
+/*
+ * One step. challenge is the server's base64 text (empty for the initial response); *out receives our base64 response (marked secret by the caller).
+ * Returns 1 when a response is to be sent, -1 when the conversation must be broken off (cancel with "*").
+ * XOAUTH2/OAUTHBEARER: an error challenge (JSON) is kept for sasl_failure() and answered as the RFC asks.
+ */
+int sasl_step(struct sasl *s, struct slice challenge, struct strbuf *out, struct err *e);
+
+/* The server said OK (with final data, base64, or empty): -1 (ERR_AUTH) unless the mechanism agrees that the server proved itself (SCRAM's signature). */
+int sasl_finish(struct sasl *s, struct slice final, struct err *e);
+
+/* What the server told in its error challenge, printable, or "". */
+const char *sasl_failure(const struct sasl *s);
+
+/* Is the name one that reveals the password to whoever listens (PLAIN, LOGIN, OAuth)? */
+bool sasl_plaintext(const char *mech);
+
+/* All names this build knows, strongest first, NULL-terminated (for `info`, `check` and the config's allowed list); includes "USER" and "APOP" which pop3 handles. */
+const char *const *sasl_names(void);
+
+#endif

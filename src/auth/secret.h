@@ -1,0 +1,34 @@
+/*
+ * Where a password or token comes from. It lives in a strbuf marked secret (wiped when freed or moved) and nowhere else:
+ * not in argv, environment, log, trace, error texts or core dumps (secret_harden).
+ */
+#ifndef AUTH_SECRET_H
+#define AUTH_SECRET_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/strbuf.h"
+
+#define SECRET_MAX 65536 /* bytes; OAuth tokens are long */
+
+/* Ask a person; the cli gives it. -1 with ERR_CONF when there is no terminal. */
+typedef int secret_prompt(void *arg, const char *what, struct strbuf *out, struct err *e);
+
+struct secret_params {
+	const char *command;  /* first line of its output */
+	const char *file;     /* first line; must not be readable by others */
+	const char *literal;  /* from a configuration file that others can't read (the config layer checks) */
+	bool netrc;           /* ~/.netrc or $NETRC, entry of host and user; plain file, not readable by others */
+	const char *netrc_file; /* NULL: $NETRC, else ~/.netrc */
+	const char *host, *user, *port;
+	secret_prompt *prompt; /* used when none of the above is set; may be NULL */
+	void *prompt_arg;
+};
+
+/* Exactly one source applies, in the order above. An empty password is an error that says which source gave it. */
+int secret_get(const struct secret_params *p, struct strbuf *out, msec_t deadline, struct err *e);
+
+/* Once at the start of each process: RLIMIT_CORE 0, PR_SET_DUMPABLE off. */
+void secret_harden(void);
+
+#endif

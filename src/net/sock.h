@@ -1,0 +1,15 @@
+/* TCP: every address of a host is tried, IPv6 and IPv4 in turn, the next 250 ms after the last while none has answered (RFC 8305). */
+#ifndef NET_SOCK_H
+#define NET_SOCK_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "net/resolve.h"
+
+/* A connected non-blocking close-on-exec fd with TCP_NODELAY and keep-alive, or -1: ERR_UNAVAIL naming each address and why. */
+int sock_connect(const struct resolved *addrs, const char *what, msec_t deadline, struct err *e);
+
+/* Connect to the first of host's addresses that answers: resolve + sock_connect. */
+int sock_dial(const char *host, const char *port, msec_t deadline, struct err *e);
+
+#endif
