@@ -158,8 +158,8 @@ class Dovecot:
         if proc.poll() is None:
             proc.terminate()
             end = time.monotonic() + STOP_SECONDS
-            while proc.poll() is None and time.monotonic() < end:
-                self._end_log(proc.pid)
+            while proc.poll() is None and time.monotonic() < end \
+                    and not self._only_log_left(proc.pid):
                 time.sleep(0.01)
             proc.kill()
             proc.wait()
@@ -168,19 +168,20 @@ class Dovecot:
             self._scratch = None
 
     @staticmethod
-    def _end_log(master):
-        """Ends the log process once it is the master's only child, as the master would do after
-        waiting for it a full second."""
+    def _only_log_left(master):
+        """True if the master has no child but its log process, for which it waits a second;
+        that process ends by itself when its pipes close."""
         try:
             with open("/proc/%d/task/%d/children" % (master, master)) as f:
                 children = f.read().split()
-            if len(children) == 1:
-                with open("/proc/%s/comm" % children[0]) as f:
-                    name = f.read().strip()
-                if name == "log":
-                    os.kill(int(children[0]), signal.SIGKILL)
+            if len(children) > 1:
+                return False
+            for child in children:
+                with open("/proc/%s/comm" % child) as f:
+                    return f.read().strip() == "log"
         except OSError:
             pass
+        return False
 
     def __enter__(self):
         return self.start()
