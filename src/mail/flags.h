@@ -1,0 +1,24 @@
+/* System flags of a message: IMAP names (RFC 3501 section 2.3.2, RFC 5788 $Forwarded) and Maildir letters. */
+#ifndef MAIL_FLAGS_H
+#define MAIL_FLAGS_H
+
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/strbuf.h"
+
+enum {
+	FLAG_SEEN = 1,
+	FLAG_ANSWERED = 2,
+	FLAG_FLAGGED = 4,
+	FLAG_DELETED = 8,
+	FLAG_DRAFT = 16,
+	FLAG_FORWARDED = 32, /* Maildir P */
+};
+
+/* "S", "FRS" (Maildir letters D F P R S T) -> bits; -1 on another letter. */
+int flags_of_letters(struct slice letters, uint32_t *out);
+/* In ASCII order, as the Maildir rules want. out: 7 bytes. */
+void flags_to_letters(uint32_t flags, char out[8]);
+
+#endif

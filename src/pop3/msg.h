@@ -1,0 +1,27 @@
+/* Message bodies: the dot stream (RFC 1939 section 3) and a pipelined run of RETRs. */
+#ifndef POP3_MSG_H
+#define POP3_MSG_H
+
+#include "pop3/conn.h"
+
+/*
+ * The body behind a +OK of RETR or TOP, as a stream in wire form: dots unstuffed, ends at CRLF "." CRLF only (or LF "." LF when the status line itself
+ * ended in a bare LF). Freeing it early reads on to the terminator. The deadline is c->timeout for each read that brings something, and a body
+ * that trickles slower than 100 bytes a second over 5 minutes is a time-out.
+ */
+struct stream *pop3_body(struct pop3_conn *c, struct err *e);
+
+/* Up to `window` RETRs in flight. */
+struct pop3_pipe {
+	struct pop3_conn *c;
+	uint64_t *nums; /* owned copy */
+	size_t n, sent, got;
+	size_t window;
+};
+
+int pop3_retr_start(struct pop3_pipe *p, struct pop3_conn *c, const uint64_t *nums, size_t n, struct err *e);
+/* As store_ops.next. */
+int pop3_retr_next(struct pop3_pipe *p, size_t *i, struct stream **body, struct err *e);
+void pop3_retr_end(struct pop3_pipe *p); /* frees */
+
+#endif

@@ -1,0 +1,148 @@
+/*
+ * A store: where messages are. The engine knows this interface and no protocol. Small, synchronous, no NULL members: a driver that can't do a thing
+ * points at store_cannot_*, which fail with ERR_BUG (the engine asks caps first).
+ *
+ * Bodies travel between stores in wire form (CRLF). Local drivers convert at their border (mail/eol.h).
+ *
+ * A message of the open box is named by its `num`, a handle that is good while the box is open, and by its `key`, an identity that lasts:
+ * POP3 UIDL, Maildir unique name, mbox digest, IMAP UID. A key may be empty (POP3 server without UIDL, or a UIDL given twice): then the content is the identity.
+ *
+ * Delivery has steps so that the executor can journal between them:
+ *   stage     the body is written where nobody looks (tmp/, a spool)       many times
+ *   harden    all that is staged is on disk; keys and hints are final (mbox: the file is locked from here until publish or abandon)
+ *   (the executor commits the pairs as pending)
+ *   publish   all that is staged becomes visible and durable (rename + directory fsync; append + fsync)
+ * After a crash the executor hands the pending pairs to `recover`, which says which of them are there, and clears away what is half done.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+#include "base/strbuf.h"
+#include "mail/digest.h"
+#include "net/stream.h"
+
+struct store;
+
+#define STORE_KEY_MAX 512    /* longer keys of the wire are replaced by "sha256:" and their digest */
+#define STORE_HINT_MAX 1024
+
+enum store_caps {
+	STORE_SOURCE = 1,   /* list, want/next, remove, commit */
+	STORE_TARGET = 2,   /* stage .. recover */
+	STORE_REMOTE = 4,   /* counts round trips; can drop the link */
+};
+
+/* how a box is opened */
+enum box_how {
+	BOX_READ = 0,
+	BOX_WRITE = 1,      /* messages will be removed or delivered */
+	BOX_CREATE = 2,     /* make it when it is missing */
+	BOX_SIZES = 4,      /* list will be asked for sizes */
+};
+
+struct box_info {
+	char stamp[128];    /* equal stamps: nothing in the box has changed. "" when the driver can't tell */
+	uint64_t messages;  /* how many there are, as the store says */
+	uint64_t bytes;     /* of all, as the store says; 0 unknown. For progress only: servers lie */
+	bool partial;       /* the store may hold more than it lists now (Gmail's batches): open again after commit */
+	bool no_remove;     /* removing is not to be asked of this box (Gmail's recent mode) */
+	bool keyless;       /* it can't name its messages: keys are all empty */
+};
+
+struct store_msg {
+	uint64_t num;
+	struct slice key;   /* valid until the next call of this store */
+	uint64_t size;      /* as the store says; 0 unknown */
+	uint32_t flags;     /* mail/flags.h */
+};
+
+/* What a target is told of a message beside its bytes. */
+struct store_meta {
+	int64_t received;   /* when it was fetched, seconds since 1970 */
+	uint32_t flags;
+	uint64_t size_hint; /* 0 unknown */
+};
+
+struct staged {
+	char key[STORE_KEY_MAX + 1];   /* identity in the target; final after harden */
+	char hint[STORE_HINT_MAX + 1]; /* what recover needs; final after harden. Printable, opaque */
+	uint64_t size;                 /* bytes of the message as stored */
+	unsigned char digest[DIGEST_SIZE]; /* of the content; valid after stage */
+	bool raw;                      /* kept as it came: it could not survive CRLF -> LF */
+	bool dropped;                  /* unstaged: publish passes over it */
+};
+
+/* One pending delivery of an earlier run. */
+struct recovery {
+	const char *key, *hint;
+	const unsigned char *digest;
+	bool found;         /* out */
+};
+
+struct store_ops {
+	const char *name; /* "pop3", "maildir", ... */
+	unsigned caps;
+
+	/* Open the box ("" is the store's own: the POP3 maildrop, the Maildir or mbox that the path names), connecting first where needed. */
+	int (*open_box)(struct store *s, const char *folder, unsigned how, struct box_info *out, struct err *e);
+	/* Give the box up without making anything final; a remote driver says goodbye (POP3: QUIT when nothing was marked, else the link is just closed, which undoes the marks). */
+	void (*close_box)(struct store *s);
+
+	/* Source. */
+	int (*list_start)(struct store *s, struct err *e);
+	int (*list_next)(struct store *s, struct store_msg *m, struct err *e); /* 1, 0 at the end, -1 */
+	/*
+	 * Announce the messages to read, in this order; the driver pipelines as it can. nums is copied. Then call next n times.
+	 */
+	int (*want)(struct store *s, const uint64_t *nums, size_t n, struct err *e);
+	/*
+	 * The next wanted message: 1 with its body in wire form, which the caller reads to the end (0) and frees (freeing early drains it). *i counts from 0 in
+	 * the order of want. -1 with e->span SPAN_MSG: this message can't be had, *i says which, go on with the next call. Any other span: give up.
+	 * A body that ends before its time reads as -1, never as a clean end.
+	 */
+	int (*next)(struct store *s, size_t *i, struct stream **body, struct err *e);
+	/* Mark for removal. done is called once for each num, with NULL or why not (SPAN_MSG); -1 when the link or store is lost. Nothing is final before commit. */
+	int (*remove)(struct store *s, const uint64_t *nums, size_t n,
+		      void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
+	/* Make the removals final (POP3: QUIT) and close the box. -1: nobody knows which were removed; the next listing will tell. */
+	int (*commit)(struct store *s, struct err *e);
+
+	/* Target. */
+	int (*stage)(struct store *s, struct stream *body, const struct store_meta *m, struct staged *out, struct err *e);
+	/* Drop one that was staged since the last publish (it turned out to be a double). out is marked dropped. */
+	void (*unstage)(struct store *s, struct staged *out);
+	int (*harden)(struct store *s, struct staged *st, size_t n, struct err *e); /* st: all staged since the last publish, in order */
+	int (*publish)(struct store *s, struct staged *st, size_t n, struct err *e);
+	void (*abandon)(struct store *s); /* drop all that is staged and not published */
+	int (*recover)(struct store *s, struct recovery *r, size_t n, struct err *e); /* in the order they were staged */
+
+	void (*free)(struct store *s); /* closes everything; NULL is not passed */
+};
+
+struct store {
+	const struct store_ops *ops;
+	struct net_stats stats; /* remote drivers count here, over all their connections */
+};
+
+void store_free(struct store *s); /* NULL is fine */
+
+int store_cannot_list_start(struct store *s, struct err *e);
+int store_cannot_list_next(struct store *s, struct store_msg *m, struct err *e);
+int store_cannot_want(struct store *s, const uint64_t *nums, size_t n, struct err *e);
+int store_cannot_next(struct store *s, size_t *i, struct stream **body, struct err *e);
+int store_cannot_remove(struct store *s, const uint64_t *nums, size_t n,
+			void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
+int store_cannot_commit(struct store *s, struct err *e);
+int store_cannot_stage(struct store *s, struct stream *body, const struct store_meta *m, struct staged *out, struct err *e);
+void store_cannot_unstage(struct store *s, struct staged *out);
+int store_cannot_harden(struct store *s, struct staged *st, size_t n, struct err *e);
+int store_cannot_publish(struct store *s, struct staged *st, size_t n, struct err *e);
+void store_cannot_abandon(struct store *s);
+int store_cannot_recover(struct store *s, struct recovery *r, size_t n, struct err *e);
+
+#endif
