@@ -1,0 +1,62 @@
+/* What happens during a job, told upwards. The engine emits, a worker sends them through its pipe, ui renders them. */
+#ifndef SYNC_EVENT_H
+#define SYNC_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum event_type {
+	EVENT_START,
+	EVENT_FOLDER,   /* a folder was opened and holds work: total = messages to move */
+	EVENT_MESSAGE,  /* one message was dealt with */
+	EVENT_PROGRESS, /* bytes and messages so far; often; never in JSON */
+	EVENT_WARNING,
+	EVENT_ERROR,    /* kind, span, text; an item or the whole job */
+	EVENT_END,
+};
+
+enum event_action {
+	ACTION_PULL, ACTION_PUSH, ACTION_DELETE, ACTION_FLAGS, ACTION_MOVE,
+	ACTION_SKIP,    /* left where it is: larger than max-size */
+	ACTION_FORGET,  /* gone from the source: its pair is dropped. Shown in a dry run and with -v */
+};
+
+struct event_totals {
+	uint64_t pulled, pushed, deleted, flagged, moved, skipped, failed;
+	uint64_t bytes_in, bytes_out, round_trips;
+	uint64_t kept;       /* left on the server by `keep` */
+	double seconds;
+};
+
+/* Strings are borrowed for the call; NULL or "" when not known. */
+struct event {
+	enum event_type type;
+	const char *job;
+	int64_t time;                /* seconds since 1970 */
+	enum event_action action;    /* MESSAGE */
+	const char *folder;          /* FOLDER, MESSAGE, ERROR, WARNING */
+	const char *uid;             /* the message's key at the source */
+	uint64_t size;               /* MESSAGE: bytes; 0 unknown */
+	bool dry;                    /* MESSAGE: would be done */
+	uint64_t total, total_bytes; /* FOLDER: to be moved; 0 bytes unknown */
+	uint64_t done, done_bytes;   /* PROGRESS */
+	enum err_kind kind;          /* ERROR */
+	enum err_span span;          /* ERROR */
+	int retry_after;             /* ERROR: seconds the server asked for; 0 none */
+	const char *text;            /* WARNING, ERROR */
+	struct event_totals totals;  /* END */
+	int exit_code;               /* END: what the job's end means to the shell */
+};
+
+struct event_sink {
+	void (*put)(void *arg, const struct event *ev);
+	void *arg;
+};
+
+void event_put(const struct event_sink *sink, const struct event *ev); /* fills in time when 0 */
+const char *event_type_name(enum event_type t);     /* "start", "message", ... */
+const char *event_action_name(enum event_action a); /* "pull", "delete", ... */
+
+#endif
