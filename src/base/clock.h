@@ -29,6 +29,7 @@ bool clock_cancelled(void);
 int clock_cancel_signal(void); /* the signal that came; 0 if none */
 int clock_cancel_fd(void);     /* readable once cancelled; -1 before init. For poll sets of one's own */
 void clock_cancel_now(int sig); /* as if the signal had come (tests, parent's wish) */
+void clock_cancel_clear(void);  /* forget the signal that came, so that waits wait again */
 
 /* -1 with ERR_CANCEL when a signal came; for loops that do not wait. */
 int clock_check(struct err *e);
@@ -38,6 +39,7 @@ enum { WAIT_READ = 1, WAIT_WRITE = 2 };
 /*
  * Wait until fd is ready for `events` (or has an error, which the next read/write will show), the deadline passes
  * (ERR_TIMEOUT) or a signal comes (ERR_CANCEL). Returns the ready events (> 0) or -1. fd -1: only the deadline and the signal.
+ * A signal wins over a ready fd, a ready fd over a passed deadline: who drains a peer that never stops must look at the clock too.
  */
 int wait_fd(int fd, int events, msec_t deadline, struct err *e);
 

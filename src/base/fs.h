@@ -1,5 +1,6 @@
 /*
  * Files made durable, and work beneath a root that no planted symbolic link can lead out of. All functions retry EINTR.
+ * Where a system call failed, errno still holds its reason when the function returns (a link in the way is ELOOP).
  * "name" is a path relative to dirfd; names that are absolute or hold ".." are refused (ERR_BUG) wherever dirfd is a root.
  */
 #ifndef BASE_FS_H
@@ -40,7 +41,7 @@ int fs_read_file(const char *path, struct strbuf *b, struct err *e);
 
 /*
  * Read a file that holds a secret: must be a regular file, owned by us or root, not readable by group or others (ERR_PERM with
- * what to do), opened O_NOFOLLOW on its last component unless owned by us.
+ * what to do). A symbolic link at its end must belong to us or root, too.
  */
 int fs_read_secret(const char *path, struct strbuf *b, struct err *e);
 
@@ -52,7 +53,8 @@ char *fs_expand(const char *path, struct err *e);
 
 /*
  * Take an fcntl write lock on path (created 0600). Returns the fd, which holds the lock until closed or the process dies.
- * Held by another: -1 with ERR_BUSY, and *holder its pid (0 if unknown).
+ * Held by another: -1 with ERR_BUSY, and *holder (which may be NULL) its pid (0 if unknown). Such a lock belongs to the process:
+ * taking it twice succeeds, and closing any descriptor of the same file gives it up.
  */
 int fs_lock(const char *path, pid_t *holder, struct err *e);
 

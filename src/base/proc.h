@@ -2,6 +2,7 @@
 #ifndef BASE_PROC_H
 #define BASE_PROC_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/clock.h"
@@ -15,8 +16,8 @@ struct proc {
 };
 
 /*
- * Start `/bin/sh -c command` in a process group of its own, stdin/stdout on a socket pair or pipes, stderr inherited
- * when keep_stderr, else /dev/null. The signal mask and SIGPIPE are reset, all other descriptors closed.
+ * Start `/bin/sh -c command` in a process group of its own, stdin and stdout on pipes, stderr inherited when keep_stderr,
+ * else /dev/null. The signal mask and SIGPIPE are reset, all other descriptors closed. Our ends are non-blocking: wait_fd().
  */
 int proc_start(struct proc *p, const char *command, bool keep_stderr, struct err *e);
 
@@ -24,8 +25,10 @@ int proc_start(struct proc *p, const char *command, bool keep_stderr, struct err
 int proc_stop(struct proc *p, msec_t grace);
 
 /*
- * Run a command, collect its stdout up to out->max bytes. On deadline, too much output or cancellation the group is killed.
- * A non-zero exit is an error that carries the status and the last line of its stderr.
+ * Run a command, add its stdout to out, up to out->max bytes. On deadline, too much output or cancellation the group is killed.
+ * A non-zero exit is an error (ERR_LOCAL) that carries the status and the last line of its stderr, never the command, which may
+ * hold a secret. stdin is /dev/null; the controlling terminal stays within reach (/dev/tty), but not the foreground.
+ * After an error out is empty.
  */
 int proc_output(const char *command, struct strbuf *out, msec_t deadline, struct err *e);
 

@@ -1,15 +1,103 @@
-/* Bytes kept aside: see spool.h. */
+/*
+ * Bytes kept aside: see spool.h. The first size - mem.len bytes lie in the file, the rest in memory: the memory is at
+ * once the small spool that needs no file and the write buffer of the big one.
+ */
 #include "base/spool.h"
 
-#include <errno.h>
 #include <string.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 
-/* Move what is in memory to an unlinked file. */
-static int spill(struct spool *s, struct err *e)
+static const char what[] = "a temporary file";
+
+/* Bytes that lie in the file. */
+static uint64_t in_file(const struct spool *s)
 {
-	s->fd = s->fd >= 0 ? s->fd : fs_tmpfile(s->dir, e);
-	return s->fd < 0 ? -1 : 0;
+	return s->size - s->mem.len;
+}
+
+/* Write behind what lies in the file. After an error the next write starts at the same place. */
+static int file_write(struct spool *s, const void *p, size_t n, struct err *e)
+{
+	if (s->fd < 0) {
+		s->fd = fs_tmpfile(s->dir, e);
+		if (s->fd < 0)
+			return -1;
+	}
+	if (lseek(s->fd, (off_t)in_file(s), SEEK_SET) < 0)
+		return err_errno(e, "can't seek in %s", what);
+	return fs_write_all(s->fd, p, n, what, e);
+}
+
+/* Add bytes at the end. */
+int spool_write(struct spool *s, const void *p, size_t n, struct err *e)
+{
+	if (n > INT64_MAX - s->size)
+		return err_set(e, ERR_LOCAL, "%s is too large", what);
+	if (n > s->mem.max - s->mem.len) {
+		if (s->mem.len > 0 && file_write(s, s->mem.s, s->mem.len, e) < 0)
+			return -1;
+		strbuf_clear(&s->mem);
+		if (n >= s->mem.max) {
+			if (file_write(s, p, n, e) < 0)
+				return -1;
+			s->size += n;
+			return 0;
+		}
+	}
+	if (strbuf_put(&s->mem, p, n) < 0) {
+		s->mem.failed = false; /* the caller may try again: nothing was taken */
+		return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	s->size += n;
+	return 0;
+}
+
+/* Read from the start again. */
+void spool_rewind(struct spool *s)
+{
+	s->pos = 0;
+}
+
+/* The next bytes. */
+ssize_t spool_read(struct spool *s, void *p, size_t n, struct err *e)
+{
+	uint64_t filed = in_file(s);
+	uint64_t end = s->pos < filed ? filed : s->size;
+
+	if (n > end - s->pos)
+		n = (size_t)(end - s->pos);
+	if (n == 0)
+		return 0;
+	if (s->pos < filed) {
+		if (fs_pread_all(s->fd, p, n, (off_t)s->pos, what, e) < 0)
+			return -1;
+	} else {
+		memcpy(p, s->mem.s + (s->pos - filed), n);
+	}
+	s->pos += n;
+	return (ssize_t)n;
+}
+
+/* Empty, the file kept (its blocks are given back). */
+void spool_clear(struct spool *s)
+{
+	if (s->fd >= 0 && ftruncate(s->fd, 0) < 0) {
+		close(s->fd); /* a file that can't be emptied is not worth keeping */
+		s->fd = -1;
+	}
+	strbuf_clear(&s->mem);
+	s->size = s->pos = 0;
+}
+
+/* Give everything back. */
+void spool_release(struct spool *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+	strbuf_release(&s->mem);
+	s->size = s->pos = 0;
 }

@@ -5,6 +5,7 @@
 #define BASE_SPOOL_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/strbuf.h"

@@ -17,12 +17,14 @@ static void drop(struct strbuf *b)
 	b->cap = 0;
 }
 
-/* Make the capacity hold n more bytes and a NUL. */
+/* Make the capacity hold n more bytes and a NUL. Once failed it stays failed: no holes in a series of puts. */
 static int grow(struct strbuf *b, size_t n)
 {
 	size_t need, cap;
 	char *s;
 
+	if (b->failed)
+		return -1;
 	if (n > b->max || b->len > b->max - n || b->max == SIZE_MAX) {
 		b->failed = true;
 		return -1;
@@ -187,9 +189,9 @@ char *strbuf_detach(struct strbuf *b)
 {
 	char *s;
 
-	if (!b->s && grow(b, 0) < 0)
+	s = b->s ? b->s : calloc(1, 1);
+	if (!s)
 		return NULL;
-	s = b->s;
 	b->s = NULL;
 	b->len = b->cap = 0;
 	b->failed = false;

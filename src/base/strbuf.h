@@ -1,7 +1,7 @@
 /*
  * An owned, bounded, growing byte buffer, always NUL-terminated once non-empty.
  * Every buffer has a maximum; going past it, or running out of memory, fails (-1) and sets `failed`, so that a series
- * of puts can be checked once at its end. A failed buffer keeps what it had.
+ * of puts can be checked once at its end. A failed buffer keeps what it had and takes nothing more until it is cleared.
  */
 #ifndef BASE_STRBUF_H
 #define BASE_STRBUF_H
@@ -17,7 +17,7 @@ struct strbuf {
 	char *s; /* NULL until the first put */
 	size_t len, cap, max;
 	bool failed;
-	bool secret; /* wiped before memory is given back or moved */
+	bool secret; /* wiped before memory is given back or moved; set while the buffer is empty */
 };
 
 #define STRBUF_INIT(limit) { .max = (limit) }

@@ -1,0 +1,226 @@
+/* Time, deadlines, cancellation: see clock.h. */
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+/*
+ * The cancel pipe. A signal that comes just before poll() leaves a byte in it, so that no wakeup is lost. The owner's pid
+ * keeps the handler of a child that has just been forked from writing into its parent's pipe.
+ */
+static struct {
+	volatile sig_atomic_t sig, pid, wr;
+	int rd;
+} cancel = { .wr = -1, .rd = -1 };
+
+static int64_t frozen = -1; /* tests: the wall clock in seconds */
+
+/* Monotonic milliseconds. */
+msec_t clock_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (msec_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Microseconds since 1970. */
+int64_t clock_wall_usec(void)
+{
+	struct timespec t;
+
+	if (frozen >= 0)
+		return frozen * 1000000;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Seconds since 1970. */
+int64_t clock_wall(void)
+{
+	return clock_wall_usec() / 1000000;
+}
+
+/* The moment in so many milliseconds; never 0, which would mean none. */
+msec_t clock_in(msec_t ms)
+{
+	msec_t now = clock_now();
+
+	if (ms > INT64_MAX - now)
+		return INT64_MAX;
+	return now + ms > 0 ? now + ms : 1;
+}
+
+/* Freeze or thaw the wall clock. */
+void clock_test_set(int64_t wall)
+{
+	frozen = wall;
+}
+
+/* Remember the first signal and wake every wait. Only async-signal-safe calls. */
+static void on_signal(int sig)
+{
+	int saved = errno;
+
+	if (cancel.sig == 0)
+		cancel.sig = sig;
+	if (cancel.wr >= 0 && cancel.pid == getpid()) {
+		ssize_t n = write(cancel.wr, "", 1); /* a full pipe is readable already */
+
+		(void)n;
+	}
+	errno = saved;
+}
+
+/* Let on_signal handle a signal, unless it is ignored and shall stay so. */
+static int catch_signal(int sig, bool even_ignored)
+{
+	/* SA_RESTART for the sake of libraries; poll() returns EINTR all the same */
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART }, old;
+
+	if (!even_ignored && sigaction(sig, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+		return 0;
+	sigemptyset(&sa.sa_mask);
+	return sigaction(sig, &sa, NULL);
+}
+
+/* Make the pipe anew and install the handlers. The signals are held back meanwhile. */
+int clock_cancel_init(struct err *e)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t hold, old;
+	int fds[2], rc = 0;
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_errno(e, "can't make a pipe");
+	sigemptyset(&hold);
+	sigaddset(&hold, SIGTERM);
+	sigaddset(&hold, SIGINT);
+	sigaddset(&hold, SIGHUP);
+	sigprocmask(SIG_BLOCK, &hold, &old);
+	if (cancel.rd >= 0) {
+		close(cancel.rd);
+		close(cancel.wr);
+	}
+	cancel.rd = fds[0];
+	cancel.wr = fds[1];
+	cancel.pid = getpid();
+	if (cancel.sig != 0)
+		on_signal(cancel.sig); /* it came before: the new pipe must say so as well */
+	sigemptyset(&ignore.sa_mask);
+	if (catch_signal(SIGTERM, true) < 0 || catch_signal(SIGINT, true) < 0 || catch_signal(SIGHUP, false) < 0 ||
+	    sigaction(SIGPIPE, &ignore, NULL) < 0)
+		rc = err_errno(e, "can't install signal handlers");
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
+/* Whether a signal came. */
+bool clock_cancelled(void)
+{
+	return cancel.sig != 0;
+}
+
+/* The first signal that came. */
+int clock_cancel_signal(void)
+{
+	return cancel.sig;
+}
+
+/* The end of the pipe to poll; a child that has not made its own yet must not poll its parent's. */
+int clock_cancel_fd(void)
+{
+	return cancel.pid == getpid() ? cancel.rd : -1;
+}
+
+/* As if the signal had come. */
+void clock_cancel_now(int sig)
+{
+	on_signal(sig);
+}
+
+/* Forget the signal. */
+void clock_cancel_clear(void)
+{
+	char buf[64];
+
+	while (cancel.rd >= 0 && read(cancel.rd, buf, sizeof(buf)) > 0)
+		;
+	cancel.sig = 0;
+}
+
+/* Fails once a signal came. */
+int clock_check(struct err *e)
+{
+	int sig = cancel.sig;
+
+	if (sig == 0)
+		return 0;
+	return err_set(e, ERR_CANCEL, "stopped by signal %d (%s)", sig,
+	               sig == SIGTERM ? "SIGTERM" : sig == SIGINT ? "SIGINT" : sig == SIGHUP ? "SIGHUP" : "other");
+}
+
+/* What poll may wait at most, in its own type. */
+static int poll_timeout(msec_t deadline)
+{
+	msec_t left;
+
+	if (deadline == 0)
+		return -1;
+	left = deadline - clock_now();
+	return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+}
+
+/* The one place that waits. */
+int wait_fd(int fd, int events, msec_t deadline, struct err *e)
+{
+	struct pollfd p[2] = {
+		{ .fd = clock_cancel_fd(), .events = POLLIN },
+		{ .fd = fd },
+	};
+
+	if (events & WAIT_READ)
+		p[1].events |= POLLIN;
+	if (events & WAIT_WRITE)
+		p[1].events |= POLLOUT;
+	for (;;) {
+		int timeout = poll_timeout(deadline), n, ready = 0;
+
+		if (clock_check(e) < 0)
+			return -1;
+		n = poll(p, 2, timeout);
+		if (n < 0 && errno != EINTR)
+			return err_errno(e, "poll");
+		if (clock_check(e) < 0)
+			return -1;
+		if (n > 0 && p[1].revents != 0) {
+			if (p[1].revents & POLLIN)
+				ready |= WAIT_READ;
+			if (p[1].revents & POLLOUT)
+				ready |= WAIT_WRITE;
+			if (p[1].revents & (POLLERR | POLLHUP | POLLNVAL))
+				ready |= events;
+			if (ready == 0)
+				return err_set(e, ERR_BUG, "wait_fd: waiting for nothing");
+			return ready;
+		}
+		if (deadline != 0 && clock_now() >= deadline)
+			return err_set(e, ERR_TIMEOUT, "timed out");
+	}
+}
+
+/* Sleep. */
+int wait_until(msec_t deadline, struct err *e)
+{
+	struct err local = ERR_INIT;
+
+	if (wait_fd(-1, 0, deadline, &local) < 0 && local.kind == ERR_TIMEOUT)
+		return 0;
+	if (e)
+		*e = local;
+	return -1;
+}

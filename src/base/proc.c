@@ -1,0 +1,387 @@
+/* Helper commands: see proc.h. */
+#include "base/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+
+#define PROC_CHUNK 4096      /* bytes of one read; also what is kept of stderr */
+#define PROC_GRACE 50        /* ms between TERM and KILL of a command that did not end well */
+#define PROC_TICK 20         /* ms between looks at a child where the kernel has no pidfd */
+#define PROC_FD_MAX 4096     /* descriptors closed one by one where the kernel has no close_range */
+
+/* Close *fd once. */
+static void close_end(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* A pipe whose ends are close-on-exec and above stderr, so that dup2 in the child never meets itself. */
+static int make_pipe(int fds[2], struct err *e)
+{
+	int low[2];
+
+	fds[0] = fds[1] = -1;
+	if (pipe2(low, O_CLOEXEC) < 0)
+		return err_errno(e, "can't make a pipe");
+	for (int i = 0; i < 2; i++) {
+		fds[i] = low[i] > 2 ? low[i] : fcntl(low[i], F_DUPFD_CLOEXEC, 3);
+		if (fds[i] < 0)
+			err_errno(e, "can't make a pipe");
+		if (fds[i] != low[i])
+			close(low[i]);
+	}
+	if (fds[0] >= 0 && fds[1] >= 0)
+		return 0;
+	close_end(&fds[0]);
+	close_end(&fds[1]);
+	return -1;
+}
+
+/* /dev/null, above stderr. */
+static int open_null(struct err *e)
+{
+	int low = open("/dev/null", O_RDWR | O_CLOEXEC), fd = low;
+
+	if (low >= 0 && low <= 2) {
+		fd = fcntl(low, F_DUPFD_CLOEXEC, 3);
+		close(low);
+	}
+	return fd < 0 ? err_errno(e, "can't open /dev/null") : fd;
+}
+
+/* In the child: become the command. Only async-signal-safe calls. */
+static void __attribute__((noreturn)) become(const char *command, const int std[3])
+{
+	static const char failed[] = "can't run /bin/sh\n";
+	sigset_t none;
+	ssize_t n;
+
+	setpgid(0, 0);
+	for (int i = 0; i < 3; i++)
+		if (std[i] >= 0 && dup2(std[i], i) < 0)
+			_exit(127);
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, 3U, ~0U, 0U) < 0)
+#endif
+		for (int fd = 3; fd < PROC_FD_MAX; fd++)
+			close(fd);
+	/* exec resets handlers, but what is ignored stays so */
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	n = write(2, failed, sizeof(failed) - 1);
+	(void)n;
+	_exit(127);
+}
+
+/* Start a command on these three descriptors (-1: ours). Returns its pid, which is its group too, or -1. */
+static pid_t spawn(const char *command, const int std[3], struct err *e)
+{
+	struct sigaction sa;
+	sigset_t all, old;
+	pid_t pid;
+	int saved;
+
+	/* with SIGCHLD ignored (inherited) nobody could learn the exit status */
+	if (sigaction(SIGCHLD, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
+		signal(SIGCHLD, SIG_DFL);
+	/* no handler of ours may run in the child before exec */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	pid = fork();
+	saved = errno;
+	if (pid == 0) {
+		for (int sig = 1; sig < NSIG; sig++) {
+			struct sigaction was;
+
+			if (sigaction(sig, NULL, &was) == 0 && was.sa_handler != SIG_IGN && was.sa_handler != SIG_DFL)
+				signal(sig, SIG_DFL);
+		}
+		become(command, std);
+	}
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	errno = saved;
+	if (pid < 0)
+		return err_errno(e, "can't start a process");
+	setpgid(pid, pid); /* whichever of the two comes first; after exec it fails and is done */
+	return pid;
+}
+
+/* Start a command to talk with. */
+int proc_start(struct proc *p, const char *command, bool keep_stderr, struct err *e)
+{
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, null = -1, std[3];
+
+	*p = (struct proc){ .pid = -1, .in = -1, .out = -1 };
+	if (make_pipe(in, e) < 0 || make_pipe(out, e) < 0)
+		goto out;
+	if (!keep_stderr) {
+		null = open_null(e);
+		if (null < 0)
+			goto out;
+	}
+	/* each end is an open file of its own: the child's stay blocking */
+	if (fcntl(in[1], F_SETFL, O_NONBLOCK) < 0 || fcntl(out[0], F_SETFL, O_NONBLOCK) < 0) {
+		err_errno(e, "can't make a pipe non-blocking");
+		goto out;
+	}
+	std[0] = in[0];
+	std[1] = out[1];
+	std[2] = null;
+	p->pid = spawn(command, std, e);
+	if (p->pid > 0) {
+		p->in = in[1];
+		p->out = out[0];
+		in[1] = out[0] = -1;
+	}
+out:
+	close_end(&in[0]);
+	close_end(&in[1]);
+	close_end(&out[0]);
+	close_end(&out[1]);
+	close_end(&null);
+	return p->pid > 0 ? 0 : -1;
+}
+
+/* Sleep a little; signals do not matter here, the end of a child is near in any case. */
+static void nap(long ms)
+{
+	struct timespec t = { .tv_nsec = ms * 1000000 };
+
+	nanosleep(&t, NULL);
+}
+
+/* Reap the leader if it has ended (or wait for it). True when there is nothing left to reap. */
+static bool reap(pid_t pid, int flags, int *status)
+{
+	pid_t got;
+
+	do {
+		got = waitpid(pid, status, flags);
+	} while (got < 0 && errno == EINTR);
+	return got != 0;
+}
+
+/* End it and all of its group. */
+int proc_stop(struct proc *p, msec_t grace)
+{
+	msec_t until = clock_in(grace);
+	bool reaped;
+	int status = -1;
+
+	close_end(&p->in);
+	close_end(&p->out);
+	if (p->pid <= 0)
+		return -1;
+	kill(-p->pid, SIGTERM);
+	kill(-p->pid, SIGCONT); /* a stopped one would not hear it */
+	reaped = reap(p->pid, WNOHANG, &status);
+	/* the group outlives its leader as long as it has a member, and its number is not given away meanwhile */
+	while ((!reaped || kill(-p->pid, 0) == 0) && clock_now() < until) {
+		nap(2);
+		if (!reaped)
+			reaped = reap(p->pid, WNOHANG, &status);
+	}
+	kill(-p->pid, SIGKILL);
+	if (!reaped)
+		reap(p->pid, 0, &status);
+	p->pid = -1;
+	return status;
+}
+
+/* One run of a command: what its pipes and its end are watched through. */
+struct run {
+	struct proc proc;
+	int err;   /* our end of its stderr, -1 once closed */
+	int pidfd; /* readable when it has ended; -1 where the kernel has none */
+	size_t tail_len;
+	char tail[PROC_CHUNK]; /* the last bytes of its stderr */
+};
+
+/* Read stderr, the last bytes of which are kept. Returns false when there is nothing (more) now. */
+static bool drain_err(struct run *r)
+{
+	char buf[PROC_CHUNK];
+	ssize_t got = r->err < 0 ? 0 : fs_read(r->err, buf, sizeof(buf), "stderr", NULL);
+	size_t n, drop;
+
+	if (got <= 0) {
+		if (got == 0 || errno != EAGAIN)
+			close_end(&r->err);
+		return false;
+	}
+	n = (size_t)got;
+	drop = r->tail_len + n > sizeof(r->tail) ? r->tail_len + n - sizeof(r->tail) : 0;
+	memmove(r->tail, r->tail + drop, r->tail_len - drop);
+	r->tail_len -= drop;
+	memcpy(r->tail + r->tail_len, buf, n);
+	r->tail_len += n;
+	return true;
+}
+
+/* Read stdout straight into out, so that a secret is nowhere else. Returns 1: more may come, 0: not now or at its end. */
+static int drain_out(struct run *r, struct strbuf *out, struct err *e)
+{
+	size_t room = out->max - out->len;
+	char one = 0;
+	void *p = &one;
+	ssize_t got;
+
+	if (r->proc.out < 0)
+		return 0;
+	if (room > PROC_CHUNK)
+		room = PROC_CHUNK;
+	if (room > 0 && !(p = strbuf_room(out, room)))
+		return err_set(e, ERR_LOCAL, "out of memory");
+	got = fs_read(r->proc.out, p, room > 0 ? room : 1, "the command's output", e);
+	explicit_bzero(&one, sizeof(one));
+	if (got < 0)
+		return errno == EAGAIN ? 0 : -1;
+	if (got == 0) {
+		close_end(&r->proc.out);
+		return 0;
+	}
+	if (room == 0)
+		return err_set(e, ERR_LOCAL, "the command printed more than %zu bytes", out->max);
+	strbuf_added(out, (size_t)got);
+	return 1;
+}
+
+/* Whether the command has ended; it is not reaped, so that its group's number stays ours. */
+static bool has_ended(const struct run *r)
+{
+	siginfo_t si = { .si_pid = 0 };
+
+	return waitid(P_PID, (id_t)r->proc.pid, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid != 0;
+}
+
+/* Wait until something happens: output, its end, a signal, the deadline. */
+static int wait_event(const struct run *r, msec_t deadline, struct err *e)
+{
+	struct pollfd p[] = {
+		{ .fd = clock_cancel_fd(), .events = POLLIN },
+		{ .fd = r->proc.out, .events = POLLIN },
+		{ .fd = r->err, .events = POLLIN },
+		{ .fd = r->pidfd, .events = POLLIN },
+	};
+	msec_t left = deadline == 0 ? INT_MAX : deadline - clock_now();
+
+	if (clock_check(e) < 0)
+		return -1;
+	if (left <= 0)
+		return err_set(e, ERR_TIMEOUT, "the command did not end in time");
+	if (r->pidfd < 0 && left > PROC_TICK)
+		left = PROC_TICK;
+	if (poll(p, sizeof(p) / sizeof(p[0]), left > INT_MAX ? INT_MAX : (int)left) < 0 && errno != EINTR)
+		return err_errno(e, "poll");
+	return clock_check(e);
+}
+
+/* Collect output until the command has ended. What a child of its own prints after that is not waited for. */
+static int collect(struct run *r, struct strbuf *out, msec_t deadline, struct err *e)
+{
+	for (;;) {
+		bool ended = has_ended(r); /* asked first: what it wrote before its end is then in the pipes */
+		int rc;
+
+		/* one chunk of each in turn, so that chatter on one can't hide the deadline */
+		drain_err(r);
+		rc = drain_out(r, out, e);
+		if (rc < 0)
+			return -1;
+		if (ended && rc == 0) {
+			for (int i = 0; i < 64 && drain_err(r); i++)
+				;
+			return 0;
+		}
+		if (wait_event(r, deadline, e) < 0)
+			return -1;
+	}
+}
+
+/* The last line that the command left on stderr; empty when there is none. */
+static struct slice last_line(const struct run *r)
+{
+	struct slice s = slice_trim(slice_of(r->tail, r->tail_len));
+	size_t at = s.n;
+
+	while (at > 0 && s.p[at - 1] != '\n' && s.p[at - 1] != '\r')
+		at--;
+	return slice_trim(slice_of(s.p + at, s.n - at));
+}
+
+/* What a wait status means. */
+static int judge(const struct run *r, int status, struct err *e)
+{
+	struct slice line = last_line(r);
+	char why[240], how[64];
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	if (WIFEXITED(status))
+		snprintf(how, sizeof(how), "exited with status %d", WEXITSTATUS(status));
+	else if (WIFSIGNALED(status))
+		snprintf(how, sizeof(how), "was killed by signal %d", WTERMSIG(status));
+	else
+		snprintf(how, sizeof(how), "ended in an unknown way");
+	err_printable(why, sizeof(why), line.p, line.n);
+	return err_set(e, ERR_LOCAL, "the command %s%s%s", how, why[0] ? ": " : "", why);
+}
+
+/* Run a command for its output. */
+int proc_output(const char *command, struct strbuf *out, msec_t deadline, struct err *e)
+{
+	struct run r = { .proc = { .pid = -1, .in = -1, .out = -1 }, .err = -1, .pidfd = -1 };
+	int po[2] = { -1, -1 }, pe[2] = { -1, -1 }, null = open_null(e), status, rc = -1;
+
+	if (null < 0 || make_pipe(po, e) < 0 || make_pipe(pe, e) < 0)
+		goto out;
+	if (fcntl(po[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(pe[0], F_SETFL, O_NONBLOCK) < 0) {
+		err_errno(e, "can't make a pipe non-blocking");
+		goto out;
+	}
+	r.proc.pid = spawn(command, (const int[3]){ null, po[1], pe[1] }, e);
+	if (r.proc.pid < 0)
+		goto out;
+	r.proc.out = po[0];
+	r.err = pe[0];
+	po[0] = pe[0] = -1;
+	close_end(&po[1]);
+	close_end(&pe[1]);
+#ifdef SYS_pidfd_open
+	r.pidfd = (int)syscall(SYS_pidfd_open, r.proc.pid, 0U);
+#endif
+	rc = collect(&r, out, deadline, e);
+	if (rc == 0) {
+		reap(r.proc.pid, 0, &status);
+		close_end(&r.proc.out);
+		rc = judge(&r, status, e);
+	} else {
+		proc_stop(&r.proc, PROC_GRACE);
+	}
+	close_end(&r.err);
+	close_end(&r.pidfd);
+out:
+	close_end(&null);
+	close_end(&po[0]);
+	close_end(&po[1]);
+	close_end(&pe[0]);
+	close_end(&pe[1]);
+	if (rc < 0)
+		strbuf_clear(out);
+	return rc;
+}
