@@ -175,42 +175,64 @@ static int poll_timeout(msec_t deadline)
 	return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
-/* The one place that waits. */
-int wait_fd(int fd, int events, msec_t deadline, struct err *e)
+/* What became of a descriptor, in our words; errors and hang-ups show in the next read or write. */
+static int ready_events(const struct pollfd *p, int wanted)
 {
-	struct pollfd p[2] = {
-		{ .fd = clock_cancel_fd(), .events = POLLIN },
-		{ .fd = fd },
-	};
+	int ready = 0;
 
-	if (events & WAIT_READ)
-		p[1].events |= POLLIN;
-	if (events & WAIT_WRITE)
-		p[1].events |= POLLOUT;
+	if (p->revents & POLLIN)
+		ready |= WAIT_READ;
+	if (p->revents & POLLOUT)
+		ready |= WAIT_WRITE;
+	if (p->revents & (POLLERR | POLLHUP | POLLNVAL))
+		ready |= wanted;
+	return ready;
+}
+
+/* The one place that waits. */
+int wait_fds(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
+{
+	struct pollfd p[WAIT_MAX + 1] = { { .fd = cancel.pid == getpid() ? cancel.rd : -1, .events = POLLIN } };
+
+	if (n > WAIT_MAX)
+		return err_set(e, ERR_BUG, "wait_fds: %zu descriptors", n);
+	for (size_t i = 0; i < n; i++) {
+		p[i + 1].fd = w[i].fd;
+		if (w[i].events & WAIT_READ)
+			p[i + 1].events |= POLLIN;
+		if (w[i].events & WAIT_WRITE)
+			p[i + 1].events |= POLLOUT;
+		w[i].ready = 0;
+	}
 	for (;;) {
-		int timeout = poll_timeout(deadline), n, ready = 0;
+		int timeout = poll_timeout(deadline), got, count = 0;
 
 		if (clock_check(e) < 0)
 			return -1;
-		n = poll(p, 2, timeout);
-		if (n < 0 && errno != EINTR)
+		got = poll(p, (nfds_t)n + 1, timeout);
+		if (got < 0 && errno != EINTR)
 			return err_errno(e, "poll");
 		if (clock_check(e) < 0)
 			return -1;
-		if (n > 0 && p[1].revents != 0) {
-			if (p[1].revents & POLLIN)
-				ready |= WAIT_READ;
-			if (p[1].revents & POLLOUT)
-				ready |= WAIT_WRITE;
-			if (p[1].revents & (POLLERR | POLLHUP | POLLNVAL))
-				ready |= events;
-			if (ready == 0)
-				return err_set(e, ERR_BUG, "wait_fd: waiting for nothing");
-			return ready;
+		for (size_t i = 0; got > 0 && i < n; i++) {
+			w[i].ready = ready_events(&p[i + 1], w[i].events);
+			if (p[i + 1].revents != 0 && w[i].ready == 0)
+				return err_set(e, ERR_BUG, "wait_fds: waiting for nothing");
+			count += w[i].ready != 0;
 		}
+		if (count > 0)
+			return count;
 		if (deadline != 0 && clock_now() >= deadline)
 			return err_set(e, ERR_TIMEOUT, "timed out");
 	}
+}
+
+/* Wait for one. */
+int wait_fd(int fd, int events, msec_t deadline, struct err *e)
+{
+	struct wait_item w = { .fd = fd, .events = events };
+
+	return wait_fds(&w, 1, deadline, e) < 0 ? -1 : w.ready;
 }
 
 /* Sleep. */

@@ -7,6 +7,7 @@
 #define BASE_CLOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -42,6 +43,16 @@ enum { WAIT_READ = 1, WAIT_WRITE = 2 };
  * A signal wins over a ready fd, a ready fd over a passed deadline: who drains a peer that never stops must look at the clock too.
  */
 int wait_fd(int fd, int events, msec_t deadline, struct err *e);
+
+/* The same for several descriptors. Returns how many are ready, with `ready` of each set, or -1. */
+#define WAIT_MAX 64
+
+struct wait_item {
+	int fd;
+	int events, ready;
+};
+
+int wait_fds(struct wait_item *w, size_t n, msec_t deadline, struct err *e);
 
 /* Sleep until the deadline or a signal (ERR_CANCEL, -1). */
 int wait_until(msec_t deadline, struct err *e);
