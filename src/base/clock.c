@@ -6,11 +6,13 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 /*
- * The cancel pipe. A signal that comes just before poll() leaves a byte in it, so that no wakeup is lost. The owner's pid
- * keeps the handler of a child that has just been forked from writing into its parent's pipe.
+ * The cancel pipe. A signal that comes just before poll() leaves a byte in it, so that no wakeup is
+ * lost. The owner's pid keeps the handler of a child that has just been forked from writing into
+ * its parent's pipe.
  */
 static struct {
 	volatile sig_atomic_t sig, pid, wr;
@@ -112,8 +114,8 @@ int clock_cancel_init(struct err *e)
 	if (cancel.sig != 0)
 		on_signal(cancel.sig); /* it came before: the new pipe must say so as well */
 	sigemptyset(&ignore.sa_mask);
-	if (catch_signal(SIGTERM, true) < 0 || catch_signal(SIGINT, true) < 0 || catch_signal(SIGHUP, false) < 0 ||
-	    sigaction(SIGPIPE, &ignore, NULL) < 0)
+	if (catch_signal(SIGTERM, true) < 0 || catch_signal(SIGINT, true) < 0 ||
+	    catch_signal(SIGHUP, false) < 0 || sigaction(SIGPIPE, &ignore, NULL) < 0)
 		rc = err_errno(e, "can't install signal handlers");
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return rc;
@@ -160,8 +162,9 @@ int clock_check(struct err *e)
 
 	if (sig == 0)
 		return 0;
-	return err_set(e, ERR_CANCEL, "stopped by signal %d (%s)", sig,
-	               sig == SIGTERM ? "SIGTERM" : sig == SIGINT ? "SIGINT" : sig == SIGHUP ? "SIGHUP" : "other");
+	if (sig == SIGINT)
+		return err_set(e, ERR_CANCEL, "interrupted");
+	return err_set(e, ERR_CANCEL, "stopped by signal %d (%s)", sig, strsignal(sig));
 }
 
 /* What poll may wait at most, in its own type. */
@@ -192,7 +195,7 @@ static int ready_events(const struct pollfd *p, int wanted)
 /* The one place that waits. */
 int wait_fds(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
 {
-	struct pollfd p[WAIT_MAX + 1] = { { .fd = cancel.pid == getpid() ? cancel.rd : -1, .events = POLLIN } };
+	struct pollfd p[WAIT_MAX + 1] = { { .fd = clock_cancel_fd(), .events = POLLIN } };
 
 	if (n > WAIT_MAX)
 		return err_set(e, ERR_BUG, "wait_fds: %zu descriptors", n);

@@ -32,8 +32,8 @@ static const struct {
 };
 
 /*
- * Valid characters that must not reach a terminal: C1 controls, and what turns the direction of text, breaks lines or
- * is invisible by design, so that a name can't pose as another.
+ * Valid characters that must not reach a terminal: C1 controls, and what turns the direction of
+ * text, breaks lines or is invisible by design, so that a name can't pose as another.
  */
 static const struct {
 	uint32_t from, to;
@@ -49,11 +49,21 @@ static const struct {
 	{ 0xe0000, 0xe007f }, /* tags */
 };
 
-/* The length of the well-formed UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates); 0 when there is none. */
+/* The bytes a UTF-8 sequence should have by its first one; 0 when none begins so. */
+static size_t utf8_claim(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first < 0xc0 || first > 0xf7)
+		return 0;
+	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
+/* The length of the well-formed sequence at p (RFC 3629: nothing overlong, no surrogates), or 0. */
 static size_t utf8_len(const unsigned char *p, size_t n, uint32_t *out)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
+	size_t len = utf8_claim(p[0]);
 	uint32_t c;
 
 	if (len == 0 || len > n)
@@ -81,7 +91,7 @@ static bool is_printable(uint32_t c)
 	return true;
 }
 
-/* One unit of output for the input at p: a character or an escaped byte. Returns the bytes consumed, *len those made. */
+/* One character, or one byte escaped, from p to unit. Returns the bytes used, *len those made. */
 static size_t one_printable(char unit[5], size_t *len, const unsigned char *p, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -134,9 +144,10 @@ char *err_printable(char *out, unsigned long size, const char *p, unsigned long 
 }
 
 /* Format to printable text; more than a buffer of our own is cut. */
-static void __attribute__((format(printf, 3, 0))) text_format(char *out, size_t size, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 3, 0)))
+text_format(char *out, size_t size, const char *fmt, va_list ap)
 {
-	char raw[4 * ERR_TEXT_MAX]; /* longer than any text, so that a cut here is cut again, with dots, below */
+	char raw[4 * ERR_TEXT_MAX]; /* more than a text holds: what is cut here is cut again */
 	int n = vsnprintf(raw, sizeof(raw), fmt, ap);
 
 	if (n < 0)

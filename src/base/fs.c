@@ -14,8 +14,8 @@
 #include <linux/openat2.h>
 #endif
 
-#define FS_CHUNK 16384  /* bytes of one read of a whole file */
-#define FS_AGAIN 100    /* times that openat2 may ask us to try again, or a lock may change hands under us */
+#define FS_CHUNK 16384 /* bytes of one read of a whole file */
+#define FS_AGAIN 100   /* times openat2 may say "again", or a lock change hands under us */
 
 /* Close, and let errno be what it was. */
 static void close_quietly(int fd)
@@ -38,7 +38,7 @@ int fs_write_all(int fd, const void *p, size_t n, const char *what, struct err *
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done == 0)
-			errno = ENOSPC; /* a write that takes nothing must not become an endless loop */
+			errno = ENOSPC; /* or it would be an endless loop */
 		if (done <= 0)
 			return err_errno(e, "can't write %s", what);
 		at += done;
@@ -71,8 +71,8 @@ int fs_pread_all(int fd, void *p, size_t n, off_t off, const char *what, struct 
 		if (got < 0)
 			return err_errno(e, "can't read %s", what);
 		if (got == 0)
-			return err_set(e, ERR_LOCAL, "%s is shorter than it should be (ends at byte %lld)", what,
-			               (long long)off);
+			return err_set(e, ERR_LOCAL, "%s is too short (ends at byte %lld)",
+			               what, (long long)off);
 		at += got;
 		off += got;
 		n -= (size_t)got;
@@ -80,7 +80,7 @@ int fs_pread_all(int fd, void *p, size_t n, off_t off, const char *what, struct 
 	return 0;
 }
 
-/* fsync. After a failure the kernel may have dropped the data: nobody may call it again and believe a success. */
+/* fsync. Having failed once the kernel may have dropped the data: a later success means nothing. */
 int fs_sync(int fd, const char *what, struct err *e)
 {
 	int rc;
@@ -158,7 +158,7 @@ static int mkdir_one(char *path, mode_t mode, struct err *e)
 /* mkdir -p. */
 int fs_mkdirs(const char *path, mode_t mode, struct err *e)
 {
-	char *copy;
+	char *copy, *slash;
 	int rc = 0;
 
 	if (path[0] != '/')
@@ -168,7 +168,8 @@ int fs_mkdirs(const char *path, mode_t mode, struct err *e)
 	copy = strdup(path);
 	if (!copy)
 		return err_set(e, ERR_LOCAL, "out of memory");
-	for (char *slash = strchr(copy + 1, '/'); slash && rc == 0; slash = strchr(slash + 1, '/')) {
+	slash = copy;
+	while (rc == 0 && (slash = strchr(slash + 1, '/'))) {
 		if (slash[-1] == '/')
 			continue;
 		*slash = '\0';
@@ -214,7 +215,7 @@ static int check_name(const char *name, struct err *e)
 	return 0;
 }
 
-/* openat of one component, never through a symbolic link: that is always ELOOP, whatever the kernel calls it. */
+/* openat of one component, never through a symbolic link: that is ELOOP, whatever the flags. */
 static int open_component(int dirfd, const char *name, int flags, mode_t mode)
 {
 	struct stat st;
@@ -232,9 +233,7 @@ static int open_component(int dirfd, const char *name, int flags, mode_t mode)
 	return fd;
 }
 
-/*
- * Cut the first component off *rest (which is changed). NULL when none is left. "." is skipped, unless it is all there is.
- */
+/* Cut the first component that is not "." off *rest (which is changed). NULL when none is left. */
 static char *next_component(char **rest)
 {
 	for (;;) {
@@ -343,7 +342,7 @@ int fs_mkdirs_beneath(int dirfd, const char *name, mode_t mode, struct err *e)
 			break;
 		fd = open_component(at, part, O_RDONLY | O_DIRECTORY, 0);
 		if (fd < 0) {
-			rc = err_errno(e, "can't make the directory %s: '%s' is in the way", name, part);
+			rc = err_errno(e, "can't enter '%s' of the directory %s", part, name);
 			break;
 		}
 		if (at != dirfd)
@@ -357,7 +356,8 @@ int fs_mkdirs_beneath(int dirfd, const char *name, mode_t mode, struct err *e)
 }
 
 /* Write a temporary file beside path and rename it over path. */
-static int replace_by(char *tmp, const char *path, const void *p, size_t n, mode_t mode, struct err *e)
+static int
+replace_by(char *tmp, const char *path, const void *p, size_t n, mode_t mode, struct err *e)
 {
 	int fd = mkostemp(tmp, O_CLOEXEC), rc;
 
@@ -442,7 +442,10 @@ int fs_read_file(const char *path, struct strbuf *b, struct err *e)
 	return rc;
 }
 
-/* Open a secret; a symbolic link at its end must be ours or root's. O_NONBLOCK, so that a planted FIFO can't hold us. */
+/*
+ * Open a secret; a symbolic link at its end must be ours or root's. O_NONBLOCK, so that a planted
+ * FIFO can't hold us.
+ */
 static int open_secret(const char *path)
 {
 	int fd = open_file(path, O_NOFOLLOW | O_NONBLOCK);
@@ -469,11 +472,11 @@ static int check_secret(int fd, const char *path, struct err *e)
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_PERM, "%s is not a regular file", path);
 	if (st.st_uid != geteuid() && st.st_uid != 0) {
-		err_set(e, ERR_PERM, "%s belongs to another user (uid %lu)", path, (unsigned long)st.st_uid);
+		err_set(e, ERR_PERM, "%s belongs to another user (uid %u)", path, st.st_uid);
 		return err_hint(e, "a secret must be yours or root's");
 	}
 	if (st.st_mode & 077) {
-		err_set(e, ERR_PERM, "%s is open to others (mode %04o)", path, (unsigned)st.st_mode & 07777);
+		err_set(e, ERR_PERM, "%s is open to others (mode %04o)", path, st.st_mode & 07777U);
 		return err_hint(e, "chmod 600 %s", path);
 	}
 	return 0;

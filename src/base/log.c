@@ -39,7 +39,8 @@ bool log_on(enum log_level level)
 }
 
 /* Format and make printable. */
-static void __attribute__((format(printf, 3, 0))) text_format(char *out, size_t size, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 3, 0)))
+text_format(char *out, size_t size, const char *fmt, va_list ap)
 {
 	char raw[LOG_TEXT + 64];
 	int n = vsnprintf(raw, sizeof(raw), fmt, ap);

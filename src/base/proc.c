@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,10 +13,11 @@
 
 #include "base/fs.h"
 
-#define PROC_CHUNK 4096      /* bytes of one read; also what is kept of stderr */
-#define PROC_GRACE 50        /* ms between TERM and KILL of a command that did not end well */
-#define PROC_TICK 20         /* ms between looks at a child where the kernel has no pidfd */
-#define PROC_FD_MAX 4096     /* descriptors closed one by one where the kernel has no close_range */
+#define PROC_CHUNK 4096  /* bytes of one read; also what is kept of stderr */
+#define PROC_GRACE 50    /* ms between TERM and KILL of a command that did not end well */
+#define PROC_LOOK 250    /* ms between looks whether a child has stopped */
+#define PROC_TICK 20     /* the same where the kernel has no pidfd, which tells its end */
+#define PROC_FD_MAX 4096 /* descriptors closed one by one where the kernel has no close_range */
 
 /* Close *fd once. */
 static void close_end(int *fd)
@@ -28,7 +27,7 @@ static void close_end(int *fd)
 	*fd = -1;
 }
 
-/* A pipe whose ends are close-on-exec and above stderr, so that dup2 in the child never meets itself. */
+/* A pipe, close-on-exec and above stderr, so that dup2 in the child never meets itself. */
 static int make_pipe(int fds[2], struct err *e)
 {
 	int low[2];
@@ -88,7 +87,17 @@ static void __attribute__((noreturn)) become(const char *command, const int std[
 	_exit(127);
 }
 
-/* Start a command on these three descriptors (-1: ours). Returns its pid, which is its group too, or -1. */
+/* Let the default happen to every signal that has a handler; what is ignored stays so. */
+static void drop_handlers(void)
+{
+	struct sigaction sa;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigaction(sig, NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
+			signal(sig, SIG_DFL);
+}
+
+/* Start a command on these descriptors (-1: ours). Returns its pid, its group's too, or -1. */
 static pid_t spawn(const char *command, const int std[3], struct err *e)
 {
 	struct sigaction sa;
@@ -105,12 +114,7 @@ static pid_t spawn(const char *command, const int std[3], struct err *e)
 	pid = fork();
 	saved = errno;
 	if (pid == 0) {
-		for (int sig = 1; sig < NSIG; sig++) {
-			struct sigaction was;
-
-			if (sigaction(sig, NULL, &was) == 0 && was.sa_handler != SIG_IGN && was.sa_handler != SIG_DFL)
-				signal(sig, SIG_DFL);
-		}
+		drop_handlers();
 		become(command, std);
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
@@ -190,7 +194,7 @@ int proc_stop(struct proc *p, msec_t grace)
 	kill(-p->pid, SIGTERM);
 	kill(-p->pid, SIGCONT); /* a stopped one would not hear it */
 	reaped = reap(p->pid, WNOHANG, &status);
-	/* the group outlives its leader as long as it has a member, and its number is not given away meanwhile */
+	/* the group outlives its leader while it has members, and its number is not given away */
 	while ((!reaped || kill(-p->pid, 0) == 0) && clock_now() < until) {
 		nap(2);
 		if (!reaped)
@@ -233,7 +237,7 @@ static bool drain_err(struct run *r)
 	return true;
 }
 
-/* Read stdout straight into out, so that a secret is nowhere else. Returns 1: more may come, 0: not now or at its end. */
+/* Read stdout straight into out, so that a secret is nowhere else. 1: read some, 0: nothing now. */
 static int drain_out(struct run *r, struct strbuf *out, struct err *e)
 {
 	size_t room = out->max - out->len;
@@ -261,43 +265,59 @@ static int drain_out(struct run *r, struct strbuf *out, struct err *e)
 	return 1;
 }
 
-/* Whether the command has ended; it is not reaped, so that its group's number stays ours. */
-static bool has_ended(const struct run *r)
+/*
+ * Whether the command has ended (1); it is not reaped, so that its group's number stays ours. One
+ * that reads the terminal is stopped by the kernel, being no foreground job: an error.
+ */
+static int has_ended(const struct run *r, struct err *e)
 {
 	siginfo_t si = { .si_pid = 0 };
 
-	return waitid(P_PID, (id_t)r->proc.pid, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid != 0;
+	if (waitid(P_PID, (id_t)r->proc.pid, &si, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) < 0)
+		return 1;
+	if (si.si_pid == 0)
+		return 0;
+	if (si.si_code != CLD_STOPPED)
+		return 1;
+	if (si.si_status != SIGTTIN && si.si_status != SIGTTOU)
+		return 0;
+	err_set(e, ERR_LOCAL, "the command wants to talk on the terminal");
+	return err_hint(e, "it must work without asking, or ask through an agent");
 }
 
-/* Wait until something happens: output, its end, a signal, the deadline. */
+/* Wait until something happens: output, its end, a signal, the deadline, time to look again. */
 static int wait_event(const struct run *r, msec_t deadline, struct err *e)
 {
-	struct pollfd p[] = {
-		{ .fd = clock_cancel_fd(), .events = POLLIN },
-		{ .fd = r->proc.out, .events = POLLIN },
-		{ .fd = r->err, .events = POLLIN },
-		{ .fd = r->pidfd, .events = POLLIN },
+	struct wait_item w[] = {
+		{ .fd = r->proc.out, .events = WAIT_READ },
+		{ .fd = r->err, .events = WAIT_READ },
+		{ .fd = r->pidfd, .events = WAIT_READ },
 	};
-	msec_t left = deadline == 0 ? INT_MAX : deadline - clock_now();
+	msec_t look = clock_in(r->pidfd < 0 ? PROC_TICK : PROC_LOOK);
+	struct err why = ERR_INIT;
 
-	if (clock_check(e) < 0)
-		return -1;
-	if (left <= 0)
+	/* looked at here as well: chatter that never ends would win over it in wait_fds */
+	if (deadline != 0 && clock_now() >= deadline)
 		return err_set(e, ERR_TIMEOUT, "the command did not end in time");
-	if (r->pidfd < 0 && left > PROC_TICK)
-		left = PROC_TICK;
-	if (poll(p, sizeof(p) / sizeof(p[0]), left > INT_MAX ? INT_MAX : (int)left) < 0 && errno != EINTR)
-		return err_errno(e, "poll");
-	return clock_check(e);
+	if (deadline != 0 && deadline < look)
+		look = deadline;
+	if (wait_fds(w, sizeof(w) / sizeof(w[0]), look, &why) < 0 && why.kind != ERR_TIMEOUT) {
+		if (e)
+			*e = why;
+		return -1;
+	}
+	return 0;
 }
 
-/* Collect output until the command has ended. What a child of its own prints after that is not waited for. */
+/* Collect output until the command has ended; what its children print later is not waited for. */
 static int collect(struct run *r, struct strbuf *out, msec_t deadline, struct err *e)
 {
 	for (;;) {
-		bool ended = has_ended(r); /* asked first: what it wrote before its end is then in the pipes */
+		int ended = has_ended(r, e); /* asked first: all it wrote is then in the pipes */
 		int rc;
 
+		if (ended < 0)
+			return -1;
 		/* one chunk of each in turn, so that chatter on one can't hide the deadline */
 		drain_err(r);
 		rc = drain_out(r, out, e);

@@ -27,7 +27,8 @@ int proc_stop(struct proc *p, msec_t grace);
 /*
  * Run a command, add its stdout to out, up to out->max bytes. On deadline, too much output or cancellation the group is killed.
  * A non-zero exit is an error (ERR_LOCAL) that carries the status and the last line of its stderr, never the command, which may
- * hold a secret. stdin is /dev/null; the controlling terminal stays within reach (/dev/tty), but not the foreground.
+ * hold a secret. stdin is /dev/null; the controlling terminal stays within reach (/dev/tty), but one that
+ * reads it is stopped by the kernel, as every background job is: that is an error at once, not a wait.
  * After an error out is empty.
  */
 int proc_output(const char *command, struct strbuf *out, msec_t deadline, struct err *e);

@@ -1,6 +1,6 @@
 /*
- * Bytes kept aside: see spool.h. The first size - mem.len bytes lie in the file, the rest in memory: the memory is at
- * once the small spool that needs no file and the write buffer of the big one.
+ * Bytes kept aside: see spool.h. The first size - mem.len bytes lie in the file, the rest in
+ * memory, which is at once the small spool that needs no file and the write buffer of the big one.
  */
 #include "base/spool.h"
 

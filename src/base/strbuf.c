@@ -7,7 +7,7 @@
 
 #define STRBUF_LEAST 64 /* bytes of the first allocation */
 
-/* Give memory back; what was secret is wiped over its whole capacity, since room may have been written past len. */
+/* Give memory back; a secret is wiped over its capacity: room past len may have been written. */
 static void drop(struct strbuf *b)
 {
 	if (b->secret && b->s)
@@ -17,7 +17,7 @@ static void drop(struct strbuf *b)
 	b->cap = 0;
 }
 
-/* Make the capacity hold n more bytes and a NUL. Once failed it stays failed: no holes in a series of puts. */
+/* Room for n more bytes and a NUL. Once failed it stays failed: no holes in a series of puts. */
 static int grow(struct strbuf *b, size_t n)
 {
 	size_t need, cap;
