@@ -2,6 +2,7 @@
 #ifndef NET_DIAL_H
 #define NET_DIAL_H
 
+#include "net/deflate.h"
 #include "net/socks.h"
 #include "net/tls.h"
 
@@ -25,5 +26,11 @@ struct stream *dial(const struct dial_params *p, struct net_stats *stats, struct
  * (frees it on failure). The trace layer, if any, is put on top again.
  */
 struct stream *dial_start_tls(struct stream *s, const struct dial_params *p, struct err *e);
+
+/*
+ * Raw DEFLATE over a stream from dial() whose peer just agreed to COMPRESS=DEFLATE (RFC 4978); the rest as with dial_start_tls. The trace shows
+ * what the protocol says, not the compressed bytes.
+ */
+struct stream *dial_start_deflate(struct stream *s, const struct dial_params *p, const struct deflate_limits *limits, struct err *e);
 
 #endif

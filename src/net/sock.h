@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "net/resolve.h"
 
-/* A connected non-blocking close-on-exec fd with TCP_NODELAY and keep-alive, or -1: ERR_UNAVAIL naming each address and why. */
+/* A connected non-blocking close-on-exec fd with TCP_NODELAY and keep-alive, or -1: ERR_UNAVAIL (past the deadline ERR_TIMEOUT) naming each address and why. */
 int sock_connect(const struct resolved *addrs, const char *what, msec_t deadline, struct err *e);
 
 /* Connect to the first of host's addresses that answers: resolve + sock_connect. */

@@ -1,5 +1,5 @@
 /*
- * Bytes over time. Streams stack: fd (socket or tunnel) <- TLS <- trace <- DEFLATE; each layer owns the one below it (`next`) and freeing the top
+ * Bytes over time. Streams stack: fd (socket or tunnel) <- TLS <- DEFLATE <- trace; each layer owns the one below it (`next`) and freeing the top
  * frees all. Reads and writes block until done or until the deadline, which lives in the lowest layer only.
  */
 #ifndef NET_STREAM_H
@@ -18,7 +18,7 @@ struct stream_ops {
 	const char *name;
 	/* 1..n bytes, 0 at a clean end, -1 with *e. Never blocks while bytes are already at hand in this layer. */
 	ssize_t (*read)(struct stream *s, void *buf, size_t n, struct err *e);
-	/* All n bytes or -1. A layer may hold bytes back until flush. */
+	/* All n bytes or -1 (then the stream is good for reading only). A layer may hold bytes back until flush: flush before waiting for an answer. */
 	int (*write)(struct stream *s, const void *buf, size_t n, struct err *e);
 	int (*flush)(struct stream *s, struct err *e);
 	/* Clean end of our direction (close_notify, shutdown); errors are of no interest. */
@@ -48,10 +48,10 @@ void stream_shut(struct stream *s);                          /* top to bottom; b
 void stream_free(struct stream *s);                          /* the whole stack; NULL is fine */
 struct stream *stream_find(struct stream *s, const struct stream_ops *ops); /* a layer of that kind, or NULL */
 
-/* Over a connected, non-blocking file descriptor, which it owns. stats (may be NULL) must live as long as the stream. */
+/* Over a connected, non-blocking file descriptor, which it owns (closed on failure too). stats (may be NULL) must live as long as the stream. */
 struct stream *fdstream_new(int fd, struct net_stats *stats, struct err *e);
 
-/* Tests: a stream that reads given bytes at most `step` at a time, then ends; what is written is dropped or collected. */
+/* Tests: a stream that reads given bytes at most `step` at a time, then ends; what is written is dropped or collected. step 0: all at once. */
 struct strbuf;
 struct stream *memstream_new(const void *p, size_t n, size_t step, struct strbuf *written);
 
