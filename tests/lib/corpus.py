@@ -124,7 +124,7 @@ def mix(count, seed=2):
             parts.append("Content-Type: text/html; charset=utf-8\n\n" + html)
             sort = "alternative"
         else:
-            size = rng.randrange(1000000, 5000000) if kind > 0.993 else \
+            size = rng.randrange(1000000, 5000000) if kind > 0.991 else \
                 rng.randrange(20000, 120000)
             parts.append("Content-Type: application/octet-stream\n"
                          "Content-Transfer-Encoding: base64\n"
