@@ -16,12 +16,13 @@ struct eol {
 
 /*
  * Convert n bytes of in to out (room for n + 1); returns the bytes put. A bare LF sets ->bare_lf and is copied as it is; the caller who sees it starts over
- * without conversion (all LFs before that one were CRLFs: eol_restore can put them back).
+ * without conversion: what was put by the calls before this one holds no bare LF, so eol_to_crlf gives back how it came; then follow the CR that ->cr held back
+ * before this call, if it did, and the bytes of this call unchanged.
  */
 size_t eol_to_lf(struct eol *c, const char *in, size_t n, char *out);
 size_t eol_end(struct eol *c, char *out); /* a last CR, if one is held back */
 
-/* LF -> CRLF; room for 2 * n. */
+/* Every LF -> CRLF, whatever stands before it (CR CR LF was stored as CR LF); room for 2 * n. Returns the bytes put. */
 size_t eol_to_crlf(const char *in, size_t n, char *out);
 
 #endif

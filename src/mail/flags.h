@@ -18,7 +18,7 @@ enum {
 
 /* "S", "FRS" (Maildir letters D F P R S T) -> bits; -1 on another letter. */
 int flags_of_letters(struct slice letters, uint32_t *out);
-/* In ASCII order, as the Maildir rules want. out: 7 bytes. */
+/* In ASCII order, as the Maildir rules want; NUL-terminated. */
 void flags_to_letters(uint32_t flags, char out[8]);
 
 #endif

@@ -22,7 +22,7 @@ struct header {
 	size_t seen;
 	char line[1024];
 	size_t len;
-	bool skip;
+	bool received_seen;
 };
 
 void header_init(struct header *h);

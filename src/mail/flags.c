@@ -1,0 +1,48 @@
+/* System flags of a message: see flags.h. */
+#include "mail/flags.h"
+
+#include <stddef.h>
+
+/* In ASCII order of the letters. */
+static const struct {
+	char letter;
+	uint32_t flag;
+} letters[] = {
+	{ 'D', FLAG_DRAFT },
+	{ 'F', FLAG_FLAGGED },
+	{ 'P', FLAG_FORWARDED },
+	{ 'R', FLAG_ANSWERED },
+	{ 'S', FLAG_SEEN },
+	{ 'T', FLAG_DELETED },
+};
+
+#define LETTERS (sizeof(letters) / sizeof(letters[0]))
+
+/* Letters to bits. */
+int flags_of_letters(struct slice text, uint32_t *out)
+{
+	uint32_t flags = 0;
+
+	for (size_t i = 0; i < text.n; i++) {
+		size_t k = 0;
+
+		while (k < LETTERS && letters[k].letter != text.p[i])
+			k++;
+		if (k == LETTERS)
+			return -1;
+		flags |= letters[k].flag;
+	}
+	*out = flags;
+	return 0;
+}
+
+/* Bits to letters. */
+void flags_to_letters(uint32_t flags, char out[8])
+{
+	size_t n = 0;
+
+	for (size_t k = 0; k < LETTERS; k++)
+		if (flags & letters[k].flag)
+			out[n++] = letters[k].letter;
+	out[n] = '\0';
+}
