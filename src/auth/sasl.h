@@ -1,6 +1,6 @@
 /*
- * SASL (RFC 4422) for clients: which mechanism to take, and its conversation. GNU SASL does SCRAM-SHA-256/-1 (-PLUS), CRAM-MD5, EXTERNAL;
- * PLAIN, LOGIN, OAUTHBEARER (RFC 7628) and XOAUTH2 are small enough to be ours and work without it.
+ * SASL (RFC 4422) for clients: which mechanism to take, and its conversation. SCRAM is scram.c; PLAIN, LOGIN, CRAM-MD5, EXTERNAL,
+ * OAUTHBEARER (RFC 7628) and XOAUTH2 are small enough to stand in sasl.c. GNU SASL prepares names and passwords beyond ASCII (saslprep.h).
  */
 #ifndef AUTH_SASL_H
 #define AUTH_SASL_H
@@ -14,8 +14,8 @@
 #define SASL_ALLOW_MAX 16
 
 struct sasl_params {
-	const char *service;      /* "pop", "imap" */
-	const char *host, *port;
+	const char *service;      /* "pop", "imap": for mechanisms that name it; none does yet */
+	const char *host, *port;  /* for OAUTHBEARER; may be NULL */
 	const char *user;
 	const char *authzid;      /* NULL: none */
 	const struct strbuf *password; /* NULL when there is a token or a certificate */
@@ -29,34 +29,42 @@ struct sasl_params {
 /*
  * The strongest mechanism that is offered (blank-separated names), allowed, and for which we have credentials:
  * SCRAM-SHA-256-PLUS, SCRAM-SHA-1-PLUS, SCRAM-SHA-256, SCRAM-SHA-1, EXTERNAL, OAUTHBEARER, XOAUTH2, CRAM-MD5, PLAIN, LOGIN.
- * With a token only the OAuth ones; with a certificate and no password EXTERNAL first. -PLUS needs channel binding on this link; where the server
- * offers -PLUS and we cannot bind, plain SCRAM says so ("n"), and where we could bind but it is not offered, "y" (RFC 5802 section 6).
+ * With a token only the OAuth ones; with a certificate and no password only EXTERNAL. -PLUS needs channel binding on this link; where the server
+ * offers a -PLUS and we cannot bind (or the person leaves -PLUS out of the list), plain SCRAM says so ("n"), and where we could bind but it is not
+ * offered, "y" (RFC 5802 section 6).
  * NULL with *e (ERR_AUTH: lists offered and allowed, and what would help) when nothing fits.
  */
 const char *sasl_choose(const struct sasl_params *p, const char *offered, struct err *e);
 
 struct sasl;
 
-/* offered as above (SCRAM needs it for its gs2 flag). */
+/*
+ * offered as above (SCRAM needs it for its gs2 flag). Copies what it needs from *p, so that the caller may wipe its secrets at once.
+ * NULL with ERR_AUTH when mech would show a secret on a link that isn't secure, ERR_CONF when credentials lack or can't be sent by it.
+ */
 struct sasl *sasl_new(const struct sasl_params *p, const char *mech, const char *offered, struct err *e);
-void sasl_free(struct sasl *s); /* wipes */
+void sasl_free(struct sasl *s); /* wipes; NULL is fine */
 
 bool sasl_client_first(const struct sasl *s); /* it has an initial response */
 
 /*
- * One step. challenge is the server's base64 text (empty for the initial response); *out receives our base64 response (marked secret by the caller).
+ * One step. challenge is the server's base64 text (empty for the initial response); the base64 of our response is appended to *out (marked secret by
+ * the caller; 128 KiB hold any). A response of no bytes is an empty line, but "=" as an initial response (RFC 4959, RFC 5034): the caller's part.
  * Returns 1 when a response is to be sent, -1 when the conversation must be broken off (cancel with "*").
- * XOAUTH2/OAUTHBEARER: an error challenge (JSON) is kept for sasl_failure() and answered as the RFC asks.
+ * XOAUTH2/OAUTHBEARER: an error challenge (JSON) is kept for sasl_failure() and answered as the RFC asks; the server then says NO.
  */
 int sasl_step(struct sasl *s, struct slice challenge, struct strbuf *out, struct err *e);
 
-/* The server said OK (with final data, base64, or empty): -1 (ERR_AUTH) unless the mechanism agrees that the server proved itself (SCRAM's signature). */
+/*
+ * The server said OK (with final data, base64, or empty): -1 (ERR_AUTH) unless the mechanism agrees that the server proved itself (SCRAM's signature,
+ * in a challenge before or in the final data); ERR_PROTO when we had not said all yet.
+ */
 int sasl_finish(struct sasl *s, struct slice final, struct err *e);
 
 /* What the server told in its error challenge, printable, or "". */
 const char *sasl_failure(const struct sasl *s);
 
-/* Is the name one that reveals the password to whoever listens (PLAIN, LOGIN, OAuth)? */
+/* Is the name one that reveals the password or token to whoever listens (PLAIN, LOGIN, OAuth, USER)? */
 bool sasl_plaintext(const char *mech);
 
 /* All names this build knows, strongest first, NULL-terminated (for `info`, `check` and the config's allowed list); includes "USER" and "APOP" which pop3 handles. */

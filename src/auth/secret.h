@@ -5,6 +5,8 @@
 #ifndef AUTH_SECRET_H
 #define AUTH_SECRET_H
 
+#include <stdbool.h>
+
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/strbuf.h"
@@ -25,10 +27,17 @@ struct secret_params {
 	void *prompt_arg;
 };
 
-/* Exactly one source applies, in the order above. An empty password is an error that says which source gave it. */
+/*
+ * Exactly one source applies, in the order above. out is emptied, marked secret, and takes the first line without its CR LF.
+ * An empty password, and one with a NUL byte, is an error that says which source gave it (ERR_CONF); out is empty after any error.
+ * The prompt is given "password for USER@HOST".
+ */
 int secret_get(const struct secret_params *p, struct strbuf *out, msec_t deadline, struct err *e);
 
-/* Once at the start of each process: RLIMIT_CORE 0, PR_SET_DUMPABLE off. */
+/*
+ * Once at the start of each process: RLIMIT_CORE 0 (children inherit it), and PR_SET_DUMPABLE off, for kernels that pipe core dumps to a program do not
+ * ask the limit; other processes of the same user can't read our memory then. Not while a tracer is attached already (strace, gdb), which it would blind.
+ */
 void secret_harden(void);
 
 #endif

@@ -35,6 +35,7 @@ enum store_caps {
 	STORE_SOURCE = 1,   /* list, want/next, remove, commit */
 	STORE_TARGET = 2,   /* stage .. recover */
 	STORE_REMOTE = 4,   /* counts round trips; can drop the link */
+	STORE_MAY_VANISH = 8, /* a missing box is nothing unusual (mail readers remove an empty mbox) */
 };
 
 /* how a box is opened */

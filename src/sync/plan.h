@@ -25,7 +25,9 @@ struct plan_policy {
 /* What the base knows of a message. */
 struct plan_base {
 	bool exists;          /* there is a pair: it was delivered, durably */
-	int64_t made;         /* when, seconds since 1970 */
+	bool sure;            /* the key alone proves that it is the same message. Else (short UIDLs, which servers give again) only its content does */
+	bool gone;            /* the source had dropped it: that it is there again is odd */
+	int64_t made;         /* when it was delivered, seconds since 1970 */
 };
 
 /* What a side shows of it now. */
@@ -42,11 +44,11 @@ struct plan_msg {
 
 enum plan_act {
 	PLAN_NOTHING = 0,
-	PLAN_COPY = 1,        /* left to right */
+	PLAN_COPY = 1,        /* left to right; where the content turns out to be in the base, nothing is copied and the planner is asked again, now sure */
 	PLAN_REMOVE_LEFT = 2, /* together with COPY: once the copy is durable and its pair committed */
-	PLAN_FORGET = 4,      /* drop the pair: the message is gone from the left */
+	PLAN_FORGET = 4,      /* the message is gone from the left: mark its pair so */
 	PLAN_SKIP = 8,        /* too large: leave it, name it */
-	PLAN_WAIT = 16,       /* refused earlier, and not yet time to try again: leave it, count it as failed */
+	PLAN_WAIT = 16,       /* refused earlier, and not yet time to try again */
 };
 
 /* The acts (enum plan_act, or-ed) for one message. */

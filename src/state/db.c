@@ -1,0 +1,467 @@
+#include "state/db.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/vec.h"
+
+#define APPLICATION_ID 0x6d61686c      /* "mahl" */
+#define SMALL_FILE (8 * 1024 * 1024)   /* checked through and through at each open; larger ones after a crash only */
+#define BUSY_MS 5000                   /* `status` may be reading */
+
+struct stmt {
+	const char *sql;
+	sqlite3_stmt *s;
+};
+
+struct db {
+	sqlite3 *h;
+	char *path;
+	int lock;
+	bool look, in_txn, marked;
+	bool made; /* the schema is there */
+	VEC(struct stmt) stmts;
+};
+
+/* The schema, version by version: a file of version N gets the steps from N on. */
+static const char *const migrations[] = {
+	"CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE folder(id INTEGER PRIMARY KEY, left TEXT NOT NULL, right TEXT NOT NULL,"
+	"  left_stamp TEXT NOT NULL DEFAULT '', right_stamp TEXT NOT NULL DEFAULT '', UNIQUE(left, right));"
+	"CREATE TABLE pair(id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, left TEXT NOT NULL, right TEXT NOT NULL,"
+	"  hint TEXT, pending INTEGER NOT NULL, raw INTEGER NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL,"
+	"  made INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0);"
+	"CREATE UNIQUE INDEX pair_left ON pair(folder, left) WHERE left <> '';"
+	"CREATE INDEX pair_digest ON pair(folder, digest);"
+	"CREATE INDEX pair_pending ON pair(folder) WHERE pending;"
+	"CREATE INDEX pair_made ON pair(folder, made) WHERE gone = 0 AND NOT pending;"
+	"CREATE INDEX pair_gone ON pair(gone) WHERE gone > 0;"
+	"CREATE TABLE failure(folder INTEGER NOT NULL, key TEXT NOT NULL, kind INTEGER NOT NULL, reason TEXT NOT NULL, size INTEGER NOT NULL,"
+	"  tries INTEGER NOT NULL, since INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY(folder, key)) WITHOUT ROWID;"
+	"CREATE TABLE run(id INTEGER PRIMARY KEY, started INTEGER NOT NULL, ended INTEGER NOT NULL, kind INTEGER NOT NULL, text TEXT NOT NULL,"
+	"  pulled INTEGER NOT NULL, deleted INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, bytes_in INTEGER NOT NULL,"
+	"  seconds REAL NOT NULL);",
+};
+#define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
+
+/* Is it damage that SQLite speaks of? */
+static bool damaged(int rc)
+{
+	rc &= 0xff;
+	return rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB;
+}
+
+/* What to do with a file that can't be used. */
+static int damage(const char *path, const char *what, struct err *e)
+{
+	err_set(e, ERR_LOCAL, "the state file %s is damaged: %s", path, what);
+	return err_hint(e, "nothing was changed; restore it and its -wal from a backup, or move it away to start anew: mail that is still on the server "
+			   "is then fetched again");
+}
+
+int db_fail(struct db *db, const char *doing, struct err *e)
+{
+	int rc = sqlite3_extended_errcode(db->h);
+
+	if (damaged(rc))
+		return damage(db->path, sqlite3_errmsg(db->h), e);
+	err_set(e, (rc & 0xff) == SQLITE_BUSY ? ERR_BUSY : ERR_LOCAL, "state %s: %s: %s", db->path, doing, sqlite3_errmsg(db->h));
+	if ((rc & 0xff) == SQLITE_FULL)
+		err_hint(e, "make room on that file system");
+	return -1;
+}
+
+/* One SQL text without results. */
+static int run_sql(struct db *db, const char *sql, const char *doing, struct err *e)
+{
+	if (sqlite3_exec(db->h, sql, NULL, NULL, NULL) != SQLITE_OK)
+		return db_fail(db, doing, e);
+	return 0;
+}
+
+struct sqlite3_stmt *db_stmt(struct db *db, const char *sql, struct err *e)
+{
+	struct stmt st = { .sql = sql };
+
+	for (size_t i = 0; i < db->stmts.n; i++) {
+		if (db->stmts.a[i].sql == sql) {
+			sqlite3_reset(db->stmts.a[i].s);
+			return db->stmts.a[i].s;
+		}
+	}
+	if (sqlite3_prepare_v3(db->h, sql, -1, SQLITE_PREPARE_PERSISTENT, &st.s, NULL) != SQLITE_OK) {
+		db_fail(db, "prepare", e);
+		return NULL;
+	}
+	if (vec_push(&db->stmts, st) < 0) {
+		sqlite3_finalize(st.s);
+		err_set(e, ERR_LOCAL, "out of memory");
+		return NULL;
+	}
+	return st.s;
+}
+
+int db_step(struct db *db, struct sqlite3_stmt *s, const char *doing, struct err *e)
+{
+	int rc = sqlite3_step(s);
+
+	if (rc == SQLITE_ROW)
+		return 1;
+	if (rc != SQLITE_DONE)
+		db_fail(db, doing, e);
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+/* One number by a query; -1 leaves *out. */
+static int one_number(struct db *db, const char *sql, int64_t *out, struct err *e)
+{
+	sqlite3_stmt *s;
+	int rc;
+
+	if (sqlite3_prepare_v2(db->h, sql, -1, &s, NULL) != SQLITE_OK)
+		return db_fail(db, "open", e);
+	rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW)
+		*out = sqlite3_column_int64(s, 0);
+	sqlite3_finalize(s);
+	return rc == SQLITE_ROW ? 0 : db_fail(db, "open", e);
+}
+
+/* A value of the meta table: 1, 0 none, -1. */
+static int meta_get(struct db *db, const char *key, char *out, size_t size, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "SELECT value FROM meta WHERE key = ?1", e);
+	int rc;
+
+	if (!s)
+		return -1;
+	sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+	rc = db_step(db, s, "read", e);
+	if (rc == 1) {
+		const char *v = (const char *)sqlite3_column_text(s, 0);
+
+		strncpy(out, v ? v : "", size - 1);
+		out[size - 1] = '\0';
+		sqlite3_reset(s);
+	}
+	return rc;
+}
+
+static int meta_put(struct db *db, const char *key, const char *value, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+	sqlite3_bind_text(s, 2, value, -1, SQLITE_STATIC);
+	return db_step(db, s, "write", e) < 0 ? -1 : 0;
+}
+
+/* Bring an older file to this version's schema, or make a new one; refuse a newer one or a stranger. */
+static int migrate(struct db *db, struct err *e)
+{
+	int64_t version, app, tables;
+	char pragma[64];
+
+	if (one_number(db, "PRAGMA user_version", &version, e) < 0 || one_number(db, "PRAGMA application_id", &app, e) < 0 ||
+	    one_number(db, "SELECT count(*) FROM sqlite_schema", &tables, e) < 0)
+		return -1;
+	if (version > VERSION) {
+		err_set(e, ERR_LOCAL, "the state file %s is of a newer mailhaul (schema %lld, this one knows %d)", db->path, (long long)version, VERSION);
+		return err_hint(e, "run the newer program");
+	}
+	if (app != APPLICATION_ID && (app != 0 || version != 0 || tables != 0))
+		return damage(db->path, "it is an SQLite file of another program", e);
+	if (version == VERSION) {
+		db->made = true;
+		return 0;
+	}
+	if (db->look) {
+		if (tables == 0)
+			return 0;
+		return err_set(e, ERR_LOCAL, "the state file %s is of an older version: the next run will bring it up to date", db->path);
+	}
+	if (db_begin(db, e) < 0)
+		return -1;
+	for (int64_t v = version; v < VERSION; v++) {
+		if (run_sql(db, migrations[v], "make the schema", e) < 0)
+			goto fail;
+	}
+	sqlite3_snprintf(sizeof(pragma), pragma, "PRAGMA user_version = %d", VERSION);
+	if (run_sql(db, pragma, "make the schema", e) < 0)
+		goto fail;
+	sqlite3_snprintf(sizeof(pragma), pragma, "PRAGMA application_id = %d", APPLICATION_ID);
+	if (run_sql(db, pragma, "make the schema", e) < 0)
+		goto fail;
+	if (db_commit(db, e) < 0)
+		return -1;
+	db->made = true;
+	return 0;
+fail:
+	db_rollback(db);
+	return -1;
+}
+
+/* Read every page of a file that may have been torn: a small one always, a large one when the last run did not end cleanly. */
+static int check_integrity(struct db *db, struct err *e)
+{
+	struct stat st;
+	char dirty[8] = "";
+	sqlite3_stmt *s;
+	int rc;
+
+	if (meta_get(db, "dirty", dirty, sizeof(dirty), e) < 0)
+		return -1;
+	if (stat(db->path, &st) == 0 && st.st_size > SMALL_FILE && dirty[0] != '1')
+		return 0;
+	if (sqlite3_prepare_v2(db->h, "PRAGMA integrity_check(1)", -1, &s, NULL) != SQLITE_OK)
+		return db_fail(db, "check", e);
+	rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(s, 0);
+
+		rc = text && strcmp(text, "ok") == 0 ? 0 : damage(db->path, text ? text : "?", e);
+	} else {
+		rc = db_fail(db, "check", e);
+	}
+	sqlite3_finalize(s);
+	return rc;
+}
+
+/* The file is of this mailbox: two mailboxes may give the same keys to different mail. */
+static int check_source(struct db *db, enum db_how how, const char *source, struct err *e)
+{
+	char have[1024] = "";
+	int rc = meta_get(db, "source", have, sizeof(have), e);
+
+	if (rc < 0)
+		return -1;
+	if (rc == 1 && strcmp(have, source) != 0 && how != DB_RUN_ADOPT) {
+		err_set(e, ERR_CONF, "the state file %s belongs to %s, and this job now reads %s", db->path, have, source);
+		return err_hint(e, "if it is the same mailbox under a new name, run once with --same-source; if not, give the job another name");
+	}
+	if (rc == 1 && strcmp(have, source) == 0)
+		return 0;
+	if (db->look)
+		return 0;
+	if (db_begin(db, e) < 0)
+		return -1;
+	if (meta_put(db, "source", source, e) < 0) {
+		db_rollback(db);
+		return -1;
+	}
+	return db_commit(db, e);
+}
+
+static char *beside(const char *path, const char *suffix)
+{
+	size_t n = strlen(path) + strlen(suffix) + 1;
+	char *s = malloc(n);
+
+	if (s) {
+		strcpy(stpcpy(s, path), suffix);
+	}
+	return s;
+}
+
+/* Take the job's lock. */
+static int take_lock(struct db *db, struct err *e)
+{
+	char *name = beside(db->path, ".lock");
+	pid_t holder = 0;
+	int rc = 0;
+
+	if (!name)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	db->lock = fs_lock(name, &holder, e);
+	if (db->lock < 0 && e && e->kind == ERR_BUSY) {
+		err_set(e, ERR_BUSY, "another run (process %ld) holds this job", (long)holder);
+		rc = -1;
+	} else if (db->lock < 0) {
+		rc = -1;
+	}
+	free(name);
+	return rc;
+}
+
+/* The file itself, made with mode 0600 whatever the umask says. */
+static int create(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat st;
+
+	if (fd >= 0) {
+		fchmod(fd, 0600);
+		close(fd);
+		return 0;
+	}
+	if (errno != EEXIST)
+		return err_errno(e, "create the state file %s", path);
+	if (lstat(path, &st) < 0)
+		return err_errno(e, "state file %s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_PERM, "the state file %s is not a regular file", path);
+	if (st.st_uid != geteuid() && geteuid() != 0)
+		return err_set(e, ERR_PERM, "the state file %s belongs to another user", path);
+	if (st.st_mode & 077)
+		chmod(path, 0600);
+	return 0;
+}
+
+/* Open the handle with the settings that the promises stand on. */
+static int open_handle(struct db *db, struct err *e)
+{
+	int flags = db->look ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+
+	if (sqlite3_open_v2(db->path, &db->h, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK)
+		return db_fail(db, "open", e);
+	sqlite3_busy_timeout(db->h, BUSY_MS);
+	sqlite3_db_config(db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(db->h, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	if (run_sql(db, "PRAGMA cell_size_check = ON; PRAGMA cache_size = -1024; PRAGMA temp_store = FILE", "open", e) < 0)
+		return -1;
+	if (!db->look && run_sql(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", "open", e) < 0)
+		return -1;
+	return 0;
+}
+
+int db_open(const char *path, enum db_how how, const char *source, struct db **out, struct err *e)
+{
+	struct db *db = calloc(1, sizeof(*db));
+
+	if (!db)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	db->lock = -1;
+	db->look = how == DB_LOOK;
+	db->path = strdup(path);
+	if (!db->path) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		goto fail;
+	}
+	if (db->look) {
+		struct stat st;
+
+		if (stat(path, &st) < 0 && errno == ENOENT) {
+			*out = db;
+			return 0;
+		}
+	} else if (take_lock(db, e) < 0 || create(path, e) < 0) {
+		goto fail;
+	}
+	if (open_handle(db, e) < 0 || migrate(db, e) < 0)
+		goto fail;
+	if (!db_empty(db) && (check_integrity(db, e) < 0 || (source && check_source(db, how, source, e) < 0)))
+		goto fail;
+	*out = db;
+	return 0;
+fail:
+	db_close(db);
+	return -1;
+}
+
+bool db_empty(const struct db *db)
+{
+	return !db->made;
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	if (db->h) {
+		db_rollback(db);
+		if (db->marked)
+			sqlite3_exec(db->h, "DELETE FROM meta WHERE key = 'dirty'", NULL, NULL, NULL);
+		for (size_t i = 0; i < db->stmts.n; i++)
+			sqlite3_finalize(db->stmts.a[i].s);
+		sqlite3_close(db->h);
+	}
+	vec_release(&db->stmts);
+	if (db->lock >= 0)
+		close(db->lock);
+	free(db->path);
+	free(db);
+}
+
+void db_touch(struct db *db)
+{
+	if (db->lock >= 0)
+		futimens(db->lock, NULL);
+}
+
+int64_t db_last_end(const char *path)
+{
+	char *name = beside(path, ".lock");
+	struct stat st;
+	int64_t when = 0;
+
+	if (name && stat(path, &st) == 0 && stat(name, &st) == 0)
+		when = (int64_t)st.st_mtime;
+	free(name);
+	return when;
+}
+
+pid_t db_holder(const char *path)
+{
+	char *name = beside(path, ".lock");
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	pid_t pid = 0;
+	int fd = name ? open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
+
+	if (fd >= 0) {
+		if (fcntl(fd, F_GETLK, &fl) == 0 && fl.l_type != F_UNLCK)
+			pid = fl.l_pid;
+		close(fd);
+	}
+	free(name);
+	return pid;
+}
+
+int db_begin(struct db *db, struct err *e)
+{
+	assert(!db->in_txn && !db->look);
+	if (run_sql(db, "BEGIN IMMEDIATE", "begin", e) < 0)
+		return -1;
+	db->in_txn = true;
+	return 0;
+}
+
+int db_commit(struct db *db, struct err *e)
+{
+	assert(db->in_txn);
+	/* The first commit of a run marks the file; db_close takes the mark away. A run that only looks writes nothing. */
+	if (!db->marked && !db_empty(db)) {
+		if (meta_put(db, "dirty", "1", e) < 0)
+			goto fail;
+		db->marked = true;
+	}
+	if (run_sql(db, "COMMIT", "commit", e) < 0)
+		goto fail;
+	db->in_txn = false;
+	return 0;
+fail:
+	db_rollback(db);
+	return -1;
+}
+
+void db_rollback(struct db *db)
+{
+	if (!db->in_txn)
+		return;
+	sqlite3_exec(db->h, "ROLLBACK", NULL, NULL, NULL);
+	db->in_txn = false;
+}
+
+bool db_in_transaction(const struct db *db)
+{
+	return db->in_txn;
+}

@@ -1,0 +1,53 @@
+/*
+ * The base of one job: one SQLite file (WAL, synchronous=FULL: a commit that returned has survived a power cut), mode 0600, and beside it FILE.lock, whose
+ * holder runs the job; the lock dies with its process. The lock file's mtime is when the job last ended, so that a run in which nothing changed writes nothing.
+ *
+ * A file that is damaged, of a newer version, or of another mailbox is an error that says how to go on; it is never replaced by an empty one.
+ */
+#ifndef STATE_DB_H
+#define STATE_DB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct db;
+struct sqlite3_stmt;
+
+enum db_how {
+	DB_RUN,         /* take the lock, create when missing */
+	DB_RUN_ADOPT,   /* the same, and take over a file that was written for another source */
+	DB_LOOK,        /* no lock, no writes; a missing file is an empty base (dry run, status) */
+};
+
+/*
+ * path: absolute, its directory exists. source: what identifies the mailbox on the left ("pop3:jane@pop.example.org"); NULL with DB_LOOK: not checked.
+ * ERR_BUSY when another process runs the job (text names its pid).
+ */
+int db_open(const char *path, enum db_how how, const char *source, struct db **out, struct err *e);
+void db_close(struct db *db); /* NULL is fine; an open transaction is rolled back */
+
+/* DB_LOOK only: there is no file yet. */
+bool db_empty(const struct db *db);
+
+/* Note that a run has ended now (the lock file's mtime). */
+void db_touch(struct db *db);
+/* When a run last ended, seconds since 1970; 0 never. Needs no open db. */
+int64_t db_last_end(const char *path);
+/* The pid that runs the job at path now; 0 none. */
+pid_t db_holder(const char *path);
+
+/* begin is immediate; commit returns after the WAL is on disk. Nested begins are a bug. */
+int db_begin(struct db *db, struct err *e);
+int db_commit(struct db *db, struct err *e);
+void db_rollback(struct db *db); /* nothing when no transaction is open */
+bool db_in_transaction(const struct db *db);
+
+/* For the files of this layer. A statement is prepared once for each sql (whose pointer must be constant) and reset here. */
+struct sqlite3_stmt *db_stmt(struct db *db, const char *sql, struct err *e);
+int db_fail(struct db *db, const char *doing, struct err *e); /* SQLite's last error as ERR_LOCAL; -1 */
+int db_step(struct db *db, struct sqlite3_stmt *s, const char *doing, struct err *e); /* 1 row, 0 done (reset), -1 */
+
+#endif

@@ -1,0 +1,227 @@
+#include "state/pairs.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+#define COLUMNS "id, folder, left, right, hint, pending, raw, size, digest, made, gone"
+
+/* A column's bytes, valid until the statement moves on. */
+static struct slice column(sqlite3_stmt *s, int i)
+{
+	const void *p = sqlite3_column_text(s, i);
+
+	return slice_of(p, p ? (size_t)sqlite3_column_bytes(s, i) : 0);
+}
+
+static int bind_slice(sqlite3_stmt *s, int i, struct slice v)
+{
+	return sqlite3_bind_text(s, i, v.p ? v.p : "", (int)v.n, SQLITE_TRANSIENT);
+}
+
+/* The row that stands in s. */
+static void row(sqlite3_stmt *s, struct pair *out)
+{
+	const void *digest = sqlite3_column_blob(s, 8);
+
+	memset(out, 0, sizeof(*out));
+	out->id = sqlite3_column_int64(s, 0);
+	out->folder = sqlite3_column_int64(s, 1);
+	out->left = column(s, 2);
+	out->right = column(s, 3);
+	out->hint = column(s, 4);
+	out->pending = sqlite3_column_int(s, 5) != 0;
+	out->raw = sqlite3_column_int(s, 6) != 0;
+	out->size = (uint64_t)sqlite3_column_int64(s, 7);
+	if (digest && sqlite3_column_bytes(s, 8) == (int)sizeof(out->digest))
+		memcpy(out->digest, digest, sizeof(out->digest));
+	out->made = sqlite3_column_int64(s, 9);
+	out->gone = sqlite3_column_int64(s, 10);
+}
+
+int pairs_add(struct db *db, struct pair *p, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "INSERT INTO pair(folder, left, right, hint, pending, raw, size, digest, made, gone)"
+				      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, p->folder);
+	bind_slice(s, 2, p->left);
+	bind_slice(s, 3, p->right);
+	if (p->pending)
+		bind_slice(s, 4, p->hint);
+	else
+		sqlite3_bind_null(s, 4);
+	sqlite3_bind_int(s, 5, p->pending);
+	sqlite3_bind_int(s, 6, p->raw);
+	sqlite3_bind_int64(s, 7, (sqlite3_int64)p->size);
+	sqlite3_bind_blob(s, 8, p->digest, (int)sizeof(p->digest), SQLITE_TRANSIENT);
+	sqlite3_bind_int64(s, 9, p->made);
+	sqlite3_bind_int64(s, 10, p->gone);
+	if (db_step(db, s, "add a pair", e) != 1)
+		return -1;
+	p->id = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return 0;
+}
+
+/* Step a query for one pair. The statement stays at its row, so that the slices stay valid. */
+static int one(struct db *db, sqlite3_stmt *s, struct pair *out, struct err *e)
+{
+	int rc = db_step(db, s, "read a pair", e);
+
+	if (rc == 1)
+		row(s, out);
+	return rc;
+}
+
+int pairs_by_left(struct db *db, int64_t folder, struct slice left, struct pair *out, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND left = ?2 AND left <> ''", e);
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, folder);
+	bind_slice(s, 2, left);
+	return one(db, s, out, e);
+}
+
+int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32], int64_t after, struct pair *out, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND digest = ?2 AND gone = 0 AND id > ?3 ORDER BY id LIMIT 1", e);
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, folder);
+	sqlite3_bind_blob(s, 2, digest, 32, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(s, 3, after);
+	return one(db, s, out, e);
+}
+
+/* One change by id. */
+static int change(struct db *db, const char *sql, int64_t id, int64_t value, struct slice text, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, sql, e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	if (sqlite3_bind_parameter_count(s) > 1) {
+		if (text.p)
+			bind_slice(s, 2, text);
+		else
+			sqlite3_bind_int64(s, 2, value);
+	}
+	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
+}
+
+int pairs_settle(struct db *db, int64_t id, struct err *e)
+{
+	return change(db, "UPDATE pair SET pending = 0, hint = NULL WHERE id = ?1", id, 0, (struct slice){ 0 }, e);
+}
+
+int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e)
+{
+	return change(db, "UPDATE pair SET left = ?2, gone = 0 WHERE id = ?1", id, 0, left, e);
+}
+
+int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e)
+{
+	return change(db, "UPDATE pair SET gone = ?2 WHERE id = ?1", id, when, (struct slice){ 0 }, e);
+}
+
+int pairs_drop(struct db *db, int64_t id, struct err *e)
+{
+	return change(db, "DELETE FROM pair WHERE id = ?1", id, 0, (struct slice){ 0 }, e);
+}
+
+int pairs_purge_gone(struct db *db, int64_t before, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "DELETE FROM pair WHERE gone > 0 AND gone < ?1 RETURNING id", e);
+	int n = 0, rc;
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, before);
+	while ((rc = db_step(db, s, "purge pairs", e)) == 1)
+		n++;
+	return rc < 0 ? -1 : n;
+}
+
+/* Walk the rows of a query with the folder as its first parameter. */
+static int walk(struct db *db, const char *sql, int64_t folder, pairs_cb *cb, void *arg, struct err *e)
+{
+	sqlite3_stmt *s;
+	struct pair p;
+	int rc;
+
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, sql, e);
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, folder);
+	while ((rc = one(db, s, &p, e)) == 1) {
+		if (cb(arg, &p, e) < 0) {
+			sqlite3_reset(s);
+			return -1;
+		}
+	}
+	return rc;
+}
+
+int pairs_pending(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct err *e)
+{
+	return walk(db, "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND pending ORDER BY id", folder, cb, arg, e);
+}
+
+int pairs_present(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct err *e)
+{
+	return walk(db, "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND gone = 0 AND NOT pending ORDER BY id", folder, cb, arg, e);
+}
+
+/* One number by the folder. */
+static int number(struct db *db, const char *sql, int64_t folder, int64_t *out, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, sql, e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, folder);
+	if (db_step(db, s, "look at the pairs", e) != 1)
+		return -1;
+	*out = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return 0;
+}
+
+int pairs_summary(struct db *db, int64_t folder, struct pairs_summary *out, struct err *e)
+{
+	int64_t pending;
+
+	memset(out, 0, sizeof(*out));
+	if (db_empty(db))
+		return 0;
+	if (number(db, "SELECT EXISTS(SELECT 1 FROM pair WHERE folder = ?1 AND pending)", folder, &pending, e) < 0 ||
+	    number(db, "SELECT coalesce(min(made), 0) FROM pair WHERE folder = ?1 AND gone = 0 AND NOT pending", folder, &out->oldest, e) < 0 ||
+	    number(db, "SELECT coalesce(max(id), ?1 * 0) FROM pair", folder, &out->max_id, e) < 0)
+		return -1;
+	out->pending = pending != 0;
+	return 0;
+}
+
+int pairs_present_count(struct db *db, int64_t folder, uint64_t *out, struct err *e)
+{
+	int64_t n = 0;
+
+	if (!db_empty(db) && number(db, "SELECT count(*) FROM pair WHERE folder = ?1 AND gone = 0 AND NOT pending", folder, &n, e) < 0)
+		return -1;
+	*out = (uint64_t)n;
+	return 0;
+}

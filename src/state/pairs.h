@@ -1,0 +1,52 @@
+/*
+ * Pairs: a message that both sides hold, or held. `left` is its key at the source, `right` its key at the target. A pair is pending from before its copy
+ * becomes visible at the target until that is known to have happened; `gone` is when the source was seen (or said) to hold it no more: such pairs are kept for a while,
+ * because there are servers that give back what they were told to delete.
+ */
+#ifndef STATE_PAIRS_H
+#define STATE_PAIRS_H
+
+#include "base/slice.h"
+#include "state/db.h"
+
+struct pair {
+	int64_t id;
+	int64_t folder;
+	struct slice left;   /* "" when the source can't name it */
+	struct slice right;
+	struct slice hint;   /* of a pending one: what the target's recover needs */
+	bool pending;
+	bool raw;            /* stored without CRLF -> LF */
+	uint64_t size;       /* as stored at the target */
+	unsigned char digest[32];
+	int64_t made;        /* seconds since 1970 */
+	int64_t gone;        /* 0: the source holds it as far as we know */
+};
+
+/* Slices in a pair that a function hands out are valid until the next call on the same db. */
+
+int pairs_add(struct db *db, struct pair *p, struct err *e); /* fills in p->id */
+int pairs_by_left(struct db *db, int64_t folder, struct slice left, struct pair *out, struct err *e); /* 1, 0, -1; left not empty */
+/* Pairs of that content whose source still held it when last seen, one by one: id above `after`. 1, 0, -1. */
+int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32], int64_t after, struct pair *out, struct err *e);
+int pairs_settle(struct db *db, int64_t id, struct err *e);      /* pending -> settled; the hint is dropped */
+int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e); /* the source calls it by another name now; also clears gone */
+int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e);
+int pairs_drop(struct db *db, int64_t id, struct err *e);
+int pairs_purge_gone(struct db *db, int64_t before, struct err *e); /* drops pairs gone before then; the count or -1 */
+
+/* Walks: cb returns 0 to go on, -1 with *e to stop. It may not change pairs. */
+typedef int pairs_cb(void *arg, const struct pair *p, struct err *e);
+int pairs_pending(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct err *e);  /* in the order they were added */
+int pairs_present(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct err *e);  /* settled and not gone */
+
+/* What can be known at a cost that doesn't grow with the mailbox. */
+struct pairs_summary {
+	bool pending;   /* there are pending pairs */
+	int64_t oldest; /* `made` of the oldest that is settled and not gone; 0 none */
+	int64_t max_id;
+};
+int pairs_summary(struct db *db, int64_t folder, struct pairs_summary *out, struct err *e);
+int pairs_present_count(struct db *db, int64_t folder, uint64_t *out, struct err *e); /* counts rows: for `status` */
+
+#endif

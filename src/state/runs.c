@@ -1,0 +1,287 @@
+#include "state/runs.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/strbuf.h"
+
+#define RUNS_KEPT 100
+
+static void copy_text(char *out, size_t size, sqlite3_stmt *s, int i)
+{
+	const char *v = (const char *)sqlite3_column_text(s, i);
+
+	snprintf(out, size, "%s", v ? v : "");
+}
+
+int folders_get(struct db *db, const char *left, const char *right, struct folder_row *out, struct err *e)
+{
+	sqlite3_stmt *s;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT id, left_stamp, right_stamp FROM folder WHERE left = ?1 AND right = ?2", e);
+	if (!s)
+		return -1;
+	sqlite3_bind_text(s, 1, left, -1, SQLITE_STATIC);
+	sqlite3_bind_text(s, 2, right, -1, SQLITE_STATIC);
+	rc = db_step(db, s, "read a folder", e);
+	if (rc == 1) {
+		out->id = sqlite3_column_int64(s, 0);
+		copy_text(out->left_stamp, sizeof(out->left_stamp), s, 1);
+		copy_text(out->right_stamp, sizeof(out->right_stamp), s, 2);
+		sqlite3_reset(s);
+		return 0;
+	}
+	if (rc < 0 || !db_in_transaction(db))
+		return rc;
+	s = db_stmt(db, "INSERT INTO folder(left, right) VALUES(?1, ?2) RETURNING id", e);
+	if (!s)
+		return -1;
+	sqlite3_bind_text(s, 1, left, -1, SQLITE_STATIC);
+	sqlite3_bind_text(s, 2, right, -1, SQLITE_STATIC);
+	if (db_step(db, s, "add a folder", e) != 1)
+		return -1;
+	out->id = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return 0;
+}
+
+int folders_stamp(struct db *db, int64_t id, const char *left_stamp, const char *right_stamp, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "UPDATE folder SET left_stamp = ?2, right_stamp = ?3 WHERE id = ?1", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	sqlite3_bind_text(s, 2, left_stamp, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_text(s, 3, right_stamp, -1, SQLITE_TRANSIENT);
+	return db_step(db, s, "stamp a folder", e) < 0 ? -1 : 0;
+}
+
+#define FAILURE_COLUMNS "folder, key, kind, reason, size, tries, since, next"
+
+static struct slice column(sqlite3_stmt *s, int i)
+{
+	const void *p = sqlite3_column_text(s, i);
+
+	return slice_of(p, p ? (size_t)sqlite3_column_bytes(s, i) : 0);
+}
+
+static void failure_row(sqlite3_stmt *s, struct failure *f)
+{
+	int kind = sqlite3_column_int(s, 2);
+
+	f->folder = sqlite3_column_int64(s, 0);
+	f->key = column(s, 1);
+	f->kind = kind >= 0 && kind < ERR_KINDS ? (enum err_kind)kind : ERR_REFUSED;
+	f->reason = column(s, 3);
+	f->size = (uint64_t)sqlite3_column_int64(s, 4);
+	f->tries = (unsigned)sqlite3_column_int(s, 5);
+	f->since = sqlite3_column_int64(s, 6);
+	f->next = sqlite3_column_int64(s, 7);
+}
+
+static void bind_key(sqlite3_stmt *s, int64_t folder, struct slice key)
+{
+	sqlite3_bind_int64(s, 1, folder);
+	sqlite3_bind_text(s, 2, key.p ? key.p : "", (int)key.n, SQLITE_TRANSIENT);
+}
+
+int failures_get(struct db *db, int64_t folder, struct slice key, struct failure *out, struct err *e)
+{
+	sqlite3_stmt *s;
+	int rc;
+
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT " FAILURE_COLUMNS " FROM failure WHERE folder = ?1 AND key = ?2", e);
+	if (!s)
+		return -1;
+	bind_key(s, folder, key);
+	rc = db_step(db, s, "read a failure", e);
+	if (rc == 1)
+		failure_row(s, out);
+	return rc;
+}
+
+int failures_put(struct db *db, const struct failure *f, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "INSERT INTO failure(" FAILURE_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+				      " ON CONFLICT(folder, key) DO UPDATE SET kind = ?3, reason = ?4, size = ?5, tries = ?6, next = ?8", e);
+
+	if (!s)
+		return -1;
+	bind_key(s, f->folder, f->key);
+	sqlite3_bind_int(s, 3, (int)f->kind);
+	sqlite3_bind_text(s, 4, f->reason.p ? f->reason.p : "", (int)f->reason.n, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(s, 5, (sqlite3_int64)f->size);
+	sqlite3_bind_int(s, 6, (int)f->tries);
+	sqlite3_bind_int64(s, 7, f->since);
+	sqlite3_bind_int64(s, 8, f->next);
+	return db_step(db, s, "note a failure", e) < 0 ? -1 : 0;
+}
+
+int failures_clear(struct db *db, int64_t folder, struct slice key, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "DELETE FROM failure WHERE folder = ?1 AND key = ?2", e);
+
+	if (!s)
+		return -1;
+	bind_key(s, folder, key);
+	return db_step(db, s, "clear a failure", e) < 0 ? -1 : 0;
+}
+
+int failures_each(struct db *db, int (*cb)(void *arg, const struct failure *f, struct err *e), void *arg, struct err *e)
+{
+	sqlite3_stmt *s;
+	struct failure f;
+	int rc;
+
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT " FAILURE_COLUMNS " FROM failure ORDER BY since, folder, key", e);
+	if (!s)
+		return -1;
+	while ((rc = db_step(db, s, "read failures", e)) == 1) {
+		failure_row(s, &f);
+		if (cb(arg, &f, e) < 0) {
+			sqlite3_reset(s);
+			return -1;
+		}
+	}
+	return rc;
+}
+
+int failures_count(struct db *db, uint64_t *failed, uint64_t *skipped, int64_t *next, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	*failed = *skipped = 0;
+	*next = 0;
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT coalesce(sum(kind <> 0), 0), coalesce(sum(kind = 0), 0), coalesce(min(CASE WHEN kind <> 0 THEN next END), 0) FROM failure", e);
+	if (!s)
+		return -1;
+	if (db_step(db, s, "count failures", e) != 1)
+		return -1;
+	*failed = (uint64_t)sqlite3_column_int64(s, 0);
+	*skipped = (uint64_t)sqlite3_column_int64(s, 1);
+	*next = sqlite3_column_int64(s, 2);
+	sqlite3_reset(s);
+	return 0;
+}
+
+int runs_add(struct db *db, const struct run_row *r, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	if (db_begin(db, e) < 0)
+		return -1;
+	s = db_stmt(db, "INSERT INTO run(started, ended, kind, text, pulled, deleted, failed, skipped, bytes_in, seconds)"
+			" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", e);
+	if (!s)
+		goto fail;
+	sqlite3_bind_int64(s, 1, r->started);
+	sqlite3_bind_int64(s, 2, r->ended);
+	sqlite3_bind_int(s, 3, (int)r->kind);
+	sqlite3_bind_text(s, 4, r->text, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(s, 5, (sqlite3_int64)r->pulled);
+	sqlite3_bind_int64(s, 6, (sqlite3_int64)r->deleted);
+	sqlite3_bind_int64(s, 7, (sqlite3_int64)r->failed);
+	sqlite3_bind_int64(s, 8, (sqlite3_int64)r->skipped);
+	sqlite3_bind_int64(s, 9, (sqlite3_int64)r->bytes_in);
+	sqlite3_bind_double(s, 10, r->seconds);
+	if (db_step(db, s, "note the run", e) < 0)
+		goto fail;
+	s = db_stmt(db, "DELETE FROM run WHERE id <= (SELECT max(id) FROM run) - ?1", e);
+	if (!s)
+		goto fail;
+	sqlite3_bind_int(s, 1, RUNS_KEPT);
+	if (db_step(db, s, "drop old runs", e) < 0)
+		goto fail;
+	return db_commit(db, e);
+fail:
+	db_rollback(db);
+	return -1;
+}
+
+int runs_last(struct db *db, struct run_row *out, struct err *e)
+{
+	sqlite3_stmt *s;
+	int rc, kind;
+
+	memset(out, 0, sizeof(*out));
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT started, ended, kind, text, pulled, deleted, failed, skipped, bytes_in, seconds FROM run ORDER BY id DESC LIMIT 1", e);
+	if (!s)
+		return -1;
+	rc = db_step(db, s, "read the last run", e);
+	if (rc != 1)
+		return rc;
+	out->started = sqlite3_column_int64(s, 0);
+	out->ended = sqlite3_column_int64(s, 1);
+	kind = sqlite3_column_int(s, 2);
+	out->kind = kind >= 0 && kind < ERR_KINDS ? (enum err_kind)kind : ERR_LOCAL;
+	copy_text(out->text, sizeof(out->text), s, 3);
+	out->pulled = (uint64_t)sqlite3_column_int64(s, 4);
+	out->deleted = (uint64_t)sqlite3_column_int64(s, 5);
+	out->failed = (uint64_t)sqlite3_column_int64(s, 6);
+	out->skipped = (uint64_t)sqlite3_column_int64(s, 7);
+	out->bytes_in = (uint64_t)sqlite3_column_int64(s, 8);
+	out->seconds = sqlite3_column_double(s, 9);
+	sqlite3_reset(s);
+	return 1;
+}
+
+int pause_set(struct db *db, int64_t until, const char *reason, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	if (db_begin(db, e) < 0)
+		return -1;
+	s = db_stmt(db, "DELETE FROM meta WHERE key IN ('pause', 'pause_reason')", e);
+	if (!s || db_step(db, s, "clear the pause", e) < 0)
+		goto fail;
+	if (until > 0) {
+		s = db_stmt(db, "INSERT INTO meta(key, value) VALUES('pause', ?1), ('pause_reason', ?2)", e);
+		if (!s)
+			goto fail;
+		sqlite3_bind_int64(s, 1, until);
+		sqlite3_bind_text(s, 2, reason, -1, SQLITE_TRANSIENT);
+		if (db_step(db, s, "note the pause", e) < 0)
+			goto fail;
+	}
+	return db_commit(db, e);
+fail:
+	db_rollback(db);
+	return -1;
+}
+
+int pause_get(struct db *db, int64_t *until, char *reason, size_t size, struct err *e)
+{
+	sqlite3_stmt *s;
+	int rc;
+
+	*until = 0;
+	reason[0] = '\0';
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT CAST(a.value AS INTEGER), b.value FROM meta a JOIN meta b ON b.key = 'pause_reason' WHERE a.key = 'pause'", e);
+	if (!s)
+		return -1;
+	rc = db_step(db, s, "read the pause", e);
+	if (rc == 1) {
+		*until = sqlite3_column_int64(s, 0);
+		copy_text(reason, size, s, 1);
+		sqlite3_reset(s);
+		rc = 0;
+	}
+	return rc;
+}

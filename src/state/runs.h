@@ -1,0 +1,49 @@
+/* Folders with their stamps, failures that wait for another try, and what the last runs did. */
+#ifndef STATE_RUNS_H
+#define STATE_RUNS_H
+
+#include "base/slice.h"
+#include "state/db.h"
+
+struct folder_row {
+	int64_t id;
+	char left_stamp[256], right_stamp[256]; /* "" none: not known to be unchanged */
+};
+
+/* Find or add (inside a transaction when it must be added; in DB_LOOK a missing one gets id 0). */
+int folders_get(struct db *db, const char *left, const char *right, struct folder_row *out, struct err *e);
+int folders_stamp(struct db *db, int64_t id, const char *left_stamp, const char *right_stamp, struct err *e);
+
+struct failure {
+	int64_t folder;
+	struct slice key;   /* the message at the source; "" for the folder itself */
+	enum err_kind kind; /* ERR_NONE: not a failure, left out by max-size */
+	struct slice reason;
+	uint64_t size;
+	unsigned tries;
+	int64_t since, next; /* next: not before then */
+};
+
+int failures_get(struct db *db, int64_t folder, struct slice key, struct failure *out, struct err *e); /* 1, 0, -1; slices valid until the next call */
+int failures_put(struct db *db, const struct failure *f, struct err *e);
+int failures_clear(struct db *db, int64_t folder, struct slice key, struct err *e);
+int failures_each(struct db *db, int (*cb)(void *arg, const struct failure *f, struct err *e), void *arg, struct err *e);
+/* How many stand there, how many are left out by size, and when the first is to be tried again (0 none). */
+int failures_count(struct db *db, uint64_t *failed, uint64_t *skipped, int64_t *next, struct err *e);
+
+struct run_row {
+	int64_t started, ended;
+	enum err_kind kind;     /* ERR_NONE: done */
+	char text[480];         /* why it stopped */
+	uint64_t pulled, deleted, failed, skipped, bytes_in;
+	double seconds;
+};
+
+int runs_add(struct db *db, const struct run_row *r, struct err *e); /* in its own transaction; keeps the last 100 */
+int runs_last(struct db *db, struct run_row *out, struct err *e);    /* 1, 0 none, -1 */
+
+/* A pause that the server asked for: not before `until`. */
+int pause_set(struct db *db, int64_t until, const char *reason, struct err *e); /* until 0 clears */
+int pause_get(struct db *db, int64_t *until, char *reason, size_t size, struct err *e); /* until 0: none */
+
+#endif

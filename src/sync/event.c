@@ -1,0 +1,28 @@
+#include "sync/event.h"
+
+#include "base/clock.h"
+
+void event_put(const struct event_sink *sink, const struct event *ev)
+{
+	struct event copy = *ev;
+
+	if (!sink || !sink->put)
+		return;
+	if (copy.time == 0)
+		copy.time = clock_wall();
+	sink->put(sink->arg, &copy);
+}
+
+const char *event_type_name(enum event_type t)
+{
+	static const char *const names[] = { "start", "folder", "message", "progress", "warning", "error", "end" };
+
+	return names[t];
+}
+
+const char *event_action_name(enum event_action a)
+{
+	static const char *const names[] = { "pull", "push", "delete", "flags", "move", "skip", "forget" };
+
+	return names[a];
+}

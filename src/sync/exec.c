@@ -1,0 +1,536 @@
+#include "sync/exec.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "state/pairs.h"
+#include "state/runs.h"
+#include "sync/engine.h"
+
+#define PROGRESS_MS 100
+
+/* A message in the group, between stage and publish. */
+struct exec_item {
+	struct work *w;
+	int64_t pair;
+};
+
+int claims_init(struct claims *c, int64_t max_id, struct err *e)
+{
+	c->max = max_id;
+	c->bits = calloc((size_t)(max_id / 8) + 1, 1);
+	if (!c->bits)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	return 0;
+}
+
+void claims_release(struct claims *c)
+{
+	free(c->bits);
+	c->bits = NULL;
+}
+
+bool claims_has(const struct claims *c, int64_t id)
+{
+	if (id > c->max)
+		return true;
+	return c->bits[id / 8] & (1u << (id % 8));
+}
+
+void claims_set(struct claims *c, int64_t id)
+{
+	if (id <= c->max)
+		c->bits[id / 8] = (unsigned char)(c->bits[id / 8] | (1u << (id % 8)));
+}
+
+/* Tests stop the program before its n-th step; the next run must end as if it had not happened. */
+static void step(struct exec *x, const char *what)
+{
+	x->step++;
+	log_debug("step %d: %s", x->step, what);
+	if (x->step == x->stop_at)
+		_exit(100);
+}
+
+int exec_init(struct exec *x, struct err *e)
+{
+	x->items = calloc(EXEC_GROUP_MESSAGES, sizeof(*x->items));
+	x->staged = calloc(EXEC_GROUP_MESSAGES, sizeof(*x->staged));
+	if (!x->items || !x->staged)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	return 0;
+}
+
+void exec_release(struct exec *x)
+{
+	if (x->n > 0)
+		x->dst->ops->abandon(x->dst);
+	free(x->items);
+	free(x->staged);
+	vec_release(&x->unsettled);
+	vec_release(&x->removed);
+	x->items = NULL;
+	x->staged = NULL;
+	x->n = 0;
+}
+
+void exec_forget_marks(struct exec *x)
+{
+	vec_clear(&x->removed);
+}
+
+static void tell_message(struct exec *x, enum event_action action, struct slice key, uint64_t size)
+{
+	char uid[ERR_TEXT_MAX];
+	struct event ev = { .type = EVENT_MESSAGE, .job = x->job, .action = action, .folder = x->folder_name, .size = size };
+
+	ev.uid = err_printable(uid, sizeof(uid), key.p, key.n);
+	event_put(x->sink, &ev);
+}
+
+static void tell_progress(struct exec *x)
+{
+	msec_t now = clock_now();
+	struct event ev = { .type = EVENT_PROGRESS, .job = x->job, .folder = x->folder_name, .done = x->done, .done_bytes = x->done_bytes, .total = x->total };
+
+	if (now - x->told < PROGRESS_MS)
+		return;
+	x->told = now;
+	event_put(x->sink, &ev);
+}
+
+/* A message that can't be had, or not delivered, while the others can: note it for a later try, tell it, go on. */
+static int item_failed(struct exec *x, const struct work *w, const struct err *why, struct err *e)
+{
+	int64_t now = x->policy.now, pause = ENGINE_FAILURE_PAUSE;
+	struct failure f = { .folder = x->folder, .key = w->key, .kind = why->kind, .reason = slice_str(why->text), .size = w->size, .tries = w->tries + 1,
+			     .since = now };
+	char uid[ERR_TEXT_MAX];
+	struct event ev = { .type = EVENT_ERROR, .job = x->job, .folder = x->folder_name, .kind = why->kind, .span = SPAN_MSG, .text = why->text,
+			    .size = w->size, .uid = err_printable(uid, sizeof(uid), w->key.p, w->key.n) };
+
+	x->totals->failed++;
+	event_put(x->sink, &ev);
+	if (w->key.n == 0)
+		return 0;
+	for (unsigned i = 0; i < w->tries && pause < 7 * 86400; i++)
+		pause *= 2;
+	f.next = now + (pause < 7 * 86400 ? pause : 7 * 86400);
+	if (db_begin(x->db, e) < 0)
+		return -1;
+	if (failures_put(x->db, &f, e) < 0) {
+		db_rollback(x->db);
+		return -1;
+	}
+	return db_commit(x->db, e);
+}
+
+struct recover_list {
+	VEC(struct recovery) r;
+	VEC(int64_t) ids;
+	struct arena arena;
+};
+
+/* Keep a pending pair's names beyond the walk. */
+static int collect_pending(void *arg, const struct pair *p, struct err *e)
+{
+	struct recover_list *l = arg;
+	struct recovery r = { .key = arena_str(&l->arena, p->right), .hint = arena_str(&l->arena, p->hint) };
+	unsigned char *digest = arena_new(&l->arena, unsigned char, sizeof(p->digest));
+
+	if (!r.key || !r.hint || !digest)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	memcpy(digest, p->digest, sizeof(p->digest));
+	r.digest = digest;
+	if (vec_push(&l->r, r) < 0 || vec_push(&l->ids, p->id) < 0)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	return 0;
+}
+
+/* Settle what was found, drop what was not, in one transaction. */
+static int apply_recovery(struct exec *x, const struct recover_list *l, struct err *e)
+{
+	if (db_begin(x->db, e) < 0)
+		return -1;
+	for (size_t i = 0; i < l->ids.n; i++) {
+		int rc = l->r.a[i].found ? pairs_settle(x->db, l->ids.a[i], e) : pairs_drop(x->db, l->ids.a[i], e);
+
+		if (rc < 0) {
+			db_rollback(x->db);
+			return -1;
+		}
+	}
+	return db_commit(x->db, e);
+}
+
+int exec_recover(struct exec *x, struct err *e)
+{
+	struct recover_list l = { 0 };
+	int rc = -1;
+
+	if (pairs_pending(x->db, x->folder, collect_pending, &l, e) < 0)
+		goto out;
+	rc = 0;
+	if (l.r.n == 0)
+		goto out;
+	step(x, "recover");
+	rc = x->dst->ops->recover(x->dst, l.r.a, l.r.n, e);
+	if (rc == 0) {
+		step(x, "apply recovery");
+		rc = apply_recovery(x, &l, e);
+	}
+	if (rc == 0)
+		vec_clear(&x->unsettled);
+	log_debug("%zu deliveries of an interrupted run looked up", l.r.n);
+out:
+	vec_release(&l.r);
+	vec_release(&l.ids);
+	arena_release(&l.arena);
+	return rc;
+}
+
+/* The pairs that the last groups left pending are known to be published. */
+static int settle(struct exec *x, struct err *e)
+{
+	for (size_t i = 0; i < x->unsettled.n; i++) {
+		if (pairs_settle(x->db, x->unsettled.a[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A pair under this key stands for other content (the server gave the key again): it loses the key. */
+static int take_key(struct exec *x, const struct work *w, struct err *e)
+{
+	struct pair old;
+	int rc;
+
+	if (w->key.n == 0)
+		return 0;
+	rc = pairs_by_left(x->db, x->folder, w->key, &old, e);
+	return rc == 1 ? pairs_drop(x->db, old.id, e) : rc;
+}
+
+/* The group's transaction: the last groups' pairs settled, this one's added as pending. */
+static int journal(struct exec *x, struct err *e)
+{
+	if (db_begin(x->db, e) < 0)
+		return -1;
+	if (settle(x, e) < 0)
+		goto fail;
+	for (size_t i = 0; i < x->n; i++) {
+		const struct staged *st = &x->staged[i];
+		struct work *w = x->items[i].w;
+		struct pair p = { .folder = x->folder, .left = w->key, .right = slice_str(st->key), .hint = slice_str(st->hint), .pending = true,
+				  .raw = st->raw, .size = st->size, .made = x->policy.now };
+
+		memcpy(p.digest, st->digest, sizeof(p.digest));
+		if (take_key(x, w, e) < 0 || pairs_add(x->db, &p, e) < 0)
+			goto fail;
+		if (w->tries > 0 && failures_clear(x->db, x->folder, w->key, e) < 0)
+			goto fail;
+		x->items[i].pair = p.id;
+	}
+	if (db_commit(x->db, e) < 0)
+		return -1;
+	vec_clear(&x->unsettled);
+	return 0;
+fail:
+	db_rollback(x->db);
+	return -1;
+}
+
+/* Make the group durable: the order of these steps is the promise. */
+static int flush_group(struct exec *x, struct err *e)
+{
+	struct store *dst = x->dst;
+
+	if (x->n == 0)
+		return 0;
+	step(x, "harden");
+	if (dst->ops->harden(dst, x->staged, x->n, e) < 0)
+		goto fail;
+	step(x, "journal");
+	if (journal(x, e) < 0)
+		goto fail;
+	step(x, "publish");
+	if (dst->ops->publish(dst, x->staged, x->n, e) < 0)
+		goto fail;
+	step(x, "published");
+	for (size_t i = 0; i < x->n; i++) {
+		x->items[i].w->pair = x->items[i].pair;
+		if (vec_push(&x->unsettled, x->items[i].pair) < 0) {
+			x->n = 0;
+			return err_set(e, ERR_LOCAL, "out of memory");
+		}
+		x->totals->pulled++;
+		tell_message(x, ACTION_PULL, x->items[i].w->key, x->staged[i].size);
+	}
+	x->n = 0;
+	x->bytes = 0;
+	return 0;
+fail:
+	dst->ops->abandon(dst);
+	x->n = 0;
+	x->bytes = 0;
+	return -1;
+}
+
+/* The pair of the base that holds this very content and stands for no other message of this listing: 1, 0 none, -1. */
+static int find_double(struct exec *x, const struct work *w, const unsigned char digest[32], struct pair *out, struct err *e)
+{
+	int64_t after = 0;
+	int rc;
+
+	if (w->known) {
+		rc = pairs_by_left(x->db, x->folder, w->key, out, e);
+		if (rc != 1 || memcmp(out->digest, digest, 32) == 0)
+			return rc;
+	}
+	while ((rc = pairs_by_digest(x->db, x->folder, digest, after, out, e)) == 1) {
+		if (!out->pending && !claims_has(x->claims, out->id))
+			return 1;
+		after = out->id;
+	}
+	return rc;
+}
+
+/* The message is one that was delivered before: note how the source calls it now, and ask the planner again. */
+static int known_after_all(struct exec *x, struct work *w, const struct pair *found, struct err *e)
+{
+	struct pair p = *found;
+	struct plan_msg m = { .base = { .exists = true, .sure = true, .made = p.made }, .left = { .present = true, .size = w->size } };
+	bool same_key = slice_eq(p.left, w->key);
+
+	log_debug("message %llu was delivered before", (unsigned long long)w->num);
+	w->pair = p.id;
+	w->acts = plan_message(&x->policy, &m) & PLAN_REMOVE_LEFT;
+	claims_set(x->claims, p.id);
+	if (same_key && p.gone == 0 && w->tries == 0)
+		return 0;
+	if (db_begin(x->db, e) < 0)
+		return -1;
+	if ((!same_key && take_key(x, w, e) < 0) || pairs_rekey(x->db, p.id, w->key, e) < 0 ||
+	    (w->tries > 0 && failures_clear(x->db, x->folder, w->key, e) < 0)) {
+		db_rollback(x->db);
+		return -1;
+	}
+	return db_commit(x->db, e);
+}
+
+/* Read one message into the target's staging place. *bad: an error of this message alone, already told. */
+static int stage_one(struct exec *x, struct work *w, struct stream *body, struct err *e)
+{
+	struct store_meta meta = { .received = x->policy.now, .flags = x->flags, .size_hint = w->size };
+	struct staged *st = &x->staged[x->n];
+	struct pair p;
+	int rc;
+
+	memset(st, 0, sizeof(*st));
+	step(x, "stage");
+	if (x->dst->ops->stage(x->dst, body, &meta, st, e) < 0)
+		return -1;
+	if (x->n == 0)
+		x->begun = clock_now();
+	x->items[x->n] = (struct exec_item){ .w = w };
+	x->n++;
+	x->done++;
+	x->done_bytes += st->size;
+	rc = find_double(x, w, st->digest, &p, e);
+	if (rc < 0)
+		return -1;
+	if (rc == 0) {
+		x->bytes += st->size;
+		return 0;
+	}
+	x->dst->ops->unstage(x->dst, st);
+	x->n--;
+	return known_after_all(x, w, &p, e);
+}
+
+/* Is the group large or old enough to be made durable? */
+static bool group_full(const struct exec *x)
+{
+	return x->n >= EXEC_GROUP_MESSAGES || x->bytes >= EXEC_GROUP_BYTES || (x->n > 0 && clock_now() - x->begun >= EXEC_GROUP_MS);
+}
+
+/* Stop copying for *e, but keep what is complete: it need not be read again. A signal is obeyed at once. */
+static int copy_broken(struct exec *x, struct err *e)
+{
+	struct err second = ERR_INIT;
+
+	if (e && e->kind == ERR_CANCEL) {
+		x->dst->ops->abandon(x->dst);
+		x->n = 0;
+		return -1;
+	}
+	if (flush_group(x, &second) < 0)
+		log_debug("and the group could not be published: %s", second.text);
+	return -1;
+}
+
+int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
+{
+	VEC(uint64_t) nums = { 0 };
+	VEC(struct work *) todo = { 0 };
+	int rc = -1;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!(w[i].acts & PLAN_COPY))
+			continue;
+		if (vec_push(&nums, w[i].num) < 0 || vec_push(&todo, &w[i]) < 0) {
+			err_set(e, ERR_LOCAL, "out of memory");
+			goto out;
+		}
+	}
+	if (nums.n == 0) {
+		rc = 0;
+		goto out;
+	}
+	if (x->src->ops->want(x->src, nums.a, nums.n, e) < 0)
+		goto out;
+	for (size_t k = 0; k < nums.n; k++) {
+		struct err why = ERR_INIT;
+		struct stream *body = NULL;
+		size_t i = k;
+
+		if (clock_check(e) < 0)
+			goto broken;
+		if (x->src->ops->next(x->src, &i, &body, &why) < 0) {
+			if (why.span != SPAN_MSG) {
+				*e = why;
+				goto broken;
+			}
+		} else {
+			assert(i < todo.n);
+			if (stage_one(x, todo.a[i], body, &why) == 0) {
+				stream_free(body);
+				tell_progress(x);
+				if (group_full(x) && flush_group(x, e) < 0)
+					goto out;
+				continue;
+			}
+			stream_free(body);
+			if (why.span != SPAN_MSG) {
+				*e = why;
+				goto broken;
+			}
+		}
+		todo.a[i]->acts = PLAN_NOTHING;
+		if (item_failed(x, todo.a[i], &why, e) < 0)
+			goto broken;
+	}
+	rc = flush_group(x, e);
+	goto out;
+broken:
+	rc = copy_broken(x, e);
+out:
+	vec_release(&nums);
+	vec_release(&todo);
+	return rc;
+}
+
+struct removing {
+	struct exec *x;
+	const struct work *w;
+	size_t n, at;
+};
+
+/* The source's word on one removal. */
+static void removed_one(void *arg, uint64_t num, const struct err *why)
+{
+	struct removing *r = arg;
+	struct exec *x = r->x;
+	size_t tried = 0;
+
+	while (tried < r->n && (r->w[r->at].num != num || !(r->w[r->at].acts & PLAN_REMOVE_LEFT))) {
+		r->at = (r->at + 1) % r->n;
+		tried++;
+	}
+	if (tried == r->n)
+		return;
+	if (why) {
+		struct event ev = { .type = EVENT_ERROR, .job = x->job, .folder = x->folder_name, .kind = why->kind, .span = SPAN_MSG, .text = why->text };
+
+		x->totals->failed++;
+		event_put(x->sink, &ev);
+		return;
+	}
+	if (vec_push(&x->removed, r->w[r->at].pair) == 0)
+		tell_message(x, ACTION_DELETE, r->w[r->at].key, r->w[r->at].size);
+}
+
+/* All that is published is known to be: so say in the base. */
+static int settle_now(struct exec *x, struct err *e)
+{
+	if (x->unsettled.n == 0)
+		return 0;
+	step(x, "settle");
+	if (db_begin(x->db, e) < 0)
+		return -1;
+	if (settle(x, e) < 0) {
+		db_rollback(x->db);
+		return -1;
+	}
+	if (db_commit(x->db, e) < 0)
+		return -1;
+	vec_clear(&x->unsettled);
+	return 0;
+}
+
+int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
+{
+	struct removing r = { .x = x, .w = w, .n = n };
+	VEC(uint64_t) nums = { 0 };
+	int rc = -1;
+
+	if (settle_now(x, e) < 0)
+		goto out;
+	for (size_t i = 0; i < n; i++) {
+		if (!(w[i].acts & PLAN_REMOVE_LEFT) || w[i].pair == 0)
+			continue;
+		if (vec_push(&nums, w[i].num) < 0) {
+			err_set(e, ERR_LOCAL, "out of memory");
+			goto out;
+		}
+	}
+	rc = 0;
+	if (nums.n == 0)
+		goto out;
+	step(x, "remove");
+	rc = x->src->ops->remove(x->src, nums.a, nums.n, removed_one, &r, e);
+out:
+	vec_release(&nums);
+	return rc;
+}
+
+int exec_commit(struct exec *x, uint64_t *removed, struct err *e)
+{
+	*removed = 0;
+	if (settle_now(x, e) < 0)
+		return -1;
+	if (x->removed.n == 0)
+		return 0;
+	step(x, "commit removals");
+	if (x->src->ops->commit(x->src, e) < 0)
+		return -1;
+	step(x, "note removals");
+	if (db_begin(x->db, e) < 0)
+		return -1;
+	for (size_t i = 0; i < x->removed.n; i++) {
+		if (pairs_gone(x->db, x->removed.a[i], x->policy.now, e) < 0) {
+			db_rollback(x->db);
+			return -1;
+		}
+	}
+	if (db_commit(x->db, e) < 0)
+		return -1;
+	*removed = x->removed.n;
+	x->totals->deleted += x->removed.n;
+	vec_clear(&x->removed);
+	step(x, "done");
+	return 0;
+}

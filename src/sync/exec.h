@@ -1,0 +1,90 @@
+/*
+ * The executor: does what the planner decided, one step at a time, each journalled before it can be seen. It alone changes stores.
+ *
+ * Copies go in groups: stage many, harden, commit their pairs as pending, publish; the pairs are settled in the next group's transaction. A message is removed at the
+ * source only when its pair is settled: exec_remove refuses any other.
+ */
+#ifndef SYNC_EXEC_H
+#define SYNC_EXEC_H
+
+#include "base/arena.h"
+#include "base/vec.h"
+#include "state/db.h"
+#include "store/store.h"
+#include "sync/event.h"
+#include "sync/plan.h"
+
+#define EXEC_GROUP_MESSAGES 256
+#define EXEC_GROUP_BYTES (16u * 1024 * 1024)
+#define EXEC_GROUP_MS 5000 /* on a slow link: what was read is durable after that long */
+
+/* One message with something to do. */
+struct work {
+	uint64_t num;         /* at the source */
+	struct slice key;     /* at the source; may be empty */
+	uint64_t size;        /* as the source says; 0 unknown */
+	unsigned acts;        /* enum plan_act */
+	int64_t known;        /* the base has this pair under its key, and only the content will tell whether it is the same message; 0 none */
+	int64_t pair;         /* the settled or published pair that stands for it: what makes a removal lawful; 0 none (yet) */
+	unsigned tries;       /* failed so often before */
+};
+
+/* One bit for each pair of the base that was met in this session: a pair stands for one message only. */
+struct claims {
+	unsigned char *bits;
+	int64_t max;
+};
+
+int claims_init(struct claims *c, int64_t max_id, struct err *e);
+void claims_release(struct claims *c);
+bool claims_has(const struct claims *c, int64_t id); /* ids above the maximum are of this session: true */
+void claims_set(struct claims *c, int64_t id);
+
+struct exec_item;
+
+struct exec {
+	/* Set by the engine. */
+	struct store *src, *dst;
+	struct db *db;
+	int64_t folder;           /* row of the base */
+	const char *folder_name;  /* for events */
+	const char *job;
+	struct plan_policy policy;
+	uint32_t flags;
+	int stop_at;
+	const struct event_sink *sink;
+	struct event_totals *totals;
+	struct claims *claims;
+	/* Private. */
+	struct exec_item *items;  /* the group: EXEC_GROUP_MESSAGES */
+	struct staged *staged;
+	size_t n;
+	uint64_t bytes;
+	msec_t begun;             /* when the group's first message was staged */
+	VEC(int64_t) unsettled;   /* published, pending in the base */
+	VEC(int64_t) removed;     /* pairs whose message the source has marked for removal */
+	uint64_t done, done_bytes, total;
+	msec_t told;              /* when progress was last told */
+	int step;
+};
+
+int exec_init(struct exec *x, struct err *e);
+void exec_forget_marks(struct exec *x); /* a new session: what was marked for removal in one that broke is not marked any more */
+void exec_release(struct exec *x); /* abandons what is staged */
+
+/* What an earlier run left pending: settle what the target has, drop the pairs of what it has not. */
+int exec_recover(struct exec *x, struct err *e);
+
+/*
+ * Copy the messages with PLAN_COPY. Items that fail alone are noted and told, the rest goes on. What is to be removed afterwards keeps PLAN_REMOVE_LEFT with
+ * ->pair set; of the others the act is taken away. On -1 what was complete is published as far as possible.
+ */
+int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e);
+
+/* Mark the messages with PLAN_REMOVE_LEFT at the source. Nothing is final before exec_commit. */
+int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e);
+
+/* Settle all pairs; make removals final and note that in the base. *removed: how many. The source's box is closed if there were any. */
+int exec_commit(struct exec *x, uint64_t *removed, struct err *e);
+
+#endif
