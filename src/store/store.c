@@ -1,0 +1,107 @@
+/* What is common to all stores: see store.h. */
+#include "store/store.h"
+
+/* Close and free a store. */
+void store_free(struct store *s)
+{
+	if (s)
+		s->ops->free(s);
+}
+
+/* A call that the engine had no business to make. */
+static int cannot(const struct store *s, const char *what, struct err *e)
+{
+	return err_set(e, ERR_BUG, "a %s store can't %s", s->ops->name, what);
+}
+
+/* Not a source. */
+int store_cannot_list_start(struct store *s, struct err *e)
+{
+	return cannot(s, "list messages", e);
+}
+
+/* Not a source. */
+int store_cannot_list_next(struct store *s, struct store_msg *m, struct err *e)
+{
+	(void)m;
+	return cannot(s, "list messages", e);
+}
+
+/* Not a source. */
+int store_cannot_want(struct store *s, const uint64_t *nums, size_t n, struct err *e)
+{
+	(void)nums;
+	(void)n;
+	return cannot(s, "give messages", e);
+}
+
+/* Not a source. */
+int store_cannot_next(struct store *s, size_t *i, struct stream **body, struct err *e)
+{
+	(void)i;
+	(void)body;
+	return cannot(s, "give messages", e);
+}
+
+/* Not a source. */
+int store_cannot_remove(struct store *s, const uint64_t *nums, size_t n,
+                        void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e)
+{
+	(void)nums;
+	(void)n;
+	(void)done;
+	(void)arg;
+	return cannot(s, "remove messages", e);
+}
+
+/* Not a source. */
+int store_cannot_commit(struct store *s, struct err *e)
+{
+	return cannot(s, "remove messages", e);
+}
+
+/* Not a target. */
+int store_cannot_stage(struct store *s, struct stream *body, const struct store_meta *m, struct staged *out, struct err *e)
+{
+	(void)body;
+	(void)m;
+	(void)out;
+	return cannot(s, "take messages", e);
+}
+
+/* Not a target. */
+void store_cannot_unstage(struct store *s, struct staged *out)
+{
+	(void)s;
+	out->dropped = true;
+}
+
+/* Not a target. */
+int store_cannot_harden(struct store *s, struct staged *st, size_t n, struct err *e)
+{
+	(void)st;
+	(void)n;
+	return cannot(s, "take messages", e);
+}
+
+/* Not a target. */
+int store_cannot_publish(struct store *s, struct staged *st, size_t n, struct err *e)
+{
+	(void)st;
+	(void)n;
+	return cannot(s, "take messages", e);
+}
+
+/* Not a target: nothing is staged. */
+void store_cannot_abandon(struct store *s)
+{
+	(void)s;
+}
+
+/* Not a target. */
+int store_cannot_recover(struct store *s, struct recovery *r, size_t n, struct err *e)
+{
+	(void)r;
+	(void)n;
+	return cannot(s, "take messages", e);
+}
