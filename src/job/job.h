@@ -1,0 +1,49 @@
+/* One job of the configuration, from parameters to stores, state and engine. Runs in a worker process (or, for tests and dry runs, in the caller's). */
+#ifndef JOB_JOB_H
+#define JOB_JOB_H
+
+#include "config/load.h"
+#include "state/runs.h"
+#include "sync/event.h"
+
+struct job_params {
+	const struct config_job *job;
+	const char *state_dir;  /* absolute */
+	bool dry_run;
+	bool same_source;       /* take over the state of a mailbox that has a new name */
+	bool ignore_pause;      /* the person named the job: a pause that the server asked for is not waited out */
+	int stop_at;            /* tests */
+};
+
+/*
+ * Run it: START, the engine's events, ERROR when it stops, END (with exit_code) in every case. Returns that exit code. Notes the run, and a pause that the server
+ * asked for, in the state.
+ */
+int job_run(const struct job_params *p, const struct event_sink *sink);
+
+/* DIR/NAME.db, the name made safe for a file system. malloc'd. */
+char *job_state_path(const char *state_dir, const char *job, struct err *e);
+
+/* A store for one end of a job; nothing is connected or opened yet. */
+struct store *job_store(const struct config_end *end, struct err *e);
+
+/* What identifies the mailbox in the state: "pop3:jane@pop.example.org". */
+int job_source(const struct config_end *end, struct strbuf *out);
+
+/* What `status` and --due need, without the lock. */
+struct job_status {
+	int64_t last_end;       /* seconds since 1970; 0: never ran */
+	int64_t due;            /* last_end + every, and not before the pause ends; 0: not scheduled */
+	int64_t paused_until;   /* 0 no */
+	char pause_reason[256];
+	pid_t running;          /* 0 no */
+	bool has_run;
+	struct run_row last;    /* the last run that did something or failed */
+	uint64_t held;          /* messages delivered that the source still holds, as far as we know */
+	uint64_t failed, skipped;
+};
+int job_status(const struct job_params *p, struct job_status *out, struct err *e);
+/* Each failure and left-out message of the state. */
+int job_failures(const struct job_params *p, int (*cb)(void *arg, const struct failure *f, struct err *e), void *arg, struct err *e);
+
+#endif
