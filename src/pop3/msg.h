@@ -6,12 +6,14 @@
 
 /*
  * The body behind a +OK of RETR or TOP, as a stream in wire form: dots unstuffed, ends at CRLF "." CRLF only (or LF "." LF when the status line itself
- * ended in a bare LF). Freeing it early reads on to the terminator. The deadline is c->timeout for each read that brings something, and a body
+ * ended in a bare LF). num is for error texts. Freeing it early reads on to the terminator. The deadline is c->timeout for each read that brings something, and a body
  * that trickles slower than 100 bytes a second over 5 minutes is a time-out.
  */
-struct stream *pop3_body(struct pop3_conn *c, struct err *e);
+struct stream *pop3_body(struct pop3_conn *c, uint64_t num, struct err *e);
 
-/* Up to `window` RETRs in flight. */
+/* Up to `window` RETRs in flight; 1 without PIPELINING. What is in flight must fit the socket buffers whatever the server does, so that our write never waits for it. */
+#define POP3_WINDOW 256
+
 struct pop3_pipe {
 	struct pop3_conn *c;
 	uint64_t *nums; /* owned copy */
@@ -22,6 +24,13 @@ struct pop3_pipe {
 int pop3_retr_start(struct pop3_pipe *p, struct pop3_conn *c, const uint64_t *nums, size_t n, struct err *e);
 /* As store_ops.next. */
 int pop3_retr_next(struct pop3_pipe *p, size_t *i, struct stream **body, struct err *e);
-void pop3_retr_end(struct pop3_pipe *p); /* frees */
+/* Frees. With answers still in flight the link is dead: what comes next on it is not for us to guess. */
+void pop3_retr_end(struct pop3_pipe *p);
+
+/*
+ * DELE of many, up to POP3_DELE_WINDOW in flight: done is called for each, with NULL or why not (SPAN_MSG). -1: the link is lost.
+ */
+#define POP3_DELE_WINDOW 500
+int pop3_dele(struct pop3_conn *c, const uint64_t *nums, size_t n, void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 
 #endif

@@ -1,0 +1,351 @@
+/* The listing of a maildrop: see pop3list.h. */
+#include "store/pop3list.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SPOOL_MEM (4 << 20)
+#define READ_BUF 16384
+#define NUM_MAX ((uint64_t)1 << 31)
+#define HASHED "sha256:"
+
+/* A row in the spool: this, and the key's bytes. */
+struct record {
+	uint64_t size;
+	uint32_t num;
+	uint32_t key_len;
+};
+
+/* Empty rows. */
+static void rows_clear(struct pop3rows *r)
+{
+	spool_clear(&r->spool);
+	r->n = r->last = 0;
+	r->pos = r->end = 0;
+	r->given = r->have = false;
+	r->ascending = true;
+}
+
+/* Start. */
+int pop3list_init(struct pop3list *l, struct err *e)
+{
+	*l = (struct pop3list){
+		.uidl = { .spool = SPOOL_INIT(SPOOL_MEM), .ascending = true, .buf = malloc(READ_BUF) },
+		.sizes = { .spool = SPOOL_INIT(SPOOL_MEM), .ascending = true, .buf = malloc(READ_BUF) },
+		.stamp = digest_new(e),
+		.long_key = digest_new(e),
+	};
+	if (!l->uidl.buf || !l->sizes.buf || !l->stamp || !l->long_key) {
+		pop3list_release(l);
+		return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	return 0;
+}
+
+/* Forget the doubles. */
+static void drop_doubles(struct pop3list *l)
+{
+	free(l->doubles);
+	l->doubles = NULL;
+	l->n_doubles = 0;
+}
+
+/* Empty it. */
+void pop3list_clear(struct pop3list *l)
+{
+	unsigned char unused[DIGEST_SIZE];
+
+	rows_clear(&l->uidl);
+	rows_clear(&l->sizes);
+	digest_end(l->stamp, unused);
+	drop_doubles(l);
+	l->bad = l->keyless = 0;
+}
+
+/* Free it. */
+void pop3list_release(struct pop3list *l)
+{
+	if (l->uidl.buf) /* a zeroed spool would close descriptor 0 */
+		spool_release(&l->uidl.spool);
+	if (l->sizes.buf)
+		spool_release(&l->sizes.spool);
+	free(l->uidl.buf);
+	free(l->sizes.buf);
+	digest_free(l->stamp);
+	digest_free(l->long_key);
+	drop_doubles(l);
+	memset(l, 0, sizeof(*l));
+}
+
+/* Put a row aside. */
+static int put_row(struct pop3rows *r, uint32_t num, uint64_t size, const char *key, size_t key_len, struct err *e)
+{
+	struct record rec = { .size = size, .num = num, .key_len = (uint32_t)key_len };
+
+	if (r->n == POP3LIST_ROWS_MAX)
+		return err_set(e, ERR_PROTO, "the server lists more than %d messages", POP3LIST_ROWS_MAX);
+	if (num <= r->last)
+		r->ascending = false;
+	r->last = num;
+	r->n++;
+	if (spool_write(&r->spool, &rec, sizeof(rec), e) < 0)
+		return -1;
+	return key_len > 0 ? spool_write(&r->spool, key, key_len, e) : 0;
+}
+
+/* The number that a row begins with; 0 when there is none that we take. */
+static uint32_t row_number(struct slice *line)
+{
+	struct slice word = slice_word(line);
+	uint64_t num;
+
+	return slice_u64(word, NUM_MAX, &num) ? (uint32_t)num : 0;
+}
+
+/*
+ * A UIDL as a key. RFC 1939 allows 1 to 70 characters from 0x21 to 0x7E; whatever else servers send is a key by its digest, so that keys are always short
+ * and printable. Returns its length; 0: no key.
+ */
+static size_t make_key(struct pop3list *l, struct slice uid, char out[STORE_KEY_MAX + 1])
+{
+	unsigned char sum[DIGEST_SIZE];
+	bool plain = uid.n <= STORE_KEY_MAX && !slice_starts(uid, HASHED);
+
+	if (uid.n == 0 || memchr(uid.p, '\0', uid.n) || memchr(uid.p, '\r', uid.n))
+		return 0;
+	for (size_t i = 0; plain && i < uid.n; i++)
+		plain = uid.p[i] >= 0x21 && uid.p[i] <= 0x7e;
+	if (plain) {
+		memcpy(out, uid.p, uid.n);
+		return uid.n;
+	}
+	if (digest_put(l->long_key, uid.p, uid.n) < 0 || digest_end(l->long_key, sum) < 0)
+		return 0;
+	memcpy(out, HASHED, sizeof(HASHED) - 1);
+	digest_hex(sum, out + sizeof(HASHED) - 1);
+	return sizeof(HASHED) - 1 + DIGEST_HEX - 1;
+}
+
+/* A row of UIDL. */
+int pop3list_uidl(struct pop3list *l, struct slice line, bool cut, struct err *e)
+{
+	char key[STORE_KEY_MAX + 1];
+	uint32_t num = row_number(&line);
+	size_t n;
+
+	l->uidl.given = true;
+	if (num == 0) {
+		l->bad++;
+		return 0;
+	}
+	n = cut ? 0 : make_key(l, slice_trim(line), key);
+	if (n == 0)
+		l->keyless++;
+	if (digest_put(l->stamp, &num, sizeof(num)) < 0 || digest_put(l->stamp, key, n) < 0 || digest_put(l->stamp, "\n", 1) < 0)
+		return err_set(e, ERR_LOCAL, "can't compute a digest");
+	return put_row(&l->uidl, num, 0, key, n, e);
+}
+
+/* A row of LIST. A size that is none is unknown: the message is there all the same. */
+int pop3list_size(struct pop3list *l, struct slice line, bool cut, struct err *e)
+{
+	uint32_t num = row_number(&line);
+	uint64_t size = 0;
+
+	l->sizes.given = true;
+	if (num == 0) {
+		l->bad++;
+		return 0;
+	}
+	if (!cut)
+		slice_u64(slice_word(&line), INT64_MAX, &size);
+	return put_row(&l->sizes, num, size, NULL, 0, e);
+}
+
+/* What tells whether anything has changed. */
+int pop3list_stamp(struct pop3list *l, uint64_t messages, char out[128], struct err *e)
+{
+	unsigned char sum[DIGEST_SIZE];
+	char hex[DIGEST_HEX];
+
+	out[0] = '\0';
+	if (digest_put(l->stamp, &messages, sizeof(messages)) < 0 || digest_put(l->stamp, &l->bad, sizeof(l->bad)) < 0 ||
+	    digest_end(l->stamp, sum) < 0)
+		return err_set(e, ERR_LOCAL, "can't compute a digest");
+	digest_hex(sum, hex);
+	if (l->uidl.given && l->keyless == 0 && l->bad == 0 && l->uidl.n >= messages)
+		snprintf(out, 128, "uidl:%s", hex);
+	return 0;
+}
+
+/* Read n bytes of the spool. 1, 0 at its end, -1. */
+static int rows_read(struct pop3rows *r, void *p, size_t n, struct err *e)
+{
+	char *to = p;
+
+	while (n > 0) {
+		size_t have = r->end - r->pos, take = n < have ? n : have;
+
+		if (have == 0) {
+			ssize_t got = spool_read(&r->spool, r->buf, READ_BUF, e);
+
+			if (got <= 0)
+				return (int)got;
+			r->pos = 0;
+			r->end = (size_t)got;
+			continue;
+		}
+		memcpy(to, r->buf + r->pos, take);
+		r->pos += take;
+		to += take;
+		n -= take;
+	}
+	return 1;
+}
+
+/* Make the next row the one at hand. 1, 0 when none is left, -1. */
+static int rows_next(struct pop3rows *r, struct err *e)
+{
+	struct record rec;
+	int rc;
+
+	if (r->have)
+		return 1;
+	rc = rows_read(r, &rec, sizeof(rec), e);
+	if (rc <= 0)
+		return rc;
+	if (rec.key_len > STORE_KEY_MAX || (rec.key_len > 0 && rows_read(r, r->key, rec.key_len, e) != 1))
+		return err_set(e, ERR_LOCAL, "the listing kept aside is damaged");
+	r->num = rec.num;
+	r->size = rec.size;
+	r->key_len = rec.key_len;
+	r->have = true;
+	return 1;
+}
+
+/* To the first row. */
+static void rows_rewind(struct pop3rows *r)
+{
+	spool_rewind(&r->spool);
+	r->pos = r->end = 0;
+	r->have = false;
+}
+
+/* FNV-1a. A server that wants two keys to collide only makes its own messages keyless. */
+static uint64_t key_hash(const char *p, size_t n)
+{
+	uint64_t h = 0xcbf29ce484222325U;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (unsigned char)p[i]) * 0x100000001b3U;
+	return h;
+}
+
+/* For qsort and bsearch. */
+static int cmp_u64(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/*
+ * Collect a number for each row, keys' hashes or message numbers, sort them, and leave those that stand there more than once, each once, at the front.
+ * Returns how many, or -1.
+ */
+static ssize_t find_doubles(struct pop3rows *r, bool by_key, uint64_t **out, struct err *e)
+{
+	uint64_t *a = malloc((size_t)(r->n ? r->n : 1) * sizeof(*a));
+	size_t n = 0, kept = 0;
+	int rc;
+
+	*out = a;
+	if (!a)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	rows_rewind(r);
+	while ((rc = rows_next(r, e)) > 0 && n < r->n) {
+		if (!by_key || r->key_len > 0)
+			a[n++] = by_key ? key_hash(r->key, r->key_len) : r->num;
+		r->have = false;
+	}
+	if (rc < 0)
+		return -1;
+	qsort(a, n, sizeof(*a), cmp_u64);
+	for (size_t i = 1; i < n; i++)
+		if (a[i] == a[i - 1] && (kept == 0 || a[kept - 1] != a[i]))
+			a[kept++] = a[i];
+	return (ssize_t)kept;
+}
+
+/* The same message twice in a listing leaves no way to know which row is true. */
+static int check_numbers(struct pop3rows *r, const char *what, struct err *e)
+{
+	uint64_t *a = NULL;
+	ssize_t n;
+
+	if (r->ascending)
+		return 0;
+	n = find_doubles(r, false, &a, e);
+	if (n > 0)
+		err_set(e, ERR_PROTO, "the server lists message %llu more than once in its answer to %s", (unsigned long long)a[0], what);
+	free(a);
+	return n == 0 ? 0 : -1;
+}
+
+/* Start giving out. */
+int pop3list_start(struct pop3list *l, struct err *e)
+{
+	ssize_t n;
+
+	drop_doubles(l);
+	if (check_numbers(&l->uidl, "UIDL", e) < 0 || check_numbers(&l->sizes, "LIST", e) < 0)
+		return -1;
+	n = find_doubles(&l->uidl, true, &l->doubles, e);
+	if (n < 0)
+		return -1;
+	l->n_doubles = (size_t)n;
+	if (n == 0)
+		drop_doubles(l);
+	rows_rewind(&l->uidl);
+	rows_rewind(&l->sizes);
+	return 0;
+}
+
+/* Whether the key stands for one message only. */
+static bool is_single(const struct pop3list *l, const char *key, size_t n)
+{
+	uint64_t h = key_hash(key, n);
+
+	return l->n_doubles == 0 || !bsearch(&h, l->doubles, l->n_doubles, sizeof(h), cmp_u64);
+}
+
+/* The next message: of UIDL and LIST whichever is lower, both when they agree. Rows out of order aren't merged: UIDL alone counts then. */
+int pop3list_next(struct pop3list *l, struct store_msg *m, struct err *e)
+{
+	struct pop3rows *u = &l->uidl, *z = &l->sizes;
+	bool merge = u->ascending && z->ascending;
+	int ru = rows_next(u, e), rz = 0;
+
+	if (ru >= 0 && (merge || u->n == 0))
+		rz = rows_next(z, e);
+	if (ru < 0 || rz < 0)
+		return -1;
+	if (ru == 0 && rz == 0)
+		return 0;
+	*m = (struct store_msg){ .key = slice_of("", 0) };
+	if (ru > 0 && (rz == 0 || u->num <= z->num)) {
+		m->num = u->num;
+		if (u->key_len > 0 && is_single(l, u->key, u->key_len)) {
+			memcpy(l->out_key, u->key, u->key_len);
+			m->key = slice_of(l->out_key, u->key_len);
+		}
+		u->have = false;
+	}
+	if (rz > 0 && (m->num == 0 || m->num == z->num)) {
+		m->num = z->num;
+		m->size = z->size;
+		z->have = false;
+	}
+	return 1;
+}
