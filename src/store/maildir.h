@@ -26,4 +26,7 @@ bool maildir_name(struct slice name, struct slice *unique, uint32_t *flags);
 /* Folder name (UTF-8, '/' between levels) to a path beneath the root by the layout, with the escape of what a file system can't hold. -1 ERR_CONF. */
 int maildir_folder_path(enum maildir_layout layout, const char *folder, struct strbuf *out, struct err *e);
 
+/* And back; appended to out. -1 for a path that maildir_folder_path makes of no folder. */
+int maildir_path_folder(enum maildir_layout layout, struct slice path, struct strbuf *out);
+
 #endif

@@ -1,0 +1,763 @@
+/*
+ * Maildir as a target: see maildir.h and, for the order of things, store.h. All work is done beneath directories that are held open and were reached
+ * through no symbolic link but those in the path the person wrote; nothing that is there is ever overwritten.
+ *
+ * Durability: a message's bytes are fsynced while its only name is in tmp/; whether that name is durable doesn't matter. After the renames the directories
+ * that got the names are fsynced. tmp/ isn't: should its old entry come back with a crash, it is a stale file that is cleaned up in its time.
+ */
+#include "store/maildir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/vec.h"
+#include "mail/eol.h"
+#include "mail/flags.h"
+
+#define CHUNK 65536       /* bytes of a body at a time */
+#define OPEN_MAX 500      /* staged files kept open for their fsync */
+#define OPEN_SPARE 100    /* descriptors left for everything else */
+#define NAME_TRIES 100
+#define HOST_MAX 63
+#define TMP_HOURS 36      /* as the Maildir rules say */
+
+/* One message that is staged. */
+struct rec {
+	char name[192];   /* leaves room for flags within NAME_MAX */
+	int fd;           /* -1 once it is on disk */
+	uint32_t flags;
+	bool gone;        /* unstaged or published: nothing of ours is in tmp/ any more */
+};
+
+struct maildir {
+	struct store store;
+	char *path;
+	char *what;       /* "a message in PATH", for errors */
+	enum maildir_layout layout;
+	int tmp_hours;
+	int root, box, tmp, fresh, cur; /* directories; `fresh` is new/ */
+	VEC(struct rec) recs;
+	size_t first_open, open, max_open; /* recs before first_open are on disk */
+	uint32_t counter;
+	char host[HOST_MAX + 1];
+	bool lost;        /* a sync or rename failed: nothing of this group counts as durable any more */
+	struct digest *digest;
+	char *in, *out;   /* a chunk as it came; up to two as they will be written */
+};
+
+/* A body on its way into a file. */
+struct writer {
+	struct rec *rec;
+	struct eol eol;
+	bool raw;
+	size_t held;      /* bytes in m->out */
+	uint64_t flushed; /* bytes in the file */
+};
+
+/* The driver of a store. */
+static struct maildir *of(struct store *s)
+{
+	return (struct maildir *)s;
+}
+
+/* Close a descriptor that is open. */
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* The host's name as it stands in file names: '/' and ':' as the Maildir rules want them, other unusual bytes as '_'. */
+static void take_host(struct maildir *m)
+{
+	char name[HOST_MAX + 1] = "";
+	size_t n = 0;
+
+	if (gethostname(name, HOST_MAX) < 0 || !name[0])
+		snprintf(name, sizeof(name), "localhost");
+	for (const char *p = name; *p; p++) {
+		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '-' ||
+		             (*p == '.' && p > name);
+
+		if ((*p == '/' || *p == ':') && n + 4 < sizeof(m->host))
+			n += (size_t)snprintf(m->host + n, sizeof(m->host) - n, "\\%03o", (unsigned char)*p);
+		else if (n + 1 < sizeof(m->host))
+			m->host[n++] = plain ? *p : '_';
+	}
+	m->host[n] = '\0';
+}
+
+/* A name that nobody else takes. The counter starts anywhere, since process numbers and clocks repeat themselves (containers, restarts). */
+static void new_name(struct maildir *m, char *out, size_t size)
+{
+	int64_t now = clock_wall_usec();
+
+	snprintf(out, size, "%lld.M%lldP%ldQ%lu.%s", (long long)(now / 1000000), (long long)(now % 1000000), (long)getpid(),
+	         (unsigned long)m->counter++, m->host);
+}
+
+/*
+ * Put the bytes of recs[from..to) on disk: write-back of all of them was started when they were staged, so the first fsyncs wait for most of the group.
+ * The one place that knows how a group is synced.
+ */
+static int sync_group(struct maildir *m, size_t from, size_t to, struct err *e)
+{
+	for (size_t i = from; i < to; i++) {
+		struct rec *r = &m->recs.a[i];
+
+		if (r->fd < 0)
+			continue;
+		if (clock_check(e) < 0)
+			return -1;
+		if (fs_sync(r->fd, m->what, e) < 0) {
+			m->lost = true;
+			return -1;
+		}
+		m->open--;
+		if (close(r->fd) < 0 && errno != EINTR) {
+			r->fd = -1;
+			m->lost = true;
+			return err_errno(e, "can't write %s", m->what); /* NFS reports a full disk here */
+		}
+		r->fd = -1;
+	}
+	return 0;
+}
+
+/* Put the oldest staged file on disk, to have its descriptor back. */
+static int sync_oldest(struct maildir *m, struct err *e)
+{
+	if (m->first_open >= m->recs.n)
+		return 0;
+	m->first_open++;
+	return sync_group(m, m->first_open - 1, m->first_open, e);
+}
+
+/* A new file in tmp/ for r. */
+static int new_file(struct maildir *m, struct rec *r, struct err *e)
+{
+	while (m->open >= m->max_open && m->first_open < m->recs.n)
+		if (sync_oldest(m, e) < 0)
+			return -1;
+	for (int i = 0; i < NAME_TRIES; i++) {
+		new_name(m, r->name, sizeof(r->name));
+		r->fd = openat(m->tmp, r->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (r->fd >= 0) {
+			m->open++;
+			return 0;
+		}
+		if ((errno == EMFILE || errno == ENFILE) && m->first_open < m->recs.n) {
+			if (sync_oldest(m, e) < 0)
+				return -1;
+		} else if (errno != EEXIST && errno != EINTR) {
+			break;
+		}
+	}
+	return err_errno(e, "can't make a file in %s/tmp", m->path);
+}
+
+/* Take a file in tmp/ away again. */
+static void drop_file(struct maildir *m, struct rec *r)
+{
+	if (r->gone)
+		return;
+	if (r->fd >= 0)
+		m->open--;
+	close_fd(&r->fd);
+	unlinkat(m->tmp, r->name, 0);
+	r->gone = true;
+}
+
+/* Write what is held. */
+static int flush(struct maildir *m, struct writer *w, struct err *e)
+{
+	if (fs_write_all(w->rec->fd, m->out, w->held, m->what, e) < 0)
+		return -1;
+	w->flushed += w->held;
+	w->held = 0;
+	return 0;
+}
+
+/* Copy the file `from` into r's with its line ends as they came. scratch has room for three chunks. */
+static int copy_crlf(struct maildir *m, struct writer *w, int from, char *scratch, struct err *e)
+{
+	if (lseek(from, 0, SEEK_SET) < 0)
+		return err_errno(e, "can't read %s", m->what);
+	w->flushed = 0;
+	for (;;) {
+		ssize_t n = fs_read(from, scratch, CHUNK, m->what, e);
+		size_t k;
+
+		if (n <= 0)
+			return (int)n;
+		k = eol_to_crlf(scratch, (size_t)n, scratch + CHUNK);
+		if (fs_write_all(w->rec->fd, scratch + CHUNK, k, m->what, e) < 0)
+			return -1;
+		w->flushed += k;
+	}
+}
+
+/* A bare LF has come: what was written is written again as it came. */
+static int restore(struct maildir *m, struct writer *w, struct err *e)
+{
+	char *scratch = malloc((size_t)3 * CHUNK);
+	struct rec old = *w->rec;
+	int rc = 0;
+
+	if (!scratch)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	if (w->flushed > 0) {
+		rc = new_file(m, w->rec, e);
+		if (rc == 0)
+			rc = copy_crlf(m, w, old.fd, scratch, e);
+		else
+			*w->rec = old;
+		if (w->rec->fd != old.fd)
+			drop_file(m, &old);
+	}
+	for (size_t at = 0; rc == 0 && at < w->held; at += CHUNK) {
+		size_t n = w->held - at < CHUNK ? w->held - at : CHUNK, k = eol_to_crlf(m->out + at, n, scratch);
+
+		rc = fs_write_all(w->rec->fd, scratch, k, m->what, e);
+		w->flushed += k;
+	}
+	w->held = 0;
+	free(scratch);
+	return rc;
+}
+
+/* Add bytes as they are to what is held. */
+static void hold(struct maildir *m, struct writer *w, const char *p, size_t n)
+{
+	memcpy(m->out + w->held, p, n);
+	w->held += n;
+}
+
+/* Take a chunk of the body. The digest is of the LF form, whatever is stored. */
+static int take_chunk(struct maildir *m, struct writer *w, size_t n, struct err *e)
+{
+	bool cr = w->eol.cr;
+	size_t k = eol_to_lf(&w->eol, m->in, n, m->out + w->held);
+
+	if (digest_put(m->digest, m->out + w->held, k) < 0)
+		return err_set(e, ERR_LOCAL, "SHA-256 failed");
+	if (w->raw) {
+		hold(m, w, m->in, n);
+	} else if (w->eol.bare_lf) {
+		w->raw = true;
+		if (restore(m, w, e) < 0)
+			return -1;
+		if (cr)
+			hold(m, w, "\r", 1);
+		hold(m, w, m->in, n);
+	} else {
+		w->held += k;
+	}
+	return w->held >= CHUNK ? flush(m, w, e) : 0;
+}
+
+/* Stream the body into its file. */
+static int take_body(struct maildir *m, struct writer *w, struct stream *body, struct staged *out, struct err *e)
+{
+	char last;
+	ssize_t n;
+
+	while ((n = stream_read(body, m->in, CHUNK, e)) > 0)
+		if (take_chunk(m, w, (size_t)n, e) < 0)
+			return -1;
+	if (n < 0)
+		return -1;
+	if (eol_end(&w->eol, &last) > 0) {
+		if (digest_put(m->digest, &last, 1) < 0)
+			return err_set(e, ERR_LOCAL, "SHA-256 failed");
+		if (!w->raw)
+			hold(m, w, &last, 1);
+	}
+	if (w->held > 0 && flush(m, w, e) < 0)
+		return -1;
+	if (digest_end(m->digest, out->digest) < 0)
+		return err_set(e, ERR_LOCAL, "SHA-256 failed");
+	out->size = w->flushed;
+	out->raw = w->raw;
+	fs_writeback(w->rec->fd);
+	return 0;
+}
+
+/* Write the body to tmp/. */
+static int maildir_stage(struct store *s, struct stream *body, const struct store_meta *meta, struct staged *out, struct err *e)
+{
+	struct maildir *m = of(s);
+	struct rec r = { .fd = -1, .flags = meta->flags };
+	struct writer w = { .rec = &r };
+
+	memset(out, 0, sizeof(*out));
+	if (m->tmp < 0)
+		return err_set(e, ERR_BUG, "maildir: no box is open");
+	if (new_file(m, &r, e) < 0)
+		return -1;
+	if (take_body(m, &w, body, out, e) < 0)
+		goto fail;
+	if (vec_push(&m->recs, r) < 0) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		goto fail;
+	}
+	snprintf(out->key, sizeof(out->key), "%s", r.name);
+	return 0;
+fail:
+	drop_file(m, &r);
+	digest_end(m->digest, out->digest); /* ready for the next */
+	return -1;
+}
+
+/* Drop one that is staged. */
+static void maildir_unstage(struct store *s, struct staged *out)
+{
+	struct maildir *m = of(s);
+
+	out->dropped = true;
+	for (size_t i = m->recs.n; i-- > 0;) {
+		if (strcmp(m->recs.a[i].name, out->key) == 0) {
+			drop_file(m, &m->recs.a[i]);
+			return;
+		}
+	}
+}
+
+/* Put everything staged on disk. */
+static int maildir_harden(struct store *s, struct staged *st, size_t n, struct err *e)
+{
+	struct maildir *m = of(s);
+
+	(void)st;
+	(void)n;
+	if (m->lost)
+		return err_set(e, ERR_BUG, "maildir: harden after a failure");
+	if (sync_group(m, m->first_open, m->recs.n, e) < 0)
+		return -1;
+	m->first_open = m->recs.n;
+	return 0;
+}
+
+/* rename(2) that never overwrites, on file systems of all kinds. */
+static int rename_new(int from, const char *name, int to, const char *dest)
+{
+	struct stat st;
+
+	if (renameat2(from, name, to, dest, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	if (linkat(from, name, to, dest, 0) == 0) {
+		unlinkat(from, name, 0);
+		return 0;
+	}
+	if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
+		return -1;
+	/* neither: what is left is to look first, under a name that nobody else makes */
+	if (fstatat(to, dest, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		errno = EEXIST;
+		return -1;
+	}
+	return renameat(from, name, to, dest);
+}
+
+/* Give a message its place: new/NAME, or cur/NAME:2,FLAGS. */
+static int publish_one(struct maildir *m, struct rec *r, bool *in_new, bool *in_cur, struct err *e)
+{
+	char dest[sizeof(r->name) + 16], letters[8];
+
+	if (r->fd >= 0)
+		return err_set(e, ERR_BUG, "maildir: publish before harden");
+	flags_to_letters(r->flags, letters);
+	if (letters[0])
+		snprintf(dest, sizeof(dest), "%s:2,%s", r->name, letters);
+	else
+		snprintf(dest, sizeof(dest), "%s", r->name);
+	if (rename_new(m->tmp, r->name, letters[0] ? m->cur : m->fresh, dest) < 0)
+		return err_errno(e, "can't move a message from %s/tmp to %s/%s", m->path, letters[0] ? "cur" : "new", dest);
+	r->gone = true;
+	*(letters[0] ? in_cur : in_new) = true;
+	return 0;
+}
+
+/* Make everything staged visible, and durable where it now is. What was moved before an error stays: recover will find it. */
+static int maildir_publish(struct store *s, struct staged *st, size_t n, struct err *e)
+{
+	struct maildir *m = of(s);
+	bool in_new = false, in_cur = false;
+	int rc = 0;
+
+	(void)st;
+	(void)n;
+	if (m->lost)
+		return err_set(e, ERR_BUG, "maildir: publish after a failure");
+	for (size_t i = 0; rc == 0 && i < m->recs.n; i++)
+		if (!m->recs.a[i].gone)
+			rc = publish_one(m, &m->recs.a[i], &in_new, &in_cur, e);
+	if (in_new && fs_sync(m->fresh, "new/", rc == 0 ? e : NULL) < 0)
+		rc = rc == 0 ? err_in(e, "%s", m->path) : rc;
+	if (in_cur && fs_sync(m->cur, "cur/", rc == 0 ? e : NULL) < 0)
+		rc = rc == 0 ? err_in(e, "%s", m->path) : rc;
+	m->lost = rc < 0;
+	if (rc < 0)
+		return -1;
+	vec_clear(&m->recs);
+	m->first_open = 0;
+	return 0;
+}
+
+/* Drop all that is staged. */
+static void maildir_abandon(struct store *s)
+{
+	struct maildir *m = of(s);
+
+	for (size_t i = 0; i < m->recs.n; i++)
+		drop_file(m, &m->recs.a[i]);
+	vec_clear(&m->recs);
+	m->first_open = 0;
+	m->lost = false;
+}
+
+/* A directory stream over a held directory, which stays open; NULL on error. */
+static DIR *open_listing(struct maildir *m, int dirfd, struct err *e)
+{
+	int fd = fs_open_beneath(dirfd, ".", O_RDONLY | O_DIRECTORY, 0, e);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d) {
+		if (fd < 0)
+			err_in(e, "%s", m->path);
+		else
+			err_errno(e, "can't list %s", m->path);
+		close_fd(&fd);
+	}
+	return d;
+}
+
+/* The next entry that is no dot file: 1, 0 at the end, -1. */
+static int next_entry(struct maildir *m, DIR *d, struct dirent **out, struct err *e)
+{
+	do {
+		errno = 0;
+		*out = readdir(d);
+	} while (*out && (*out)->d_name[0] == '.');
+	if (*out)
+		return 1;
+	return errno ? err_errno(e, "can't list %s", m->path) : 0;
+}
+
+/* Remove what deliveries left in tmp/ that never came to their end. */
+static int clean_tmp(struct maildir *m, struct err *e)
+{
+	int64_t before = clock_wall() - (int64_t)m->tmp_hours * 3600;
+	DIR *d = open_listing(m, m->tmp, e);
+	struct dirent *entry;
+	int rc;
+
+	if (!d)
+		return -1;
+	while ((rc = next_entry(m, d, &entry, e)) > 0) {
+		struct stat st;
+
+		if (fstatat(m->tmp, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+		    st.st_mtime < before && st.st_atime < before)
+			unlinkat(m->tmp, entry->d_name, 0);
+	}
+	closedir(d);
+	return rc;
+}
+
+/* Order pending deliveries by key. */
+static int by_key(const void *a, const void *b)
+{
+	const struct recovery *const *x = a, *const *y = b;
+
+	return strcmp((*x)->key, (*y)->key);
+}
+
+/* Mark the pending deliveries that have this unique name. */
+static void mark(struct recovery **sorted, size_t n, struct slice unique, size_t *missing)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (slice_cmp(slice_str(sorted[mid]->key), unique) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < n && slice_eqs(unique, sorted[low]->key); low++) {
+		*missing -= !sorted[low]->found;
+		sorted[low]->found = true;
+	}
+}
+
+/* Look through one directory for pending deliveries. */
+static int look_through(struct maildir *m, int dirfd, struct recovery **sorted, size_t n, size_t *missing, struct err *e)
+{
+	DIR *d = open_listing(m, dirfd, e);
+	struct dirent *entry;
+	int rc;
+
+	if (!d)
+		return -1;
+	while ((rc = next_entry(m, d, &entry, e)) > 0) {
+		struct slice unique;
+		uint32_t flags;
+
+		if ((entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN) &&
+		    maildir_name(slice_str(entry->d_name), &unique, &flags))
+			mark(sorted, n, unique, missing);
+	}
+	closedir(d);
+	return rc;
+}
+
+/*
+ * Which pending deliveries are there? new/ before cur/, as that is how mail readers move them. They rename within cur/ too while we list it, and a listing may
+ * then miss the file, so what wasn't found is looked for once more.
+ */
+static int maildir_recover(struct store *s, struct recovery *r, size_t n, struct err *e)
+{
+	struct maildir *m = of(s);
+	struct recovery **sorted;
+	size_t missing = n;
+	int rc = 0;
+
+	if (m->tmp < 0)
+		return err_set(e, ERR_BUG, "maildir: no box is open");
+	if (n == 0)
+		return 0;
+	sorted = calloc(n, sizeof(struct recovery *));
+	if (!sorted)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		r[i].found = false;
+		sorted[i] = &r[i];
+	}
+	qsort(sorted, n, sizeof(struct recovery *), by_key);
+	for (int pass = 0; rc == 0 && pass < 2 && missing > 0; pass++) {
+		rc = look_through(m, m->fresh, sorted, n, &missing, e);
+		if (rc == 0)
+			rc = look_through(m, m->cur, sorted, n, &missing, e);
+	}
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct slice unique;
+		uint32_t flags;
+
+		/* the key comes from a file: only what can be a name of ours is removed */
+		if (!r[i].found && maildir_name(slice_str(r[i].key), &unique, &flags) && slice_eqs(unique, r[i].key))
+			unlinkat(m->tmp, r[i].key, 0);
+	}
+	free(sorted);
+	return rc;
+}
+
+/* Use more descriptors if we may; how many staged files can stay open. */
+static size_t room_for_files(void)
+{
+	const rlim_t want = OPEN_MAX + OPEN_SPARE;
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return OPEN_SPARE;
+	if (rl.rlim_cur < want && rl.rlim_cur < rl.rlim_max) {
+		struct rlimit more = rl;
+
+		more.rlim_cur = rl.rlim_max < want ? rl.rlim_max : want;
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+			rl = more;
+	}
+	if (rl.rlim_cur >= want)
+		return OPEN_MAX;
+	return rl.rlim_cur > 2 * OPEN_SPARE ? (size_t)(rl.rlim_cur - OPEN_SPARE) : (size_t)(rl.rlim_cur / 4 + 1);
+}
+
+/* Open the directory that the person named, making it if wanted. */
+static int open_root(struct maildir *m, bool create, struct err *e)
+{
+	struct stat st;
+
+	if (stat(m->path, &st) == 0) {
+		if (!S_ISDIR(st.st_mode)) {
+			err_set(e, ERR_LOCAL, "%s is a file, not a Maildir", m->path);
+			return err_hint(e, "an mbox is written as mbox:%s", m->path);
+		}
+	} else if (errno == ENOENT && create) {
+		if (fs_mkdirs(m->path, 0700, e) < 0)
+			return -1;
+	} else if (errno == ENOENT) {
+		return err_set(e, ERR_LOCAL, "there is no Maildir %s", m->path);
+	}
+	m->root = fs_open_dir(m->path, e);
+	return m->root < 0 ? -1 : 0;
+}
+
+/* Open one of the three directories of a box, making it if wanted. */
+static int open_part(struct maildir *m, const char *box, const char *part, bool create, int *fd, struct err *e)
+{
+	struct strbuf name = STRBUF_INIT(16384);
+	int rc = -1;
+
+	if (strbuf_printf(&name, "%s/%s", box, part) < 0) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		goto out;
+	}
+	if (create && fs_mkdirs_beneath(m->root, name.s, 0700, e) < 0) {
+		err_in(e, "%s", m->path);
+		goto out;
+	}
+	*fd = fs_open_beneath(m->root, name.s, O_RDONLY | O_DIRECTORY, 0, e);
+	if (*fd < 0) {
+		err_in(e, "%s is no Maildir", m->path);
+		goto out;
+	}
+	rc = 0;
+out:
+	strbuf_release(&name);
+	return rc;
+}
+
+/* Maildir++ marks its folders with an empty file. */
+static int mark_folder(struct maildir *m, const char *box, struct err *e)
+{
+	int dir = fs_open_beneath(m->root, box, O_RDONLY | O_DIRECTORY, 0, e), fd, rc = 0;
+
+	if (dir < 0)
+		return err_in(e, "%s", m->path);
+	fd = openat(dir, "maildirfolder", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		rc = fs_sync(dir, box, e);
+	else if (errno != EEXIST)
+		rc = err_errno(e, "can't make %s/%s/maildirfolder", m->path, box);
+	close_fd(&fd);
+	close_fd(&dir);
+	return rc;
+}
+
+/* Open the three directories of a box. cur/ comes last: it is what others look for to tell a Maildir. */
+static int open_parts(struct maildir *m, const char *box, bool create, struct err *e)
+{
+	if (open_part(m, box, "tmp", create, &m->tmp, e) < 0 || open_part(m, box, "new", create, &m->fresh, e) < 0 ||
+	    open_part(m, box, "cur", create, &m->cur, e) < 0)
+		return -1;
+	return create && m->layout == MAILDIR_PLUSPLUS && strcmp(box, ".") != 0 ? mark_folder(m, box, e) : 0;
+}
+
+/* Give the box up. */
+static void maildir_close(struct store *s)
+{
+	struct maildir *m = of(s);
+
+	maildir_abandon(s);
+	close_fd(&m->tmp);
+	close_fd(&m->fresh);
+	close_fd(&m->cur);
+	close_fd(&m->root);
+}
+
+/* Open a box. */
+static int maildir_open(struct store *s, const char *folder, unsigned how, struct box_info *out, struct err *e)
+{
+	struct maildir *m = of(s);
+	struct strbuf box = STRBUF_INIT(8192);
+	bool create = how & BOX_CREATE;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	maildir_close(s);
+	rc = maildir_folder_path(m->layout, folder, &box, e);
+	if (rc == 0)
+		rc = open_root(m, create, e);
+	if (rc == 0)
+		rc = open_parts(m, box.s, create, e);
+	if (rc == 0 && (how & BOX_WRITE)) {
+		m->max_open = room_for_files();
+		rc = clean_tmp(m, e);
+	}
+	if (rc < 0)
+		maildir_close(s);
+	strbuf_release(&box);
+	return rc;
+}
+
+/* Free everything. */
+static void maildir_free(struct store *s)
+{
+	struct maildir *m = of(s);
+
+	maildir_close(s);
+	vec_release(&m->recs);
+	digest_free(m->digest);
+	free(m->in);
+	free(m->out);
+	free(m->path);
+	free(m->what);
+	free(m);
+}
+
+static const struct store_ops maildir_ops = {
+	.name = "maildir",
+	.caps = STORE_TARGET,
+	.open_box = maildir_open,
+	.close_box = maildir_close,
+	.list_start = store_cannot_list_start,
+	.list_next = store_cannot_list_next,
+	.want = store_cannot_want,
+	.next = store_cannot_next,
+	.remove = store_cannot_remove,
+	.commit = store_cannot_commit,
+	.stage = maildir_stage,
+	.unstage = maildir_unstage,
+	.harden = maildir_harden,
+	.publish = maildir_publish,
+	.abandon = maildir_abandon,
+	.recover = maildir_recover,
+	.free = maildir_free,
+};
+
+/* A Maildir; nothing is opened yet. */
+struct store *maildir_new(const struct maildir_params *p, struct err *e)
+{
+	struct maildir *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		goto fail;
+	m->store.ops = &maildir_ops;
+	m->root = m->tmp = m->fresh = m->cur = -1;
+	m->layout = p->layout;
+	m->tmp_hours = p->tmp_hours > 0 ? p->tmp_hours : TMP_HOURS;
+	m->max_open = 1;
+	take_host(m);
+	if (getrandom(&m->counter, sizeof(m->counter), GRND_NONBLOCK) < 0)
+		m->counter = (uint32_t)clock_wall_usec();
+	m->counter &= 0x3fffffff; /* room to count without starting over */
+	m->path = strdup(p->path);
+	m->in = malloc(CHUNK);
+	m->out = malloc(2 * CHUNK + 2);
+	if (!m->path || !m->in || !m->out || asprintf(&m->what, "a message in %s", m->path) < 0)
+		goto fail;
+	m->digest = digest_new(e);
+	if (!m->digest) {
+		maildir_free(&m->store);
+		return NULL;
+	}
+	return &m->store;
+fail:
+	if (m)
+		maildir_free(&m->store);
+	err_set(e, ERR_LOCAL, "out of memory");
+	return NULL;
+}
