@@ -1,4 +1,4 @@
-/* The netrc file: see netrc.h. Words stay slices of the file, so that no copy of a password is made but the one asked for. */
+/* The netrc file: see netrc.h. Words stay slices of it, so that no password is copied but the one asked for. */
 #include "auth/netrc.h"
 
 #include <string.h>
@@ -186,7 +186,7 @@ static struct word *place(struct entry *en, const struct word *key, struct word 
 	       is_key(key, "account") ? unused : NULL;
 }
 
-/* Read words up to the next entry into *en. 1: there is one, begun by *key, which takes the keyword that ended it; 0 at the end. */
+/* Read the entry that *key begins. *key becomes the keyword that begins the next one: 1; 0 at the end. */
 static int read_entry(struct scan *s, struct word *key, struct entry *en, struct err *e)
 {
 	struct word unused;

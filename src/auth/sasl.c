@@ -44,7 +44,10 @@ struct sasl {
 
 static step_fn scram_step, external_step, oauthbearer_step, xoauth2_step, cram_step, plain_step, login_step;
 
-enum { SCRAM_256_PLUS, SCRAM_1_PLUS, SCRAM_256, SCRAM_1, EXTERNAL, OAUTHBEARER, XOAUTH2, CRAM_MD5, APOP, PLAIN, LOGIN, USER, MECHS };
+enum {
+	SCRAM_256_PLUS, SCRAM_1_PLUS, SCRAM_256, SCRAM_1, EXTERNAL, OAUTHBEARER, XOAUTH2, CRAM_MD5,
+	APOP, PLAIN, LOGIN, USER, MECHS
+};
 
 /* Strongest first. */
 static const char *const names[MECHS + 1] = {
@@ -144,7 +147,10 @@ static bool have(const struct sasl_params *p, enum cred cred)
 /* The channel binding of the link: its type, NULL when there is none; the data in out, *n bytes. */
 static const char *binding(const struct sasl_params *p, unsigned char out[SCRAM_BIND_MAX], size_t *n)
 {
-	/* tls-server-end-point is left out: mail servers don't take it, and a refused login is worse than an unbound one */
+	/*
+	 * tls-server-end-point is left out: mail servers don't take it, and a refused login is worse than an
+	 * unbound one.
+	 */
 	static const char *const types[] = { "tls-exporter", "tls-unique" };
 
 	for (size_t i = 0; p->stream && i < sizeof(types) / sizeof(types[0]); i++) {
@@ -555,7 +561,8 @@ int sasl_finish(struct sasl *s, struct slice final, struct err *e)
 	} else if (s->proven) {
 		rc = 0;
 	} else if (final.n == 0) {
-		err_set(e, ERR_AUTH, "the server said OK without proving that it knows the password: somebody may be posing as it");
+		err_set(e, ERR_AUTH, "the server said OK without proving that it knows the password: "
+			"somebody may be posing as it");
 	} else if (decode(final, &in, e) == 0 && scram_verify(s->scram, strbuf_slice(&in), e) == 0) {
 		s->proven = true;
 		rc = 0;

@@ -46,7 +46,8 @@ struct keys {
 /* A failure of the library or of memory, which no server can cause. */
 static int crypto_failed(struct err *e, const char *what)
 {
-	return err_set(e, ERR_LOCAL, "SCRAM: %s failed (out of memory, or the hash is switched off in OpenSSL)", what);
+	return err_set(e, ERR_LOCAL, "SCRAM: %s failed (out of memory, or the hash is switched off in OpenSSL)",
+		       what);
 }
 
 /* A message that breaks the grammar. */
@@ -233,7 +234,7 @@ int scram_first(struct scram *s, struct strbuf *out, struct err *e)
 	return 0;
 }
 
-/* Cut the next attribute off *rest: its letter, its value by *value; 0 at the end and for what is no attribute. */
+/* Cut the next attribute off *rest: its letter, and *value; 0 at the end and for what is no attribute. */
 static char attribute(struct slice *rest, struct slice *value)
 {
 	const char *comma = rest->n > 0 ? memchr(rest->p, ',', rest->n) : NULL;
@@ -254,9 +255,12 @@ static int server_error(struct slice reason, struct err *e)
 
 	err_set(e, ERR_AUTH, "login refused: %s", err_printable(text, sizeof(text), reason.p, reason.n));
 	if (slice_eqs(reason, "server-does-support-channel-binding"))
-		err_hint(e, "somebody may have taken the -PLUS methods out of the server's offer: do not go on before you know who");
-	else if (slice_eqs(reason, "channel-bindings-dont-match") || slice_eqs(reason, "unsupported-channel-binding-type"))
-		err_hint(e, "somebody may sit between you and the server, or it binds in another way; SCRAM without -PLUS in `auth` does without");
+		err_hint(e, "somebody may have taken the -PLUS methods out of the server's offer: find out before "
+			 "you go on");
+	else if (slice_eqs(reason, "channel-bindings-dont-match") ||
+		 slice_eqs(reason, "unsupported-channel-binding-type"))
+		err_hint(e, "somebody may sit between you and the server, or it binds in another way: SCRAM without "
+			 "-PLUS in `auth` does without");
 	return -1;
 }
 
@@ -373,7 +377,8 @@ int scram_verify(struct scram *s, struct slice server_final, struct err *e)
 	    CRYPTO_memcmp(signature.s, s->server_signature, s->size) == 0)
 		rc = 0;
 	else
-		err_set(e, ERR_AUTH, "SCRAM: the server's proof is wrong: it does not know the password, somebody may be posing as it");
+		err_set(e, ERR_AUTH, "SCRAM: the server's proof is wrong: it does not know the password, "
+			"somebody may be posing as it");
 	strbuf_release(&signature);
 	return rc;
 }

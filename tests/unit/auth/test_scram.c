@@ -146,7 +146,7 @@ static const struct {
 	{ "v=rmF9pqV8S7suAoZWja4dJRkFsKU=", "proof is wrong" },
 	{ "v=rmF9pqV8S7suAoZWja4dJRkFsA==", "proof is wrong" },
 	{ "v=rmF9pqV8S7suAoZWja4dJRkFsKQA", "proof is wrong" },
-	{ "v=", "no proof" },
+	{ "v=", "proof is wrong" },
 	{ "v=====", "proof is wrong" },
 	{ "V=rmF9pqV8S7suAoZWja4dJRkFsKQ=", "no proof" },
 	{ "x=y,v=rmF9pqV8S7suAoZWja4dJRkFsKQ=", "no proof" },
