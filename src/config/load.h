@@ -58,10 +58,15 @@ struct config {
  * -1: *e has the first problem and how many there are, *problems (max 64 KiB) one line each, the format for a person: "FILE:LINE: text".
  */
 int config_load(const char *path, struct config *out, struct strbuf *problems, struct err *e);
+/* Is there a file at one of the default places? Its path (static), or NULL. */
+const char *config_find(void);
 void config_release(struct config *c);
 
 /* A job without a configuration file: `mailhaul fetch A B`. c may hold a loaded configuration whose accounts A and B can name, or be empty (zeroed). */
-int config_adhoc(struct config *c, const char *a, const char *b, struct config_job *out, struct err *e);
+struct config_adhoc_opts {
+	const char *keep, *max_size, *folder; /* as in a fetch section; NULL: the default */
+};
+int config_adhoc(struct config *c, const char *a, const char *b, const struct config_adhoc_opts *opts, struct config_job *out, struct err *e);
 
 /* An account by name or URL (`info`, `list`). */
 const struct config_end *config_account(struct config *c, const char *name, struct err *e);

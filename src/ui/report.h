@@ -26,6 +26,9 @@ struct event_sink report_sink(struct report *r);
 void report_log(void *arg, enum log_level level, const char *context, const char *text); /* a log_sink; arg is the report */
 /* A failure that is no job's (configuration, usage): "mailhaul: TEXT". */
 void report_error(struct report *r, const struct err *e);
+/* One line of JSON to stdout; its LF is added. */
+struct strbuf;
+void report_json(struct report *r, const struct strbuf *line);
 /* Lines for a person to stdout (status, list, info); escaped already. */
 void report_line(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -1,0 +1,76 @@
+/* The command line: options, commands as rows, and what commands share. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "config/load.h"
+#include "job/job.h"
+#include "job/sched.h"
+#include "ui/report.h"
+
+struct options {
+	const char *config;
+	const char *state_dir; /* as given */
+	bool quiet, dry_run, json, due, connect, same_source;
+	int verbose;
+	unsigned jobs;
+	const char *keep, *max_size, *folder; /* fetch A B */
+};
+
+/* Everything a command gets. */
+struct cli {
+	struct options o;
+	int argc;       /* arguments behind the command's name */
+	char **argv;
+	char *state_dir;
+	struct report *report;
+	struct config config;
+	bool loaded;
+};
+
+/* Which options a command takes beside the common ones. */
+enum cli_takes {
+	TAKES_DUE = 1, TAKES_CONNECT = 2, TAKES_JOBS = 4, TAKES_SAME = 8, TAKES_POLICY = 16, TAKES_DRY = 32,
+};
+
+struct cmd {
+	const char *name;
+	int (*run)(struct cli *c, struct err *e); /* an exit code, or -1 with *e */
+	const char *args;
+	int min, max;    /* arguments; max -1: any number */
+	unsigned takes;
+	const char *help;
+};
+
+const struct cmd *cli_commands(size_t *n);
+const struct cmd *cli_command(const char *name);
+
+/* Options may stand anywhere. Fills *o; *argc, *argv become the words that are left. ERR_USAGE. */
+int options_parse(int argc, char **argv, struct options *o, int *words, struct err *e);
+/* Does the command take what was given? */
+int options_fit(const struct options *o, const struct cmd *cmd, struct err *e);
+/* One line for each option that fits `takes` (all common ones too). */
+void options_help(struct report *r, unsigned takes);
+
+/* Load the configuration once; its problems are printed. */
+int cli_load(struct cli *c, struct err *e);
+/* As cli_load, but a missing file is fine (commands that take URLs). */
+int cli_load_if_any(struct cli *c, struct err *e);
+/* Passwords that must be asked for are asked for here, before any worker is started. */
+int cli_ask_secret(struct config_end *end, struct err *e);
+int cli_prompt(void *arg, const char *what, struct strbuf *out, struct err *e); /* a secret_prompt, on /dev/tty */
+
+/* Run jobs in workers and report. Returns the exit code, or -1. */
+int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool named, struct err *e);
+
+/* A time as people write it, local: "2026-03-01 14:05". out: 32 bytes. */
+void cli_when(int64_t t, char out[32]);
+
+int cmd_run(struct cli *c, struct err *e);
+int cmd_fetch(struct cli *c, struct err *e);
+int cmd_check(struct cli *c, struct err *e);
+int cmd_info(struct cli *c, struct err *e);
+int cmd_list(struct cli *c, struct err *e);
+int cmd_status(struct cli *c, struct err *e);
+int cmd_help(struct cli *c, struct err *e);
+
+#endif

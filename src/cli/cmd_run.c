@@ -1,0 +1,72 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/vec.h"
+#include "cli/cli.h"
+
+/* Is the job due by its `every`? 1, 0, -1. */
+static int is_due(struct cli *c, const struct config_job *job, struct err *e)
+{
+	struct job_params p = { .job = job, .state_dir = c->state_dir };
+	struct job_status st;
+
+	if (job->every == 0)
+		return 0;
+	if (job_status(&p, &st, e) < 0)
+		return 1; /* let the run itself say what is wrong */
+	return st.running == 0 && st.due <= clock_wall();
+}
+
+/* The jobs that the words name, or all; each once. */
+static int choose(struct cli *c, const struct config_job ***out, size_t *n, struct err *e)
+{
+	VEC(const struct config_job *) v = { 0 };
+	size_t all = c->argc == 0 ? c->config.n_jobs : (size_t)c->argc;
+
+	for (size_t i = 0; i < all; i++) {
+		const struct config_job *job = c->argc == 0 ? &c->config.jobs[i] : config_job(&c->config, c->argv[i]);
+		bool twice = false;
+
+		if (!job) {
+			err_set(e, ERR_USAGE, "%s has no job '%s'", c->config.path, c->argv[i]);
+			goto fail;
+		}
+		if (c->o.due) {
+			int due = is_due(c, job, e);
+
+			if (due < 0)
+				goto fail;
+			if (due == 0)
+				continue;
+		}
+		for (size_t k = 0; k < v.n; k++)
+			twice = twice || v.a[k] == job;
+		if (!twice && vec_push(&v, job) < 0) {
+			err_set(e, ERR_LOCAL, "out of memory");
+			goto fail;
+		}
+	}
+	*out = v.a;
+	*n = v.n;
+	return 0;
+fail:
+	vec_release(&v);
+	return -1;
+}
+
+int cmd_run(struct cli *c, struct err *e)
+{
+	const struct config_job **jobs = NULL;
+	size_t n = 0;
+	int rc;
+
+	if (cli_load(c, e) < 0)
+		return -1;
+	if (c->config.n_jobs == 0)
+		return err_set(e, ERR_CONF, "%s defines no job: add one such as  fetch isp { from = isp  to = \"maildir:~/Mail/in\" }", c->config.path);
+	if (choose(c, &jobs, &n, e) < 0)
+		return -1;
+	rc = n > 0 ? cli_run_jobs(c, jobs, n, c->argc > 0, e) : 0;
+	free(jobs);
+	return rc;
+}

@@ -1,0 +1,147 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "ui/jsonl.h"
+#include "ui/progress.h"
+
+/* A JSON number or string member; all but the first begin with a comma. */
+static void member(struct strbuf *b, const char *name, int64_t n)
+{
+	strbuf_printf(b, ",\"%s\":%lld", name, (long long)n);
+}
+
+static void text_member(struct strbuf *b, const char *name, const char *s)
+{
+	strbuf_printf(b, ",\"%s\":", name);
+	jsonl_string(b, s);
+}
+
+struct showing {
+	struct cli *c;
+	struct strbuf *json; /* NULL: for a person */
+	bool any;
+};
+
+/* One failure or left-out message. */
+static int show_failure(void *arg, const struct failure *f, struct err *e)
+{
+	struct showing *s = arg;
+	char key[ERR_TEXT_MAX], reason[ERR_TEXT_MAX], since[32], next[32];
+
+	(void)e;
+	err_printable(key, sizeof(key), f->key.p, f->key.n);
+	err_printable(reason, sizeof(reason), f->reason.p, f->reason.n);
+	if (s->json) {
+		strbuf_puts(s->json, s->any ? ",{\"uid\":" : "{\"uid\":");
+		jsonl_string(s->json, key);
+		text_member(s->json, "kind", f->kind == ERR_NONE ? "skipped" : err_kind_name(f->kind));
+		text_member(s->json, "reason", reason);
+		member(s->json, "size", (int64_t)f->size);
+		member(s->json, "tries", f->tries);
+		member(s->json, "since", f->since);
+		member(s->json, "next", f->next);
+		strbuf_putc(s->json, '}');
+	} else if (f->kind == ERR_NONE) {
+		char size[32];
+
+		progress_bytes(f->size, size, sizeof(size));
+		report_line(s->c->report, "    left on the server: %s (%s): %s", key, size, reason);
+	} else {
+		cli_when(f->since, since);
+		cli_when(f->next, next);
+		report_line(s->c->report, "    failed since %s, next try %s: %s: %s", since, next, key, reason);
+	}
+	s->any = true;
+	return 0;
+}
+
+static int show_json(struct cli *c, const struct job_params *p, const struct job_status *st, struct err *e)
+{
+	struct strbuf b = STRBUF_INIT(64u << 20);
+	struct showing s = { .c = c, .json = &b };
+	int rc;
+
+	strbuf_puts(&b, "{\"event\":\"status\",\"job\":");
+	jsonl_string(&b, p->job->name);
+	member(&b, "last_end", st->last_end);
+	member(&b, "due", st->due);
+	member(&b, "paused_until", st->paused_until);
+	member(&b, "running", st->running);
+	member(&b, "held", (int64_t)st->held);
+	member(&b, "failed", (int64_t)st->failed);
+	member(&b, "skipped", (int64_t)st->skipped);
+	if (st->has_run) {
+		strbuf_printf(&b, ",\"last_run\":{\"started\":%lld", (long long)st->last.started);
+		member(&b, "ended", st->last.ended);
+		text_member(&b, "kind", st->last.kind == ERR_NONE ? "ok" : err_kind_name(st->last.kind));
+		text_member(&b, "text", st->last.text);
+		member(&b, "pulled", (int64_t)st->last.pulled);
+		member(&b, "deleted", (int64_t)st->last.deleted);
+		strbuf_putc(&b, '}');
+	}
+	strbuf_puts(&b, ",\"failures\":[");
+	rc = job_failures(p, show_failure, &s, e);
+	strbuf_puts(&b, "]}");
+	if (rc == 0)
+		report_json(c->report, &b);
+	strbuf_release(&b);
+	return rc;
+}
+
+static int show_text(struct cli *c, const struct job_params *p, const struct job_status *st, struct err *e)
+{
+	struct showing s = { .c = c };
+	char when[32];
+
+	if (st->last_end > 0)
+		cli_when(st->last_end, when);
+	report_line(c->report, "%s: %s -> %s", p->job->name, p->job->left->url ? p->job->left->url : p->job->left->name, p->job->right->name);
+	report_line(c->report, "    last run: %s", st->last_end > 0 ? when : "never");
+	if (st->running)
+		report_line(c->report, "    running now, process %ld", (long)st->running);
+	if (st->has_run && st->last.kind != ERR_NONE) {
+		cli_when(st->last.ended, when);
+		report_line(c->report, "    stopped at %s: %s", when, st->last.text);
+	} else if (st->has_run) {
+		cli_when(st->last.ended, when);
+		report_line(c->report, "    last mail %s: %llu fetched, %llu deleted on the server, %llu failed", when, (unsigned long long)st->last.pulled,
+			    (unsigned long long)st->last.deleted, (unsigned long long)st->last.failed);
+	}
+	if (st->paused_until) {
+		cli_when(st->paused_until, when);
+		report_line(c->report, "    paused until %s: %s", when, st->pause_reason);
+	}
+	if (p->job->every > 0) {
+		cli_when(st->due, when);
+		report_line(c->report, "    next due: %s", st->due <= clock_wall() ? "now" : when);
+	}
+	if (st->held > 0)
+		report_line(c->report, "    messages delivered and still on the server: %llu", (unsigned long long)st->held);
+	return job_failures(p, show_failure, &s, e);
+}
+
+int cmd_status(struct cli *c, struct err *e)
+{
+	size_t n;
+	int code = 0;
+
+	if (cli_load(c, e) < 0)
+		return -1;
+	n = c->argc == 0 ? c->config.n_jobs : (size_t)c->argc;
+	for (size_t i = 0; i < n; i++) {
+		const struct config_job *job = c->argc == 0 ? &c->config.jobs[i] : config_job(&c->config, c->argv[i]);
+		struct job_params p = { .job = job, .state_dir = c->state_dir };
+		struct err why = ERR_INIT;
+		struct job_status st;
+
+		if (!job)
+			return err_set(e, ERR_USAGE, "%s has no job '%s'", c->config.path, c->argv[i]);
+		if (job_status(&p, &st, &why) < 0 || (c->o.json ? show_json(c, &p, &st, &why) : show_text(c, &p, &st, &why)) < 0) {
+			err_in(&why, "%s", job->name);
+			report_error(c->report, &why);
+			code = err_exit_code(why.kind);
+		}
+	}
+	return code;
+}

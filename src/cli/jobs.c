@@ -1,0 +1,165 @@
+/* What commands share: the configuration, passwords from a person, jobs run in workers. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "cli/cli.h"
+
+#define PROMPT_MS 300000
+
+/* Every problem of the configuration on a line of its own. */
+static void show_problems(struct cli *c, const struct strbuf *problems)
+{
+	struct slice rest = strbuf_slice(problems);
+
+	(void)c;
+	while (rest.n > 0) {
+		const char *nl = memchr(rest.p, '\n', rest.n);
+		size_t n = nl ? (size_t)(nl - rest.p) : rest.n;
+
+		dprintf(2, "%.*s\n", (int)n, rest.p);
+		rest.p += n + (nl ? 1 : 0);
+		rest.n -= n + (nl ? 1 : 0);
+	}
+}
+
+int cli_load(struct cli *c, struct err *e)
+{
+	struct strbuf problems = STRBUF_INIT(65536);
+	int rc;
+
+	if (c->loaded)
+		return 0;
+	rc = config_load(c->o.config, &c->config, &problems, e);
+	show_problems(c, &problems);
+	strbuf_release(&problems);
+	c->loaded = rc == 0;
+	return rc;
+}
+
+int cli_load_if_any(struct cli *c, struct err *e)
+{
+	if (!c->o.config && !config_find())
+		return 0;
+	return cli_load(c, e);
+}
+
+/* Read a line from the terminal without echo. */
+static int read_hidden(int tty, struct strbuf *out, struct err *e)
+{
+	struct termios old, quiet;
+	msec_t deadline = clock_in(PROMPT_MS);
+	int rc = -1;
+	char ch;
+
+	if (tcgetattr(tty, &old) < 0)
+		return err_errno(e, "the terminal");
+	quiet = old;
+	quiet.c_lflag &= (tcflag_t)~(ECHO | ECHOE | ECHOK | ECHONL);
+	if (tcsetattr(tty, TCSAFLUSH, &quiet) < 0)
+		return err_errno(e, "the terminal");
+	for (;;) {
+		ssize_t n;
+
+		if (wait_fd(tty, WAIT_READ, deadline, e) < 0)
+			break;
+		n = read(tty, &ch, 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0 || ch == '\n') {
+			rc = 0;
+			break;
+		}
+		if (strbuf_putc(out, ch) < 0) {
+			err_set(e, ERR_CONF, "the password is too long");
+			break;
+		}
+	}
+	tcsetattr(tty, TCSAFLUSH, &old);
+	dprintf(tty, "\n");
+	return rc;
+}
+
+int cli_prompt(void *arg, const char *what, struct strbuf *out, struct err *e)
+{
+	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY), rc;
+
+	(void)arg;
+	if (tty < 0) {
+		err_set(e, ERR_CONF, "no password for %s, and no terminal to ask at", what);
+		return err_hint(e, "give the account a password-command, password-file or netrc");
+	}
+	dprintf(tty, "Password for %s: ", what);
+	rc = read_hidden(tty, out, e);
+	close(tty);
+	return rc;
+}
+
+int cli_ask_secret(struct config_end *end, struct err *e)
+{
+	struct secret_params *s = &end->pop3.pop3.secret;
+	struct strbuf answer = STRBUF_SECRET(1024);
+	int rc = -1;
+
+	if (!end->is_account || s->command || s->file || s->literal || s->netrc || end->pop3.pop3.token_command || end->pop3.pop3.dial.tls.client_cert)
+		return 0;
+	if (cli_prompt(NULL, end->url, &answer, e) < 0)
+		goto out;
+	if (answer.len == 0) {
+		err_set(e, ERR_AUTH, "no password was given for %s", end->url);
+		goto out;
+	}
+	/* Lives until the process ends, as one from the configuration would. */
+	s->literal = strdup(strbuf_str(&answer));
+	rc = s->literal ? 0 : err_set(e, ERR_LOCAL, "out of memory");
+out:
+	strbuf_release(&answer);
+	return rc;
+}
+
+int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool named, struct err *e)
+{
+	struct job_params *params = calloc(n + 1, sizeof(*params));
+	int *codes = calloc(n + 1, sizeof(*codes));
+	struct sched_params sp = { .at_once = c->o.jobs, .wants = { .messages = c->o.verbose > 0 || c->o.json || c->o.dry_run } };
+	struct wire_sink sinks = { .events = report_sink(c->report), .log = report_log, .log_arg = c->report };
+	const char *stop = getenv("MAILHAUL_STOP_AT");
+	uint64_t stop_at = 0;
+	int rc = -1;
+
+	if (!params || !codes) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		goto out;
+	}
+	if (stop && !slice_u64(slice_str(stop), 1000000, &stop_at))
+		stop_at = 0;
+	sp.wants.log = c->o.verbose >= 2 ? LOG_WIRE : c->o.verbose == 1 ? LOG_INFO : LOG_WARN;
+	for (size_t i = 0; i < n; i++) {
+		params[i] = (struct job_params){ .job = jobs[i], .state_dir = c->state_dir, .dry_run = c->o.dry_run, .same_source = c->o.same_source,
+						 .ignore_pause = named, .stop_at = (int)stop_at };
+		/* The configuration is this process's own; only the secret in it is filled in. */
+		if (cli_ask_secret((struct config_end *)(uintptr_t)jobs[i]->left, e) < 0)
+			goto out;
+	}
+	if (sched_run(&sp, params, n, &sinks, codes, e) < 0 && e->kind != ERR_CANCEL)
+		goto out;
+	rc = sched_exit_code(codes, n);
+out:
+	free(params);
+	free(codes);
+	return rc;
+}
+
+void cli_when(int64_t t, char out[32])
+{
+	time_t tt = (time_t)t;
+	struct tm tm;
+
+	if (!localtime_r(&tt, &tm) || strftime(out, 32, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		memcpy(out, "?", 2);
+}

@@ -1,0 +1,254 @@
+#include "job/job.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "net/tls.h"
+#include "state/pairs.h"
+#include "sync/engine.h"
+
+#define ON_NEW_MS 60000 /* how long the on-new command may take */
+
+char *job_state_path(const char *state_dir, const char *job, struct err *e)
+{
+	struct strbuf b = STRBUF_INIT(4096);
+
+	strbuf_puts(&b, state_dir);
+	strbuf_putc(&b, '/');
+	for (const char *p = job; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		/* A name is one file: what could leave the directory, hide or confuse is escaped, reversibly. */
+		if (isalnum(c) || c == '-' || c == '_' || c == '@' || (c == '.' && p != job) || c >= 0x80)
+			strbuf_putc(&b, (char)c);
+		else
+			strbuf_printf(&b, "%%%02X", c);
+	}
+	strbuf_puts(&b, ".db");
+	if (b.failed) {
+		strbuf_release(&b);
+		err_set(e, ERR_CONF, "job '%s': the name is too long", job);
+		return NULL;
+	}
+	return strbuf_detach(&b);
+}
+
+struct store *job_store(const struct config_end *end, struct err *e)
+{
+	switch (end->kind) {
+	case CONFIG_POP3:
+		return pop3store_new(&end->pop3, e);
+	case CONFIG_MAILDIR:
+		return maildir_new(&end->maildir, e);
+	case CONFIG_MBOX:
+		return mbox_new(&end->mbox, e);
+	}
+	err_set(e, ERR_BUG, "no store of kind %d", (int)end->kind);
+	return NULL;
+}
+
+int job_source(const struct config_end *end, struct strbuf *out)
+{
+	const char *host = end->pop3.pop3.dial.host;
+
+	switch (end->kind) {
+	case CONFIG_POP3:
+		strbuf_printf(out, "pop3:%s@", end->pop3.pop3.user ? end->pop3.pop3.user : "");
+		for (; host && *host; host++)
+			strbuf_putc(out, (char)tolower((unsigned char)*host));
+		break;
+	case CONFIG_MAILDIR:
+		strbuf_printf(out, "maildir:%s", end->maildir.path);
+		break;
+	case CONFIG_MBOX:
+		strbuf_printf(out, "mbox:%s", end->mbox.path);
+		break;
+	}
+	return out->failed ? -1 : 0;
+}
+
+/* Open the job's base as this run needs it. */
+static int open_state(const struct job_params *p, struct db **db, struct err *e)
+{
+	struct strbuf source = STRBUF_INIT(1024);
+	char *path = job_state_path(p->state_dir, p->job->name, e);
+	enum db_how how = p->dry_run ? DB_LOOK : p->same_source ? DB_RUN_ADOPT : DB_RUN;
+	int rc = -1;
+
+	if (!path)
+		return -1;
+	if (job_source(p->job->left, &source) < 0)
+		err_set(e, ERR_CONF, "user and host are too long");
+	else if (p->dry_run || fs_mkdirs(p->state_dir, 0700, e) == 0)
+		rc = db_open(path, how, strbuf_str(&source), db, e);
+	strbuf_release(&source);
+	free(path);
+	return rc;
+}
+
+/* The server asked us to stay away: until when? */
+static int heed_pause(const struct job_params *p, struct db *db, struct err *e)
+{
+	int64_t until;
+	char reason[256];
+
+	if (pause_get(db, &until, reason, sizeof(reason), e) < 0)
+		return -1;
+	if (until <= clock_wall() || p->ignore_pause)
+		return 0;
+	err_set(e, ERR_TEMP, "the server asked for a pause of another %lld s: %s", (long long)(until - clock_wall()), reason);
+	return err_hint(e, "name the job to try all the same");
+}
+
+/* Tell the person's command that mail has come. */
+static void run_on_new(const struct job_params *p, const struct event_totals *t, const struct event_sink *sink)
+{
+	struct strbuf out = STRBUF_INIT(65536);
+	struct err why = ERR_INIT;
+	struct event ev = { .type = EVENT_WARNING, .job = p->job->name, .text = why.text };
+	char count[32];
+
+	snprintf(count, sizeof(count), "%llu", (unsigned long long)t->pulled);
+	setenv("MAILHAUL_JOB", p->job->name, 1);
+	setenv("MAILHAUL_NEW", count, 1);
+	if (proc_output(p->job->on_new, &out, clock_in(ON_NEW_MS), &why) < 0) {
+		err_in(&why, "on-new");
+		event_put(sink, &ev);
+	}
+	strbuf_release(&out);
+}
+
+/* Note the run in the base. A run in which nothing happened leaves only its time, unless it ends a row of failures. */
+static void note_run(struct db *db, int64_t started, const struct event_totals *t, const struct err *why)
+{
+	struct err ignored = ERR_INIT;
+	struct run_row last, r = { .started = started, .ended = clock_wall(), .kind = why->kind, .pulled = t->pulled, .deleted = t->deleted, .failed = t->failed,
+				   .skipped = t->skipped, .bytes_in = t->bytes_in, .seconds = t->seconds };
+	bool happened = why->kind != ERR_NONE || t->pulled || t->deleted || t->failed;
+
+	snprintf(r.text, sizeof(r.text), "%s", why->text);
+	if (!happened && runs_last(db, &last, &ignored) == 1 && last.kind != ERR_NONE)
+		happened = true;
+	if (happened && runs_add(db, &r, &ignored) < 0)
+		log_debug("the run could not be noted: %s", ignored.text);
+	if (why->kind != ERR_NONE && why->retry_after > 0 && pause_set(db, r.ended + why->retry_after, why->text, &ignored) < 0)
+		log_debug("the pause could not be noted: %s", ignored.text);
+	db_touch(db);
+}
+
+/* The work itself: stores, state, engine. */
+static int run_engine(const struct job_params *p, const struct event_sink *sink, struct event_totals *totals, struct err *e)
+{
+	const struct config_job *job = p->job;
+	struct engine_params ep = { .job = job->name, .policy = job->policy, .folder = job->folder ? job->folder : "", .flags = job->flags,
+				    .purge_after = job->purge_after, .dry_run = p->dry_run, .stop_at = p->stop_at };
+	struct store *src = NULL, *dst = NULL;
+	struct db *db = NULL;
+	int64_t started = clock_wall();
+	int rc = -1;
+
+	ep.policy.now = started;
+	if (open_state(p, &db, e) < 0)
+		return -1;
+	if (heed_pause(p, db, e) < 0)
+		goto out;
+	src = job_store(job->left, e);
+	dst = src ? job_store(job->right, e) : NULL;
+	if (dst)
+		rc = engine_fetch(&ep, src, dst, db, sink, totals, e);
+	if (!p->dry_run)
+		note_run(db, started, totals, e);
+out:
+	store_free(src);
+	store_free(dst);
+	db_close(db);
+	return rc;
+}
+
+int job_run(const struct job_params *p, const struct event_sink *sink)
+{
+	struct err e = ERR_INIT;
+	struct event start = { .type = EVENT_START, .job = p->job->name };
+	struct event end = { .type = EVENT_END, .job = p->job->name };
+	struct event stop = { .type = EVENT_ERROR, .job = p->job->name };
+	int rc;
+
+	log_push("%s", p->job->name);
+	event_put(sink, &start);
+	rc = run_engine(p, sink, &end.totals, &e);
+	if (rc < 0) {
+		stop.kind = e.kind;
+		stop.span = SPAN_ACCT;
+		stop.text = e.text;
+		stop.retry_after = e.retry_after;
+		event_put(sink, &stop);
+		end.exit_code = e.kind == ERR_CANCEL && clock_cancel_signal() ? 128 + clock_cancel_signal() : err_exit_code(e.kind);
+	} else if (end.totals.failed > 0) {
+		end.exit_code = 1;
+	}
+	if (!p->dry_run && end.totals.pulled > 0 && p->job->on_new)
+		run_on_new(p, &end.totals, sink);
+	event_put(sink, &end);
+	log_pop();
+	return end.exit_code;
+}
+
+/* The base, to look at only. */
+static int look(const struct job_params *p, struct db **db, char **path, struct err *e)
+{
+	*path = job_state_path(p->state_dir, p->job->name, e);
+	if (!*path)
+		return -1;
+	return db_open(*path, DB_LOOK, NULL, db, e);
+}
+
+int job_status(const struct job_params *p, struct job_status *out, struct err *e)
+{
+	struct folder_row folder;
+	struct db *db = NULL;
+	char *path = NULL;
+	int64_t next;
+	int rc = -1, has;
+
+	memset(out, 0, sizeof(*out));
+	if (look(p, &db, &path, e) < 0)
+		goto out;
+	has = runs_last(db, &out->last, e);
+	if (has < 0 || pause_get(db, &out->paused_until, out->pause_reason, sizeof(out->pause_reason), e) < 0 ||
+	    failures_count(db, &out->failed, &out->skipped, &next, e) < 0 ||
+	    folders_get(db, "", p->job->folder ? p->job->folder : "", &folder, e) < 0 || pairs_present_count(db, folder.id, &out->held, e) < 0)
+		goto out;
+	out->has_run = has == 1;
+	out->last_end = db_last_end(path);
+	out->running = db_holder(path);
+	if (out->paused_until <= clock_wall())
+		out->paused_until = 0;
+	if (p->job->every > 0) {
+		out->due = out->last_end > 0 ? out->last_end + p->job->every : 1;
+		if (out->due < out->paused_until)
+			out->due = out->paused_until;
+	}
+	rc = 0;
+out:
+	db_close(db);
+	free(path);
+	return rc;
+}
+
+int job_failures(const struct job_params *p, int (*cb)(void *arg, const struct failure *f, struct err *e), void *arg, struct err *e)
+{
+	struct db *db = NULL;
+	char *path = NULL;
+	int rc = look(p, &db, &path, e);
+
+	if (rc == 0)
+		rc = failures_each(db, cb, arg, e);
+	db_close(db);
+	free(path);
+	return rc;
+}
