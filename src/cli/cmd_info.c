@@ -85,7 +85,7 @@ int cmd_info(struct cli *c, struct err *e)
 		return -1;
 	dial = end->pop3.pop3.dial;
 	dial.trace = c->o.verbose >= 2;
-	if (pop3_open(&conn, &dial, end->pop3.pop3.disabled, end->url, &stats, e) < 0) {
+	if (pop3_open(&conn, &dial, end->pop3.pop3.disabled, end->url, NULL, &stats, e) < 0) {
 		pop3_close(&conn);
 		return -1;
 	}

@@ -1,6 +1,7 @@
 /* What commands share: the configuration, passwords from a person, jobs run in workers. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>

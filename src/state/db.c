@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -148,8 +149,7 @@ static int meta_get(struct db *db, const char *key, char *out, size_t size, stru
 	if (rc == 1) {
 		const char *v = (const char *)sqlite3_column_text(s, 0);
 
-		strncpy(out, v ? v : "", size - 1);
-		out[size - 1] = '\0';
+		snprintf(out, size, "%s", v ? v : "");
 		sqlite3_reset(s);
 	}
 	return rc;
@@ -169,7 +169,7 @@ static int meta_put(struct db *db, const char *key, const char *value, struct er
 /* Bring an older file to this version's schema, or make a new one; refuse a newer one or a stranger. */
 static int migrate(struct db *db, struct err *e)
 {
-	int64_t version, app, tables;
+	int64_t version = 0, app = 0, tables = 0;
 	char pragma[64];
 
 	if (one_number(db, "PRAGMA user_version", &version, e) < 0 || one_number(db, "PRAGMA application_id", &app, e) < 0 ||
@@ -264,13 +264,9 @@ static int check_source(struct db *db, enum db_how how, const char *source, stru
 
 static char *beside(const char *path, const char *suffix)
 {
-	size_t n = strlen(path) + strlen(suffix) + 1;
-	char *s = malloc(n);
+	char *s;
 
-	if (s) {
-		strcpy(stpcpy(s, path), suffix);
-	}
-	return s;
+	return asprintf(&s, "%s%s", path, suffix) < 0 ? NULL : s;
 }
 
 /* Take the job's lock. */
