@@ -10,6 +10,9 @@
 #include <cmocka.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#ifdef HAVE_GSASL
+#include <gsasl.h>
+#endif
 
 #include "auth/b64.h"
 #include "auth/sasl.h"
@@ -613,6 +616,86 @@ static void test_scram_flags(void **state)
 	bind_type = NULL;
 }
 
+#ifdef HAVE_GSASL
+/* What GNU SASL's servers ask: they know the password, and bind by what the link has. */
+static int oracle_asks(Gsasl *ctx, Gsasl_session *session, Gsasl_property prop)
+{
+	char coded[64];
+
+	(void)ctx;
+	if (prop == GSASL_PASSWORD)
+		return gsasl_property_set(session, prop, "p\xc3\xa4ss,=");
+	if (!bind_type || prop != (strcmp(bind_type, "tls-unique") == 0 ? GSASL_CB_TLS_UNIQUE : GSASL_CB_TLS_EXPORTER))
+		return GSASL_NO_CALLBACK;
+	code(coded, sizeof(coded), bind_data, sizeof(bind_data));
+	return gsasl_property_set(session, prop, coded);
+}
+
+/* Talk to GNU SASL's server of a mechanism; whether both are content. */
+static bool oracle_agrees(Gsasl *ctx, const struct sasl_params *p, const char *mech, const char *offered)
+{
+	struct strbuf out = STRBUF_SECRET(8192);
+	struct err e = ERR_INIT;
+	struct sasl *s = sasl_new(p, mech, offered, &e);
+	Gsasl_session *server;
+	char *said = NULL;
+	int rc = GSASL_NEEDS_MORE;
+	bool ok;
+
+	assert_non_null(s);
+	assert_int_equal(gsasl_server_start(ctx, mech, &server), GSASL_OK);
+	if (!sasl_client_first(s))
+		rc = gsasl_step64(server, "", &said);
+	for (int turn = 0; rc == GSASL_NEEDS_MORE && turn < 4; turn++) {
+		strbuf_clear(&out);
+		assert_int_equal(sasl_step(s, slice_str(said), &out, &e), 1);
+		gsasl_free(said);
+		said = NULL;
+		rc = gsasl_step64(server, strbuf_str(&out), &said);
+	}
+	ok = rc == GSASL_OK && sasl_finish(s, slice_str(said), &e) == 0;
+	gsasl_free(said);
+	gsasl_finish(server);
+	sasl_free(s);
+	strbuf_release(&out);
+	return ok;
+}
+
+/* Another's servers, as judges. */
+static void test_oracle(void **state)
+{
+	static const struct {
+		const char *link, *mech, *offered;
+		bool agrees;
+	} rows[] = {
+		{ "tls-exporter", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256-PLUS", true },
+		{ "tls-unique", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1-PLUS", true },
+		/* the server can bind, but somebody took -PLUS out of its offer: found out */
+		{ "tls-exporter", "SCRAM-SHA-256", "SCRAM-SHA-256", false },
+		{ "tls-exporter", "SCRAM-SHA-256", "SCRAM-SHA-256 SCRAM-SHA-256-PLUS", true },
+		{ NULL, "SCRAM-SHA-1", "SCRAM-SHA-1", true },
+		{ NULL, "CRAM-MD5", "CRAM-MD5", true },
+	};
+	struct strbuf password = STRBUF_SECRET(64);
+	struct stream link = { 0 };
+	struct sasl_params p = { .user = "a,b=\xc3\xa4", .password = &password, .stream = &link };
+	Gsasl *ctx;
+
+	(void)state;
+	assert_int_equal(gsasl_init(&ctx), GSASL_OK);
+	gsasl_callback_set(ctx, oracle_asks);
+	strbuf_puts(&password, "p\xc3\xa4ss,=");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bind_type = rows[i].link;
+		if (oracle_agrees(ctx, &p, rows[i].mech, rows[i].offered) != rows[i].agrees)
+			fail_msg("row %zu", i);
+	}
+	bind_type = NULL;
+	strbuf_release(&password);
+	gsasl_done(ctx);
+}
+#endif
+
 /* A whole token of 64 KiB goes through, a secret beyond all limits does not. */
 static void test_long(void **state)
 {
@@ -658,6 +741,9 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test_setup_teardown(test_scram_lies, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scram_flags, setup, teardown),
+#ifdef HAVE_GSASL
+		cmocka_unit_test(test_oracle),
+#endif
 		cmocka_unit_test_setup_teardown(test_long, setup, teardown),
 	};
 
