@@ -251,10 +251,11 @@ static int drain_out(struct run *r, struct strbuf *out, struct err *e)
 		room = PROC_CHUNK;
 	if (room > 0 && !(p = strbuf_room(out, room)))
 		return err_set(e, ERR_LOCAL, "out of memory");
-	got = fs_read(r->proc.out, p, room > 0 ? room : 1, "the command's output", e);
+	got = read(r->proc.out, p, room > 0 ? room : 1);
 	explicit_bzero(&one, sizeof(one));
-	if (got < 0)
-		return errno == EAGAIN ? 0 : -1;
+	if (got < 0) /* EINTR: we are asked again */
+		return errno == EAGAIN || errno == EINTR ? 0
+		     : err_errno(e, "can't read the command's output");
 	if (got == 0) {
 		close_end(&r->proc.out);
 		return 0;
