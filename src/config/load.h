@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/strbuf.h"
+#include "base/vec.h"
 #include "store/maildir.h"
 #include "store/mbox.h"
 #include "store/pop3store.h"
@@ -23,7 +24,7 @@ struct config_end {
 	struct pop3store_params pop3;
 	struct maildir_params maildir;
 	struct mbox_params mbox;
-	const char *url;        /* accounts: normalised, without password, for texts: "pop3s://jane@pop.example.org:995" */
+	const char *url;        /* normalised, without password, for texts: "pop3s://jane@pop.example.org:995", "maildir:/home/jane/Mail" */
 	const char *file;       /* where it was defined; NULL for specs and ad hoc ones */
 	int line;
 };
@@ -51,25 +52,42 @@ struct config {
 	struct config_job *jobs;
 	size_t n_jobs;
 	const char *path;
+	VEC(char *) secrets;        /* strings of the arena that are wiped before it goes */
 };
+
+#define CONFIG_PROBLEMS_MAX (64 * 1024) /* a fit limit for `problems` */
 
 /*
  * path NULL: $XDG_CONFIG_HOME/mailhaul/mailhaul.conf, ~/.config/mailhaul/mailhaul.conf, /etc/mailhaul.conf, the first that exists.
- * -1: *e has the first problem and how many there are, *problems (max 64 KiB) one line each, the format for a person: "FILE:LINE: text".
+ * -1: *e has the first problem and how many there are, *problems (max 64 KiB, may be NULL) one line each, the format for a person: "FILE:LINE: text".
+ * The kind is ERR_CONF, or ERR_PERM when nothing but modes and owners of files is wrong. *out is empty then, and may be released all the same.
  */
 int config_load(const char *path, struct config *out, struct strbuf *problems, struct err *e);
+
+/* The same for a text in memory that says it is the file `name` with mode 0600. */
+int config_load_text(const char *name, struct slice text, struct config *out, struct strbuf *problems, struct err *e);
+
 /* Is there a file at one of the default places? Its path (static), or NULL. */
 const char *config_find(void);
-void config_release(struct config *c);
 
-/* A job without a configuration file: `mailhaul fetch A B`. c may hold a loaded configuration whose accounts A and B can name, or be empty (zeroed). */
+void config_release(struct config *c); /* wipes secrets; a zeroed struct is fine */
+
 struct config_adhoc_opts {
-	const char *keep, *max_size, *folder; /* as in a fetch section; NULL: the default */
+	const char *keep, *max_size, *folder; /* as in a fetch section; NULL: the default. They live as long as the job */
 };
+
+/*
+ * A job without a configuration file: `mailhaul fetch A B`. c may hold a loaded configuration whose accounts A and B can name, or be empty (zeroed);
+ * the job lives as long as c. Its name is derived from what A and B stand for, so the same places give the same job. A path that is not absolute
+ * begins at the current directory. The password of a URL comes from ~/.netrc when it has one, else it is asked for. opts may be NULL.
+ */
 int config_adhoc(struct config *c, const char *a, const char *b, const struct config_adhoc_opts *opts, struct config_job *out, struct err *e);
 
 /* An account by name or URL (`info`, `list`). */
 const struct config_end *config_account(struct config *c, const char *name, struct err *e);
-const struct config_job *config_job(const struct config *c, const char *name);
+const struct config_job *config_job(const struct config *c, const char *name); /* NULL: there is none */
+
+/* "; did you mean 'X'?" for a name that no job has, or "". Lives in c. */
+const char *config_near_job(struct config *c, const char *name);
 
 #endif

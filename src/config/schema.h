@@ -5,24 +5,102 @@
 #ifndef CONFIG_SCHEMA_H
 #define CONFIG_SCHEMA_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "sync/plan.h"
 
 enum key_type {
-	KEY_STR, KEY_PATH, KEY_INT, KEY_BOOL, KEY_DURATION, KEY_SIZE, KEY_WORD, KEY_LIST,
-	KEY_KEEP, /* no, yes, or a duration */
+	KEY_STR,      /* const char *: one line */
+	KEY_COMMAND,  /* const char *: may hold line ends and tabs */
+	KEY_SECRET,   /* const char *: never expanded; its file must be private */
+	KEY_PATH,     /* const char *: absolute once expanded */
+	KEY_INT,      /* int64_t */
+	KEY_BOOL,     /* bool */
+	KEY_DURATION, /* int64_t, seconds */
+	KEY_SIZE,     /* int64_t, bytes */
+	KEY_WORD,     /* int: which of the words; -1 none */
+	KEY_LIST,     /* struct key_list */
+	KEY_KEEP,     /* struct key_keep: no, yes, or a duration */
+	KEY_TYPES
+};
+
+struct key_list {
+	const char **v;
+	size_t n;
+};
+
+struct key_keep {
+	enum plan_keep what;
+	int64_t seconds;
 };
 
 struct key {
 	const char *section;  /* "account", "maildir", "mbox", "fetch" */
 	const char *name;
 	enum key_type type;
+	size_t off;           /* the field of the section's struct below */
 	const char *def;      /* as a person would write it; "" none */
-	long min, max;        /* INT, DURATION (seconds), SIZE (bytes): 0,0 no range */
+	int64_t min, max;     /* INT, DURATION and KEEP (seconds), SIZE (bytes): 0,0 no range */
 	const char *words;    /* WORD, LIST: "a|b|c" allowed; NULL any */
+	bool required;
 	const char *arg;      /* the manual's placeholder */
 	const char *help;     /* one sentence */
 };
 
+/* What a section says, in the types of its rows: defaults where it says nothing. Strings not given are NULL, numbers without default 0. */
+struct account_keys {
+	const char *url, *host, *user;
+	int64_t port;
+	int protocol;         /* PROTOCOL_ */
+	const char *password_command, *password_file, *password, *token_command;
+	bool netrc;
+	struct key_list auth;
+	int tls;              /* TLS_, -1: what the protocol says */
+	bool allow_plaintext;
+	const char *ca_file, *client_cert, *client_key;
+	struct key_list fingerprint;
+	int tls_min;          /* 0: 1.2, 1: 1.3 */
+	const char *tunnel, *proxy;
+	int64_t timeout;
+	struct key_list disable_extensions;
+	bool gmail_recent;
+};
+
+enum { PROTOCOL_POP3S, PROTOCOL_POP3 };
+enum { TLS_IMPLICIT, TLS_STARTTLS, TLS_NONE };
+
+struct maildir_keys {
+	const char *path;
+	int layout;           /* enum maildir_layout */
+};
+
+struct mbox_keys {
+	const char *path;
+	int variant;          /* enum mbox_variant */
+	struct key_list lock;
+	int64_t lock_timeout;
+};
+
+struct fetch_keys {
+	const char *from, *to, *folder, *flags, *on_new;
+	int64_t every, max_size, purge_after;
+	struct key_keep keep;
+};
+
+/* A kind of section, and the struct that its rows fill. */
+struct section {
+	const char *name;
+	size_t size;
+	const char *help;
+};
+
 const struct key *schema_keys(size_t *n);
+const struct section *schema_sections(size_t *n);
+
+/* The row, the section; NULL when there is none. */
+const struct key *schema_key(const char *section, const char *name);
+const struct section *schema_section(const char *name);
 
 #endif

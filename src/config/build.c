@@ -1,0 +1,298 @@
+/* Jobs and local stores of a configuration: see build.h. Accounts are in account.c. */
+#include "config/build.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "config/url.h"
+#include "config/value.h"
+#include "mail/flags.h"
+
+_Static_assert(MAILDIR_NESTED == 0 && MAILDIR_PLUSPLUS == 1 && MAILDIR_FLAT == 2, "the schema's words of layout");
+_Static_assert(MBOX_RD == 0 && MBOX_O == 1 && MBOX_CL2 == 2, "the schema's words of variant");
+
+/* "maildir:/path" for texts and for the names of ad hoc jobs. */
+static const char *local_url(struct config *c, enum config_store kind, const char *path)
+{
+	struct strbuf b = STRBUF_INIT(8192);
+	const char *s;
+
+	strbuf_printf(&b, "%s:%s", kind == CONFIG_MAILDIR ? "maildir" : "mbox", path ? path : "");
+	s = arena_str(&c->arena, strbuf_slice(&b));
+	strbuf_release(&b);
+	return s ? s : "";
+}
+
+/* A maildir section. */
+static void build_maildir(struct config *c, const struct parsed *s, struct config_end *out)
+{
+	const struct maildir_keys *k = s->keys;
+
+	out->kind = CONFIG_MAILDIR;
+	out->maildir = (struct maildir_params){ .path = k->path, .layout = (enum maildir_layout)k->layout };
+	out->url = local_url(c, out->kind, k->path);
+}
+
+/* An mbox section. */
+static void build_mbox(struct config *c, const struct parsed *s, struct config_end *out, struct problems *p)
+{
+	static const struct {
+		const char *name;
+		enum mboxlock_kind kind;
+	} locks[] = { { "fcntl", MBOXLOCK_FCNTL }, { "dotlock", MBOXLOCK_DOTLOCK } };
+	const struct mbox_keys *k = s->keys;
+	struct mboxlock_params *lock = &out->mbox.lock;
+
+	out->kind = CONFIG_MBOX;
+	out->mbox.path = k->path;
+	out->mbox.variant = (enum mbox_variant)k->variant;
+	lock->timeout = (int)(k->lock_timeout * 1000);
+	if (k->lock.n == 0)
+		problem_add(p, parsed_place(s, &k->lock), ERR_CONF, "lock is empty; name fcntl, dotlock, or both in their order");
+	for (size_t i = 0, n = 0; i < k->lock.n; i++)
+		for (size_t j = 0; j < 2; j++) {
+			if (!slice_ieqs(slice_str(k->lock.v[i]), locks[j].name))
+				continue;
+			if (n == 2 || (n == 1 && lock->order[0] == locks[j].kind))
+				problem_add(p, parsed_value_place(s, &k->lock, i), ERR_CONF, "lock names %s twice", locks[j].name);
+			else
+				lock->order[n++] = locks[j].kind;
+		}
+	out->url = local_url(c, out->kind, k->path);
+}
+
+/* The store of a spec. */
+int build_spec(struct config *c, const char *spec, const char *cwd, const char *key, struct place at, struct config_end *out, struct problems *p)
+{
+	struct err e = ERR_INIT;
+	struct strbuf full = STRBUF_INIT(8192);
+	char *path = NULL;
+	const char *kept = NULL;
+	struct url u;
+	int rc = -1;
+
+	*out = (struct config_end){ .name = arena_str(&c->arena, slice_str(spec)) };
+	if (url_parse(spec, &c->arena, &u, &e) < 0) {
+		err_in(&e, "%s", key);
+	} else if (!u.path) {
+		err_set(&e, ERR_CONF, "%s: messages can't be delivered to %s; allowed: maildir:PATH, mbox:PATH, or the name of a maildir or mbox section",
+			key, strncmp(u.scheme, "imap", 4) == 0 ? "IMAP in this version" : "a server by this protocol");
+	} else if (!(path = fs_expand(u.path, &e))) {
+		err_in(&e, "%s", key);
+	} else if (path[0] != '/' && !cwd) {
+		err_set(&e, ERR_CONF, "%s: the path %s would depend on where mailhaul is started; begin it with / or ~/", key, u.path);
+	} else {
+		if (path[0] != '/')
+			strbuf_printf(&full, "%s/", strcmp(cwd, "/") == 0 ? "" : cwd);
+		strbuf_puts(&full, path[0] == '.' && path[1] == '/' ? path + 2 : path);
+		kept = full.failed ? NULL : arena_str(&c->arena, strbuf_slice(&full));
+		if (!kept || !out->name)
+			err_set(&e, ERR_LOCAL, "%s: the path is too long", key);
+		else
+			rc = 0;
+	}
+	if (rc < 0)
+		problem_err(p, at, &e);
+	else if (strcmp(u.scheme, "maildir") == 0)
+		out->kind = CONFIG_MAILDIR;
+	else
+		out->kind = CONFIG_MBOX;
+	out->maildir.path = out->mbox.path = kept;
+	if (rc == 0)
+		out->url = local_url(c, out->kind, kept);
+	strbuf_release(&full);
+	free(path);
+	return rc;
+}
+
+/* All names of ends, "a|b". */
+static const char *end_names(struct config *c)
+{
+	struct strbuf b = STRBUF_INIT(CONFIG_PROBLEMS_MAX);
+	const char *s;
+
+	for (size_t i = 0; i < c->n_ends; i++)
+		strbuf_printf(&b, "%s%s", b.len > 0 ? "|" : "", c->ends[i].name);
+	s = arena_str(&c->arena, strbuf_slice(&b));
+	strbuf_release(&b);
+	return s ? s : "";
+}
+
+/* An account or named store. */
+const struct config_end *build_find(struct config *c, const char *name, const char *key, struct place at, struct problems *p)
+{
+	const char *all, *near;
+
+	for (size_t i = 0; i < c->n_ends; i++)
+		if (strcmp(c->ends[i].name, name) == 0)
+			return &c->ends[i];
+	all = end_names(c);
+	near = problem_near(p, name, all);
+	if (c->n_ends == 0)
+		problem_add(p, at, ERR_CONF, "%s: there is no account or store '%s'; none is defined", key, name);
+	else if (*near || c->n_ends > 10)
+		problem_add(p, at, ERR_CONF, "%s: there is no account or store '%s'%s", key, name, near);
+	else
+		problem_add(p, at, ERR_CONF, "%s: there is no account or store '%s'; defined: %s", key, name, problem_words(p, all));
+	return NULL;
+}
+
+/* The account of `from`. */
+static const struct config_end *build_from(struct config *c, const struct parsed *s, struct problems *p)
+{
+	const struct fetch_keys *k = s->keys;
+	struct place at = parsed_place(s, &k->from);
+	const struct config_end *end;
+
+	if (url_like(k->from)) {
+		problem_add(p, at, ERR_CONF, "from takes the name of an account; define one: account NAME { url = \"pop3s://user@host\" }");
+		return NULL;
+	}
+	end = build_find(c, k->from, "from", at, p);
+	if (end && !end->is_account) {
+		problem_add(p, at, ERR_CONF, "from: '%s' is a local store; fetch takes mail from an account", k->from);
+		return NULL;
+	}
+	return end;
+}
+
+/* The store of `to`. */
+static const struct config_end *build_to(struct config *c, const struct parsed *s, struct problems *p)
+{
+	const struct fetch_keys *k = s->keys;
+	struct place at = parsed_place(s, &k->to);
+	const struct config_end *end;
+	struct config_end *spec;
+
+	if (url_like(k->to)) {
+		spec = arena_new(&c->arena, struct config_end, 1);
+		return spec && build_spec(c, k->to, NULL, "to", at, spec, p) == 0 ? spec : NULL;
+	}
+	end = build_find(c, k->to, "to", at, p);
+	if (end && end->is_account) {
+		problem_add(p, at, ERR_CONF, "to: '%s' is a POP3 account, which can't be delivered to; allowed: maildir:PATH, mbox:PATH, or a maildir or mbox section",
+			    k->to);
+		return NULL;
+	}
+	return end;
+}
+
+/* Where in the target. */
+void build_check_folder(const struct config_end *to, const char *folder, struct place at, struct problems *p)
+{
+	struct strbuf path = STRBUF_INIT(8192);
+	struct err e = ERR_INIT;
+
+	if (folder[0] == '\0')
+		return;
+	if (to->kind == CONFIG_MBOX)
+		problem_add(p, at, ERR_CONF, "folder: an mbox has no folders; name another file");
+	else if (maildir_folder_path(to->maildir.layout, folder, &path, &e) < 0)
+		problem_err(p, at, &e);
+	strbuf_release(&path);
+}
+
+/* What keep and its companions mean together. */
+static void check_keep(const struct parsed *s, const struct config_end *from, struct problems *p)
+{
+	const struct fetch_keys *k = s->keys;
+	const struct given *keep = parsed_given(s, &k->keep), *purge = parsed_given(s, &k->purge_after);
+
+	if (from && from->pop3.gmail_recent && keep && k->keep.what != KEEP_YES)
+		problem_add(p, keep->at, ERR_CONF, "keep: nothing is ever deleted through account %s, which has gmail-recent; allowed: keep = yes", from->name);
+	else if (purge && k->purge_after > 0 && (k->keep.what == KEEP_YES || (from && from->pop3.gmail_recent)))
+		problem_add(p, purge->at, ERR_CONF, "purge-after has no effect when nothing is deleted (keep = yes, gmail-recent)");
+}
+
+/* What the engine is told. */
+void build_policy(struct config_job *out, const struct fetch_keys *k)
+{
+	out->every = k->every;
+	out->policy = (struct plan_policy){ .mode = PLAN_FETCH, .keep = k->keep.what, .keep_seconds = k->keep.seconds, .max_size = (uint64_t)k->max_size };
+	if (out->left)
+		out->policy.no_remove = out->left->pop3.gmail_recent;
+	out->folder = k->folder ? k->folder : "";
+	out->purge_after = (unsigned)k->purge_after;
+	out->on_new = k->on_new && k->on_new[0] ? k->on_new : NULL;
+}
+
+/* A fetch section. */
+static void build_fetch(struct config *c, const struct parsed *s, struct config_job *out, struct problems *p)
+{
+	const struct fetch_keys *k = s->keys;
+
+	*out = (struct config_job){ .name = s->name, .mode = CONFIG_FETCH, .file = s->at.file->name, .line = s->at.line };
+	out->left = k->from ? build_from(c, s, p) : NULL;
+	out->right = k->to ? build_to(c, s, p) : NULL;
+	build_policy(out, k);
+	check_keep(s, out->left, p);
+	if (out->right)
+		build_check_folder(out->right, out->folder, parsed_place(s, &k->folder), p);
+	if (k->flags && flags_of_letters(slice_str(k->flags), &out->flags) < 0)
+		problem_add(p, parsed_place(s, &k->flags), ERR_CONF, "flags = %s: allowed are the Maildir letters D F P R S T", k->flags);
+}
+
+/* Say that a name is taken, and where; file and line of the first. */
+static void doubled(struct problems *p, const struct parsed *s, const char *what, const char *file, int line)
+{
+	if (strcmp(file, s->at.file->name) == 0)
+		problem_add(p, s->at, ERR_CONF, "%s name '%s' is taken already, in line %d", what, s->name, line);
+	else
+		problem_add(p, s->at, ERR_CONF, "%s name '%s' is taken already, in %s:%d", what, s->name, file, line);
+}
+
+/* An account or named store. */
+static void build_end(struct config *c, const struct parsed *s, struct problems *p)
+{
+	struct config_end *out = &c->ends[c->n_ends];
+
+	*out = (struct config_end){ .name = s->name ? s->name : s->def->name, .file = s->at.file->name, .line = s->at.line };
+	if (strcmp(s->def->name, "account") == 0)
+		build_account(c, s, out, p);
+	else if (strcmp(s->def->name, "maildir") == 0)
+		build_maildir(c, s, out);
+	else
+		build_mbox(c, s, out, p);
+	if (!s->name)
+		return; /* its contents are checked, but nothing can name it */
+	for (size_t i = 0; i < c->n_ends; i++)
+		if (strcmp(c->ends[i].name, s->name) == 0) {
+			doubled(p, s, "the", c->ends[i].file, c->ends[i].line);
+			return;
+		}
+	c->n_ends++;
+}
+
+/* A job. */
+static void build_job(struct config *c, const struct parsed *s, struct problems *p)
+{
+	struct config_job *out = &c->jobs[c->n_jobs];
+
+	build_fetch(c, s, out, p);
+	if (!s->name)
+		return;
+	for (size_t i = 0; i < c->n_jobs; i++)
+		if (strcmp(c->jobs[i].name, s->name) == 0) {
+			doubled(p, s, "the job", c->jobs[i].file, c->jobs[i].line);
+			return;
+		}
+	c->n_jobs++;
+}
+
+/* Ends first, for jobs name them. */
+int build_all(struct config *c, const struct parsed_list *list, struct problems *p, struct err *e)
+{
+	c->ends = arena_new(&c->arena, struct config_end, list->n + 1);
+	c->jobs = arena_new(&c->arena, struct config_job, list->n + 1);
+	if (!c->ends || !c->jobs)
+		return err_set(e, ERR_LOCAL, "out of memory for the configuration");
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->a[i].def->name, "fetch") != 0)
+			build_end(c, &list->a[i], p);
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->a[i].def->name, "fetch") == 0)
+			build_job(c, &list->a[i], p);
+	return 0;
+}

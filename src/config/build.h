@@ -1,0 +1,29 @@
+/* Typed sections to the parameter structs of the layers below. */
+#ifndef CONFIG_BUILD_H
+#define CONFIG_BUILD_H
+
+#include "config/load.h"
+#include "config/parse.h"
+
+/* All sections to c->ends and c->jobs; what is wrong goes to p. -1: out of memory. */
+int build_all(struct config *c, const struct parsed_list *list, struct problems *p, struct err *e);
+
+/* An account: keys as its section gives them, or zeroed but for defaults and the url of an ad hoc one. */
+void build_account(struct config *c, const struct parsed *s, struct config_end *out, struct problems *p);
+
+/*
+ * The store of a spec "maildir:PATH", "mbox:PATH". cwd: what relative paths begin at, NULL when they are an error. key names what holds the spec,
+ * for texts. -1: a problem was noted.
+ */
+int build_spec(struct config *c, const char *spec, const char *cwd, const char *key, struct place at, struct config_end *out, struct problems *p);
+
+/* Whether a name of an end is known; the texts list near ones. NULL: a problem was noted. */
+const struct config_end *build_find(struct config *c, const char *name, const char *key, struct place at, struct problems *p);
+
+/* Policy, folder and the like, by the keys of a fetch section; out->left may be NULL. */
+void build_policy(struct config_job *out, const struct fetch_keys *k);
+
+/* Whether the target can have such a folder. */
+void build_check_folder(const struct config_end *to, const char *folder, struct place at, struct problems *p);
+
+#endif

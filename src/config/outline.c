@@ -1,0 +1,669 @@
+/* The outline of a configuration: see outline.h. */
+#include "config/outline.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "config/lexer.h"
+
+#define CLEAN_MAX (16 * OUTLINE_FILE_MAX)
+
+/* One file while it is outlined. */
+struct outliner {
+	struct outline *o;
+	struct lexer l;
+	const struct source *file;
+	int depth;
+	bool lost; /* something was unexpected: silent until something fits again */
+};
+
+/* Sections that are known, but have no rows yet. */
+static const struct {
+	const char *name, *why;
+} later[] = {
+	{ "sync", "sync jobs are not in this version; fetch is" },
+	{ "migrate", "migrate jobs are not in this version; fetch is" },
+};
+
+/* An empty outline. */
+void outline_init(struct outline *o, struct arena *a, struct problems *p)
+{
+	*o = (struct outline){ .arena = a, .problems = p, .clean = STRBUF_SECRET(CLEAN_MAX) };
+}
+
+/* Give it back. */
+void outline_release(struct outline *o)
+{
+	strbuf_release(&o->clean);
+	vec_release(&o->entries);
+	vec_release(&o->sections);
+	vec_release(&o->lines);
+}
+
+/* The place of a line of this file. */
+static struct place at(const struct outliner *r, int line)
+{
+	return (struct place){ r->file, line };
+}
+
+/* Say that a token has no business here; once for a run of them. */
+static void unexpected(struct outliner *r, const struct tok *t, const char *wanted)
+{
+	char show[64];
+
+	if (!r->lost && !t->bad)
+		problem_add(r->o->problems, at(r, t->line), ERR_CONF, "unexpected %s; %s", tok_show(t, show), wanted);
+	r->lost = true;
+}
+
+/* Whether the section name is one that we know, now or later. */
+static bool is_section(const struct tok *t)
+{
+	for (size_t i = 0; t->kind == TOK_WORD && i < sizeof(later) / sizeof(later[0]); i++)
+		if (slice_eqs(t->text, later[i].name))
+			return true;
+	if (t->kind == TOK_WORD) {
+		size_t n;
+		const struct section *s = schema_sections(&n);
+
+		for (size_t i = 0; i < n; i++)
+			if (slice_eqs(t->text, s[i].name))
+				return true;
+	}
+	return false;
+}
+
+/* A name as a C string of the arena. */
+static const char *name_of(struct outliner *r, const struct tok *t)
+{
+	const char *s = arena_str(r->o->arena, t->text);
+
+	if (!s)
+		r->o->oom = true;
+	return s ? s : "";
+}
+
+/* All names of a kind, "a|b|c": keys of a section, or sections. */
+static const char *names(struct outliner *r, const struct section *def)
+{
+	struct strbuf b = STRBUF_INIT(8192);
+	const struct section *s;
+	const struct key *k;
+	const char *out;
+	size_t n;
+
+	if (def) {
+		k = schema_keys(&n);
+		for (size_t i = 0; i < n; i++)
+			if (strcmp(k[i].section, def->name) == 0)
+				strbuf_printf(&b, "%s%s", b.len > 0 ? "|" : "", k[i].name);
+	} else {
+		s = schema_sections(&n);
+		for (size_t i = 0; i < n; i++)
+			strbuf_printf(&b, "%s%s", b.len > 0 ? "|" : "", s[i].name);
+	}
+	out = arena_str(r->o->arena, strbuf_slice(&b));
+	strbuf_release(&b);
+	return out ? out : "";
+}
+
+/* Say that a name is not known, what was meant, or what there is. */
+static void unknown(struct outliner *r, const struct tok *t, const struct section *def)
+{
+	struct problems *p = r->o->problems;
+	const char *name = name_of(r, t), *all = names(r, def), *near = problem_near(p, name, all);
+
+	if (def && *near)
+		problem_add(p, at(r, t->line), ERR_CONF, "unknown key '%s' in %s%s", name, def->name, near);
+	else if (def)
+		problem_add(p, at(r, t->line), ERR_CONF, "unknown key '%s'; %s knows %s", name, def->name, problem_words(p, all));
+	else if (*near)
+		problem_add(p, at(r, t->line), ERR_CONF, "unknown section '%s'%s", name, near);
+	else
+		problem_add(p, at(r, t->line), ERR_CONF, "unknown section '%s'; there are %s", name, problem_words(p, all));
+}
+
+/* Pass over "{ ... }" with all that it holds. */
+static void skip_block(struct outliner *r)
+{
+	struct tok open = lexer_take(&r->l), t;
+	int depth = 1;
+
+	while (depth > 0) {
+		t = lexer_take(&r->l);
+		if (t.kind == TOK_OPEN)
+			depth++;
+		else if (t.kind == TOK_CLOSE)
+			depth--;
+		else if (t.kind == TOK_END) {
+			problem_add(r->o->problems, at(r, open.line), ERR_CONF, "this '{' has no '}'");
+			return;
+		}
+	}
+}
+
+/* Write a value so that libconfuse reads it as it was meant. */
+static void put_value(struct outline *o, const struct tok *t)
+{
+	char quote = t->kind == TOK_DOUBLE || t->env ? '"' : '\'';
+
+	strbuf_putc(&o->clean, quote);
+	if (t->kind != TOK_WORD)
+		strbuf_putsl(&o->clean, t->text);
+	for (size_t i = 0; t->kind == TOK_WORD && i < t->text.n; i++) {
+		if (t->text.p[i] == '\\')
+			strbuf_putc(&o->clean, '\\');
+		strbuf_putc(&o->clean, t->text.p[i]);
+	}
+	strbuf_putc(&o->clean, quote);
+}
+
+/* Whether the token ahead is a value of the key before, and not the next key. */
+static bool value_ahead(struct outliner *r)
+{
+	const struct tok *t = lexer_peek(&r->l, 0);
+	enum tok_kind next;
+
+	if (!tok_text(t))
+		return false;
+	if (t->kind != TOK_WORD)
+		return true;
+	next = lexer_peek(&r->l, 1)->kind;
+	return next != TOK_EQ && next != TOK_ADD;
+}
+
+/* Take one value; what is wrong with it makes the entry bad. */
+static void take_value(struct outliner *r, struct outline_entry *e)
+{
+	struct tok t = lexer_take(&r->l);
+
+	if (e->key && e->key->type == KEY_SECRET && t.env) {
+		problem_add(r->o->problems, at(r, t.line), ERR_CONF,
+			    "%s holds '${', which would be replaced by a variable; put it in single quotes: '...'", e->key->name);
+		e->bad = true;
+	}
+	e->bad = e->bad || t.bad;
+	if (e->n >= OUTLINE_VALUES_MAX) {
+		if (e->n++ == OUTLINE_VALUES_MAX)
+			problem_add(r->o->problems, at(r, t.line), ERR_CONF, "more than %d values in one list", OUTLINE_VALUES_MAX);
+		e->bad = true;
+		return;
+	}
+	if (e->n++ > 0)
+		strbuf_putc(&r->o->clean, ',');
+	put_value(r->o, &t);
+	if (vec_push(&r->o->lines, t.line) < 0)
+		r->o->oom = true;
+}
+
+/* "{ a, b }" */
+static void take_list(struct outliner *r, struct outline_entry *e)
+{
+	struct tok open = lexer_take(&r->l);
+	bool comma = true;
+
+	for (;;) {
+		const struct tok *t = lexer_peek(&r->l, 0);
+
+		if (t->kind == TOK_CLOSE) {
+			lexer_take(&r->l);
+			return;
+		}
+		if (t->kind == TOK_COMMA && !comma) {
+			lexer_take(&r->l);
+			comma = true;
+			continue;
+		}
+		if (!value_ahead(r)) {
+			if (t->kind == TOK_COMMA) {
+				unexpected(r, t, "a value stands before each ','");
+				lexer_take(&r->l);
+			} else {
+				problem_add(r->o->problems, at(r, open.line), ERR_CONF, "this list has no '}'");
+				e->bad = true;
+				return;
+			}
+			e->bad = true;
+			continue;
+		}
+		if (!comma && !e->bad) {
+			problem_add(r->o->problems, at(r, t->line), ERR_CONF, "a ',' is missing before this value");
+			e->bad = true;
+		}
+		take_value(r, e);
+		comma = false;
+	}
+}
+
+/* Words behind a value on its line: a command without quotes, most likely. */
+static void skip_rest(struct outliner *r, struct outline_entry *e, const char *name, int line)
+{
+	bool said = e->bad;
+
+	for (;;) {
+		const struct tok *t = lexer_peek(&r->l, 0);
+		enum tok_kind next;
+
+		if (!tok_text(t) || t->line != line)
+			return;
+		next = lexer_peek(&r->l, 1)->kind;
+		t = lexer_peek(&r->l, 0);
+		if (t->kind == TOK_WORD && (next == TOK_EQ || next == TOK_ADD || next == TOK_OPEN || next == TOK_LPAR))
+			return;
+		if (is_section(t))
+			return;
+		if (!said)
+			problem_add(r->o->problems, at(r, line), ERR_CONF, "more than one word follows '%s ='; put the whole value in quotes", name);
+		said = true;
+		e->bad = true;
+		lexer_take(&r->l);
+	}
+}
+
+/* Whether the section had this key before; where. */
+static const struct outline_entry *before(struct outliner *r, size_t first, const struct key *k)
+{
+	for (size_t i = first; i < r->o->entries.n; i++)
+		if (r->o->entries.a[i].key == k)
+			return &r->o->entries.a[i];
+	return NULL;
+}
+
+/* What may be said against a key before its value is seen. */
+static void check_key(struct outliner *r, struct outline_entry *e, const struct section *def, const struct tok *name, bool add, size_t first)
+{
+	const struct outline_entry *old;
+	struct problems *p = r->o->problems;
+
+	e->bad = true;
+	if (!e->key) {
+		unknown(r, name, def);
+		return;
+	}
+	old = before(r, first, e->key);
+	if (add && e->key->type != KEY_LIST)
+		problem_add(p, e->at, ERR_CONF, "'+=' is for lists; %s takes one value, with '='", e->key->name);
+	else if (old && !add)
+		problem_add(p, e->at, ERR_CONF, "%s is given twice in this section, first in line %d", e->key->name, old->at.line);
+	else
+		e->bad = false;
+}
+
+/* "key = value", "key = {a, b}", "key += {a, b}". The key and the '=' are ahead. */
+static void entry(struct outliner *r, const struct section *def, size_t first)
+{
+	struct outline *o = r->o;
+	struct tok name = lexer_take(&r->l), op = lexer_take(&r->l);
+	struct outline_entry e = { .at = at(r, name.line), .first = o->lines.n };
+	size_t clean = o->clean.len;
+	const char *text = name_of(r, &name);
+	int line = lexer_peek(&r->l, 0)->line;
+
+	r->lost = false;
+	e.key = schema_key(def->name, text);
+	check_key(r, &e, def, &name, op.kind == TOK_ADD, first);
+	strbuf_printf(&o->clean, "%s %s {", text, op.kind == TOK_ADD ? "+=" : "=");
+	if (lexer_peek(&r->l, 0)->kind == TOK_OPEN) {
+		if (!e.bad && e.key->type != KEY_LIST) {
+			problem_add(o->problems, e.at, ERR_CONF, "%s takes one value, not a list", text);
+			e.bad = true;
+		}
+		take_list(r, &e);
+	} else if (value_ahead(r)) {
+		take_value(r, &e);
+		skip_rest(r, &e, text, line);
+	} else if (!e.bad) {
+		problem_add(o->problems, e.at, ERR_CONF, "%s has no value; an empty one is \"\"", text);
+		e.bad = true;
+	} else {
+		e.bad = true;
+	}
+	strbuf_puts(&o->clean, "}\n");
+	if (e.bad) {
+		strbuf_cut(&o->clean, clean);
+		e.n = 0;
+	}
+	if (e.key && vec_push(&o->entries, e) < 0)
+		o->oom = true;
+}
+
+/* Pass over "( ... )". */
+static void skip_call(struct outliner *r)
+{
+	struct tok t = lexer_take(&r->l);
+
+	while (t.kind != TOK_RPAR && t.kind != TOK_END) {
+		if (lexer_peek(&r->l, 0)->kind == TOK_CLOSE || lexer_peek(&r->l, 0)->kind == TOK_OPEN)
+			return;
+		t = lexer_take(&r->l);
+	}
+}
+
+/* Something in a section that isn't a key. Whether the section ends here, without its '}'. */
+static bool not_a_key(struct outliner *r, const struct section *def, int opened)
+{
+	const struct tok *t = lexer_peek(&r->l, 0);
+	enum tok_kind next = lexer_peek(&r->l, 1)->kind, third = lexer_peek(&r->l, 2)->kind;
+	bool titled = (next == TOK_WORD || next == TOK_SINGLE || next == TOK_DOUBLE) && third == TOK_OPEN;
+	char show[64];
+
+	t = lexer_peek(&r->l, 0);
+	if (t->kind == TOK_WORD && (next == TOK_OPEN || titled)) {
+		if (is_section(t)) {
+			problem_add(r->o->problems, at(r, t->line), ERR_CONF, "%s begins inside of the %s section of line %d; a '}' is missing before it",
+				    tok_show(t, show), def->name, opened);
+			return true;
+		}
+		problem_add(r->o->problems, at(r, t->line), ERR_CONF, "unknown section %s inside of %s; %s holds none", tok_show(t, show), def->name, def->name);
+		lexer_take(&r->l);
+		if (titled)
+			lexer_take(&r->l);
+		skip_block(r);
+		return false;
+	}
+	if (t->kind == TOK_WORD && next == TOK_LPAR) {
+		problem_add(r->o->problems, at(r, t->line), ERR_CONF, "%s(...) can't stand inside of a section; include(\"FILE\") stands outside of all",
+			    tok_show(t, show));
+		lexer_take(&r->l);
+		skip_call(r);
+		return false;
+	}
+	unexpected(r, t, "'key = value' or '}' is wanted here");
+	lexer_take(&r->l);
+	return false;
+}
+
+/* What stands between the braces. */
+static void body(struct outliner *r, const struct section *def, struct place opened, size_t first)
+{
+	for (;;) {
+		const struct tok *t = lexer_peek(&r->l, 0);
+		enum tok_kind next;
+
+		if (t->kind == TOK_CLOSE) {
+			lexer_take(&r->l);
+			return;
+		}
+		if (t->kind == TOK_END) {
+			problem_add(r->o->problems, opened, ERR_CONF, "this %s section has no '}'", def->name);
+			return;
+		}
+		next = lexer_peek(&r->l, 1)->kind;
+		t = lexer_peek(&r->l, 0);
+		if (t->kind == TOK_WORD && (next == TOK_EQ || next == TOK_ADD))
+			entry(r, def, first);
+		else if (not_a_key(r, def, opened.line))
+			return;
+	}
+}
+
+/* A section that we know: its name and perhaps title are taken, '{' is ahead. */
+static void known(struct outliner *r, const struct section *def, const struct tok *name, const struct tok *title)
+{
+	struct outline *o = r->o;
+	struct outline_section s = { .def = def, .at = at(r, name->line), .titled = title && !title->bad, .first = o->entries.n };
+
+	if (o->sections.n >= OUTLINE_SECTIONS_MAX) {
+		if (o->sections.n == OUTLINE_SECTIONS_MAX)
+			problem_add(o->problems, s.at, ERR_CONF, "more than %d sections", OUTLINE_SECTIONS_MAX);
+		skip_block(r);
+		return;
+	}
+	if (!title)
+		problem_add(o->problems, s.at, ERR_CONF, "this %s has no name: %s NAME { ... }", def->name, def->name);
+	strbuf_printf(&o->clean, "%s '%zu' {\n", def->name, o->sections.n);
+	if (s.titled) {
+		strbuf_puts(&o->clean, "title = {");
+		put_value(o, title);
+		strbuf_puts(&o->clean, "}\n");
+	}
+	lexer_take(&r->l);
+	body(r, def, s.at, s.first);
+	strbuf_puts(&o->clean, "}\n");
+	s.n = o->entries.n - s.first;
+	if (vec_push(&o->sections, s) < 0)
+		o->oom = true;
+}
+
+/* NAME [TITLE] { ... }: the tokens are ahead. */
+static void section(struct outliner *r, bool titled)
+{
+	struct tok name = lexer_take(&r->l), title = { .kind = TOK_END };
+	const struct section *def = schema_section(name_of(r, &name));
+
+	r->lost = false;
+	if (titled)
+		title = lexer_take(&r->l);
+	if (def) {
+		known(r, def, &name, titled ? &title : NULL);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		if (slice_eqs(name.text, later[i].name)) {
+			problem_add(r->o->problems, at(r, name.line), ERR_CONF, "%s", later[i].why);
+			skip_block(r);
+			return;
+		}
+	unknown(r, &name, NULL);
+	skip_block(r);
+}
+
+/* include("FILE"): the name and '(' are ahead. */
+static void include(struct outliner *r)
+{
+	struct tok name = lexer_take(&r->l), arg;
+	struct place here = at(r, name.line);
+	struct strbuf path = STRBUF_INIT(4096);
+	struct problems *p = r->o->problems;
+	const char *slash = strrchr(r->file->name, '/');
+	struct err e = ERR_INIT;
+	char *full;
+
+	r->lost = false;
+	if (!slice_eqs(name.text, "include") || !tok_text(lexer_peek(&r->l, 1)) || lexer_peek(&r->l, 2)->kind != TOK_RPAR) {
+		problem_add(p, here, ERR_CONF, "the only call there is has one argument: include(\"FILE\")");
+		skip_call(r);
+		return;
+	}
+	lexer_take(&r->l);
+	arg = lexer_take(&r->l);
+	lexer_take(&r->l);
+	if (arg.bad)
+		return;
+	if (arg.env || memchr(arg.text.p, '\\', arg.text.n) || arg.text.n == 0) {
+		problem_add(p, here, ERR_CONF, "include takes a plain file name, without '${' and '\\'; ~ and $HOME may begin it");
+		return;
+	}
+	if (arg.text.p[0] != '/' && arg.text.p[0] != '~' && !slice_starts(arg.text, "$HOME") && slash)
+		strbuf_put(&path, r->file->name, (size_t)(slash - r->file->name) + 1);
+	strbuf_putsl(&path, arg.text);
+	full = path.failed ? NULL : fs_expand(strbuf_str(&path), &e);
+	if (path.failed)
+		problem_add(p, here, ERR_CONF, "the file name is too long");
+	else if (!full)
+		problem_err(p, here, &e);
+	else
+		outline_file(r->o, full, &here, r->depth + 1);
+	free(full);
+	strbuf_release(&path);
+}
+
+/* One thing of the top level. */
+static void section_or_call(struct outliner *r)
+{
+	const struct tok *t;
+	enum tok_kind next = lexer_peek(&r->l, 1)->kind, third = lexer_peek(&r->l, 2)->kind;
+	char show[64];
+
+	t = lexer_peek(&r->l, 0);
+	if (t->kind == TOK_WORD && next == TOK_LPAR) {
+		include(r);
+	} else if (t->kind == TOK_WORD && next == TOK_OPEN) {
+		section(r, false);
+	} else if (t->kind == TOK_WORD && third == TOK_OPEN && tok_text(lexer_peek(&r->l, 1))) {
+		section(r, true);
+	} else if (t->kind == TOK_WORD && (next == TOK_EQ || next == TOK_ADD)) {
+		struct outline_entry none = { .bad = true };
+		size_t clean = r->o->clean.len;
+		int line = t->line;
+
+		problem_add(r->o->problems, at(r, line), ERR_CONF, "%s stands outside of all sections; keys stand in %s", tok_show(t, show),
+			    problem_words(r->o->problems, names(r, NULL)));
+		r->lost = false;
+		lexer_take(&r->l);
+		lexer_take(&r->l);
+		if (lexer_peek(&r->l, 0)->kind == TOK_OPEN)
+			take_list(r, &none);
+		else if (value_ahead(r)) {
+			take_value(r, &none);
+			skip_rest(r, &none, "", line);
+		}
+		strbuf_cut(&r->o->clean, clean);
+	} else {
+		unexpected(r, t, "SECTION NAME { ... } is wanted here");
+		lexer_take(&r->l);
+	}
+}
+
+/* Outline a text. */
+static void outline(struct outline *o, const struct source *file, struct slice text, int depth)
+{
+	struct outliner r = { .o = o, .file = file, .depth = depth };
+	const char *nul = text.n > 0 ? memchr(text.p, '\0', text.n) : NULL;
+	int line = 1;
+
+	if (nul) {
+		for (const char *p = text.p; p < nul; p++)
+			line += *p == '\n';
+		problem_add(o->problems, (struct place){ file, line }, ERR_CONF, "a NUL byte: this is no text file");
+		return;
+	}
+	lexer_init(&r.l, file, text, o->problems);
+	while (lexer_peek(&r.l, 0)->kind != TOK_END)
+		section_or_call(&r);
+}
+
+/* Note a file; NULL when there are too many. */
+static const struct source *new_source(struct outline *o, const char *name, const struct stat *st)
+{
+	struct source *s = arena_new(o->arena, struct source, 1);
+
+	if (!s || !(s->name = arena_str(o->arena, slice_str(name)))) {
+		o->oom = true;
+		return NULL;
+	}
+	s->number = o->n_files;
+	s->mode = st ? st->st_mode & 07777U : 0600;
+	o->files[o->n_files].source = s;
+	o->files[o->n_files].dev = st ? st->st_dev : 0;
+	o->files[o->n_files].ino = st ? st->st_ino : 0;
+	o->n_files++;
+	return s;
+}
+
+/* Who may write the file decides what we run: it must be ours or root's, and nobody else's to write. */
+static int check_file(const char *path, const struct stat *st, struct err *e)
+{
+	if (!S_ISREG(st->st_mode))
+		return err_set(e, ERR_CONF, "%s is not a regular file", path);
+	if (st->st_uid != geteuid() && st->st_uid != 0)
+		return err_set(e, ERR_PERM, "%s belongs to another user (uid %u); a configuration must be yours or root's", path, st->st_uid);
+	if (st->st_mode & 022) {
+		err_set(e, ERR_PERM, "%s can be written by others (mode %04o), who could make mailhaul run commands as you", path, st->st_mode & 07777U);
+		return err_hint(e, "chmod go-w %s", path);
+	}
+	if (st->st_size > OUTLINE_FILE_MAX)
+		return err_set(e, ERR_CONF, "%s is larger than %d bytes", path, OUTLINE_FILE_MAX);
+	return 0;
+}
+
+/* Read an open file, to its end or to the limit. */
+static int read_text(int fd, const char *path, struct strbuf *b, struct err *e)
+{
+	for (;;) {
+		void *p = strbuf_room(b, 16384);
+		ssize_t got;
+
+		if (!p)
+			return err_set(e, ERR_CONF, "%s is larger than %d bytes", path, OUTLINE_FILE_MAX);
+		got = fs_read(fd, p, 16384, path, e);
+		if (got <= 0)
+			return (int)got;
+		strbuf_added(b, (size_t)got);
+	}
+}
+
+/* Has the file been read already? */
+static const struct source *read_before(const struct outline *o, const struct stat *st)
+{
+	for (int i = 0; i < o->n_files; i++)
+		if (o->files[i].ino != 0 && o->files[i].ino == st->st_ino && o->files[i].dev == st->st_dev)
+			return o->files[i].source;
+	return NULL;
+}
+
+/* Outline an open file. */
+static int outline_fd(struct outline *o, int fd, const char *path, int depth, struct err *e)
+{
+	struct strbuf text = STRBUF_SECRET(OUTLINE_FILE_MAX + 16384);
+	const struct source *file;
+	struct stat st;
+	int rc = -1;
+
+	if (fstat(fd, &st) < 0) {
+		err_errno(e, "can't look at %s", path);
+	} else if (check_file(path, &st, e) < 0) {
+		;
+	} else if (read_before(o, &st)) {
+		err_set(e, ERR_CONF, "%s is included a second time; it is read once", path);
+	} else if (o->n_files >= OUTLINE_FILES_MAX) {
+		err_set(e, ERR_CONF, "more than %d files", OUTLINE_FILES_MAX);
+	} else if (read_text(fd, path, &text, e) == 0) {
+		rc = 0;
+		file = new_source(o, path, &st);
+		if (file)
+			outline(o, file, strbuf_slice(&text), depth);
+	}
+	strbuf_release(&text);
+	return rc;
+}
+
+/* Read and outline a file. */
+void outline_file(struct outline *o, const char *path, const struct place *from, int depth)
+{
+	struct err e = ERR_INIT;
+	int fd, rc = -1;
+
+	if (depth > OUTLINE_DEPTH_MAX) {
+		err_set(&e, ERR_CONF, "includes are nested more than %d deep", OUTLINE_DEPTH_MAX);
+	} else {
+		do {
+			fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+		} while (fd < 0 && errno == EINTR);
+		if (fd < 0) {
+			err_errno(&e, "can't open %s", path);
+			e.kind = ERR_CONF;
+		} else {
+			rc = outline_fd(o, fd, path, depth, &e);
+			close(fd);
+		}
+	}
+	if (rc < 0)
+		problem_err(o->problems, from ? *from : (struct place){ NULL, 0 }, &e);
+}
+
+/* Outline a text in memory. */
+void outline_text(struct outline *o, const char *name, struct slice text)
+{
+	const struct source *file = new_source(o, name, NULL);
+
+	if (file && text.n > OUTLINE_FILE_MAX)
+		problem_add(o->problems, (struct place){ file, 0 }, ERR_CONF, "larger than %d bytes", OUTLINE_FILE_MAX);
+	else if (file)
+		outline(o, file, text, 0);
+}

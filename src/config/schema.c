@@ -1,0 +1,133 @@
+/* The table of all options: see schema.h. */
+#include "config/schema.h"
+
+#include <string.h>
+
+#define DAY INT64_C(86400)
+
+static const struct section sections[] = {
+	{ "account", sizeof(struct account_keys), "A mailbox on a server." },
+	{ "maildir", sizeof(struct maildir_keys), "A local Maildir with options." },
+	{ "mbox", sizeof(struct mbox_keys), "A local mbox file with options." },
+	{ "fetch", sizeof(struct fetch_keys), "A job: new messages are delivered, then deleted at the source or kept." },
+};
+
+#define A(field) .section = "account", .off = offsetof(struct account_keys, field)
+#define D(field) .section = "maildir", .off = offsetof(struct maildir_keys, field)
+#define M(field) .section = "mbox", .off = offsetof(struct mbox_keys, field)
+#define F(field) .section = "fetch", .off = offsetof(struct fetch_keys, field)
+#define RANGE(lo, hi) .min = (lo), .max = (hi)
+
+static const struct key keys[] = {
+	{ A(url), .name = "url", .type = KEY_STR, .def = "", .arg = "URL",
+	  .help = "Protocol, user, server and port in one: pop3s://user@host:port or pop3://user@host:port." },
+	{ A(host), .name = "host", .type = KEY_STR, .def = "", .arg = "name",
+	  .help = "Name or address of the server, when there is no url." },
+	{ A(port), .name = "port", .type = KEY_INT, .def = "", RANGE(1, 65535), .arg = "number",
+	  .help = "TCP port; 995 for pop3s and 110 for pop3 when not given." },
+	{ A(user), .name = "user", .type = KEY_STR, .def = "", .arg = "name",
+	  .help = "Login name, when the url has none." },
+	{ A(protocol), .name = "protocol", .type = KEY_WORD, .def = "pop3s", .words = "pop3s|pop3", .arg = "word",
+	  .help = "Protocol, when there is no url: pop3s is TLS from the first byte, pop3 is STLS." },
+	{ A(password_command), .name = "password-command", .type = KEY_COMMAND, .def = "", .arg = "command",
+	  .help = "The first line of this command's output is the password." },
+	{ A(password_file), .name = "password-file", .type = KEY_PATH, .def = "", .arg = "path",
+	  .help = "The first line of this file is the password; nobody else may read it." },
+	{ A(password), .name = "password", .type = KEY_SECRET, .def = "", .arg = "text",
+	  .help = "The password itself, only in a file that nobody else may read." },
+	{ A(netrc), .name = "netrc", .type = KEY_BOOL, .def = "no", .arg = "yes | no",
+	  .help = "Take the password from ~/.netrc, or the file that NETRC names." },
+	{ A(token_command), .name = "token-command", .type = KEY_COMMAND, .def = "", .arg = "command",
+	  .help = "The first line of this command's output is an OAuth 2.0 access token, for OAUTHBEARER or XOAUTH2." },
+	{ A(auth), .name = "auth", .type = KEY_LIST, .def = "", .arg = "list",
+	  .help = "Login mechanisms that may be used; the strongest that the server offers is taken." },
+	{ A(tls), .name = "tls", .type = KEY_WORD, .def = "", .words = "implicit|starttls|none", .arg = "word",
+	  .help = "How the connection is protected, when it isn't as the protocol says." },
+	{ A(allow_plaintext), .name = "allow-plaintext", .type = KEY_BOOL, .def = "no", .arg = "yes | no",
+	  .help = "Allow tls = none over a network that others can listen to." },
+	{ A(ca_file), .name = "ca-file", .type = KEY_PATH, .def = "", .arg = "path",
+	  .help = "PEM file of the authorities to trust instead of the system's." },
+	{ A(fingerprint), .name = "fingerprint", .type = KEY_LIST, .def = "", .arg = "list",
+	  .help = "SHA-256 fingerprints of server certificates, one of which must be shown; no authority is asked then." },
+	{ A(client_cert), .name = "client-cert", .type = KEY_PATH, .def = "", .arg = "path",
+	  .help = "PEM file of the certificate to show to the server." },
+	{ A(client_key), .name = "client-key", .type = KEY_PATH, .def = "", .arg = "path",
+	  .help = "PEM file of its private key, when it isn't in the same file." },
+	{ A(tls_min), .name = "tls-min", .type = KEY_WORD, .def = "1.2", .words = "1.2|1.3", .arg = "version",
+	  .help = "The oldest version of TLS to accept." },
+	{ A(tunnel), .name = "tunnel", .type = KEY_COMMAND, .def = "", .arg = "command",
+	  .help = "A command whose input and output are the connection; %h and %p stand for host and port." },
+	{ A(proxy), .name = "proxy", .type = KEY_STR, .def = "", .arg = "URL",
+	  .help = "A SOCKS5 proxy: socks5://user:password@host:port." },
+	{ A(timeout), .name = "timeout", .type = KEY_DURATION, .def = "60s", RANGE(1, 3600), .arg = "duration",
+	  .help = "The longest wait for connecting, and for each answer after that." },
+	{ A(disable_extensions), .name = "disable-extensions", .type = KEY_LIST, .def = "", .arg = "list",
+	  .help = "Capabilities of the server that are not to be used, as mailhaul info names them." },
+	{ A(gmail_recent), .name = "gmail-recent", .type = KEY_BOOL, .def = "no", .arg = "yes | no",
+	  .help = "Log in to Gmail as recent:user: the last 30 days, whoever has fetched them; nothing is deleted there." },
+
+	{ D(path), .name = "path", .type = KEY_PATH, .def = "", .required = true, .arg = "path",
+	  .help = "The directory; it is made when it is missing." },
+	{ D(layout), .name = "layout", .type = KEY_WORD, .def = "nested", .words = "nested|maildir++|flat", .arg = "word",
+	  .help = "How folders are laid out below the directory." },
+
+	{ M(path), .name = "path", .type = KEY_PATH, .def = "", .required = true, .arg = "path",
+	  .help = "The file; it is made when it is missing." },
+	{ M(variant), .name = "variant", .type = KEY_WORD, .def = "mboxrd", .words = "mboxrd|mboxo|mboxcl2", .arg = "word",
+	  .help = "How lines that begin with From are told from the start of a message." },
+	{ M(lock), .name = "lock", .type = KEY_LIST, .def = "{fcntl, dotlock}", .words = "fcntl|dotlock", .arg = "list",
+	  .help = "Locks to take on the file, in this order." },
+	{ M(lock_timeout), .name = "lock-timeout", .type = KEY_DURATION, .def = "60s", RANGE(1, 3600), .arg = "duration",
+	  .help = "The longest wait for a lock that another program holds." },
+
+	{ F(from), .name = "from", .type = KEY_STR, .def = "", .required = true, .arg = "account",
+	  .help = "The name of the account to fetch from." },
+	{ F(to), .name = "to", .type = KEY_STR, .def = "", .required = true, .arg = "store",
+	  .help = "Where messages go: maildir:path, mbox:path, or the name of a maildir or mbox section." },
+	{ F(folder), .name = "folder", .type = KEY_STR, .def = "", .arg = "name",
+	  .help = "The folder of a Maildir to deliver into, with / between levels; the Maildir itself when not given." },
+	{ F(every), .name = "every", .type = KEY_DURATION, .def = "", RANGE(1, 366 * DAY), .arg = "duration",
+	  .help = "How often the job is due for mailhaul run --due; always due when not given." },
+	{ F(keep), .name = "keep", .type = KEY_KEEP, .def = "no", RANGE(1, 36600 * DAY), .arg = "no | yes | duration",
+	  .help = "Whether messages stay on the server, or for how long after they were fetched." },
+	{ F(max_size), .name = "max-size", .type = KEY_SIZE, .def = "", RANGE(1, INT64_C(1) << 50), .arg = "size",
+	  .help = "Larger messages are left on the server and named in the summary." },
+	{ F(purge_after), .name = "purge-after", .type = KEY_INT, .def = "0", RANGE(0, 1000000), .arg = "number",
+	  .help = "Make deletions final after so many, by reconnecting; 0 does it once, at the end." },
+	{ F(flags), .name = "flags", .type = KEY_STR, .def = "", .arg = "letters",
+	  .help = "Flags that delivered messages get, as Maildir letters: D F P R S T." },
+	{ F(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
+	  .help = "A command to run after a run that brought new messages." },
+};
+
+/* All rows, grouped by section, in the manual's order. */
+const struct key *schema_keys(size_t *n)
+{
+	*n = sizeof(keys) / sizeof(keys[0]);
+	return keys;
+}
+
+/* All kinds of section. */
+const struct section *schema_sections(size_t *n)
+{
+	*n = sizeof(sections) / sizeof(sections[0]);
+	return sections;
+}
+
+/* One row. */
+const struct key *schema_key(const char *section, const char *name)
+{
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+			return &keys[i];
+	return NULL;
+}
+
+/* One kind of section. */
+const struct section *schema_section(const char *name)
+{
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		if (strcmp(sections[i].name, name) == 0)
+			return &sections[i];
+	return NULL;
+}
