@@ -17,7 +17,7 @@ struct deflate {
 	z_stream in, out;
 	bool in_made, out_made;
 	bool ended;   /* the peer's final block */
-	bool got_any; /* a byte has come */
+	bool whole;   /* what has come ends where a flush does */
 	bool dirty;   /* written since the last flush */
 	bool broken;  /* a write failed: nothing may follow it */
 	uint64_t ratio, win_in, win_out;
@@ -47,6 +47,12 @@ static ssize_t inflate_some(struct deflate *d, void *buf, size_t n, struct err *
 	d->in.avail_out = room;
 	rc = inflate(&d->in, Z_SYNC_FLUSH);
 	made = room - d->in.avail_out;
+	/*
+	 * A flush ends between blocks and on a byte boundary; zlib tells by data_type: 128 for "between blocks", the low bits for
+	 * bits not used yet. A call that changes nothing clears the 128.
+	 */
+	if (had > d->in.avail_in || made > 0)
+		d->whole = (d->in.data_type & 128) && (d->in.data_type & 63) == 0;
 	d->win_in += had - d->in.avail_in;
 	d->win_out += made;
 	if (rc == Z_MEM_ERROR)
@@ -56,15 +62,6 @@ static ssize_t inflate_some(struct deflate *d, void *buf, size_t n, struct err *
 	else if (rc != Z_OK && rc != Z_BUF_ERROR)
 		return err_set(e, ERR_PROTO, "compressed data is damaged: %s", d->in.msg ? d->in.msg : "unknown error");
 	return check_ratio(d, e) < 0 ? -1 : (ssize_t)made;
-}
-
-/*
- * Whether an end of file may stand here: between blocks and on a byte boundary, which is where a flush ends. zlib says so in data_type:
- * 128 for "between blocks", the low bits for bits not used yet.
- */
-static bool at_boundary(const struct deflate *d)
-{
-	return !d->got_any || d->ended || ((d->in.data_type & 128) && (d->in.data_type & 63) == 0);
 }
 
 /* stream_ops.read: zlib is asked before the layer below, since it may hold output back that had no room. */
@@ -87,8 +84,7 @@ static ssize_t deflate_read(struct stream *s, void *buf, size_t n, struct err *e
 		if (r < 0)
 			return -1;
 		if (r == 0)
-			return at_boundary(d) ? 0 : err_set(e, ERR_TEMP, "connection closed in the middle of compressed data");
-		d->got_any = true;
+			return d->whole ? 0 : err_set(e, ERR_TEMP, "connection closed in the middle of compressed data");
 		d->in.next_in = d->inbuf;
 		d->in.avail_in = (uInt)r;
 	}
@@ -192,6 +188,7 @@ struct stream *deflate_over(struct stream *below, const struct deflate_limits *l
 		return NULL;
 	}
 	d->s = (struct stream){ .ops = &deflate_ops, .next = below };
+	d->whole = true;
 	d->ratio = limits && limits->ratio ? limits->ratio : RATIO_DEFAULT;
 	/* negative window bits: raw, without header and check sum (RFC 4978 3) */
 	d->in_made = inflateInit2(&d->in, -15) == Z_OK;

@@ -32,6 +32,7 @@ struct tls {
 	SSL *ssl;
 	struct err low;       /* why the layer below failed, to be told instead of OpenSSL's words */
 	bool below_ended;     /* end of file below */
+	bool missed_cert;     /* the server asked for a client certificate, and there is none */
 	bool up;              /* handshake done, certificate accepted */
 	bool broken;          /* a write failed: nothing may follow it */
 	struct tls_check check;
@@ -99,7 +100,10 @@ static void memory_put(struct tls_memory *m, const struct strbuf *key, SSL_SESSI
 		m->session = session;
 }
 
-/* The session to offer, if it was made under the same conditions and its certificate would still do. */
+/*
+ * A copy of the session to offer, if it was made under the same conditions and its certificate would still do. A copy, since OpenSSL
+ * spoils what it was given when a connection ends without ceremony, as mail servers love to do.
+ */
 static SSL_SESSION *memory_get(struct tls_memory *m, const struct strbuf *key)
 {
 	X509 *cert;
@@ -109,13 +113,10 @@ static SSL_SESSION *memory_get(struct tls_memory *m, const struct strbuf *key)
 	cert = SSL_SESSION_get0_peer(m->session);
 	if (!SSL_SESSION_is_resumable(m->session) || !cert || X509_cmp_current_time(X509_get0_notAfter(cert)) < 0)
 		return NULL;
-	return m->session;
+	return SSL_SESSION_dup(m->session);
 }
 
-/*
- * OpenSSL has a new session: with TLS 1.3 when a ticket comes, after the handshake. A copy is kept, since OpenSSL spoils its own when
- * a connection ends without ceremony, as mail servers love to do.
- */
+/* OpenSSL has a new session: with TLS 1.3 when a ticket comes, after the handshake. Again a copy is kept. */
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
 	struct tls *t = SSL_get_app_data(ssl);
@@ -211,6 +212,17 @@ static int no_passphrase(char *buf, int size, int rwflag, void *arg)
 	return -1;
 }
 
+/* The server asks for a client certificate and none is set. Many only ask and do without; should the handshake fail, this is why. */
+static int on_cert_request(SSL *ssl, X509 **cert, EVP_PKEY **key)
+{
+	struct tls *t = SSL_get_app_data(ssl);
+
+	(void)cert;
+	(void)key;
+	t->missed_cert = true;
+	return 0;
+}
+
 /* The private key, from a file that nobody else can read. */
 static int load_key(SSL_CTX *ctx, const char *path, struct err *e)
 {
@@ -236,8 +248,10 @@ static int load_key(SSL_CTX *ctx, const char *path, struct err *e)
 /* Our own certificate, when we have one. */
 static int load_client(SSL_CTX *ctx, const struct tls_params *p, struct err *e)
 {
-	if (!p->client_cert)
+	if (!p->client_cert) {
+		SSL_CTX_set_client_cert_cb(ctx, on_cert_request);
 		return 0;
+	}
 	if (SSL_CTX_use_certificate_chain_file(ctx, p->client_cert) != 1)
 		return err_set(e, ERR_CONF, "client-cert '%s': no certificate in PEM form: %s", p->client_cert, reason());
 	return load_key(ctx, p->client_key ? p->client_key : p->client_cert, e);
@@ -295,15 +309,18 @@ static int make_ssl(struct tls *t, struct err *e)
 	if (tls_check_expect(&t->check, t->ssl) < 0)
 		return err_set(e, ERR_CONF, "'%s' is no name that a certificate could hold", t->check.host);
 	session = memory_get(t->memory, &t->key);
-	if (session && SSL_set_session(t->ssl, session) != 1)
-		ERR_clear_error();
+	if (session)
+		SSL_set_session(t->ssl, session); /* if it doesn't, the handshake is a full one */
+	SSL_SESSION_free(session);
 	return 0;
 }
 
 /* An alert of the peer that is about our certificate. In TLS 1.3 it comes with the first read. */
-static bool is_client_cert_alert(int why)
+static bool is_client_cert_alert(const struct tls *t, int why)
 {
 	switch (why) {
+	case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
+		return t->missed_cert; /* RFC 5246 7.4.6 */
 	case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
 	case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
 	case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
@@ -380,7 +397,7 @@ static int tls_failed(struct tls *t, int rc, struct err *e)
 		return err_set(e, ERR_TEMP, t->up ? "connection closed without TLS close" : "connection closed by the server");
 	if (code == SSL_ERROR_ZERO_RETURN)
 		return err_set(e, ERR_TEMP, "connection closed by the server");
-	if (is_client_cert_alert(why))
+	if (is_client_cert_alert(t, why))
 		return client_cert_refused(t, e);
 	return err_set(e, ERR_TEMP, "connection damaged: %s", reason());
 }
@@ -393,7 +410,7 @@ static int handshake_failed(struct tls *t, int rc, struct err *e)
 
 	if (tls_check_failed(&t->check, e))
 		return -1;
-	if (low || is_client_cert_alert(why)) {
+	if (low || is_client_cert_alert(t, why)) {
 		tls_failed(t, rc, e);
 		err_in(e, "TLS handshake with '%s'", t->check.host);
 		if (t->below_ended)
