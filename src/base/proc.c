@@ -180,11 +180,22 @@ static bool reap(pid_t pid, int flags, int *status)
 	return got != 0;
 }
 
+/*
+ * Whether the group of a reaped leader has no member left. Members that came to us as orphans
+ * (in a container we may be the first process) are reaped, or they would count as members for ever.
+ */
+static bool group_gone(pid_t pid)
+{
+	while (waitpid(-pid, NULL, WNOHANG) > 0)
+		;
+	return kill(-pid, 0) < 0;
+}
+
 /* End it and all of its group. */
 int proc_stop(struct proc *p, msec_t grace)
 {
 	msec_t until = clock_in(grace);
-	bool reaped;
+	bool reaped = false, gone = false;
 	int status = -1;
 
 	close_end(&p->in);
@@ -193,14 +204,16 @@ int proc_stop(struct proc *p, msec_t grace)
 		return -1;
 	kill(-p->pid, SIGTERM);
 	kill(-p->pid, SIGCONT); /* a stopped one would not hear it */
-	reaped = reap(p->pid, WNOHANG, &status);
-	/* the group outlives its leader while it has members, and its number is not given away */
-	while ((!reaped || kill(-p->pid, 0) == 0) && clock_now() < until) {
+	for (;;) {
+		reaped = reaped || reap(p->pid, WNOHANG, &status);
+		/* the group's number is not given away while it has a member */
+		gone = reaped && group_gone(p->pid);
+		if (gone || clock_now() >= until)
+			break;
 		nap(2);
-		if (!reaped)
-			reaped = reap(p->pid, WNOHANG, &status);
 	}
-	kill(-p->pid, SIGKILL);
+	if (!gone)
+		kill(-p->pid, SIGKILL);
 	if (!reaped)
 		reap(p->pid, 0, &status);
 	p->pid = -1;
