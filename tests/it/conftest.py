@@ -1,0 +1,60 @@
+"""One Dovecot for each test module, a new user and a scratch directory for each test."""
+
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+import dovecot  # noqa: E402
+import haul     # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with dovecot.Dovecot(tmp_path_factory.mktemp("dovecot")) as srv:
+        yield srv
+
+
+class Mailbox:
+    """One user of a Dovecot."""
+
+    def __init__(self, srv, user):
+        self.srv, self.user = srv, user
+        self.password = "the secret of " + user
+        srv.add_user(user, self.password)
+
+    def fill(self, messages):
+        """Deliver; returns what a client has to end up with: the bytes with LF, in order."""
+        for _, data in messages:
+            self.srv.deliver(self.user, data)
+        return self.messages()
+
+    def messages(self):
+        """What the server holds, as a client that stores LF has to store it."""
+        return [m.replace(b"\r\n", b"\n") for m in self.srv.messages(self.user)]
+
+    def count(self):
+        return self.srv.count(self.user)
+
+    def haul(self, directory, **more):
+        """The program with a configuration for this user."""
+        return haul.Haul(directory, self.srv.pop3s_port, self.srv.ca_file, user=self.user, password=self.password, host="localhost", **more)
+
+
+_users = [0]
+
+
+@pytest.fixture
+def new_mailbox(server):
+    """Makes mailboxes of users that nobody else uses."""
+    def make(srv=None):
+        _users[0] += 1
+        return Mailbox(srv or server, "u%d" % _users[0])
+    return make
+
+
+@pytest.fixture
+def mailbox(new_mailbox):
+    return new_mailbox()
