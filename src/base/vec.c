@@ -9,9 +9,9 @@ void *vec_grow(void *a, size_t *cap, size_t size)
 	size_t want = *cap < 8 ? 16 : *cap * 2;
 	void *m;
 
-	if (*cap > SIZE_MAX / 4)
+	if (*cap > SIZE_MAX / 4 || want > SIZE_MAX / size)
 		return NULL;
-	m = reallocarray(a, want, size);
+	m = realloc(a, want * size);
 	if (m)
 		*cap = want;
 	return m;
