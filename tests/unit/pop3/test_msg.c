@@ -1,0 +1,436 @@
+/* The dot stream whatever the split, and commands in flight. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pop3/msg.h"
+
+static struct strbuf written = STRBUF_INIT(1 << 20);
+
+static void attach(struct pop3_conn *c, const void *wire, size_t n, size_t step)
+{
+	struct err e = ERR_INIT;
+
+	strbuf_clear(&written);
+	assert_int_equal(pop3_attach(c, memstream_new(wire, n, step, &written), 1000, 0, "isp", &e), 0);
+}
+
+#define W(s) s, sizeof(s) - 1
+
+static const struct {
+	const char *wire;
+	size_t wire_n;
+	const char *body;
+	size_t body_n;
+} bodies[] = {
+	{ W("+OK\r\n.\r\n"), W("") },
+	{ W("+OK\r\n\r\n.\r\n"), W("\r\n") },
+	{ W("+OK\r\nhello\r\n.\r\n"), W("hello\r\n") },
+	{ W("+OK\r\n..\r\n.\r\n"), W(".\r\n") },
+	{ W("+OK\r\n...\r\n.\r\n"), W("..\r\n") },
+	{ W("+OK\r\na\r\n..b\r\n..\r\n.\r\n"), W("a\r\n.b\r\n.\r\n") },
+	{ W("+OK\r\n.x\r\n.\r\n"), W("x\r\n") },
+	{ W("+OK\r\n. \r\n.\r\n"), W(" \r\n") },
+	{ W("+OK\r\na\r\n.\n.\r\nb\r\n.\r\n"), W("a\r\n\n.\r\nb\r\n") }, /* LF isn't a line end here */
+	{ W("+OK\r\na\n.\r\nb\r\n.\r\n"), W("a\n.\r\nb\r\n") },
+	{ W("+OK\r\na\n.\nb\r\n.\r\n"), W("a\n.\nb\r\n") },
+	{ W("+OK\r\n.\r.\r\n.\r\n"), W("\r.\r\n") },
+	{ W("+OK\r\na\r\n.\rb\r\n.\r\n"), W("a\r\n\rb\r\n") },
+	{ W("+OK\r\na\r.\r\nb\r\r\n.\r\n"), W("a\r.\r\nb\r\r\n") },
+	{ W("+OK\r\na\r\r\n..\r\r\n.\r\n"), W("a\r\r\n.\r\r\n") },
+	{ W("+OK\r\n\0a\0\r\n..\0\r\n.\r\n"), W("\0a\0\r\n.\0\r\n") },
+	{ W("+OK\r\n\xff\xfe\r\n.\r\n"), W("\xff\xfe\r\n") },
+	{ W("+OK\r\na..b.\r\n.\r\n"), W("a..b.\r\n") },
+	/* a server that ends lines in LF alone */
+	{ W("+OK\n.\n"), W("") },
+	{ W("+OK\nhello\n..\n.x\n.\n"), W("hello\n.\nx\n") },
+	{ W("+OK\na\r\n..\n.\r\n"), W("a\r\n.\n") },
+	{ W("+OK\na\r.\r\nb\n.\n"), W("a\r.\r\nb\n") },
+};
+
+/* Read a body to its end in pieces of at most n bytes. */
+static int read_all(struct stream *b, size_t n, struct strbuf *out, struct err *e)
+{
+	char buf[8192];
+	ssize_t r;
+
+	while ((r = stream_read(b, buf, n, e)) > 0)
+		assert_int_equal(strbuf_put(out, buf, (size_t)r), 0);
+	return (int)r;
+}
+
+static void test_bodies(void **state)
+{
+	static const size_t pieces[] = { 1, 2, 3, 5, 8192 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		for (size_t k = 0; k < 5 * (bodies[i].wire_n + 1); k++) {
+			struct strbuf wire = STRBUF_INIT(4096), got = STRBUF_INIT(4096);
+			struct pop3_conn c;
+			struct err e = ERR_INIT;
+			struct stream *b;
+			struct slice text;
+			char ch;
+
+			strbuf_put(&wire, bodies[i].wire, bodies[i].wire_n);
+			strbuf_puts(&wire, "+OK next\r\n");
+			attach(&c, wire.s, wire.len, k / 5 + 1);
+			assert_int_equal(pop3_status(&c, NULL, &e), 1);
+			b = pop3_body(&c, 1, &e);
+			assert_non_null(b);
+			assert_int_equal(read_all(b, pieces[k % 5], &got, &e), 0);
+			assert_int_equal(stream_read(b, &ch, 1, &e), 0);
+			stream_free(b);
+			assert_int_equal(got.len, bodies[i].body_n);
+			if (got.len > 0)
+				assert_memory_equal(got.s, bodies[i].body, got.len);
+			assert_int_equal(pop3_status(&c, &text, &e), 1);
+			assert_true(slice_eqs(text, "next"));
+			pop3_close(&c);
+			strbuf_release(&wire);
+			strbuf_release(&got);
+		}
+	}
+}
+
+/* Cut anywhere, a body never ends cleanly. */
+static void test_cut(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		size_t status = strcspn(bodies[i].wire, "\n") + 1;
+
+		for (size_t n = status; n < bodies[i].wire_n; n++) {
+			struct strbuf got = STRBUF_INIT(4096);
+			struct pop3_conn c;
+			struct err e = ERR_INIT;
+			struct stream *b;
+
+			attach(&c, bodies[i].wire, n, n % 4);
+			assert_int_equal(pop3_status(&c, NULL, &e), 1);
+			b = pop3_body(&c, 42, &e);
+			assert_int_equal(read_all(b, 8192, &got, &e), -1);
+			assert_int_equal(e.kind, ERR_TEMP);
+			assert_non_null(strstr(e.text, "middle of message 42"));
+			assert_true(c.dead);
+			assert_true(got.len <= bodies[i].body_n);
+			stream_free(b);
+			pop3_close(&c);
+			strbuf_release(&got);
+		}
+	}
+}
+
+/* Stuffed and unstuffed, random bytes that love dots and line ends come out as they went in. */
+static void test_random(void **state)
+{
+	unsigned seed = 12345;
+
+	(void)state;
+	for (int round = 0; round < 3000; round++) {
+		struct strbuf wire = STRBUF_INIT(1 << 16), want = STRBUF_INIT(1 << 16), got = STRBUF_INIT(1 << 16);
+		struct pop3_conn c;
+		struct err e = ERR_INIT;
+		struct stream *b;
+		bool start = true;
+		size_t n = (size_t)(rand_r(&seed) % 60);
+
+		strbuf_puts(&wire, "+OK\r\n");
+		for (size_t i = 0; i < n; i++)
+			strbuf_putc(&want, "..\r\r\n\n\0x"[rand_r(&seed) % 8]);
+		strbuf_puts(&want, "\r\n");
+		for (size_t i = 0; i < want.len; i++) {
+			if (start && want.s[i] == '.')
+				strbuf_putc(&wire, '.');
+			strbuf_putc(&wire, want.s[i]);
+			start = i > 0 && want.s[i] == '\n' && want.s[i - 1] == '\r';
+		}
+		strbuf_puts(&wire, ".\r\n");
+		attach(&c, wire.s, wire.len, (size_t)(rand_r(&seed) % 9));
+		assert_int_equal(pop3_status(&c, NULL, &e), 1);
+		b = pop3_body(&c, 1, &e);
+		assert_int_equal(read_all(b, (size_t)(rand_r(&seed) % 9) + 1, &got, &e), 0);
+		stream_free(b);
+		assert_int_equal(got.len, want.len);
+		assert_memory_equal(got.s, want.s, want.len);
+		assert_false(c.dead);
+		pop3_close(&c);
+		strbuf_release(&wire);
+		strbuf_release(&want);
+		strbuf_release(&got);
+	}
+}
+
+/* A line of megabytes passes through. */
+static void test_long_line(void **state)
+{
+	size_t n = 5 << 20;
+	char *wire = malloc(n + 32);
+	struct strbuf got = STRBUF_INIT(8 << 20);
+	struct pop3_conn c;
+	struct err e = ERR_INIT;
+	struct stream *b;
+
+	(void)state;
+	assert_non_null(wire);
+	memset(wire, '.', n);
+	memcpy(wire, "+OK\r\n", 5);
+	memcpy(wire + n, "\r\n.\r\n", 5);
+	attach(&c, wire, n + 5, 0);
+	assert_int_equal(pop3_status(&c, NULL, &e), 1);
+	b = pop3_body(&c, 1, &e);
+	assert_int_equal(read_all(b, 8192, &got, &e), 0);
+	assert_int_equal(got.len, n - 5 - 1 + 2);
+	stream_free(b);
+	pop3_close(&c);
+	strbuf_release(&got);
+	free(wire);
+}
+
+/* Freed early, a body is read over; while it is open nothing else can be read. */
+static void test_early_free(void **state)
+{
+	struct pop3_conn c;
+	struct err e = ERR_INIT;
+	struct stream *b;
+	char ch;
+
+	(void)state;
+	attach(&c, W("+OK\r\nabc\r\n..\r\n.\r\n+OK\r\n"), 4);
+	assert_int_equal(pop3_status(&c, NULL, &e), 1);
+	b = pop3_body(&c, 1, &e);
+	assert_int_equal(stream_read(b, &ch, 1, &e), 1);
+	assert_int_equal(ch, 'a');
+	stream_free(b);
+	assert_int_equal(pop3_status(&c, NULL, &e), 1);
+	b = pop3_body(&c, 1, &e);
+	assert_int_equal(pop3_status(&c, NULL, &e), -1);
+	assert_int_equal(e.kind, ERR_BUG);
+	stream_free(b);
+	pop3_close(&c);
+}
+
+static void test_slow_body(void **state)
+{
+	struct pop3_conn c;
+	struct err e = ERR_INIT;
+	struct stream *b;
+	char buf[16];
+
+	(void)state;
+	attach(&c, W("+OK\r\nabc\r\n.\r\n"), 5);
+	assert_int_equal(pop3_status(&c, NULL, &e), 1);
+	b = pop3_body(&c, 9, &e);
+	c.slow_ms = 5 * 60 * 1000;
+	assert_int_equal(stream_read(b, buf, sizeof(buf), &e), -1);
+	assert_int_equal(e.kind, ERR_TIMEOUT);
+	assert_non_null(strstr(e.text, "message 9"));
+	stream_free(b);
+	pop3_close(&c);
+}
+
+/* Count a word in what was sent. */
+static size_t sent(const char *word)
+{
+	size_t n = 0;
+
+	for (const char *p = strbuf_str(&written); (p = strstr(p, word)); p++)
+		n++;
+	return n;
+}
+
+static void test_retr(void **state)
+{
+	static const uint64_t nums[] = { 7, 3, 9 };
+	static const char wire[] = "+OK\r\nseven\r\n.\r\n-ERR [SYS/TEMP] not now\r\n+OK 5 octets\r\nnine\r\n.\r\n";
+
+	(void)state;
+	for (int pipelining = 0; pipelining < 2; pipelining++) {
+		for (size_t step = 1; step < sizeof(wire); step++) {
+			struct pop3_conn c;
+			struct pop3_pipe p;
+			struct err e = ERR_INIT;
+			struct stream *b, *none;
+			struct strbuf got = STRBUF_INIT(4096);
+			size_t i = 99;
+
+			attach(&c, wire, sizeof(wire) - 1, step);
+			c.caps.have = pipelining ? POP3_CAP_PIPELINING : 0;
+			assert_int_equal(pop3_retr_start(&p, &c, nums, 3, &e), 0);
+			assert_int_equal(pop3_retr_next(&p, &i, &b, &e), 1);
+			assert_string_equal(strbuf_str(&written), pipelining ? "RETR 7\r\nRETR 3\r\nRETR 9\r\n" : "RETR 7\r\n");
+			assert_int_equal(i, 0);
+			assert_int_equal(read_all(b, 100, &got, &e), 0);
+			stream_free(b);
+			assert_int_equal(pop3_retr_next(&p, &i, &b, &e), -1);
+			assert_int_equal(i, 1);
+			assert_int_equal(e.span, SPAN_MSG);
+			assert_int_equal(e.kind, ERR_TEMP);
+			assert_non_null(strstr(e.text, "message 3"));
+			assert_false(c.dead);
+			assert_int_equal(pop3_retr_next(&p, &i, &b, &e), 1);
+			assert_int_equal(i, 2);
+			assert_int_equal(pop3_retr_next(&p, &i, &none, &e), -1); /* one too many, and the last not yet read */
+			assert_int_equal(e.kind, ERR_BUG);
+			assert_int_equal(i, 2);
+			assert_int_equal(read_all(b, 100, &got, &e), 0);
+			stream_free(b);
+			assert_string_equal(strbuf_str(&got), "seven\r\nnine\r\n");
+			pop3_retr_end(&p);
+			assert_false(c.dead);
+			pop3_close(&c);
+			strbuf_release(&got);
+		}
+	}
+}
+
+/* The window: never more in flight than it holds, refilled when half of it is used. */
+static void test_window(void **state)
+{
+	struct strbuf wire = STRBUF_INIT(1 << 20);
+	uint64_t nums[1000];
+	struct pop3_conn c;
+	struct pop3_pipe p;
+	struct err e = ERR_INIT;
+	size_t flights = 0, before = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 1000; i++) {
+		nums[i] = i + 1;
+		strbuf_printf(&wire, "+OK\r\n%zu\r\n.\r\n", i);
+	}
+	attach(&c, wire.s, wire.len, 0);
+	c.caps.have = POP3_CAP_PIPELINING;
+	assert_int_equal(pop3_retr_start(&p, &c, nums, 1000, &e), 0);
+	for (size_t k = 0; k < 1000; k++) {
+		struct stream *b;
+		char buf[16];
+		size_t i;
+
+		assert_int_equal(pop3_retr_next(&p, &i, &b, &e), 1);
+		assert_int_equal(i, k);
+		assert_true(p.sent - k <= POP3_WINDOW);
+		if (p.sent != before)
+			flights++;
+		before = p.sent;
+		assert_true(stream_read(b, buf, sizeof(buf), &e) > 0);
+		assert_int_equal(atoi(buf), (int)k);
+		stream_free(b);
+	}
+	assert_int_equal(sent("RETR "), 1000);
+	assert_true(flights <= 1000 / (POP3_WINDOW / 2) + 1);
+	pop3_retr_end(&p);
+	pop3_close(&c);
+	strbuf_release(&wire);
+}
+
+/* Given up with answers in flight, the link is dead; a link lost between messages costs the account. */
+static void test_retr_lost(void **state)
+{
+	static const uint64_t nums[] = { 1, 2 };
+	struct pop3_conn c;
+	struct pop3_pipe p;
+	struct err e = ERR_INIT;
+	struct stream *b;
+	size_t i;
+
+	(void)state;
+	attach(&c, W("+OK\r\na\r\n.\r\n"), 0);
+	c.caps.have = POP3_CAP_PIPELINING;
+	assert_int_equal(pop3_retr_start(&p, &c, nums, 2, &e), 0);
+	assert_int_equal(pop3_retr_next(&p, &i, &b, &e), 1);
+	stream_free(b);
+	assert_int_equal(pop3_retr_next(&p, &i, &b, &e), -1);
+	assert_int_equal(e.span, SPAN_ACCT);
+	assert_int_equal(e.kind, ERR_TEMP);
+	assert_non_null(strstr(e.text, "message 2"));
+	pop3_retr_end(&p);
+	pop3_close(&c);
+
+	attach(&c, W("+OK\r\na\r\n.\r\n"), 0);
+	c.caps.have = POP3_CAP_PIPELINING;
+	assert_int_equal(pop3_retr_start(&p, &c, nums, 2, &e), 0);
+	assert_int_equal(pop3_retr_next(&p, &i, &b, &e), 1);
+	stream_free(b);
+	assert_false(c.dead);
+	pop3_retr_end(&p);
+	assert_true(c.dead);
+	pop3_retr_end(&p);
+	pop3_close(&c);
+}
+
+struct done {
+	size_t n, refused;
+	uint64_t last;
+};
+
+static void on_done(void *arg, uint64_t num, const struct err *why)
+{
+	struct done *d = arg;
+
+	assert_int_equal(num, d->last + 1);
+	d->last = num;
+	d->n++;
+	if (why) {
+		d->refused++;
+		assert_int_equal(why->span, SPAN_MSG);
+		assert_int_equal(why->kind, ERR_REFUSED);
+	}
+}
+
+static void test_dele(void **state)
+{
+	struct strbuf wire = STRBUF_INIT(1 << 20);
+	uint64_t nums[1500];
+
+	(void)state;
+	for (size_t i = 0; i < 1500; i++) {
+		nums[i] = i + 1;
+		strbuf_puts(&wire, i % 100 == 7 ? "-ERR no\r\n" : "+OK\r\n");
+	}
+	for (int pipelining = 0; pipelining < 2; pipelining++) {
+		struct pop3_conn c;
+		struct err e = ERR_INIT;
+		struct done d = { 0 };
+
+		attach(&c, wire.s, wire.len, 0);
+		c.caps.have = pipelining ? POP3_CAP_PIPELINING : 0;
+		assert_int_equal(pop3_dele(&c, nums, 1500, on_done, &d, &e), 0);
+		assert_int_equal(d.n, 1500);
+		assert_int_equal(d.refused, 15);
+		assert_int_equal(sent("DELE "), 1500);
+		pop3_close(&c);
+
+		d = (struct done){ 0 };
+		attach(&c, wire.s, 5 * 6 + 3, 0); /* six answers and a piece */
+		c.caps.have = pipelining ? POP3_CAP_PIPELINING : 0;
+		assert_int_equal(pop3_dele(&c, nums, 1500, on_done, &d, &e), -1);
+		assert_int_equal(d.n, 6);
+		assert_int_equal(e.kind, ERR_TEMP);
+		assert_true(c.dead);
+		assert_int_equal(sent("DELE "), pipelining ? POP3_DELE_WINDOW : 7);
+		pop3_close(&c);
+	}
+	strbuf_release(&wire);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bodies),     cmocka_unit_test(test_cut),       cmocka_unit_test(test_random),
+		cmocka_unit_test(test_long_line),  cmocka_unit_test(test_early_free), cmocka_unit_test(test_slow_body),
+		cmocka_unit_test(test_retr),       cmocka_unit_test(test_window),    cmocka_unit_test(test_retr_lost),
+		cmocka_unit_test(test_dele),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	strbuf_release(&written);
+	return failed;
+}
