@@ -95,7 +95,10 @@ static void take_line(struct bufin *in, size_t n, struct slice *line, bool *crlf
 	in->pos += n;
 }
 
-/* The next line. What was searched once is not searched again, so bytes that trickle cost no more than those that flood. */
+/*
+ * The next line. What was searched once is not searched again, so bytes that trickle cost no more
+ * than those that flood.
+ */
 int bufin_line(struct bufin *in, size_t max, struct slice *line, bool *crlf, struct err *e)
 {
 	size_t seen = 0;

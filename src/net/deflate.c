@@ -30,8 +30,10 @@ static int check_ratio(struct deflate *d, struct err *e)
 	if (d->win_out < WINDOW)
 		return 0;
 	if (d->win_out / d->ratio > d->win_in + SLACK)
-		return err_set(e, ERR_PROTO, "compressed data grows more than %llu times: %llu bytes out of %llu", (unsigned long long)d->ratio,
-		               (unsigned long long)d->win_out, (unsigned long long)d->win_in);
+		return err_set(e, ERR_PROTO,
+			"compressed data grows more than %llu times: %llu bytes out of %llu",
+			(unsigned long long)d->ratio, (unsigned long long)d->win_out,
+			(unsigned long long)d->win_in);
 	d->win_in = d->win_out = 0;
 	return 0;
 }
@@ -48,8 +50,9 @@ static ssize_t inflate_some(struct deflate *d, void *buf, size_t n, struct err *
 	rc = inflate(&d->in, Z_SYNC_FLUSH);
 	made = room - d->in.avail_out;
 	/*
-	 * A flush ends between blocks and on a byte boundary; zlib tells by data_type: 128 for "between blocks", the low bits for
-	 * bits not used yet. A call that changes nothing clears the 128.
+	 * A flush ends between blocks and on a byte boundary; zlib tells by data_type: 128 for
+	 * "between blocks", the low bits for bits not used yet. A call that changes nothing clears
+	 * the 128.
 	 */
 	if (had > d->in.avail_in || made > 0)
 		d->whole = (d->in.data_type & 128) && (d->in.data_type & 63) == 0;
@@ -60,11 +63,15 @@ static ssize_t inflate_some(struct deflate *d, void *buf, size_t n, struct err *
 	if (rc == Z_STREAM_END)
 		d->ended = true;
 	else if (rc != Z_OK && rc != Z_BUF_ERROR)
-		return err_set(e, ERR_PROTO, "compressed data is damaged: %s", d->in.msg ? d->in.msg : "unknown error");
+		return err_set(e, ERR_PROTO, "compressed data is damaged: %s",
+			d->in.msg ? d->in.msg : "unknown error");
 	return check_ratio(d, e) < 0 ? -1 : (ssize_t)made;
 }
 
-/* stream_ops.read: zlib is asked before the layer below, since it may hold output back that had no room. */
+/*
+ * stream_ops.read: zlib is asked before the layer below, since it may hold output back that had no
+ * room.
+ */
 static ssize_t deflate_read(struct stream *s, void *buf, size_t n, struct err *e)
 {
 	struct deflate *d = (struct deflate *)s;
@@ -84,10 +91,13 @@ static ssize_t deflate_read(struct stream *s, void *buf, size_t n, struct err *e
 		if (r < 0)
 			return -1;
 		if (r == 0)
-			return d->whole ? 0 : err_set(e, ERR_TEMP, "connection closed in the middle of compressed data");
+			break;
 		d->in.next_in = d->inbuf;
 		d->in.avail_in = (uInt)r;
 	}
+	if (!d->whole)
+		return err_set(e, ERR_TEMP, "connection closed in the middle of compressed data");
+	return 0;
 }
 
 /* Run zlib until it has taken everything and, when flushing, given everything. */
@@ -178,7 +188,8 @@ const struct stream_ops deflate_ops = {
 };
 
 /* Compression over a stream. */
-struct stream *deflate_over(struct stream *below, const struct deflate_limits *limits, struct err *e)
+struct stream *deflate_over(
+	struct stream *below, const struct deflate_limits *limits, struct err *e)
 {
 	struct deflate *d = calloc(1, sizeof(*d));
 
@@ -192,7 +203,8 @@ struct stream *deflate_over(struct stream *below, const struct deflate_limits *l
 	d->ratio = limits && limits->ratio ? limits->ratio : RATIO_DEFAULT;
 	/* negative window bits: raw, without header and check sum (RFC 4978 3) */
 	d->in_made = inflateInit2(&d->in, -15) == Z_OK;
-	d->out_made = deflateInit2(&d->out, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) == Z_OK;
+	d->out_made = deflateInit2(&d->out, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -15, 8,
+			      Z_DEFAULT_STRATEGY) == Z_OK;
 	if (d->in_made && d->out_made)
 		return &d->s;
 	err_set(e, ERR_LOCAL, "out of memory");

@@ -38,7 +38,8 @@ static struct stream *with_tls(struct stream *s, const struct dial_params *p, st
 }
 
 /* The lowest layer with the proxy behind us, and a deadline for all that follows. */
-static struct stream *connect_low(const struct dial_params *p, struct net_stats *stats, msec_t deadline, struct err *e)
+static struct stream *connect_low(
+	const struct dial_params *p, struct net_stats *stats, msec_t deadline, struct err *e)
 {
 	const char *host = p->proxy.host ? p->proxy.host : p->host;
 	const char *port = p->proxy.host ? p->proxy.port : p->port;
@@ -90,7 +91,8 @@ struct stream *dial_start_tls(struct stream *s, const struct dial_params *p, str
 }
 
 /* Compression after COMPRESS=DEFLATE. */
-struct stream *dial_start_deflate(struct stream *s, const struct dial_params *p, const struct deflate_limits *limits, struct err *e)
+struct stream *dial_start_deflate(struct stream *s, const struct dial_params *p,
+	const struct deflate_limits *limits, struct err *e)
 {
 	return with_trace(deflate_over(without_trace(s), limits, e), p, e);
 }

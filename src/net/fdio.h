@@ -1,4 +1,7 @@
-/* Reading and writing of non-blocking descriptors within a deadline: what the lowest layers (fdstream, tunnel) share. */
+/*
+ * Reading and writing of non-blocking descriptors within a deadline: what the lowest layers
+ * (fdstream, tunnel) share.
+ */
 #ifndef NET_FDIO_H
 #define NET_FDIO_H
 
@@ -17,7 +20,10 @@ struct fdio {
 /* Make fd non-blocking. */
 int fdio_nonblock(int fd, struct err *e);
 
-/* One read: 1..n bytes, 0 at the end, -1 (ERR_TIMEOUT, ERR_CANCEL, ERR_TEMP "connection lost: ..."). */
+/*
+ * One read: 1..n bytes, 0 at the end, -1 (ERR_TIMEOUT, ERR_CANCEL, ERR_TEMP "connection lost:
+ * ...").
+ */
 ssize_t fdio_read(struct fdio *io, void *buf, size_t n, struct err *e);
 
 /* All n bytes or -1; after a failure every later write fails. */

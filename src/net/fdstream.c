@@ -17,7 +17,7 @@ struct fdstream {
 /* Whether errno says "not now". */
 static bool would_block(void)
 {
-	return errno == EAGAIN || errno == EWOULDBLOCK; /* the same number on Linux, not everywhere */
+	return errno == EAGAIN || errno == EWOULDBLOCK; /* the same number on Linux only */
 }
 
 /* The peer or the network took the connection away: worth another try. */
@@ -39,8 +39,9 @@ int fdio_nonblock(int fd, struct err *e)
 }
 
 /*
- * Read once. The descriptor is tried before it is waited for: what has arrived is never late, however long we were busy elsewhere,
- * and a peer that feeds us byte by byte has to make us wait and so meets the deadline.
+ * Read once. The descriptor is tried before it is waited for: what has arrived is never late,
+ * however long we were busy elsewhere, and a peer that feeds us byte by byte has to make us wait
+ * and so meets the deadline.
  */
 ssize_t fdio_read(struct fdio *io, void *buf, size_t n, struct err *e)
 {

@@ -68,7 +68,9 @@ static const struct stream_ops mem_ops = {
 	.free = mem_free,
 };
 
-/* A stream that reads the n bytes at p (which must live as long); step 0 means as many as wanted. */
+/*
+ * A stream that reads the n bytes at p (which must live as long); step 0 means as many as wanted.
+ */
 struct stream *memstream_new(const void *p, size_t n, size_t step, struct strbuf *written)
 {
 	struct memstream *m = calloc(1, sizeof(*m));

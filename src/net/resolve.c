@@ -17,7 +17,10 @@
 
 #define HOST_MAX 253 /* RFC 1035 3.1, without the final dot */
 
-/* What the child sends: always whole. Parent and child are the same program, so the struct itself may travel. */
+/*
+ * What the child sends: always whole. Parent and child are the same program, so the struct itself
+ * may travel.
+ */
 struct answer {
 	int rc, sys; /* of getaddrinfo, and errno for EAI_SYSTEM */
 	struct resolved r;
@@ -39,7 +42,9 @@ static void add_address(struct resolved *r, const struct sockaddr *sa, socklen_t
 /* One getaddrinfo call; adds what it found to *r. */
 static int lookup(const char *host, const char *port, int flags, struct resolved *r)
 {
-	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags };
+	struct addrinfo hints = { .ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_NUMERICSERV | flags };
 	struct addrinfo *list = NULL;
 	int rc = getaddrinfo(host, port, &hints, &list);
 
@@ -69,7 +74,9 @@ static bool literal(const char *host, const char *port, struct resolved *out)
 /* "localhost" is this machine by definition (RFC 6761 6.3), whatever a resolver would say. */
 static bool localhost(const char *host, uint64_t port, struct resolved *out)
 {
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6,
+		.sin6_port = htons((uint16_t)port),
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 
 	if (strcasecmp(host, "localhost") != 0 && strcasecmp(host, "localhost.") != 0)
@@ -80,7 +87,10 @@ static bool localhost(const char *host, uint64_t port, struct resolved *out)
 	return true;
 }
 
-/* The child: ask the system's resolver, send the answer, be gone. Runs in a copy of a process with one thread, so it may call anything. */
+/*
+ * The child: ask the system's resolver, send the answer, be gone. Runs in a copy of a process with
+ * one thread, so it may call anything.
+ */
 static void __attribute__((noreturn)) child(int fd, const char *host, const char *port)
 {
 	struct answer a;
@@ -89,8 +99,8 @@ static void __attribute__((noreturn)) child(int fd, const char *host, const char
 
 	memset(&a, 0, sizeof(a));
 	/*
-	 * AI_ADDRCONFIG spares the question for addresses that this machine could not use; but it takes no count of loopback
-	 * addresses, and then a name in /etc/hosts would not be found.
+	 * AI_ADDRCONFIG spares the question for addresses that this machine could not use; but it
+	 * takes no count of loopback addresses, and then a name in /etc/hosts would not be found.
 	 */
 	a.rc = lookup(host, port, AI_ADDRCONFIG, &a.r);
 	if (a.rc != 0 && a.rc != EAI_AGAIN)
@@ -109,7 +119,10 @@ static void __attribute__((noreturn)) child(int fd, const char *host, const char
 	_exit(0);
 }
 
-/* Fork the child with signals as a fresh program has them: our handlers must not run in it. Returns its pid, *fd to read from. */
+/*
+ * Fork the child with signals as a fresh program has them: our handlers must not run in it. Returns
+ * its pid, *fd to read from.
+ */
 static pid_t start_child(const char *host, const char *port, int *fd, struct err *e)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGCHLD };
@@ -169,7 +182,8 @@ static int no_answer(const char *host, const struct answer *a, struct err *e)
 
 	switch (a->rc) {
 	case EAI_SYSTEM:
-		return err_set(e, ERR_TEMP, "can't resolve '%s': %s", host, strerror_r(a->sys, buf, sizeof(buf)));
+		return err_set(e, ERR_TEMP, "can't resolve '%s': %s", host,
+			strerror_r(a->sys, buf, sizeof(buf)));
 	case EAI_AGAIN:
 	case EAI_MEMORY:
 		err_set(e, ERR_TEMP, "can't resolve '%s': %s", host, gai_strerror(a->rc));
@@ -201,7 +215,8 @@ static int ask(const char *host, const char *port, struct answer *a, msec_t dead
 }
 
 /* Addresses of a host. */
-int resolve(const char *host, const char *port, struct resolved *out, msec_t deadline, struct err *e)
+int resolve(
+	const char *host, const char *port, struct resolved *out, msec_t deadline, struct err *e)
 {
 	struct answer a;
 	uint64_t number;
@@ -211,7 +226,8 @@ int resolve(const char *host, const char *port, struct resolved *out, msec_t dea
 	if (!slice_u64(slice_str(port), 65535, &number) || number == 0)
 		return err_set(e, ERR_CONF, "'%s' is no port number", port);
 	if (n == 0 || n > HOST_MAX + 2)
-		return err_set(e, ERR_NOHOST, n == 0 ? "host name is empty" : "host name is too long");
+		return err_set(
+			e, ERR_NOHOST, n == 0 ? "host name is empty" : "host name is too long");
 	if (n <= HOST_MAX && localhost(host, number, out))
 		return 0;
 	if (literal(host, port, out))

@@ -29,7 +29,10 @@ struct race {
 	msec_t next; /* when the next attempt is due */
 };
 
-/* Order the addresses: families in turn, beginning with that of the first, otherwise as the system sorted them (RFC 8305 4). */
+/*
+ * Order the addresses: families in turn, beginning with that of the first, otherwise as the system
+ * sorted them (RFC 8305 4).
+ */
 static void interleave(struct race *r)
 {
 	bool taken[RESOLVE_MAX] = { false };
@@ -86,7 +89,10 @@ static bool begin(struct race *r)
 	return false;
 }
 
-/* Small commands go out at once; a peer that vanished is noticed within minutes, also while nothing is to be said. */
+/*
+ * Small commands go out at once; a peer that vanished is noticed within minutes, also while nothing
+ * is to be said.
+ */
 static void tune(int fd)
 {
 	static const struct {
@@ -102,17 +108,22 @@ static void tune(int fd)
 	};
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value));
+		setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+			sizeof(options[i].value));
 }
 
-/* Wait for the attempts under way, at longest until the next is due. Returns the winner, NULL when there is none yet; -1 in *rc on failure. */
+/*
+ * Wait for the attempts under way, at longest until the next is due. Returns the winner, NULL when
+ * there is none yet; -1 in *rc on failure.
+ */
 static struct attempt *wait_round(struct race *r, msec_t deadline, int *rc, struct err *e)
 {
 	struct wait_item w[RESOLVE_MAX];
 	struct attempt *of[RESOLVE_MAX];
 	struct err why = ERR_INIT;
 	size_t n = 0;
-	msec_t until = r->begun < r->n && (deadline == 0 || r->next < deadline) ? r->next : deadline;
+	msec_t until =
+		r->begun < r->n && (deadline == 0 || r->next < deadline) ? r->next : deadline;
 
 	for (size_t i = 0; i < r->begun; i++) {
 		if (r->at[i].fd < 0)
@@ -150,10 +161,12 @@ static void explain(const struct race *r, struct strbuf *out)
 		char host[64], buf[128];
 		const struct sockaddr *sa = (const struct sockaddr *)&r->addrs->a[a->addr].sa;
 
-		if (getnameinfo(sa, r->addrs->a[a->addr].len, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0)
+		if (getnameinfo(sa, r->addrs->a[a->addr].len, host, sizeof(host), NULL, 0,
+			    NI_NUMERICHOST) != 0)
 			snprintf(host, sizeof(host), "?");
 		strbuf_printf(out, "%s%s: %s", i ? "; " : "", host,
-		              a->failure ? strerror_r(a->failure, buf, sizeof(buf)) : i < r->begun ? "no answer" : "not tried");
+			a->failure ? strerror_r(a->failure, buf, sizeof(buf)) :
+			i < r->begun ? "no answer" : "not tried");
 	}
 }
 
@@ -167,7 +180,8 @@ static void lost(const struct race *r, const char *what, struct err *e)
 	if (late)
 		err_set(e, ERR_TIMEOUT, "can't connect to %s in time: %s", what, strbuf_str(&why));
 	else
-		err_set(e, ERR_UNAVAIL, "can't connect to %s: %s", what, r->n ? strbuf_str(&why) : "it has no address");
+		err_set(e, ERR_UNAVAIL, "can't connect to %s: %s", what,
+			r->n ? strbuf_str(&why) : "it has no address");
 	strbuf_release(&why);
 }
 

@@ -46,7 +46,8 @@ static int login(struct stream *s, const struct socks_params *p, struct err *e)
 	int rc;
 
 	if (user == 0 || user > FIELD_MAX || password == 0 || password > FIELD_MAX)
-		return err_set(e, ERR_CONF, "user and password must be 1 to %d bytes long", FIELD_MAX);
+		return err_set(
+			e, ERR_CONF, "user and password must be 1 to %d bytes long", FIELD_MAX);
 	strbuf_putc(&b, 1);
 	strbuf_putc(&b, (char)user);
 	strbuf_put(&b, p->user, user);
@@ -56,7 +57,10 @@ static int login(struct stream *s, const struct socks_params *p, struct err *e)
 	strbuf_release(&b);
 	if (rc < 0 || read_exact(s, reply, sizeof(reply), e) < 0)
 		return -1;
-	return reply[1] == 0 ? 0 : err_set(e, ERR_AUTH, "the proxy refused user and password of '%.100s'", p->user);
+	if (reply[1] != 0)
+		return err_set(e, ERR_AUTH, "the proxy refused user and password of '%.100s'",
+			p->user);
+	return 0;
 }
 
 /* Agree on a method of authentication and go through it. */
@@ -131,9 +135,11 @@ static int refused(int code, struct err *e)
 		[7] = "it can't connect (command not supported)",
 		[8] = "it can't handle this type of address",
 	};
-	const char *text = code > 0 && code < (int)(sizeof(texts) / sizeof(texts[0])) ? texts[code] : NULL;
+	const char *text =
+		code > 0 && code < (int)(sizeof(texts) / sizeof(texts[0])) ? texts[code] : NULL;
 
-	return text ? err_set(e, ERR_UNAVAIL, "the proxy says: %s", text) : err_set(e, ERR_UNAVAIL, "the proxy says: error %d", code);
+	return text ? err_set(e, ERR_UNAVAIL, "the proxy says: %s", text)
+		    : err_set(e, ERR_UNAVAIL, "the proxy says: error %d", code);
 }
 
 /* The answer, with an address of the proxy's in it that is of no use to us but has to be read. */
@@ -153,9 +159,12 @@ static int read_reply(struct stream *s, struct err *e)
 	case ADDR_IPV6:
 		return read_exact(s, rest, 16 + 2, e);
 	case ADDR_NAME:
-		return read_exact(s, rest, 1, e) < 0 ? -1 : read_exact(s, rest + 1, (size_t)rest[0] + 2, e);
+		if (read_exact(s, rest, 1, e) < 0)
+			return -1;
+		return read_exact(s, rest + 1, (size_t)rest[0] + 2, e);
 	default:
-		return err_set(e, ERR_PROTO, "the proxy's answer holds an address of unknown type %d", head[3]);
+		return err_set(e, ERR_PROTO,
+			"the proxy's answer holds an address of unknown type %d", head[3]);
 	}
 }
 
@@ -174,7 +183,8 @@ static int request(struct stream *s, const char *host, const char *port, struct 
 }
 
 /* Connect through the proxy. */
-int socks_connect(struct stream *s, const struct socks_params *p, const char *host, const char *port, struct err *e)
+int socks_connect(struct stream *s, const struct socks_params *p, const char *host,
+	const char *port, struct err *e)
 {
 	if (greet(s, p, e) < 0 || request(s, host, port, e) < 0 || read_reply(s, e) < 0)
 		return err_in(e, "proxy '%.80s' to '%.80s' port %.8s", p->host, host, port);

@@ -16,7 +16,9 @@ int stream_write(struct stream *s, const void *buf, size_t n, struct err *e)
 	return n == 0 ? 0 : s->ops->write(s, buf, n, e);
 }
 
-/* Send what the layers hold back, top to bottom, since a layer's flush writes into the one below. */
+/*
+ * Send what the layers hold back, top to bottom, since a layer's flush writes into the one below.
+ */
 int stream_flush(struct stream *s, struct err *e)
 {
 	for (; s; s = s->next)

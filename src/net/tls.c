@@ -1,4 +1,7 @@
-/* TLS by OpenSSL over any stream: see tls.h. What the certificate says and what is wrong with it is in tlscert.c. */
+/*
+ * TLS by OpenSSL over any stream: see tls.h. What the certificate says and what is wrong with it is
+ * in tlscert.c.
+ */
 #include "net/tls.h"
 
 #include <stdio.h>
@@ -12,17 +15,11 @@
 
 #include "base/fs.h"
 #include "net/tlscert.h"
+#include "net/tlsmem.h"
 
 #define HELD_MAX 16384    /* what a write holds back: one full record */
 #define READ_AHEAD 65536  /* what one read of the layer below may bring */
 #define SECRET_FILE_MAX (256 * 1024)
-#define KEY_MAX 8192
-
-/* A session and what it was verified for: it is offered only where the very same would be verified again. */
-struct tls_memory {
-	SSL_SESSION *session;
-	struct strbuf key;
-};
 
 struct tls {
 	struct stream s;
@@ -30,7 +27,7 @@ struct tls {
 	BIO_METHOD *method;
 	BIO *bio;
 	SSL *ssl;
-	struct err low;       /* why the layer below failed, to be told instead of OpenSSL's words */
+	struct err low; /* why the layer below failed, to be told instead of OpenSSL's words */
 	bool below_ended;     /* end of file below */
 	bool missed_cert;     /* the server asked for a client certificate, and there is none */
 	bool up;              /* handshake done, certificate accepted */
@@ -43,80 +40,10 @@ struct tls {
 	char out[HELD_MAX];
 };
 
-/* The sum of what is verified. NUL bytes separate, so that no two sums look alike. */
-static int memory_key(struct strbuf *key, const struct tls_params *p)
-{
-	const char *parts[] = { p->host, p->ca_file, p->client_cert, p->client_key };
-
-	strbuf_clear(key);
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		strbuf_putc(key, parts[i] ? '+' : '-');
-		strbuf_puts(key, parts[i] ? parts[i] : "");
-		strbuf_putc(key, '\0');
-	}
-	for (size_t i = 0; i < TLS_PINS_MAX && p->pins[i]; i++) {
-		strbuf_puts(key, p->pins[i]);
-		strbuf_putc(key, '\0');
-	}
-	strbuf_printf(key, "%d", p->min_version);
-	return key->failed ? -1 : 0;
-}
-
-/* An empty memory. */
-struct tls_memory *tls_memory_new(void)
-{
-	struct tls_memory *m = calloc(1, sizeof(*m));
-
-	if (m)
-		m->key.max = KEY_MAX;
-	return m;
-}
-
-/* Forget. */
-static void memory_clear(struct tls_memory *m)
-{
-	SSL_SESSION_free(m->session);
-	m->session = NULL;
-}
-
-/* Forget all. */
-void tls_memory_free(struct tls_memory *m)
-{
-	if (!m)
-		return;
-	memory_clear(m);
-	strbuf_release(&m->key);
-	free(m);
-}
-
-/* Keep a session for the next connection; takes it. */
-static void memory_put(struct tls_memory *m, const struct strbuf *key, SSL_SESSION *session)
-{
-	memory_clear(m);
-	strbuf_clear(&m->key);
-	if (strbuf_putsl(&m->key, strbuf_slice(key)) < 0)
-		SSL_SESSION_free(session);
-	else
-		m->session = session;
-}
-
 /*
- * A copy of the session to offer, if it was made under the same conditions and its certificate would still do. A copy, since OpenSSL
- * spoils what it was given when a connection ends without ceremony, as mail servers love to do.
+ * OpenSSL has a new session: with TLS 1.3 when a ticket comes, after the handshake. Again a copy is
+ * kept.
  */
-static SSL_SESSION *memory_get(struct tls_memory *m, const struct strbuf *key)
-{
-	X509 *cert;
-
-	if (!m || !m->session || !slice_eq(strbuf_slice(&m->key), strbuf_slice(key)))
-		return NULL;
-	cert = SSL_SESSION_get0_peer(m->session);
-	if (!SSL_SESSION_is_resumable(m->session) || !cert || X509_cmp_current_time(X509_get0_notAfter(cert)) < 0)
-		return NULL;
-	return SSL_SESSION_dup(m->session);
-}
-
-/* OpenSSL has a new session: with TLS 1.3 when a ticket comes, after the handshake. Again a copy is kept. */
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
 	struct tls *t = SSL_get_app_data(ssl);
@@ -125,7 +52,7 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 	if (!copy)
 		return 0;
 	if (t->up) {
-		memory_put(t->memory, &t->key, copy);
+		tls_memory_put(t->memory, &t->key, copy);
 	} else {
 		SSL_SESSION_free(t->fresh);
 		t->fresh = copy;
@@ -133,7 +60,10 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 	return 0;
 }
 
-/* BIO: read from the stream below. A time-out or a signal leaves the session usable: the read may be tried again. */
+/*
+ * BIO: read from the stream below. A time-out or a signal leaves the session usable: the read may
+ * be tried again.
+ */
 static int bio_read(BIO *b, char *buf, int n)
 {
 	struct tls *t = BIO_get_data(b);
@@ -150,7 +80,10 @@ static int bio_read(BIO *b, char *buf, int n)
 	return (int)r;
 }
 
-/* BIO: write to the stream below, all of it. How much of a failed write went out is unknown, so there is no retry. */
+/*
+ * BIO: write to the stream below, all of it. How much of a failed write went out is unknown, so
+ * there is no retry.
+ */
 static int bio_write(BIO *b, const char *buf, int n)
 {
 	struct tls *t = BIO_get_data(b);
@@ -182,8 +115,9 @@ static long bio_ctrl(BIO *b, int cmd, long num, void *ptr)
 static int make_bio(struct tls *t)
 {
 	t->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "stream");
-	if (!t->method || !BIO_meth_set_read(t->method, bio_read) || !BIO_meth_set_write(t->method, bio_write) ||
-	    !BIO_meth_set_ctrl(t->method, bio_ctrl))
+	if (!t->method || !BIO_meth_set_read(t->method, bio_read) ||
+		!BIO_meth_set_write(t->method, bio_write) ||
+		!BIO_meth_set_ctrl(t->method, bio_ctrl))
 		return -1;
 	t->bio = BIO_new(t->method);
 	if (!t->bio)
@@ -212,7 +146,10 @@ static int no_passphrase(char *buf, int size, int rwflag, void *arg)
 	return -1;
 }
 
-/* The server asks for a client certificate and none is set. Many only ask and do without; should the handshake fail, this is why. */
+/*
+ * The server asks for a client certificate and none is set. Many only ask and do without; should
+ * the handshake fail, this is why.
+ */
 static int on_cert_request(SSL *ssl, X509 **cert, EVP_PKEY **key)
 {
 	struct tls *t = SSL_get_app_data(ssl);
@@ -235,9 +172,13 @@ static int load_key(SSL_CTX *ctx, const char *path, struct err *e)
 		b = BIO_new_mem_buf(strbuf_str(&pem), (int)pem.len);
 		key = b ? PEM_read_bio_PrivateKey(b, NULL, no_passphrase, NULL) : NULL;
 		if (!key)
-			rc = err_set(e, ERR_CONF, "client-key '%s': no private key in PEM form without a pass phrase: %s", path, reason());
+			rc = err_set(e, ERR_CONF,
+				"client-key '%s': no PEM private key without a pass phrase: %s",
+				path, reason());
 		else if (SSL_CTX_use_PrivateKey(ctx, key) != 1)
-			rc = err_set(e, ERR_CONF, "client-key '%s' doesn't belong to the client certificate: %s", path, reason());
+			rc = err_set(e, ERR_CONF,
+				"client-key '%s' doesn't belong to the client certificate: %s",
+				path, reason());
 	}
 	EVP_PKEY_free(key);
 	BIO_free(b);
@@ -253,7 +194,8 @@ static int load_client(SSL_CTX *ctx, const struct tls_params *p, struct err *e)
 		return 0;
 	}
 	if (SSL_CTX_use_certificate_chain_file(ctx, p->client_cert) != 1)
-		return err_set(e, ERR_CONF, "client-cert '%s': no certificate in PEM form: %s", p->client_cert, reason());
+		return err_set(e, ERR_CONF, "client-cert '%s': no certificate in PEM form: %s",
+			p->client_cert, reason());
 	return load_key(ctx, p->client_key ? p->client_key : p->client_cert, e);
 }
 
@@ -262,12 +204,16 @@ static int load_authorities(SSL_CTX *ctx, const struct tls_params *p, struct err
 {
 	if (!p->ca_file) {
 		if (SSL_CTX_set_default_verify_paths(ctx) != 1)
-			return err_set(e, ERR_CONF, "can't load the system's certificate authorities: %s", reason());
+			return err_set(e, ERR_CONF,
+				"can't load the system's certificate authorities: %s", reason());
 		return 0;
 	}
 	if (SSL_CTX_load_verify_file(ctx, p->ca_file) != 1)
-		return err_set(e, ERR_CONF, "ca-file '%s': no certificate in PEM form: %s", p->ca_file, reason());
-	/* whom the person names is believed, also an authority below the root or the server itself */
+		return err_set(e, ERR_CONF, "ca-file '%s': no certificate in PEM form: %s",
+			p->ca_file, reason());
+	/*
+	 * whom the person names is believed, also an authority below the root or the server itself
+	 */
 	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_PARTIAL_CHAIN);
 	return 0;
 }
@@ -279,14 +225,16 @@ static int make_ctx(struct tls *t, const struct tls_params *p, struct err *e)
 
 	if (!ctx)
 		return err_set(e, ERR_LOCAL, "can't set up TLS: %s", reason());
-	if (SSL_CTX_set_min_proto_version(ctx, p->min_version >= 13 ? TLS1_3_VERSION : TLS1_2_VERSION) != 1)
+	if (SSL_CTX_set_min_proto_version(
+		    ctx, p->min_version >= 13 ? TLS1_3_VERSION : TLS1_2_VERSION) != 1)
 		return err_set(e, ERR_CONF, "this machine's OpenSSL refuses tls-min");
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_default_read_buffer_len(ctx, READ_AHEAD);
 	if (t->memory) {
-		SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+		SSL_CTX_set_session_cache_mode(
+			ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 		SSL_CTX_sess_set_new_cb(ctx, on_session);
 	} else {
 		SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
@@ -307,8 +255,9 @@ static int make_ssl(struct tls *t, struct err *e)
 		return err_set(e, ERR_LOCAL, "can't set up TLS: %s", reason());
 	SSL_set_app_data(t->ssl, t);
 	if (tls_check_expect(&t->check, t->ssl) < 0)
-		return err_set(e, ERR_CONF, "'%s' is no name that a certificate could hold", t->check.host);
-	session = memory_get(t->memory, &t->key);
+		return err_set(e, ERR_CONF, "'%s' is no name that a certificate could hold",
+			t->check.host);
+	session = tls_memory_get(t->memory, &t->key);
 	if (session)
 		SSL_set_session(t->ssl, session); /* if it doesn't, the handshake is a full one */
 	SSL_SESSION_free(session);
@@ -370,7 +319,8 @@ static bool is_not_tls(int why)
 static int client_cert_refused(const struct tls *t, struct err *e)
 {
 	if (SSL_get_certificate(t->ssl))
-		return err_set(e, ERR_CERT, "the server refused our client certificate: %s", reason());
+		return err_set(
+			e, ERR_CERT, "the server refused our client certificate: %s", reason());
 	err_set(e, ERR_CERT, "the server wants a client certificate: %s", reason());
 	return err_hint(e, "set client-cert and client-key");
 }
@@ -382,7 +332,10 @@ static void begin_call(struct tls *t)
 	t->low.kind = ERR_NONE;
 }
 
-/* Why the last call of OpenSSL failed, in the words of whoever knows best. `rc` is what it returned. */
+/*
+ * Why the last call of OpenSSL failed, in the words of whoever knows best. `rc` is what it
+ * returned.
+ */
 static int tls_failed(struct tls *t, int rc, struct err *e)
 {
 	int code = SSL_get_error(t->ssl, rc), why = ERR_GET_REASON(ERR_peek_last_error());
@@ -394,7 +347,9 @@ static int tls_failed(struct tls *t, int rc, struct err *e)
 		return -1;
 	}
 	if (t->below_ended)
-		return err_set(e, ERR_TEMP, t->up ? "connection closed without TLS close" : "connection closed by the server");
+		return err_set(e, ERR_TEMP,
+			t->up ? "connection closed without TLS close"
+			      : "connection closed by the server");
 	if (code == SSL_ERROR_ZERO_RETURN)
 		return err_set(e, ERR_TEMP, "connection closed by the server");
 	if (is_client_cert_alert(t, why))
@@ -419,10 +374,12 @@ static int handshake_failed(struct tls *t, int rc, struct err *e)
 	}
 	if (is_not_tls(why)) {
 		err_set(e, ERR_PROTO, "'%s' doesn't speak TLS on this port", t->check.host);
-		return err_hint(e, "pop3s and imaps are TLS from the start; pop3 and imap begin in clear and switch; is it the right port?");
+		return err_hint(e, "pop3s and imaps are TLS from the start; pop3 and imap begin in "
+			"clear and switch; is it the right port?");
 	}
 	if (is_policy(why)) {
-		err_set(e, ERR_CERT, "'%s' offers no TLS that is good enough: %s", t->check.host, reason());
+		err_set(e, ERR_CERT, "'%s' offers no TLS that is good enough: %s", t->check.host,
+			reason());
 		return err_hint(e, "tls-min");
 	}
 	return err_set(e, ERR_PROTO, "TLS handshake with '%s': %s", t->check.host, reason());
@@ -444,7 +401,7 @@ static int handshake(struct tls *t, struct err *e)
 		return -1;
 	t->up = true;
 	if (t->fresh)
-		memory_put(t->memory, &t->key, t->fresh);
+		tls_memory_put(t->memory, &t->key, t->fresh);
 	t->fresh = NULL;
 	return 0;
 }
@@ -566,13 +523,14 @@ struct stream *tls_over(struct stream *below, const struct tls_params *p, struct
 	}
 	t->s = (struct stream){ .ops = &tls_ops, .next = below };
 	t->memory = p->memory;
-	t->key.max = KEY_MAX;
-	if (memory_key(&t->key, p) < 0)
+	t->key.max = TLS_KEY_MAX;
+	if (tls_memory_key(&t->key, p) < 0)
 		t->memory = NULL; /* too long to compare: no resumption */
-	if (tls_check_init(&t->check, p, e) == 0 && make_ctx(t, p, e) == 0 && make_ssl(t, e) == 0 && handshake(t, e) == 0)
+	if (tls_check_init(&t->check, p, e) == 0 && make_ctx(t, p, e) == 0 && make_ssl(t, e) == 0 &&
+		handshake(t, e) == 0)
 		return &t->s;
-	if (t->memory)
-		memory_clear(t->memory); /* should the session be the reason, the next try is without */
+	if (t->memory) /* should the session be the reason, the next try is without */
+		tls_memory_clear(t->memory);
 	ERR_clear_error();
 	stream_free(&t->s);
 	return NULL;
@@ -595,7 +553,10 @@ int tls_info(struct stream *s, struct tls_info *out)
 	return 0;
 }
 
-/* tls-unique (RFC 5929 3.1): the first Finished of the handshake; without the extended master secret it binds nothing. */
+/*
+ * tls-unique (RFC 5929 3.1): the first Finished of the handshake; without the extended master
+ * secret it binds nothing.
+ */
 static size_t binding_unique(SSL *ssl, unsigned char *out, size_t cap)
 {
 	unsigned char buf[EVP_MAX_MD_SIZE];
@@ -604,7 +565,8 @@ static size_t binding_unique(SSL *ssl, unsigned char *out, size_t cap)
 	if (SSL_version(ssl) != TLS1_2_VERSION || SSL_get_extms_support(ssl) != 1)
 		return 0;
 	/* the client is first in a full handshake, the server in a resumed one */
-	n = SSL_session_reused(ssl) ? SSL_get_peer_finished(ssl, buf, sizeof(buf)) : SSL_get_finished(ssl, buf, sizeof(buf));
+	n = SSL_session_reused(ssl) ? SSL_get_peer_finished(ssl, buf, sizeof(buf))
+				    : SSL_get_finished(ssl, buf, sizeof(buf));
 	if (n == 0 || n > sizeof(buf) || n > cap)
 		return 0;
 	memcpy(out, buf, n);
@@ -625,5 +587,7 @@ size_t tls_binding(struct stream *s, const char *type, unsigned char *out, size_
 		return tlscert_end_point(SSL_get0_peer_certificate(t->ssl), out, cap);
 	if (strcmp(type, "tls-exporter") != 0 || SSL_version(t->ssl) != TLS1_3_VERSION || cap < 32)
 		return 0;
-	return SSL_export_keying_material(t->ssl, out, 32, label, sizeof(label) - 1, NULL, 0, 0) == 1 ? 32 : 0;
+	if (SSL_export_keying_material(t->ssl, out, 32, label, sizeof(label) - 1, NULL, 0, 0) != 1)
+		return 0;
+	return 32;
 }

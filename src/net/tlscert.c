@@ -13,12 +13,18 @@
 
 #include "base/strbuf.h"
 
+/* RFC 6125: a wildcard is a whole label, and the common name is no name. */
+#define HOST_FLAGS (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
 #define NAMES_SHOWN 160 /* bytes of names in an error: the text has to hold the advice, too */
 
 /* The value of a hex digit, or -1. */
 static int hex_value(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* 64 hex digits, colons between the pairs allowed. */
@@ -57,7 +63,8 @@ static int take_host(struct tls_check *c, const char *host)
 	zone = strchr(c->host, '%');
 	if (zone && strchr(c->host, ':'))
 		*zone = '\0'; /* fe80::1%eth0: which interface is no business of the certificate */
-	c->is_ip = inet_pton(AF_INET, c->host, addr) == 1 || inet_pton(AF_INET6, c->host, addr) == 1;
+	c->is_ip =
+		inet_pton(AF_INET, c->host, addr) == 1 || inet_pton(AF_INET6, c->host, addr) == 1;
 	n = strlen(c->host);
 	if (!c->is_ip && n > 1 && c->host[n - 1] == '.')
 		c->host[n - 1] = '\0';
@@ -70,10 +77,13 @@ int tls_check_init(struct tls_check *c, const struct tls_params *p, struct err *
 	memset(c, 0, sizeof(*c));
 	c->own_ca = p->ca_file != NULL;
 	if (take_host(c, p->host) < 0)
-		return err_set(e, ERR_CONF, "TLS needs the name of the server, to verify its certificate");
+		return err_set(
+			e, ERR_CONF, "TLS needs the name of the server, to verify its certificate");
 	for (size_t i = 0; i < TLS_PINS_MAX && p->pins[i]; i++) {
 		if (parse_pin(p->pins[i], c->pins[c->n_pins++]) < 0)
-			return err_set(e, ERR_CONF, "fingerprint '%.100s' is not sha256: 64 hex digits are wanted", p->pins[i]);
+			return err_set(e, ERR_CONF,
+				"fingerprint '%.100s' is not sha256: 64 hex digits are wanted",
+				p->pins[i]);
 	}
 	return 0;
 }
@@ -89,7 +99,8 @@ void tls_check_release(struct tls_check *c)
 /* Keep the first reason and the certificates it is about. */
 static void blame(struct tls_check *c, X509_STORE_CTX *store, int why)
 {
-	X509 *leaf = X509_STORE_CTX_get0_cert(store), *culprit = X509_STORE_CTX_get_current_cert(store);
+	X509 *leaf = X509_STORE_CTX_get0_cert(store),
+	     *culprit = X509_STORE_CTX_get_current_cert(store);
 
 	if (c->why != X509_V_OK)
 		return;
@@ -116,7 +127,10 @@ static bool is_pinned(const struct tls_check *c, X509 *cert)
 	return false;
 }
 
-/* Instead of the chain: the pin. Runs before anything of ours, a client certificate say, has been sent. */
+/*
+ * Instead of the chain: the pin. Runs before anything of ours, a client certificate say, has been
+ * sent.
+ */
 static int verify_pin(X509_STORE_CTX *store, void *arg)
 {
 	struct tls_check *c = arg;
@@ -135,11 +149,11 @@ static int verify_pin(X509_STORE_CTX *store, void *arg)
 static int verify_chain(X509_STORE_CTX *store, void *arg)
 {
 	struct tls_check *c = arg;
-	int ok = X509_verify_cert(store);
+	int ok = X509_verify_cert(store), why = X509_STORE_CTX_get_error(store);
 
 	if (ok == 1)
 		return 1;
-	blame(c, store, X509_STORE_CTX_get_error(store) != X509_V_OK ? X509_STORE_CTX_get_error(store) : X509_V_ERR_UNSPECIFIED);
+	blame(c, store, why != X509_V_OK ? why : X509_V_ERR_UNSPECIFIED);
 	return 0;
 }
 
@@ -150,15 +164,19 @@ void tls_check_install(struct tls_check *c, SSL_CTX *ctx)
 	SSL_CTX_set_cert_verify_callback(ctx, c->n_pins > 0 ? verify_pin : verify_chain, c);
 }
 
-/* Insist on the name or address (RFC 6125: whole-label wildcards, no common name) and ask for the name (SNI, RFC 6066 3: never an address). */
+/*
+ * Insist on the name or address (RFC 6125: whole-label wildcards, no common name) and ask for the
+ * name (SNI, RFC 6066 3: never an address).
+ */
 int tls_check_expect(struct tls_check *c, SSL *ssl)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 
 	if (c->is_ip)
 		return X509_VERIFY_PARAM_set1_ip_asc(param, c->host) == 1 ? 0 : -1;
-	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-	if (X509_VERIFY_PARAM_set1_host(param, c->host, 0) != 1 || SSL_set_tlsext_host_name(ssl, c->host) != 1)
+	X509_VERIFY_PARAM_set_hostflags(param, HOST_FLAGS);
+	if (X509_VERIFY_PARAM_set1_host(param, c->host, 0) != 1 ||
+		SSL_set_tlsext_host_name(ssl, c->host) != 1)
 		return -1;
 	return 0;
 }
@@ -183,7 +201,9 @@ static void name_text(const X509_NAME *name, char *out, size_t size)
 	char *p = NULL;
 	long n = 0;
 
-	if (b && name && X509_NAME_print_ex(b, name, 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0)
+	if (b && name &&
+		X509_NAME_print_ex(
+			b, name, 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0)
 		n = BIO_get_mem_data(b, &p);
 	err_printable(out, size, p ? p : "", n > 0 ? (size_t)n : 0);
 	BIO_free(b);
@@ -194,7 +214,8 @@ static void date_text(const ASN1_TIME *t, char *out, size_t size)
 {
 	struct tm tm;
 
-	if (!t || ASN1_TIME_to_tm(t, &tm) != 1 || strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+	if (!t || ASN1_TIME_to_tm(t, &tm) != 1 ||
+		strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		snprintf(out, size, "?");
 }
 
@@ -204,13 +225,15 @@ static void add_name(struct strbuf *b, const GENERAL_NAME *g)
 	const char *sep = b->len > 0 ? ", " : "";
 	int type = 0;
 	const ASN1_STRING *v = GENERAL_NAME_get0_value(g, &type);
-	const unsigned char *p = v && (type == GEN_DNS || type == GEN_IPADD) ? ASN1_STRING_get0_data(v) : NULL;
+	const unsigned char *p =
+		v && (type == GEN_DNS || type == GEN_IPADD) ? ASN1_STRING_get0_data(v) : NULL;
 	int n = p ? ASN1_STRING_length(v) : 0;
 	char addr[INET6_ADDRSTRLEN];
 
 	if (type == GEN_DNS && p)
 		strbuf_printf(b, "%s%.*s", sep, n, (const char *)p);
-	else if (type == GEN_IPADD && (n == 4 || n == 16) && inet_ntop(n == 4 ? AF_INET : AF_INET6, p, addr, sizeof(addr)))
+	else if (type == GEN_IPADD && (n == 4 || n == 16) &&
+		 inet_ntop(n == 4 ? AF_INET : AF_INET6, p, addr, sizeof(addr)))
 		strbuf_printf(b, "%s%s", sep, addr);
 }
 
@@ -233,9 +256,11 @@ static int advise(const struct tls_check *c, struct err *e)
 	char print[65];
 
 	fingerprint(c->leaf, print);
-	if (c->why == X509_V_ERR_HOSTNAME_MISMATCH || c->why == X509_V_ERR_IP_ADDRESS_MISMATCH || c->why == X509_V_ERR_CERT_HAS_EXPIRED)
+	if (c->why == X509_V_ERR_HOSTNAME_MISMATCH || c->why == X509_V_ERR_IP_ADDRESS_MISMATCH ||
+		c->why == X509_V_ERR_CERT_HAS_EXPIRED)
 		return err_hint(e, "to trust this very certificate: fingerprint = \"%s\"", print);
-	return err_hint(e, "to trust its authority: ca-file = \"FILE\"; to trust this very certificate: fingerprint = \"%s\"", print);
+	return err_hint(e, "to trust its authority: ca-file = \"FILE\"; to trust this very "
+		"certificate: fingerprint = \"%s\"", print);
 }
 
 /* It is for someone else. */
@@ -245,9 +270,11 @@ static int wrong_host(const struct tls_check *c, struct err *e)
 
 	alt_names(c->leaf, names, sizeof(names));
 	if (names[0])
-		return err_set(e, ERR_CERT, "certificate is not for '%.100s' but for %s", c->host, names);
+		return err_set(
+			e, ERR_CERT, "certificate is not for '%.100s' but for %s", c->host, names);
 	name_text(X509_get_subject_name(c->leaf), names, sizeof(names));
-	return err_set(e, ERR_CERT, "certificate is not for '%.100s': it names no host or address (its subject, %s, doesn't count)", c->host, names);
+	return err_set(e, ERR_CERT, "certificate is not for '%.100s': it names no host or address "
+		"(its subject, %s, doesn't count)", c->host, names);
 }
 
 /* It is not, or no longer, valid. */
@@ -256,11 +283,14 @@ static int wrong_time(const struct tls_check *c, struct err *e)
 	bool expired = c->why == X509_V_ERR_CERT_HAS_EXPIRED;
 	char date[32], who[100];
 
-	date_text(expired ? X509_get0_notAfter(c->culprit) : X509_get0_notBefore(c->culprit), date, sizeof(date));
+	date_text(expired ? X509_get0_notAfter(c->culprit) : X509_get0_notBefore(c->culprit), date,
+		sizeof(date));
 	name_text(X509_get_subject_name(c->culprit), who, sizeof(who));
-	return err_set(e, ERR_CERT, "certificate of '%.100s' %s %s%s%s%s", c->host, expired ? "expired on" : "is not valid before", date,
-	               c->culprit == c->leaf ? "" : ": that of its authority ", c->culprit == c->leaf ? "" : who,
-	               expired ? "" : "; is the clock of this machine right?");
+	return err_set(e, ERR_CERT, "certificate of '%.100s' %s %s%s%s%s", c->host,
+		expired ? "expired on" : "is not valid before", date,
+		c->culprit == c->leaf ? "" : ": that of its authority ",
+		c->culprit == c->leaf ? "" : who,
+		expired ? "" : "; is the clock of this machine right?");
 }
 
 /* What is wrong, in words. */
@@ -282,10 +312,12 @@ static int explain(const struct tls_check *c, struct err *e)
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
 		name_text(X509_get_issuer_name(c->culprit), who, sizeof(who));
-		return err_set(e, ERR_CERT, "certificate of '%.100s' is from an authority unknown to %s: %s", c->host,
-		               c->own_ca ? "ca-file" : "this machine", who);
+		return err_set(e, ERR_CERT,
+			"certificate of '%.100s' is from an authority unknown to %s: %s", c->host,
+			c->own_ca ? "ca-file" : "this machine", who);
 	default:
-		return err_set(e, ERR_CERT, "certificate of '%.100s' is refused: %s", c->host, X509_verify_cert_error_string(c->why));
+		return err_set(e, ERR_CERT, "certificate of '%.100s' is refused: %s", c->host,
+			X509_verify_cert_error_string(c->why));
 	}
 }
 
@@ -298,8 +330,11 @@ bool tls_check_failed(const struct tls_check *c, struct err *e)
 		return false;
 	if (c->bad_pin) {
 		fingerprint(c->leaf, print);
-		err_set(e, ERR_CERT, "certificate of '%.100s' is not the pinned one: its sha256 is %s", c->host, print);
-		err_hint(e, "changed by its owner, or someone is in between: ask the owner before you change fingerprint");
+		err_set(e, ERR_CERT,
+			"certificate of '%.100s' is not the pinned one: its sha256 is %s", c->host,
+			print);
+		err_hint(e, "changed by its owner, or someone is in between: ask the owner before "
+			"you change fingerprint");
 		return true;
 	}
 	explain(c, e);
@@ -307,7 +342,10 @@ bool tls_check_failed(const struct tls_check *c, struct err *e)
 	return true;
 }
 
-/* What the callbacks saw in a full handshake, checked again where it is cheap, so that a resumed one is held to the same. */
+/*
+ * What the callbacks saw in a full handshake, checked again where it is cheap, so that a resumed
+ * one is held to the same.
+ */
 int tls_check_final(struct tls_check *c, SSL *ssl, struct err *e)
 {
 	X509 *cert = SSL_get0_peer_certificate(ssl);
@@ -322,8 +360,11 @@ int tls_check_final(struct tls_check *c, SSL *ssl, struct err *e)
 		ok = result == X509_V_OK && X509_check_ip_asc(cert, c->host, 0) == 1;
 	else
 		ok = result == X509_V_OK &&
-		     X509_check_host(cert, c->host, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1;
-	return ok ? 0 : err_set(e, ERR_CERT, "certificate of '%.100s' is refused: %s", c->host, X509_verify_cert_error_string(result));
+		     X509_check_host(cert, c->host, 0, HOST_FLAGS, NULL) == 1;
+	if (ok)
+		return 0;
+	return err_set(e, ERR_CERT, "certificate of '%.100s' is refused: %s", c->host,
+		X509_verify_cert_error_string(result));
 }
 
 /* What the certificate says. */
@@ -337,7 +378,10 @@ void tlscert_info(X509 *cert, struct tls_info *out)
 	date_text(X509_get0_notAfter(cert), out->not_after, sizeof(out->not_after));
 }
 
-/* The hash of the certificate by the hash of its signature, SHA-256 in place of MD5 and SHA-1 (RFC 5929 4.1). */
+/*
+ * The hash of the certificate by the hash of its signature, SHA-256 in place of MD5 and SHA-1 (RFC
+ * 5929 4.1).
+ */
 size_t tlscert_end_point(X509 *cert, unsigned char *out, size_t cap)
 {
 	int nid = NID_undef;

@@ -1,4 +1,7 @@
-/* The certificate half of tls.c: what must hold of the server's certificate, what is wrong with it in words, and what it says. */
+/*
+ * The certificate half of tls.c: what must hold of the server's certificate, what is wrong with it
+ * in words, and what it says.
+ */
 #ifndef NET_TLSCERT_H
 #define NET_TLSCERT_H
 

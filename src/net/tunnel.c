@@ -22,15 +22,22 @@ struct tunnel {
 	struct proc proc;
 };
 
-/* Whether text may stand in a shell's command line: what occurs in names, addresses and ports, and no option. */
+/*
+ * Whether text may stand in a shell's command line: what occurs in names, addresses and ports, and
+ * no option.
+ */
 static bool is_tame(const char *text)
 {
-	static const char tame[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-";
+	static const char tame[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-";
 
 	return text[0] && text[0] != '-' && text[strspn(text, tame)] == '\0';
 }
 
-/* The host as the command gets it: an IPv6 address without its brackets, which a shell would take for a pattern. */
+/*
+ * The host as the command gets it: an IPv6 address without its brackets, which a shell would take
+ * for a pattern.
+ */
 static int bare_host(const char *host, struct strbuf *out)
 {
 	size_t n = strlen(host);
@@ -41,7 +48,8 @@ static int bare_host(const char *host, struct strbuf *out)
 }
 
 /* Replace %h, %p and %%. */
-static int expand(const char *command, const char *host, const char *port, struct strbuf *out, struct err *e)
+static int expand(
+	const char *command, const char *host, const char *port, struct strbuf *out, struct err *e)
 {
 	for (const char *p = command; *p; p++) {
 		if (*p != '%') {
@@ -59,7 +67,8 @@ static int expand(const char *command, const char *host, const char *port, struc
 			strbuf_putc(out, '%');
 			break;
 		default:
-			return err_set(e, ERR_CONF, "tunnel '%.200s': after %% stands h, p or %%", command);
+			return err_set(e, ERR_CONF, "tunnel '%.200s': after %% stands h, p or %%",
+				command);
 		}
 	}
 	return out->failed ? err_set(e, ERR_CONF, "tunnel: the command is too long") : 0;
@@ -69,10 +78,15 @@ static int expand(const char *command, const char *host, const char *port, struc
 static int look(pid_t pid, siginfo_t *si)
 {
 	memset(si, 0, sizeof(*si));
-	return waitid(P_PID, (id_t)pid, si, WEXITED | WNOHANG | WNOWAIT) == 0 && si->si_pid == pid ? 0 : -1;
+	if (waitid(P_PID, (id_t)pid, si, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return -1;
+	return si->si_pid == pid ? 0 : -1;
 }
 
-/* The command closed its output: how did it end? A bad end is an error, since nobody can tell whether all has come. */
+/*
+ * The command closed its output: how did it end? A bad end is an error, since nobody can tell
+ * whether all has come.
+ */
 static ssize_t ended(const struct tunnel *t, struct err *e)
 {
 	msec_t until = clock_in(STATUS_MS);
@@ -175,7 +189,8 @@ static int start(struct tunnel *t, const char *command, struct net_stats *stats,
 }
 
 /* A connection through a command. */
-struct stream *tunnel_new(const char *command, const char *host, const char *port, struct net_stats *stats, struct err *e)
+struct stream *tunnel_new(const char *command, const char *host, const char *port,
+	struct net_stats *stats, struct err *e)
 {
 	struct strbuf line = STRBUF_INIT(COMMAND_MAX), bare = STRBUF_INIT(COMMAND_MAX);
 	struct tunnel *t = calloc(1, sizeof(*t));
@@ -184,7 +199,8 @@ struct stream *tunnel_new(const char *command, const char *host, const char *por
 	if (!t || bare_host(host, &bare) < 0)
 		err_set(e, ERR_LOCAL, "out of memory");
 	else if (!is_tame(strbuf_str(&bare)) || !is_tame(port))
-		err_set(e, ERR_CONF, "tunnel: host '%.100s' or port '%.20s' holds characters that a shell could misread", host, port);
+		err_set(e, ERR_CONF, "tunnel: host '%.100s' or port '%.20s' holds characters that "
+			"a shell could misread", host, port);
 	else if (expand(command, strbuf_str(&bare), port, &line, e) == 0)
 		rc = start(t, strbuf_str(&line), stats, e);
 	strbuf_release(&line);

@@ -142,7 +142,12 @@ static void step_free(struct stream *s)
 }
 
 static const struct stream_ops step_ops = {
-	.name = "step", .read = step_read, .write = step_write, .flush = step_flush, .shut = step_shut, .free = step_free,
+	.name = "step",
+	.read = step_read,
+	.write = step_write,
+	.flush = step_flush,
+	.shut = step_shut,
+	.free = step_free,
 };
 
 /* Put the layer on top. */

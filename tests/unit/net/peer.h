@@ -1,4 +1,7 @@
-/* A peer for tests: a child process that listens on a loopback port and treats each connection by a function. */
+/*
+ * A peer for tests: a child process that listens on a loopback port and treats each connection by a
+ * function.
+ */
 #ifndef TEST_PEER_H
 #define TEST_PEER_H
 

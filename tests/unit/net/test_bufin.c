@@ -18,7 +18,10 @@ static void close_text(struct bufin *in)
 	bufin_release(in);
 }
 
-/* One row: bytes, the limit, the lines expected ('+' before those with CRLF, '-' before others), and how it ends. */
+/*
+ * One row: bytes, the limit, the lines expected ('+' before those with CRLF, '-' before others),
+ * and how it ends.
+ */
 static const struct {
 	const char *wire;
 	size_t max;

@@ -4,7 +4,9 @@
 #include "base/strbuf.h"
 #include "net/deflate.h"
 
-/* What `n` writes of text, each flushed when `flush`, become on the wire; shut ends it when `end`. */
+/*
+ * What `n` writes of text, each flushed when `flush`, become on the wire; shut ends it when `end`.
+ */
 static void pack(struct strbuf *wire, const char *const *text, bool flush, bool end)
 {
 	struct err e = ERR_INIT;
@@ -25,7 +27,8 @@ static void pack(struct strbuf *wire, const char *const *text, bool flush, bool 
 }
 
 /* Read all in pieces of `step` from below and `want` above. Returns what the last read did. */
-static ssize_t unpack(const void *p, size_t n, size_t step, size_t want, const struct deflate_limits *lim, struct strbuf *out, struct err *e)
+static ssize_t unpack(const void *p, size_t n, size_t step, size_t want,
+	const struct deflate_limits *lim, struct strbuf *out, struct err *e)
 {
 	static char buf[65536];
 	struct stream *m = memstream_new(p, n, step, NULL), *s;
@@ -40,7 +43,8 @@ static ssize_t unpack(const void *p, size_t n, size_t step, size_t want, const s
 	return r;
 }
 
-static const char *const dialogue[] = { "* OK ready\r\n", "a1 OK\r\n", "* 1 FETCH (FLAGS ())\r\n", "a2 OK done done done done\r\n", NULL };
+static const char *const dialogue[] = { "* OK ready\r\n", "a1 OK\r\n", "* 1 FETCH (FLAGS ())\r\n",
+	"a2 OK done done done done\r\n", NULL };
 #define DIALOGUE "* OK ready\r\na1 OK\r\n* 1 FETCH (FLAGS ())\r\na2 OK done done done done\r\n"
 
 static void test_splits(void **state)
@@ -55,7 +59,8 @@ static void test_splits(void **state)
 				struct strbuf out = STRBUF_INIT(4096);
 				struct err e = ERR_INIT;
 
-				assert_int_equal(unpack(wire.s, wire.len, step, want, NULL, &out, &e), 0);
+				assert_int_equal(
+					unpack(wire.s, wire.len, step, want, NULL, &out, &e), 0);
 				assert_string_equal(strbuf_str(&out), DIALOGUE);
 				strbuf_release(&out);
 			}
@@ -95,8 +100,9 @@ static void test_flush(void **state)
 }
 
 /*
- * An end anywhere but between blocks is a cut; what came before it is not lost. (A block may happen to end on a byte boundary: then
- * all of it is there, and only the empty block of the flush is missing.)
+ * An end anywhere but between blocks is a cut; what came before it is not lost. (A block may happen
+ * to end on a byte boundary: then all of it is there, and only the empty block of the flush is
+ * missing.)
  */
 static void test_cut(void **state)
 {
@@ -199,7 +205,8 @@ static void test_bomb(void **state)
 		struct err e = ERR_INIT;
 
 		pack_big(&wire, rows[i].zeros);
-		assert_int_equal(unpack(wire.s, wire.len, 1000, 65536, &lim, &out, &e), rows[i].ok ? 0 : -1);
+		assert_int_equal(
+			unpack(wire.s, wire.len, 1000, 65536, &lim, &out, &e), rows[i].ok ? 0 : -1);
 		assert_int_equal(e.kind, rows[i].ok ? ERR_NONE : ERR_PROTO);
 		if (rows[i].ok)
 			assert_int_equal(out.len, BIG);

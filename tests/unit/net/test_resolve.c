@@ -118,7 +118,10 @@ static void test_deadline(void **state)
 	msec_t t = clock_now();
 
 	(void)state;
-	/* the child can't be quicker than a deadline that has passed, save by luck: then the name is not found */
+	/*
+	 * the child can't be quicker than a deadline that has passed, save by luck: then the name
+	 * is not found
+	 */
 	assert_int_equal(resolve("nothing.invalid", "995", &r, 1, &e), -1);
 	assert_true(e.kind == ERR_TIMEOUT || e.kind == ERR_NOHOST || e.kind == ERR_TEMP);
 	assert_true(clock_now() - t < 1000);

@@ -7,7 +7,10 @@
 #define B(s) { s, sizeof(s) - 1 }
 #define REPLY4 "\x05\x00\x00\x01\x7f\x00\x00\x01\x12\x34"
 
-/* What the proxy says, what we must have said, and the outcome; `rest` is what must be left for the connection behind. */
+/*
+ * What the proxy says, what we must have said, and the outcome; `rest` is what must be left for the
+ * connection behind.
+ */
 static const struct {
 	const char *user, *password, *host, *port;
 	struct slice says, heard;
@@ -16,25 +19,65 @@ static const struct {
 	const char *text, *rest;
 } rows[] = {
 	{ NULL, NULL, "mail.example.org", "995", B("\x05\x00" REPLY4 "+OK\r\n"),
-	  B("\x05\x01\x00" "\x05\x01\x00\x03\x10mail.example.org\x03\xe3"), 0, ERR_NONE, NULL, "+OK\r\n" },
-	{ NULL, NULL, "192.0.2.1", "110", B("\x05\x00" "\x05\x00\x00\x03\x04host\x12\x34" "+"),
-	  B("\x05\x01\x00" "\x05\x01\x00\x01\xc0\x00\x02\x01\x00\x6e"), 0, ERR_NONE, NULL, "+" },
-	{ NULL, NULL, "[::1]", "110", B("\x05\x00" "\x05\x00\x00\x04" "0123456789abcdef" "\x12\x34"),
-	  B("\x05\x01\x00" "\x05\x01\x00\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x00\x6e"), 0, ERR_NONE, NULL, "" },
-	{ "me", "secret", "h", "1", B("\x05\x02" "\x01\x00" REPLY4),
-	  B("\x05\x02\x00\x02" "\x01\x02me\x06secret" "\x05\x01\x00\x03\x01h\x00\x01"), 0, ERR_NONE, NULL, "" },
-	{ "me", "secret", "h", "1", B("\x05\x00" REPLY4), B("\x05\x02\x00\x02" "\x05\x01\x00\x03\x01h\x00\x01"), 0, ERR_NONE, NULL, "" },
-	{ "me", "wrong", "h", "1", B("\x05\x02" "\x01\x01"), B("\x05\x02\x00\x02" "\x01\x02me\x05wrong"), -1, ERR_AUTH, "refused user", "" },
+		B("\x05\x01\x00"
+		  "\x05\x01\x00\x03\x10mail.example.org\x03\xe3"),
+		0, ERR_NONE, NULL, "+OK\r\n" },
+	{ NULL, NULL, "192.0.2.1", "110",
+		B("\x05\x00"
+		  "\x05\x00\x00\x03\x04host\x12\x34"
+		  "+"),
+		B("\x05\x01\x00"
+		  "\x05\x01\x00\x01\xc0\x00\x02\x01\x00\x6e"),
+		0, ERR_NONE, NULL, "+" },
+	{ NULL, NULL, "[::1]", "110",
+		B("\x05\x00"
+		  "\x05\x00\x00\x04"
+		  "0123456789abcdef"
+		  "\x12\x34"),
+		B("\x05\x01\x00"
+		  "\x05\x01\x00\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x00\x6e"),
+		0, ERR_NONE, NULL, "" },
+	{ "me", "secret", "h", "1",
+		B("\x05\x02"
+		  "\x01\x00" REPLY4),
+		B("\x05\x02\x00\x02"
+		  "\x01\x02me\x06secret"
+		  "\x05\x01\x00\x03\x01h\x00\x01"),
+		0, ERR_NONE, NULL, "" },
+	{ "me", "secret", "h", "1", B("\x05\x00" REPLY4),
+		B("\x05\x02\x00\x02"
+		  "\x05\x01\x00\x03\x01h\x00\x01"),
+		0, ERR_NONE, NULL, "" },
+	{ "me", "wrong", "h", "1",
+		B("\x05\x02"
+		  "\x01\x01"),
+		B("\x05\x02\x00\x02"
+		  "\x01\x02me\x05wrong"),
+		-1, ERR_AUTH, "refused user", "" },
 	{ "me", "", "h", "1", B("\x05\x02"), B("\x05\x02\x00\x02"), -1, ERR_CONF, "1 to 255", "" },
 	{ NULL, NULL, "h", "1", B("\x05\xff"), B("\x05\x01\x00"), -1, ERR_AUTH, "wants user", "" },
-	{ "me", "hunter2", "h", "1", B("\x05\xff"), B("\x05\x02\x00\x02"), -1, ERR_AUTH, "no way to log in", "" },
-	{ NULL, NULL, "h", "1", B("\x05\x02"), B("\x05\x01\x00"), -1, ERR_PROTO, "not offered: 2", "" },
-	{ NULL, NULL, "h", "1", B("HTTP/1.1 400\r\n"), B("\x05\x01\x00"), -1, ERR_PROTO, "doesn't speak SOCKS5", NULL },
-	{ NULL, NULL, "h", "1", B("\x05"), B("\x05\x01\x00"), -1, ERR_TEMP, "closed the connection", "" },
-	{ NULL, NULL, "h", "1", B("\x05\x00\x05\x00\x00\x01\x7f"), B("\x05\x01\x00" "\x05\x01\x00\x03\x01h\x00\x01"), -1, ERR_TEMP, "closed", "" },
-	{ NULL, NULL, "h", "1", B("\x05\x00\x05\x00\x00\x02"), B("\x05\x01\x00" "\x05\x01\x00\x03\x01h\x00\x01"), -1, ERR_PROTO, "unknown type 2", "" },
-	{ NULL, NULL, "h", "1", B("\x05\x00\x04\x00\x00\x01"), B("\x05\x01\x00" "\x05\x01\x00\x03\x01h\x00\x01"), -1, ERR_PROTO, "not SOCKS5", "" },
-	{ NULL, NULL, "h", "0", B("\x05\x00"), B("\x05\x01\x00"), -1, ERR_CONF, "no port number", "" },
+	{ "me", "hunter2", "h", "1", B("\x05\xff"), B("\x05\x02\x00\x02"), -1, ERR_AUTH,
+		"no way to log in", "" },
+	{ NULL, NULL, "h", "1", B("\x05\x02"), B("\x05\x01\x00"), -1, ERR_PROTO, "not offered: 2",
+		"" },
+	{ NULL, NULL, "h", "1", B("HTTP/1.1 400\r\n"), B("\x05\x01\x00"), -1, ERR_PROTO,
+		"doesn't speak SOCKS5", NULL },
+	{ NULL, NULL, "h", "1", B("\x05"), B("\x05\x01\x00"), -1, ERR_TEMP, "closed the connection",
+		"" },
+	{ NULL, NULL, "h", "1", B("\x05\x00\x05\x00\x00\x01\x7f"),
+		B("\x05\x01\x00"
+		  "\x05\x01\x00\x03\x01h\x00\x01"),
+		-1, ERR_TEMP, "closed", "" },
+	{ NULL, NULL, "h", "1", B("\x05\x00\x05\x00\x00\x02"),
+		B("\x05\x01\x00"
+		  "\x05\x01\x00\x03\x01h\x00\x01"),
+		-1, ERR_PROTO, "unknown type 2", "" },
+	{ NULL, NULL, "h", "1", B("\x05\x00\x04\x00\x00\x01"),
+		B("\x05\x01\x00"
+		  "\x05\x01\x00\x03\x01h\x00\x01"),
+		-1, ERR_PROTO, "not SOCKS5", "" },
+	{ NULL, NULL, "h", "0", B("\x05\x00"), B("\x05\x01\x00"), -1, ERR_CONF, "no port number",
+		"" },
 	{ NULL, NULL, "", "1", B("\x05\x00"), B("\x05\x01\x00"), -1, ERR_CONF, "1 to 255", "" },
 };
 
@@ -43,16 +86,21 @@ static void test_table(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (size_t step = 1; step <= rows[i].says.n; step++) {
-			struct socks_params p = { .host = "proxy", .port = "1080", .user = rows[i].user, .password = rows[i].password };
+			struct socks_params p = { .host = "proxy",
+				.port = "1080",
+				.user = rows[i].user,
+				.password = rows[i].password };
 			struct strbuf heard = STRBUF_INIT(1024);
-			struct stream *s = memstream_new(rows[i].says.p, rows[i].says.n, step, &heard);
+			struct stream *s =
+				memstream_new(rows[i].says.p, rows[i].says.n, step, &heard);
 			struct err e = ERR_INIT;
 			char rest[64] = "";
 			size_t n = 0;
 			ssize_t r;
 
 			assert_non_null(s);
-			assert_int_equal(socks_connect(s, &p, rows[i].host, rows[i].port, &e), rows[i].rc);
+			assert_int_equal(
+				socks_connect(s, &p, rows[i].host, rows[i].port, &e), rows[i].rc);
 			assert_int_equal(e.kind, rows[i].kind);
 			if (rows[i].text) {
 				assert_non_null(strstr(e.text, rows[i].text));
@@ -76,8 +124,16 @@ static void test_table(void **state)
 static void test_codes(void **state)
 {
 	static const char *const texts[] = {
-		[1] = "general failure", [2] = "rules forbid", [3] = "network unreachable", [4] = "host unreachable", [5] = "connection refused",
-		[6] = "TTL", [7] = "command not supported", [8] = "type of address", [9] = "error 9", [255] = "error 255",
+		[1] = "general failure",
+		[2] = "rules forbid",
+		[3] = "network unreachable",
+		[4] = "host unreachable",
+		[5] = "connection refused",
+		[6] = "TTL",
+		[7] = "command not supported",
+		[8] = "type of address",
+		[9] = "error 9",
+		[255] = "error 255",
 	};
 
 	(void)state;
@@ -109,13 +165,17 @@ static void test_long(void **state)
 	at[255] = over[256] = '\0';
 	for (int i = 0; i < 4; i++) {
 		static const char says[] = "\x05\x02" "\x01\x00" REPLY4;
-		struct socks_params p = { .host = "proxy", .port = "1080", .user = i == 1 ? over : at, .password = i == 2 ? over : at };
+		struct socks_params p = { .host = "proxy",
+			.port = "1080",
+			.user = i == 1 ? over : at,
+			.password = i == 2 ? over : at };
 		struct strbuf heard = STRBUF_INIT(1024);
 		struct stream *s = memstream_new(says, sizeof(says) - 1, 0, &heard);
 		struct err e = ERR_INIT;
 
 		assert_non_null(s);
-		assert_int_equal(socks_connect(s, &p, i == 3 ? over : at, "1", &e), i == 0 ? 0 : -1);
+		assert_int_equal(
+			socks_connect(s, &p, i == 3 ? over : at, "1", &e), i == 0 ? 0 : -1);
 		assert_int_equal(e.kind, i == 0 ? ERR_NONE : ERR_CONF);
 		if (i == 0)
 			assert_int_equal(heard.len, 4 + 3 + 2 * 255 + 4 + 1 + 255 + 2);

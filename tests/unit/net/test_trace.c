@@ -83,7 +83,8 @@ static void test_dialogue(void **state)
 		hear(s, 5 + 8);
 		say(s, "QU");
 		stream_free(s);
-		assert_string_equal(strbuf_str(&seen), "< +OK ready\n> CAPA\n> USER me\n> PASS <secret>\n< +OK\n< +OK in\n> QU\n");
+		assert_string_equal(strbuf_str(&seen),
+			"< +OK ready\n> CAPA\n> USER me\n> PASS <secret>\n< +OK\n< +OK in\n> QU\n");
 	}
 }
 
@@ -100,7 +101,8 @@ static void test_secret_lines(void **state)
 	trace_secret(s, false);
 	hear(s, 5);
 	stream_free(s);
-	assert_string_equal(strbuf_str(&seen), "> AUTH X\n< <secret>\n> <secret>\n> <secret>\n< +OK\n");
+	assert_string_equal(
+		strbuf_str(&seen), "> AUTH X\n< <secret>\n> <secret>\n> <secret>\n< +OK\n");
 }
 
 /* Bodies: some lines, then a count; the budget is new when the direction changes. */

@@ -50,7 +50,9 @@ static void add_ext(X509 *cert, X509 *issuer, int nid, const char *value)
 
 static void set_name(X509_NAME *name, const char *cn)
 {
-	assert_int_equal(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0), 1);
+	assert_int_equal(X509_NAME_add_entry_by_txt(
+				 name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0),
+		1);
 }
 
 /* A certificate; issuer NULL: signs itself. */
@@ -75,7 +77,8 @@ static X509 *make_cert(const struct pki *k, const struct cert_spec *c, X509 *iss
 		X509_set_issuer_name(cert, X509_get_subject_name(issuer ? issuer : cert));
 	}
 	X509_set_pubkey(cert, k->key);
-	add_ext(cert, issuer ? issuer : cert, NID_basic_constraints, ca ? "critical,CA:TRUE" : "CA:FALSE");
+	add_ext(cert, issuer ? issuer : cert, NID_basic_constraints,
+		ca ? "critical,CA:TRUE" : "CA:FALSE");
 	if (c->alt)
 		add_ext(cert, issuer ? issuer : cert, NID_subject_alt_name, c->alt);
 	assert_true(X509_sign(cert, k->key, EVP_sha256()) > 0);
@@ -85,7 +88,9 @@ static X509 *make_cert(const struct pki *k, const struct cert_spec *c, X509 *iss
 /* Key and authority. */
 void pki_make(struct pki *k)
 {
-	static const struct cert_spec ca = { .name = "ca", .from = -3600, .to = 3600, .by = BY_SELF };
+	static const struct cert_spec ca = {
+		.name = "ca", .from = -3600, .to = 3600, .by = BY_SELF
+	};
 
 	k->dir = scratch_make();
 	k->key = EVP_EC_gen("P-256");
@@ -146,12 +151,14 @@ static void say_bindings(SSL *ssl)
 	unsigned char buf[64];
 	size_t n = 0;
 
-	if (SSL_version(ssl) == TLS1_3_VERSION && SSL_export_keying_material(ssl, buf, 32, label, sizeof(label) - 1, NULL, 0, 0) == 1)
+	if (SSL_version(ssl) == TLS1_3_VERSION &&
+		SSL_export_keying_material(ssl, buf, 32, label, sizeof(label) - 1, NULL, 0, 0) == 1)
 		n = 32;
 	say_hex(ssl, "exporter", buf, n);
 	n = 0;
 	if (SSL_version(ssl) == TLS1_2_VERSION)
-		n = SSL_session_reused(ssl) ? SSL_get_finished(ssl, buf, sizeof(buf)) : SSL_get_peer_finished(ssl, buf, sizeof(buf));
+		n = SSL_session_reused(ssl) ? SSL_get_finished(ssl, buf, sizeof(buf))
+					    : SSL_get_peer_finished(ssl, buf, sizeof(buf));
 	say_hex(ssl, "unique", buf, n);
 }
 
@@ -160,8 +167,11 @@ static SSL_CTX *server_ctx(const struct tls_peer *t)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
-	if (!ctx || SSL_CTX_use_certificate_file(ctx, pki_path(t->pki, t->cert, ".crt"), SSL_FILETYPE_PEM) != 1 ||
-	    SSL_CTX_use_PrivateKey_file(ctx, pki_path(t->pki, t->cert, ".key"), SSL_FILETYPE_PEM) != 1)
+	if (!ctx ||
+		SSL_CTX_use_certificate_file(
+			ctx, pki_path(t->pki, t->cert, ".crt"), SSL_FILETYPE_PEM) != 1 ||
+		SSL_CTX_use_PrivateKey_file(
+			ctx, pki_path(t->pki, t->cert, ".key"), SSL_FILETYPE_PEM) != 1)
 		_exit(4);
 	if (t->version) {
 		SSL_CTX_set_min_proto_version(ctx, t->version);

@@ -26,7 +26,8 @@ struct cert_spec {
 };
 
 void pki_issue(const struct pki *k, const struct cert_spec *c);
-const char *pki_path(const struct pki *k, const char *name, const char *suffix); /* static buffers, four in turn */
+const char *pki_path(const struct pki *k, const char *name,
+	const char *suffix); /* static buffers, four in turn */
 void pki_fingerprint(const struct pki *k, const char *name, char out[65]);
 
 struct tls_peer {
@@ -40,8 +41,8 @@ struct tls_peer {
 };
 
 /*
- * A peer_fn whose arg is a struct tls_peer. It says "full\n" or "resumed\n", then "exporter HEX\nunique HEX\n", then echoes what it
- * reads, until "quit\n" comes.
+ * A peer_fn whose arg is a struct tls_peer. It says "full\n" or "resumed\n", then "exporter
+ * HEX\nunique HEX\n", then echoes what it reads, until "quit\n" comes.
  */
 void tls_peer_serve(int fd, int nth, void *arg);
 
