@@ -3,8 +3,10 @@
  *   mboxrd   lines ">*From " get one more ">": reversible (default)
  *   mboxo    lines "From " get a ">"
  *   mboxcl2  nothing is quoted, Content-Length is put into the stored copy: the one header that this dialect needs
- * Appending: everything of a group is spooled in its mbox form, then appended in one go under lock and fsynced; the pending pairs' hints hold offset, length,
- * digest and first bytes, so that a torn append of a crash is known for ours and cut back, and nobody else's mail is.
+ * Appending: everything of a group is spooled in its mbox form, then appended in one go under lock and fsynced. The pending pairs' hints say where each record
+ * was to go and how it begins, so that a torn append of a crash is known for ours and cut back, and nobody else's mail is (mboxheal.h). The key is the
+ * message's identity as an mbox can tell it (mboxform.h), which isn't always its digest: an mbox gives every message a final line end.
+ * A message that is kept as it came for a bare LF keeps its CRLFs too.
  */
 #ifndef STORE_MBOX_H
 #define STORE_MBOX_H

@@ -1,6 +1,6 @@
 /*
  * Locks on an mbox, taken in a configurable order, given back in reverse: fcntl(2) on the file, and PATH.lock ("dotlock"), which is made by link(2) from a unique
- * file, holds our pid, and is stale when its pid is dead on this host or it hasn't been touched for STALE seconds.
+ * file, holds our pid and host ("123:host"), and is stale when its pid is dead on this host or it hasn't been touched for STALE seconds.
  */
 #ifndef STORE_MBOXLOCK_H
 #define STORE_MBOXLOCK_H
@@ -18,8 +18,12 @@ struct mboxlock_params {
 
 struct mboxlock;
 
-/* Lock fd (open for writing) at path. */
+/*
+ * Lock fd (open for writing) at path. The fcntl lock goes with any descriptor of the file that this process closes: there must be no other one.
+ * All locks are tried together, and none is held while waiting.
+ */
 struct mboxlock *mboxlock_take(const struct mboxlock_params *p, int fd, const char *path, struct err *e);
-void mboxlock_give(struct mboxlock *l); /* NULL is fine */
+void mboxlock_renew(struct mboxlock *l); /* touch the dotlock, at most every 10 s: for those who hold it long */
+void mboxlock_give(struct mboxlock *l);  /* NULL is fine */
 
 #endif
