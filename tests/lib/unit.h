@@ -16,7 +16,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* A new directory under $TMPDIR or /tmp; the caller removes it with scratch_remove(), which frees the name. */
+/* A new directory under $TMPDIR or /tmp; scratch_remove() removes it and frees its name. */
 static inline char *scratch_make(void)
 {
 	const char *top = getenv("TMPDIR");
@@ -30,7 +30,8 @@ static inline char *scratch_make(void)
 }
 
 /* nftw's callback of scratch_remove. */
-static inline int scratch_remove_one(const char *path, const struct stat *st, int type, struct FTW *w)
+static inline int
+scratch_remove_one(const char *path, const struct stat *st, int type, struct FTW *w)
 {
 	(void)st;
 	(void)type;

@@ -199,8 +199,9 @@ static void a_signal_in_the_middle_of_a_wait(void **state)
 		if (pid == 0) {
 			poll(NULL, 0, delay);
 			sent = clock_now();
-			_exit(write(fds[1], &sent, sizeof(sent)) == sizeof(sent) && kill(getppid(), SIGTERM) == 0
-			      ? 0 : 1);
+			if (write(fds[1], &sent, sizeof(sent)) != sizeof(sent))
+				_exit(1);
+			_exit(kill(getppid(), SIGTERM) == 0 ? 0 : 1);
 		}
 		assert_int_equal(wait_fd(-1, 0, clock_in(LONG), &e), -1);
 		now = clock_now();

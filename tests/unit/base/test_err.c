@@ -71,7 +71,9 @@ static void printable_table(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		err_printable(out, sizeof(out), rows[i].in, rows[i].n ? rows[i].n : strlen(rows[i].in));
+		size_t n = rows[i].n ? rows[i].n : strlen(rows[i].in);
+
+		err_printable(out, sizeof(out), rows[i].in, n);
 		assert_string_equal(out, rows[i].out);
 	}
 }
@@ -243,7 +245,7 @@ static void very_long_text_is_cut(void **state)
 	char *big = malloc(n + 1);
 
 	(void)state;
-	/* two-byte characters at both parities: neither our buffer's end nor the text's splits one */
+	/* two-byte characters at both parities: no end of a buffer splits one */
 	for (size_t odd = 0; odd < 2; odd++) {
 		for (size_t i = 0; i < n; i++)
 			big[i] = (i + odd) % 2 ? '\xa4' : '\xc3';

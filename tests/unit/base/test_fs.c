@@ -330,7 +330,7 @@ static void plant(void)
 	assert_int_equal(symlink("../../outside", in("root/sub/up")), 0);
 }
 
-/* Open all rows; 0, or the number of the first that came out wrong. No assertions: it runs in children, too. */
+/* Open all rows; 0, or the first that came out wrong. No assertions: children run it, too. */
 static int open_rows(void)
 {
 	int root = open(in("root"), O_RDONLY | O_DIRECTORY);
@@ -342,8 +342,9 @@ static int open_rows(void)
 		bool ok;
 
 		if (beneath[i].error == 0)
-			ok = fd >= 0 && fstat(fd, &got) == 0 && stat(in(beneath[i].is), &want) == 0 &&
-			     got.st_ino == want.st_ino && fcntl(fd, F_GETFD) == FD_CLOEXEC &&
+			ok = fd >= 0 && fstat(fd, &got) == 0 &&
+			     stat(in(beneath[i].is), &want) == 0 && got.st_ino == want.st_ino &&
+			     fcntl(fd, F_GETFD) == FD_CLOEXEC &&
 			     (!(beneath[i].flags & O_CREAT) || (got.st_mode & 0777) == 0640);
 		else if (beneath[i].error < 0)
 			ok = fd == -1 && e.kind == ERR_BUG;
@@ -452,7 +453,9 @@ static void making_directories_beneath(void **state)
 	assert_int_equal(fs_mkdirs_beneath(root, "x/./y//z", 0750, &e), 0);
 	assert_int_equal(stat(in("root/x/y/z"), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0750);
-	assert_true(was_synced(in("root")) && was_synced(in("root/x")) && was_synced(in("root/x/y")));
+	assert_true(was_synced(in("root")));
+	assert_true(was_synced(in("root/x")));
+	assert_true(was_synced(in("root/x/y")));
 	sys.n_synced = 0;
 	assert_int_equal(fs_mkdirs_beneath(root, "x/y/", 0750, &e), 0);
 	assert_int_equal(sys.n_synced, 0);

@@ -50,7 +50,8 @@ static void output(void **state)
 		{ "false", NULL, "the command exited with status 1" },
 		{ "echo out; echo first >&2; echo 'last word' >&2; echo >&2; exit 7", NULL,
 		  "the command exited with status 7: last word" },
-		{ "printf 'x\\033[31m\\n' >&2; exit 2", NULL, "the command exited with status 2: x\\x1b[31m" },
+		{ "printf 'x\\033[31m\\n' >&2; exit 2", NULL,
+		  "the command exited with status 2: x\\x1b[31m" },
 		{ "kill -9 $$", NULL, "the command was killed by signal 9" },
 	};
 
@@ -106,12 +107,13 @@ static void limit_of_output(void **state)
 
 static void much_on_stderr(void **state)
 {
+	static const char command[] =
+		"yes chatter | head -c 1000000 >&2; echo out; echo end >&2; exit 3";
 	struct strbuf out = STRBUF_INIT(1000);
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(proc_output("yes chatter | head -c 1000000 >&2; echo out; echo end >&2; exit 3",
-	                             &out, clock_in(LONG), &e), -1);
+	assert_int_equal(proc_output(command, &out, clock_in(LONG), &e), -1);
 	assert_string_equal(e.text, "the command exited with status 3: end");
 	/* a line longer than what is kept */
 	assert_int_equal(proc_output("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 3", &out,
@@ -132,8 +134,8 @@ static void deadline_kills_the_group(void **state)
 	int status;
 
 	(void)state;
-	strbuf_printf(&command, "trap '' TERM; sleep 1000 & echo $! > %s/pid.tmp; mv %s/pid.tmp %s/pid; "
-	              "echo partial; while :; do sleep 1000; done", dir, dir, dir);
+	strbuf_printf(&command, "trap '' TERM; cd %s; sleep 1000 & echo $! > tmp; mv tmp pid; "
+	              "echo partial; while :; do sleep 1000; done", dir);
 	/* until the background process has told its pid, deadlines pass */
 	for (int ms = 100; pid.len == 0; ms *= 2) {
 		assert_int_equal(proc_output(command.s, &out, clock_in(ms), &e), -1);
@@ -142,7 +144,7 @@ static void deadline_kills_the_group(void **state)
 		fs_read_file(scratch_path(dir, "pid"), &pid, NULL);
 	}
 	assert_true(clock_now() - start < LONG);
-	/* the background process ignored TERM, too: KILL reached it, and it was reaped by its shell or is by us */
+	/* the background process ignored TERM, too: KILL reached it; its shell or we reaped it */
 	background = (pid_t)strtol(pid.s, NULL, 10);
 	assert_true(background > 1);
 	if (waitpid(background, &status, 0) == background)
@@ -157,7 +159,7 @@ static void deadline_kills_the_group(void **state)
 	scratch_remove(dir);
 }
 
-static void a_background_child_holds_nothing_up(void **state)
+static void a_background_child(void **state)
 {
 	struct strbuf out = STRBUF_INIT(1000);
 	struct err e = ERR_INIT;
@@ -165,7 +167,7 @@ static void a_background_child_holds_nothing_up(void **state)
 	pid_t pid;
 
 	(void)state;
-	/* it keeps both stdout and stderr open, as a badly behaved agent does */
+	/* it keeps stdout and stderr open, as a badly behaved agent does, and holds nothing up */
 	assert_int_equal(proc_output("sleep 1000 & echo $!", &out, clock_in(LONG), &e), 0);
 	assert_true(clock_now() - start < LONG / 2);
 	pid = (pid_t)strtol(out.s, NULL, 10);
@@ -190,7 +192,9 @@ static void cancellation(void **state)
 	if (pid == 0) {
 		poll(NULL, 0, 50);
 		sent = clock_now();
-		_exit(write(fds[1], &sent, sizeof(sent)) == sizeof(sent) && kill(getppid(), SIGINT) == 0 ? 0 : 1);
+		if (write(fds[1], &sent, sizeof(sent)) != sizeof(sent))
+			_exit(1);
+		_exit(kill(getppid(), SIGINT) == 0 ? 0 : 1);
 	}
 	assert_int_equal(proc_output("sleep 1000", &out, clock_in(LONG), &e), -1);
 	now = clock_now();
@@ -209,6 +213,10 @@ static void cancellation(void **state)
 
 static void a_clean_child(void **state)
 {
+	static const char command[] = "grep -E '^Sig(Blk|Ign):' /proc/self/status | cut -f2; "
+	                              "[ -e /proc/self/fd/77 ] && echo leaked; "
+	                              "read pid name st parent group rest < /proc/$$/stat; "
+	                              "[ $pid = $group ] && echo own group";
 	struct strbuf out = STRBUF_INIT(1000);
 	struct err e = ERR_INIT;
 	sigset_t block, old;
@@ -221,10 +229,7 @@ static void a_clean_child(void **state)
 	sigaddset(&block, SIGTERM);
 	sigaddset(&block, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &block, &old);
-	assert_int_equal(proc_output("grep -E '^Sig(Blk|Ign):' /proc/self/status | cut -f2; "
-	                             "[ -e /proc/self/fd/77 ] && echo leaked; "
-	                             "read pid name st parent group rest < /proc/$$/stat; "
-	                             "[ $pid = $group ] && echo own group", &out, clock_in(LONG), &e), 0);
+	assert_int_equal(proc_output(command, &out, clock_in(LONG), &e), 0);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	close(leak);
 	assert_int_equal(strncmp(out.s, "0000000000000000\n", 17), 0);
@@ -320,6 +325,7 @@ static void read_line(int fd, struct strbuf *b)
 
 static void conversation(void **state)
 {
+	static const char command[] = "while read x; do echo \"<$x>\"; done; exit 3";
 	struct strbuf b = STRBUF_INIT(1000);
 	struct err e = ERR_INIT;
 	struct proc p;
@@ -328,7 +334,7 @@ static void conversation(void **state)
 	char c;
 
 	(void)state;
-	assert_int_equal(proc_start(&p, "while read line; do echo \"<$line>\"; done; exit 3", false, &e), 0);
+	assert_int_equal(proc_start(&p, command, false, &e), 0);
 	assert_int_equal(read(p.out, &c, 1), -1); /* non-blocking */
 	assert_int_equal(errno, EAGAIN);
 	assert_int_equal(fs_write_all(p.in, "one\n", 4, "it", &e), 0);
@@ -370,10 +376,13 @@ static void stopping(void **state)
 		struct strbuf b = STRBUF_INIT(1000);
 		msec_t start = clock_now();
 		struct proc p;
+		siginfo_t si;
 		int status;
 
 		assert_int_equal(proc_start(&p, rows[i].command, true, &e), 0);
 		read_line(p.out, &b);
+		if (strstr(rows[i].command, "STOP"))
+			assert_int_equal(waitid(P_PID, (id_t)p.pid, &si, WSTOPPED | WNOWAIT), 0);
 		status = proc_stop(&p, rows[i].grace);
 		if (rows[i].sig)
 			assert_true(WIFSIGNALED(status) && WTERMSIG(status) == rows[i].sig);
@@ -399,9 +408,9 @@ static void stderr_kept_or_not(void **state)
 	assert_string_equal(b.s, "/dev/null\n");
 	proc_stop(&p, LONG);
 	strbuf_clear(&b);
-	assert_int_equal(proc_start(&p, "[ /proc/self/fd/2 -ef /proc/$PPID/fd/2 ] && echo same", true, &e), 0);
+	assert_int_equal(proc_start(&p, "[ /dev/fd/2 -ef /proc/$PPID/fd/2 ] && echo y", true, &e), 0);
 	read_line(p.out, &b);
-	assert_string_equal(b.s, "same\n");
+	assert_string_equal(b.s, "y\n");
 	proc_stop(&p, LONG);
 	strbuf_release(&b);
 }
@@ -414,7 +423,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(limit_of_output, setup, teardown),
 		cmocka_unit_test_setup_teardown(much_on_stderr, setup, teardown),
 		cmocka_unit_test_setup_teardown(deadline_kills_the_group, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_background_child_holds_nothing_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_background_child, setup, teardown),
 		cmocka_unit_test_setup_teardown(cancellation, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_clean_child, setup, teardown),
 		cmocka_unit_test_setup_teardown(sigchld_ignored, setup, teardown),
@@ -425,7 +434,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(stderr_kept_or_not, setup, teardown),
 	};
 
-	/* orphans of the commands come to us, so that their end can be seen and no zombie is left */
+	/* orphans of the commands come to us, so that their end can be seen */
 	prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
 	setenv("LC_ALL", "C", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);

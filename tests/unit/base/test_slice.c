@@ -70,7 +70,8 @@ static void order(void **state)
 static void trimming(void **state)
 {
 	static const char *const rows[][2] = {
-		{ "", "" }, { " ", "" }, { " \t\r\n", "" }, { "x", "x" }, { "\r\n a b \t", "a b" }, { "a\v", "a\v" },
+		{ "", "" }, { " ", "" }, { " \t\r\n", "" }, { "x", "x" },
+		{ "\r\n a b \t", "a b" }, { "a\v", "a\v" },
 	};
 
 	(void)state;

@@ -9,7 +9,7 @@ void *__wrap_malloc(size_t n);
 void *__wrap_realloc(void *p, size_t n);
 void __wrap_free(void *p);
 
-/* The linker leads the calls of the archive here: memory can run out, and is looked at before it is given back. */
+/* The linker leads the calls here: memory can run out, and is looked at when it is given back. */
 static struct {
 	bool out_of_memory;
 	const void *watch; /* this block, of so many bytes, must hold no 's' when it goes */
