@@ -69,18 +69,21 @@ static void take_env(struct lexer *l, struct tok *t)
 	const char *start = l->p + 2, *p = start;
 	struct slice name;
 	const char *colon;
+	bool closed;
 	char *var;
 
 	t->env = true;
 	while (p < l->end && !strchr("}\"'\n", *p))
 		p++;
-	l->p = p;
-	if (p == l->end || *p != '}') {
+	closed = p < l->end && *p == '}';
+	l->p = closed ? p + 1 : p;
+	if (l->secret)
+		return;
+	if (!closed) {
 		problem_add(l->problems, here(l, l->line), ERR_CONF, "'${' has no '}'; single quotes keep a '${' as it is");
 		t->bad = true;
 		return;
 	}
-	l->p++;
 	name = slice_of(start, (size_t)(p - start));
 	colon = memchr(name.p, ':', name.n);
 	if (colon && colon[1] == '-')

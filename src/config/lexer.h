@@ -19,12 +19,13 @@ struct lexer {
 	const struct source *file;
 	const char *p, *end;
 	int line;
+	bool secret;       /* "${...}" is not looked up: who takes the token refuses it */
 	struct tok ahead[3];
 	int n_ahead;
 };
 
 void lexer_init(struct lexer *l, const struct source *file, struct slice text, struct problems *p);
-const struct tok *lexer_peek(struct lexer *l, int k); /* k 0 to 2; valid until the next peek or take */
+const struct tok *lexer_peek(struct lexer *l, int k); /* k 0 to 2; valid until the next take */
 struct tok lexer_take(struct lexer *l);
 
 /* Word or string: something that can be a value or a name. */

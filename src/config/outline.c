@@ -112,20 +112,30 @@ static const char *names(struct outliner *r, const struct section *def)
 	return out ? out : "";
 }
 
-/* Say that a name is not known, what was meant, or what there is. */
-static void unknown(struct outliner *r, const struct tok *t, const struct section *def)
+/* Say that a section is not known, what was meant, or what there is. */
+static void unknown_section(struct outliner *r, const struct tok *t)
 {
 	struct problems *p = r->o->problems;
-	const char *name = name_of(r, t), *all = names(r, def), *near = problem_near(p, name, all);
+	const char *name = name_of(r, t), *all = names(r, NULL), *near = problem_near(p, name, all);
 
-	if (def && *near)
-		problem_add(p, at(r, t->line), ERR_CONF, "unknown key '%s' in %s%s", name, def->name, near);
-	else if (def)
-		problem_add(p, at(r, t->line), ERR_CONF, "unknown key '%s'; %s knows %s", name, def->name, problem_words(p, all));
-	else if (*near)
+	if (*near)
 		problem_add(p, at(r, t->line), ERR_CONF, "unknown section '%s'%s", name, near);
 	else
 		problem_add(p, at(r, t->line), ERR_CONF, "unknown section '%s'; there are %s", name, problem_words(p, all));
+}
+
+/* Say that a key is not known; the one that was perhaps meant, or NULL. */
+static const struct key *unknown_key(struct outliner *r, const struct tok *t, const struct section *def)
+{
+	struct problems *p = r->o->problems;
+	const char *name = name_of(r, t), *all = names(r, def), *near = problem_nearest(p, name, all);
+
+	if (near) {
+		problem_add(p, at(r, t->line), ERR_CONF, "unknown key '%s' in %s; did you mean '%s'?", name, def->name, near);
+		return schema_key(def->name, near);
+	}
+	problem_add(p, at(r, t->line), ERR_CONF, "unknown key '%s'; %s knows %s", name, def->name, problem_words(p, all));
+	return NULL;
 }
 
 /* Pass over "{ ... }" with all that it holds. */
@@ -252,10 +262,9 @@ static void skip_rest(struct outliner *r, struct outline_entry *e, const char *n
 		if (!tok_text(t) || t->line != line)
 			return;
 		next = lexer_peek(&r->l, 1)->kind;
-		t = lexer_peek(&r->l, 0);
 		if (t->kind == TOK_WORD && (next == TOK_EQ || next == TOK_ADD || next == TOK_OPEN || next == TOK_LPAR))
 			return;
-		if (is_section(t))
+		if (is_section(t) || (t->kind == TOK_WORD && tok_text(lexer_peek(&r->l, 1)) && lexer_peek(&r->l, 2)->kind == TOK_OPEN))
 			return;
 		if (!said)
 			problem_add(r->o->problems, at(r, line), ERR_CONF, "more than one word follows '%s ='; put the whole value in quotes", name);
@@ -269,7 +278,7 @@ static void skip_rest(struct outliner *r, struct outline_entry *e, const char *n
 static const struct outline_entry *before(struct outliner *r, size_t first, const struct key *k)
 {
 	for (size_t i = first; i < r->o->entries.n; i++)
-		if (r->o->entries.a[i].key == k)
+		if (r->o->entries.a[i].key == k && !r->o->entries.a[i].misnamed)
 			return &r->o->entries.a[i];
 	return NULL;
 }
@@ -282,7 +291,8 @@ static void check_key(struct outliner *r, struct outline_entry *e, const struct 
 
 	e->bad = true;
 	if (!e->key) {
-		unknown(r, name, def);
+		e->key = unknown_key(r, name, def);
+		e->misnamed = true;
 		return;
 	}
 	old = before(r, first, e->key);
@@ -302,11 +312,13 @@ static void entry(struct outliner *r, const struct section *def, size_t first)
 	struct outline_entry e = { .at = at(r, name.line), .first = o->lines.n };
 	size_t clean = o->clean.len;
 	const char *text = name_of(r, &name);
-	int line = lexer_peek(&r->l, 0)->line;
+	int line;
 
 	r->lost = false;
 	e.key = schema_key(def->name, text);
 	check_key(r, &e, def, &name, op.kind == TOK_ADD, first);
+	r->l.secret = e.key && e.key->type == KEY_SECRET;
+	line = lexer_peek(&r->l, 0)->line;
 	strbuf_printf(&o->clean, "%s %s {", text, op.kind == TOK_ADD ? "+=" : "=");
 	if (lexer_peek(&r->l, 0)->kind == TOK_OPEN) {
 		if (!e.bad && e.key->type != KEY_LIST) {
@@ -316,6 +328,7 @@ static void entry(struct outliner *r, const struct section *def, size_t first)
 		take_list(r, &e);
 	} else if (value_ahead(r)) {
 		take_value(r, &e);
+		r->l.secret = false;
 		skip_rest(r, &e, text, line);
 	} else if (!e.bad) {
 		problem_add(o->problems, e.at, ERR_CONF, "%s has no value; an empty one is \"\"", text);
@@ -323,6 +336,7 @@ static void entry(struct outliner *r, const struct section *def, size_t first)
 	} else {
 		e.bad = true;
 	}
+	r->l.secret = false;
 	strbuf_puts(&o->clean, "}\n");
 	if (e.bad) {
 		strbuf_cut(&o->clean, clean);
@@ -349,10 +363,9 @@ static bool not_a_key(struct outliner *r, const struct section *def, int opened)
 {
 	const struct tok *t = lexer_peek(&r->l, 0);
 	enum tok_kind next = lexer_peek(&r->l, 1)->kind, third = lexer_peek(&r->l, 2)->kind;
-	bool titled = (next == TOK_WORD || next == TOK_SINGLE || next == TOK_DOUBLE) && third == TOK_OPEN;
+	bool titled = tok_text(lexer_peek(&r->l, 1)) && third == TOK_OPEN;
 	char show[64];
 
-	t = lexer_peek(&r->l, 0);
 	if (t->kind == TOK_WORD && (next == TOK_OPEN || titled)) {
 		if (is_section(t)) {
 			problem_add(r->o->problems, at(r, t->line), ERR_CONF, "%s begins inside of the %s section of line %d; a '}' is missing before it",
@@ -394,7 +407,6 @@ static void body(struct outliner *r, const struct section *def, struct place ope
 			return;
 		}
 		next = lexer_peek(&r->l, 1)->kind;
-		t = lexer_peek(&r->l, 0);
 		if (t->kind == TOK_WORD && (next == TOK_EQ || next == TOK_ADD))
 			entry(r, def, first);
 		else if (not_a_key(r, def, opened.line))
@@ -449,7 +461,7 @@ static void section(struct outliner *r, bool titled)
 			skip_block(r);
 			return;
 		}
-	unknown(r, &name, NULL);
+	unknown_section(r, &name);
 	skip_block(r);
 }
 
@@ -496,11 +508,10 @@ static void include(struct outliner *r)
 /* One thing of the top level. */
 static void section_or_call(struct outliner *r)
 {
-	const struct tok *t;
+	const struct tok *t = lexer_peek(&r->l, 0);
 	enum tok_kind next = lexer_peek(&r->l, 1)->kind, third = lexer_peek(&r->l, 2)->kind;
 	char show[64];
 
-	t = lexer_peek(&r->l, 0);
 	if (t->kind == TOK_WORD && next == TOK_LPAR) {
 		include(r);
 	} else if (t->kind == TOK_WORD && next == TOK_OPEN) {

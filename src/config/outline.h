@@ -25,6 +25,7 @@ struct outline_entry {
 	const struct key *key;
 	struct place at;
 	bool bad;             /* said to be wrong already, and not in `clean` */
+	bool misnamed;        /* the key is what was perhaps meant: so nobody asks for it as well */
 	size_t first, n;      /* the lines of its values */
 };
 

@@ -138,34 +138,47 @@ static bool next_word(const char **rest, struct slice *word)
 	return true;
 }
 
-/* The nearest word, as part of a sentence. */
-const char *problem_near(struct problems *p, const char *word, const char *words)
+/* Lower case, and '_' as '-', for comparing. out: NEAR_MAX bytes, which w fits. */
+static struct slice plain(struct slice w, char *out)
+{
+	for (size_t i = 0; i < w.n; i++)
+		out[i] = (char)(w.p[i] >= 'A' && w.p[i] <= 'Z' ? w.p[i] + 32 : w.p[i] == '_' ? '-' : w.p[i]);
+	return slice_of(out, w.n);
+}
+
+/* The nearest word: at most two changes, and fewer than half of its letters. */
+const char *problem_nearest(struct problems *p, const char *word, const char *words)
 {
 	struct slice have = slice_str(word), w, best = { NULL, 0 };
+	char plain_have[NEAR_MAX], plain_word[NEAR_MAX];
 	size_t least = 3;
-	char text[3 * NEAR_MAX], lower[NEAR_MAX], candidate[NEAR_MAX];
-	const char *out;
 
 	if (have.n == 0 || have.n > NEAR_MAX)
-		return "";
-	for (size_t i = 0; i < have.n; i++)
-		lower[i] = (char)(have.p[i] >= 'A' && have.p[i] <= 'Z' ? have.p[i] + 32 : have.p[i] == '_' ? '-' : have.p[i]);
+		return NULL;
+	have = plain(have, plain_have);
 	while (next_word(&words, &w)) {
 		size_t d;
 
 		if (w.n == 0 || w.n > NEAR_MAX)
 			continue;
-		for (size_t i = 0; i < w.n; i++)
-			candidate[i] = (char)(w.p[i] >= 'A' && w.p[i] <= 'Z' ? w.p[i] + 32 : w.p[i]);
-		d = distance(slice_of(lower, have.n), slice_of(candidate, w.n));
+		d = distance(have, plain(w, plain_word));
 		if (d < least && 2 * d < w.n + 1) {
 			least = d;
 			best = w;
 		}
 	}
-	if (best.n == 0)
+	return best.n > 0 ? arena_str(p->arena, best) : NULL;
+}
+
+/* The nearest word, as part of a sentence. */
+const char *problem_near(struct problems *p, const char *word, const char *words)
+{
+	const char *near = problem_nearest(p, word, words), *out;
+	char text[NEAR_MAX + sizeof("; did you mean ''?")];
+
+	if (!near)
 		return "";
-	snprintf(text, sizeof(text), "; did you mean '%.*s'?", (int)best.n, best.p);
+	snprintf(text, sizeof(text), "; did you mean '%s'?", near);
 	out = arena_str(p->arena, slice_str(text));
 	return out ? out : "";
 }

@@ -47,6 +47,9 @@ void problem_err(struct problems *p, struct place at, const struct err *e);
  */
 int problems_end(struct problems *p, struct strbuf *out, struct err *e);
 
+/* The word of "a|b|c" that was perhaps meant, or NULL. Valid until the arena goes. */
+const char *problem_nearest(struct problems *p, const char *word, const char *words);
+
 /* "; did you mean 'X'?" for the nearest of the words ("a|b|c"), or "" when none is near. Valid until the arena goes. */
 const char *problem_near(struct problems *p, const char *word, const char *words);
 

@@ -192,7 +192,7 @@ static int parse_host(struct slice s, struct arena *a, struct url *out, struct e
 	if (s.n > 0 && s.p[0] == '[') {
 		const char *end = memchr(s.p, ']', s.n);
 
-		from = end ? (size_t)(end - s.p) : 0;
+		from = end ? (size_t)(end - s.p) : s.n;
 	}
 	host = s;
 	for (size_t i = from; i < s.n; i++) {

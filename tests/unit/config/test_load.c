@@ -1,0 +1,665 @@
+#include "../../lib/unit.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/load.h"
+#include "mail/flags.h"
+
+#define ACC "account a { url = 'pop3s://u@h' }\n"
+
+/* Load a text; on failure the problems, else "". The caller frees. */
+static char *problems_of(const char *text, struct err *e)
+{
+	struct strbuf b = STRBUF_INIT(CONFIG_PROBLEMS_MAX);
+	struct config c;
+	char *out;
+
+	err_clear(e);
+	if (config_load_text("t", slice_str(text), &c, &b, e) == 0)
+		assert_int_equal(b.len, 0);
+	else
+		assert_true(b.len > 0);
+	config_release(&c);
+	out = strdup(strbuf_str(&b));
+	strbuf_release(&b);
+	return out;
+}
+
+/* One text, and all that is to be said of it. */
+static const struct {
+	const char *text, *says;
+} wrong[] = {
+	/* structure */
+	{ "account a { url = 'pop3s://u@h'\n", "t:1: this account section has no '}'\n" },
+	{ "\n}\n", "t:2: unexpected '}'; SECTION NAME { ... } is wanted here\n" },
+	{ ACC "= = = ( ) , x\n" ACC, "t:2: unexpected '='; SECTION NAME { ... } is wanted here\nt:3: the name 'a' is taken already, in line 1\n" },
+	{ "account { url = 'pop3s://u@h' }", "t:1: this account has no name: account NAME { ... }\n" },
+	{ "url = 'pop3s://u@h'\n", "t:1: 'url' stands outside of all sections; keys stand in account, maildir, mbox or fetch\n" },
+	{ "account a {\n url = 'pop3s://u@h'\naccount b { url = 'pop3s://u@h' }\n",
+	  "t:3: 'account' begins inside of the account section of line 1; a '}' is missing before it\n" },
+	{ "account a { url = 'pop3s://u@h' folder x { y = z } }", "t:1: unknown section 'folder' inside of account; account holds none\n" },
+	{ "account a { url = 'pop3s://u@h' include('x') }",
+	  "t:1: 'include'(...) can't stand inside of a section; include(\"FILE\") stands outside of all\n" },
+	{ "run(\"x\")", "t:1: the only call there is has one argument: include(\"FILE\")\n" },
+	{ "account a { url = \"pop3s://u@h }\n", "t:1: this string has no end: a closing \" is missing\nt:1: this account section has no '}'\n" },
+	{ "account a { url = 'pop3s://u@h\n user = 'x' }",
+	  "t:1: this account section has no '}'\nt:1: url holds a line end; is a closing quote missing?\n"
+	  "t:2: this string has no end: a closing ' is missing\nt:2: unexpected 'x'; 'key = value' or '}' is wanted here\n" },
+	{ "/* \n" ACC, "t:1: this comment has no end: '*/' is missing\n" },
+	{ "account a\tb { }", "t:1: unexpected 'account'; SECTION NAME { ... } is wanted here\n"
+	  "t:1: unknown section 'a'; there are account, maildir, mbox or fetch\n" },
+	{ "account 'a b' { url = 'pop3s://u@h' }", "t:1: 'a b' can't be a name; allowed are letters, digits, and . _ - @ + behind the first, at most 64\n" },
+	{ "account ../a { url = 'pop3s://u@h' }", "t:1: '../a' can't be a name; allowed are letters, digits, and . _ - @ + behind the first, at most 64\n" },
+	{ "sync s { local = x }\nmigrate m { folder = \"a\" { b = c } }\n",
+	  "t:1: sync jobs are not in this version; fetch is\nt:2: migrate jobs are not in this version; fetch is\n" },
+	{ "acount a { url = 'pop3s://u@h' }", "t:1: unknown section 'acount'; did you mean 'account'?\n" },
+	{ "printer a { x { y } = { z } }", "t:1: unknown section 'printer'; there are account, maildir, mbox or fetch\n" },
+	/* keys and values */
+	{ "account a { ulr = 'pop3s://u@h' }", "t:1: unknown key 'ulr' in account; did you mean 'url'?\n" },
+	{ "account a { URL = 'pop3s://u@h' }", "t:1: unknown key 'URL' in account; did you mean 'url'?\n" },
+	{ "account a { url = 'pop3s://u@h' client_cert = x }", "t:1: unknown key 'client_cert' in account; did you mean 'client-cert'?\n" },
+	{ "maildir m { path = /x frob = 3 }", "t:1: unknown key 'frob'; maildir knows path or layout\n" },
+	{ "maildir m { path = /x\n layout = flat\n layout = nested }", "t:3: layout is given twice in this section, first in line 2\n" },
+	{ "maildir m { path = }", "t:1: path has no value; an empty one is \"\"\n" },
+	{ "maildir m { path =\n layout = flat }", "t:1: path has no value; an empty one is \"\"\n" },
+	{ "maildir m { path = {/a, /b} }", "t:1: path takes one value, not a list\n" },
+	{ "maildir m { path += /a }", "t:1: '+=' is for lists; path takes one value, with '='\n" },
+	{ "maildir m { path = '' }", "t:1: path is empty; it is a path\n" },
+	{ "maildir m { path = Mail }", "t:1: path = Mail would depend on where mailhaul is started; begin it with / or ~/\n" },
+	{ "maildir m { path = \"/a\nb\" }", "t:1: path holds a line end; is a closing quote missing?\n" },
+	{ "maildir m { path = \"/a\\001\" }", "t:1: path holds a control character (0x01)\n" },
+	{ "maildir m { path = \"/a\\0\" }", "t:1: a bad escape in double quotes: '\\' and up to three octal digits, \\001 to \\377\n" },
+	{ "maildir m { path = \"/a\\x00b\" }", "t:1: a NUL byte can't stand in a string\n" },
+	{ "maildir m { path = /a#b\n}", "t:1: a '#' directly behind a word: put a blank before a comment, or the value in quotes\n" },
+	{ "maildir m { }", "t:1: maildir m needs 'path = path'\n" },
+	{ "mbox m { path = /x\n lock = {\n fcntl,\n flok } }", "t:4: lock knows no 'flok'; allowed: fcntl or dotlock\n" },
+	{ "mbox m { path = /x lock = {} }", "t:1: lock is empty; name fcntl, dotlock, or both in their order\n" },
+	{ "mbox m { path = /x lock = {fcntl, fcntl} }", "t:1: lock names fcntl twice\n" },
+	{ "mbox m { path = /x lock = {fcntl dotlock} }", "t:1: a ',' is missing before this value\n" },
+	{ "mbox m { path = /x lock = {fcntl\n variant = mboxo }", "t:1: this list has no '}'\n" },
+	{ "mbox m { path = /x lock-timeout = 2h }", "t:1: lock-timeout = 2h is out of range: 1s to 1h\n" },
+	{ "mbox m { path = ${MAILHAUL_TEST_UNSET}/x }",
+	  "t:1: ${MAILHAUL_TEST_UNSET} is not set in the environment; ${NAME:-default} has a default, single quotes keep a '${' as it is\n" },
+	{ "mbox m { path = \"/x/${MAILHAUL\" }", "t:1: '${' has no '}'; single quotes keep a '${' as it is\n" },
+	/* accounts */
+	{ "account a { }", "t:1: account a needs 'url = \"pop3s://user@host\"', or host and user\n" },
+	{ "account a { host = h }", "t:1: account a has no user; the url can say it: pop3s://user@h\n" },
+	{ "account a { url = 'pop3s://u@h'\n host = h }", "t:2: host and url exclude each other; the url says it: pop3s://user@host:port\n" },
+	{ "account a { url = 'pop3s://u@h'\n user = v }", "t:2: the user stands in the url already\n" },
+	{ "account a { url = 'imaps://u@h' }", "t:1: IMAP accounts are not in this version; pop3s:// and pop3:// are\n" },
+	{ "account a { url = 'imap://u@h' tls = none }", "t:1: IMAP accounts are not in this version; pop3s:// and pop3:// are\n" },
+	{ "account a { url = 'mbox:/x' }", "t:1: url = mbox: is no account; allowed: pop3s://user@host, pop3://user@host\n" },
+	{ "account a { host = h user = u protocol = imaps }", "t:1: protocol knows no 'imaps'; allowed: pop3s or pop3\n" },
+	{ "account a { host = h user = u port = 0 }", "t:1: port = 0 is out of range: 1 to 65535\n" },
+	{ "account a { host = h user = u port = pop3 }", "t:1: port = pop3 is not understood; allowed: a number in decimal digits\n" },
+	{ "account a { url = 'pop3s://u@h' timeout = 60 }",
+	  "t:1: timeout = 60 is not understood; allowed: a number and s, m, h, d, w or y, such as 10m\n" },
+	{ "account a { url = 'pop3s://u@h' timeout = 2h }", "t:1: timeout = 2h is out of range: 1s to 1h\n" },
+	{ "account a { url = 'pop3s://u@h' netrc = maybe }", "t:1: netrc = maybe is not understood; allowed: yes or no\n" },
+	{ "account a { url = 'pop3s://u@h' password = \"a${HOME}b\" }",
+	  "t:1: password holds '${', which would be replaced by a variable; put it in single quotes: '...'\n" },
+	{ "account a { url = 'pop3s://u@h' password = a${b} }",
+	  "t:1: password holds '${', which would be replaced by a variable; put it in single quotes: '...'\n" },
+	{ "account a { url = 'pop3s://u@h'\n password = 'x'\n password-command = 'y' }",
+	  "t:3: password-command and password exclude each other; the secret comes from one place\n" },
+	{ "account a { url = 'pop3s://u@h'\n netrc = yes\n token-command = 'y' }",
+	  "t:3: netrc and token-command exclude each other; the secret comes from one place\n" },
+	{ "account a { url = 'pop3s://u@h' password = '' }", "t:1: password is empty\n" },
+	{ "account a { url = 'pop3s://u@h' password-command = pass show x }",
+	  "t:1: more than one word follows 'password-command ='; put the whole value in quotes\n" },
+	{ "account a { url = 'pop3s://u@h' tls = none }", "t:1: tls = none contradicts pop3s; write pop3 (port 110)\n" },
+	{ "account a { url = 'pop3://u@h' tls = none }",
+	  "t:1: tls = none would show password and mail to the network; allowed for this host itself, with a tunnel, or with allow-plaintext = yes\n" },
+	{ "account a { url = 'pop3://u@h' allow-plaintext = yes }", "t:1: allow-plaintext has no effect without tls = none: TLS is required\n" },
+	{ "account a { url = 'pop3://u@h' tls = implicit }",
+	  "t:1: tls = implicit contradicts pop3; write pop3s for TLS from the first byte (port 995)\n" },
+	{ "account a { url = 'pop3://u@localhost' tls = none\n tls-min = 1.3 }", "t:2: tls-min has no effect with tls = none\n" },
+	{ "account a { url = 'pop3s://u@h' tls-min = 1.1 }", "t:1: tls-min knows no '1.1'; allowed: 1.2 or 1.3; did you mean '1.2'?\n" },
+	{ "account a { url = 'pop3s://u@h' fingerprint = {00} }",
+	  "t:1: fingerprint '00' is no SHA-256: 64 hexadecimal digits, with or without colons, as mailhaul info shows them\n" },
+	{ "account a { url = 'pop3s://u@h' client-key = /nonexistent/k }",
+	  "t:1: client-key without client-cert\nt:1: client-key: can't open /nonexistent/k: No such file or directory\n" },
+	{ "account a { url = 'pop3s://u@h' ca-file = /nonexistent/c }", "t:1: ca-file: can't read /nonexistent/c: No such file or directory\n" },
+	{ "account a { url = 'pop3s://u@h' password-file = /nonexistent/p }",
+	  "t:1: password-file: can't open /nonexistent/p: No such file or directory\n" },
+	{ "account a { url = 'pop3s://u@h' proxy = 'http://p' }",
+	  "t:1: proxy: 'http:' is not known (pop3s://user@host, pop3://user@host, maildir:PATH, mbox:PATH)\n" },
+	{ "account a { url = 'pop3s://u@h' proxy = 'pop3://p' }", "t:1: proxy: pop3 is no proxy; allowed: socks5://[user:password@]host[:port]\n" },
+	{ "account a { url = 'pop3s://u@h' tunnel = 'ssh x' proxy = 'socks5://p' }", "t:1: proxy and tunnel exclude each other\n" },
+	/* jobs */
+	{ ACC "fetch f { from = b to = mbox:/x }", "t:2: from: there is no account or store 'b'; defined: a\n" },
+	{ "account work { url = 'pop3s://u@h' }\nfetch f { from = wrok to = mbox:/x }",
+	  "t:2: from: there is no account or store 'wrok'; did you mean 'work'?\n" },
+	{ "fetch f { from = b to = mbox:/x }", "t:1: from: there is no account or store 'b'; none is defined\n" },
+	{ ACC "fetch f {\nto = mbox:/x }", "t:2: fetch f needs 'from = account'\n" },
+	{ ACC "fetch f { from = 'pop3s://u@h' to = mbox:/x }",
+	  "t:2: from takes the name of an account; define one: account NAME { url = \"pop3s://user@host\" }\n" },
+	{ ACC "mbox m { path = /x }\nfetch f { from = m to = m }", "t:3: from: 'm' is a local store; fetch takes mail from an account\n" },
+	{ ACC "fetch f { from = a to = a }",
+	  "t:2: to: 'a' is a POP3 account, which can't be delivered to; allowed: maildir:PATH, mbox:PATH, or a maildir or mbox section\n" },
+	{ ACC "fetch f { from = a to = 'maildir:x' }",
+	  "t:2: to: the path x would depend on where mailhaul is started; begin it with / or ~/\n" },
+	{ ACC "fetch f { from = a to = 'imaps://u@h' }",
+	  "t:2: to: messages can't be delivered to IMAP in this version; allowed: maildir:PATH, mbox:PATH, or the name of a maildir or mbox section\n" },
+	{ ACC "fetch f { from = a to = mbox:/x }\nfetch f { from = a to = mbox:/y }", "t:3: the job name 'f' is taken already, in line 2\n" },
+	{ ACC "maildir a { path = /x }", "t:2: the name 'a' is taken already, in line 1\n" },
+	{ ACC "fetch f { from = a to = mbox:/x every = 10 }",
+	  "t:2: every = 10 is not understood; allowed: a number and s, m, h, d, w or y, such as 10m\n" },
+	{ ACC "fetch f { from = a to = mbox:/x every = 0s }", "t:2: every = 0s is out of range: 1s to 366d\n" },
+	{ ACC "fetch f { from = a to = mbox:/x keep = never }",
+	  "t:2: keep = never is not understood; allowed: no, yes, or a duration (a number and s, m, h, d, w or y, such as 10m)\n" },
+	{ ACC "fetch f { from = a to = mbox:/x max-size = 5MB }",
+	  "t:2: max-size = 5MB is not understood; allowed: a number of bytes, or with k, M or G for 1024 and its powers, such as 10M\n" },
+	{ ACC "fetch f { from = a to = mbox:/x flags = SX }", "t:2: flags = SX: allowed are the Maildir letters D F P R S T\n" },
+	{ ACC "fetch f { from = a to = mbox:/x folder = y }", "t:2: folder: an mbox has no folders; name another file\n" },
+	{ ACC "fetch f { from = a to = maildir:/x folder = 'y//z' }", "t:2: folder 'y//z': a level of the name is empty\n" },
+	{ ACC "fetch f { from = a to = mbox:/x keep = yes purge-after = 5 }",
+	  "t:2: purge-after has no effect when nothing is deleted (keep = yes, gmail-recent)\n" },
+	{ "account a { url = 'pop3s://u@h' gmail-recent = yes }\nfetch f { from = a to = mbox:/x keep = no }",
+	  "t:2: keep: nothing is ever deleted through account a, which has gmail-recent; allowed: keep = yes\n" },
+	/* several at once, in the order of the file */
+	{ "account a { url = 'pop3s://u:p@h'\n frob = 3\n timeout = soon }\nfetch f { from = x\n to = y\n keep = z }\n",
+	  "t:1: url: a password can't stand in a URL, where process lists and logs show it "
+	  "(password-command, password-file or netrc give it; a ':' in the user name is %3A)\n"
+	  "t:2: unknown key 'frob'; account knows url, host, port, user, protocol, password-command, password-file, password, netrc, token-command, auth, "
+	  "tls, allow-plaintext, ca-file, fingerprint, client-cert, client-key, tls-min, tunnel, proxy, timeout, disable-extensions or gmail-recent\n"
+	  "t:3: timeout = soon is not understood; allowed: a number and s, m, h, d, w or y, such as 10m\n"
+	  "t:4: from: there is no account or store 'x'; defined: a\n"
+	  "t:5: to: there is no account or store 'y'; defined: a\n"
+	  "t:6: keep = z is not understood; allowed: no, yes, or a duration (a number and s, m, h, d, w or y, such as 10m)\n" },
+};
+
+static void every_problem_is_said(void **state)
+{
+	int failed = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(wrong); i++) {
+		struct err e = ERR_INIT;
+		char *got = problems_of(wrong[i].text, &e);
+		size_t first = strcspn(got, "\n");
+
+		if (strcmp(got, wrong[i].says) != 0 || e.kind != ERR_CONF || strncmp(e.text, got, first < 300 ? first : 300) != 0) {
+			print_error("%s\n gives kind %s and\n%s instead of\n%s", wrong[i].text, err_kind_name(e.kind), got, wrong[i].says);
+			failed++;
+		}
+		free(got);
+	}
+	assert_int_equal(failed, 0);
+}
+
+static void number_of_problems(void **state)
+{
+	struct err e = ERR_INIT;
+	char *got = problems_of("a b c\n\nmbox m { }\nmbox n { }\n", &e);
+
+	(void)state;
+	assert_string_equal(got, "t:1: unexpected 'a'; SECTION NAME { ... } is wanted here\n"
+	                         "t:3: mbox m needs 'path = path'\nt:4: mbox n needs 'path = path'\n");
+	assert_non_null(strstr(e.text, "(and 2 more)"));
+	free(got);
+}
+
+static void a_flood_is_bounded(void **state)
+{
+	struct strbuf text = STRBUF_INIT(1 << 20), b = STRBUF_INIT(CONFIG_PROBLEMS_MAX);
+	struct config c;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (int i = 0; i < 5000; i++)
+		strbuf_printf(&text, "mbox m%d { frob = 1 lock = {a, b, c} }\n", i);
+	assert_false(text.failed);
+	assert_int_equal(config_load_text("t", strbuf_slice(&text), &c, &b, &e), -1);
+	assert_true(b.len <= CONFIG_PROBLEMS_MAX);
+	assert_int_equal(b.s[b.len - 1], '\n');
+	config_release(&c);
+	strbuf_clear(&text);
+	strbuf_clear(&b);
+	for (int i = 0; i < 500000; i++) /* no recursion follows the braces */
+		strbuf_puts(&text, "{");
+	assert_int_equal(config_load_text("t", strbuf_slice(&text), &c, &b, &e), -1);
+	config_release(&c);
+	strbuf_clear(&text);
+	strbuf_puts(&text, "sync ");
+	for (int i = 0; i < 500000; i++)
+		strbuf_puts(&text, "{");
+	assert_int_equal(config_load_text("t", strbuf_slice(&text), &c, &b, &e), -1);
+	config_release(&c);
+	strbuf_release(&text);
+	strbuf_release(&b);
+}
+
+static void nul_is_refused(void **state)
+{
+	static const char text[] = "account a {\n url = 'x\0y' }";
+	struct strbuf b = STRBUF_INIT(1000);
+	struct config c;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(config_load_text("t", slice_of(text, sizeof(text) - 1), &c, &b, &e), -1);
+	assert_string_equal(strbuf_str(&b), "t:2: a NUL byte: this is no text file\n");
+	config_release(&c);
+	strbuf_release(&b);
+}
+
+/* Everything that may be said, and where it lands. */
+static void the_whole_of_it(void **state)
+{
+	static const char text[] =
+		"\xef\xbb\xbf# comment\n"
+		"account isp { // another\n"
+		"  url = \"pop3s://jane@pop.example.org\"  /* and\n a third */ password = 'a${x}\\'\"b\\c'\n"
+		"  auth = { scram-sha-256, # in a list\n    Plain }\n"
+		"  auth += login\n"
+		"  fingerprint = \"SHA256:00:11:22:33:44:55:66:77:88:99:aa:bb:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff\"\n"
+		"  tls-min = 1.3 timeout = 2m disable-extensions = {pipelining, UTF8}\n"
+		"  proxy = \"socks5://me:pw@proxy.example\"\n"
+		"}\n"
+		"account lo { host = LOCALHOST user = \"\\x6a\\141ne\" protocol = pop3 port = 1110 tls = none tunnel = 'nc %h %p' netrc = on }\r\n"
+		"maildir in { path = ~/Mail layout = maildir++ }\n"
+		"mbox box { path = $HOME/box variant = mboxo lock = {dotlock} lock-timeout = 5s }\n"
+		"fetch one { from = isp to = in folder = A/B every = 10m keep = 30d max-size = 5M purge-after = 100 flags = SF on-new = \"notify\n all\" }\n"
+		"fetch two { from = lo to = box keep = yes }\n"
+		"fetch three { from = lo to = maildir:/var/mail/x }\n";
+	struct strbuf b = STRBUF_INIT(10000);
+	struct config c;
+	struct err e = ERR_INIT;
+	const struct config_job *j;
+	const struct pop3_params *p;
+
+	(void)state;
+	setenv("HOME", "/home/jane", 1);
+	if (config_load_text("dir/t", slice_of(text, sizeof(text) - 1), &c, &b, &e) < 0)
+		fail_msg("%s", strbuf_str(&b));
+	assert_int_equal(c.n_ends, 4);
+	assert_int_equal(c.n_jobs, 3);
+	p = &c.ends[0].pop3.pop3;
+	assert_string_equal(c.ends[0].name, "isp");
+	assert_string_equal(c.ends[0].url, "pop3s://jane@pop.example.org:995");
+	assert_string_equal(c.ends[0].file, "dir/t");
+	assert_int_equal(c.ends[0].line, 2);
+	assert_true(c.ends[0].is_account);
+	assert_string_equal(p->what, "isp");
+	assert_string_equal(p->user, "jane");
+	assert_string_equal(p->secret.literal, "a${x}'\"b\\c");
+	assert_string_equal(p->secret.host, "pop.example.org");
+	assert_string_equal(p->secret.port, "995");
+	assert_string_equal(p->auth[0], "SCRAM-SHA-256");
+	assert_string_equal(p->auth[1], "PLAIN");
+	assert_string_equal(p->auth[2], "LOGIN");
+	assert_null(p->auth[3]);
+	assert_int_equal(p->disabled, POP3_CAP_PIPELINING | POP3_CAP_UTF8);
+	assert_true(p->secure);
+	assert_int_equal(p->dial.security, DIAL_TLS);
+	assert_int_equal(p->dial.timeout, 120000);
+	assert_int_equal(p->dial.tls.min_version, 13);
+	assert_string_equal(p->dial.tls.pins[0], "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff");
+	assert_null(p->dial.tls.pins[1]);
+	assert_string_equal(p->dial.proxy.host, "proxy.example");
+	assert_string_equal(p->dial.proxy.port, "1080");
+	assert_string_equal(p->dial.proxy.user, "me");
+	assert_string_equal(p->dial.proxy.password, "pw");
+	p = &c.ends[1].pop3.pop3;
+	assert_string_equal(c.ends[1].url, "pop3://jane@localhost:1110");
+	assert_int_equal(p->dial.security, DIAL_PLAIN);
+	assert_true(p->secure);
+	assert_true(p->secret.netrc);
+	assert_int_equal(p->dial.timeout, 60000);
+	assert_int_equal(p->dial.tls.min_version, 12);
+	assert_string_equal(p->dial.tunnel, "nc %h %p");
+	assert_null(p->auth[0]);
+	assert_int_equal(c.ends[2].kind, CONFIG_MAILDIR);
+	assert_string_equal(c.ends[2].maildir.path, "/home/jane/Mail");
+	assert_int_equal(c.ends[2].maildir.layout, MAILDIR_PLUSPLUS);
+	assert_int_equal(c.ends[3].kind, CONFIG_MBOX);
+	assert_string_equal(c.ends[3].mbox.path, "/home/jane/box");
+	assert_int_equal(c.ends[3].mbox.variant, MBOX_O);
+	assert_int_equal(c.ends[3].mbox.lock.order[0], MBOXLOCK_DOTLOCK);
+	assert_int_equal(c.ends[3].mbox.lock.order[1], MBOXLOCK_NONE);
+	assert_int_equal(c.ends[3].mbox.lock.timeout, 5000);
+	j = config_job(&c, "one");
+	assert_ptr_equal(j, &c.jobs[0]);
+	assert_ptr_equal(j->left, &c.ends[0]);
+	assert_ptr_equal(j->right, &c.ends[2]);
+	assert_int_equal(j->every, 600);
+	assert_int_equal(j->policy.keep, KEEP_AGE);
+	assert_int_equal(j->policy.keep_seconds, 30 * 86400);
+	assert_int_equal(j->policy.max_size, 5 << 20);
+	assert_false(j->policy.no_remove);
+	assert_string_equal(j->folder, "A/B");
+	assert_int_equal(j->flags, FLAG_SEEN | FLAG_FLAGGED);
+	assert_int_equal(j->purge_after, 100);
+	assert_string_equal(j->on_new, "notify\n all");
+	j = config_job(&c, "two");
+	assert_int_equal(j->policy.keep, KEEP_YES);
+	assert_int_equal(j->every, 0);
+	assert_string_equal(j->folder, "");
+	assert_null(j->on_new);
+	j = config_job(&c, "three");
+	assert_string_equal(j->right->maildir.path, "/var/mail/x");
+	assert_string_equal(j->right->url, "maildir:/var/mail/x");
+	assert_int_equal(j->right->maildir.layout, MAILDIR_NESTED);
+	assert_null(config_job(&c, "four"));
+	assert_string_equal(config_near_job(&c, "tow"), "; did you mean 'two'?");
+	assert_int_equal(c.secrets.n, 3); /* password, and the proxy's twice */
+	config_release(&c);
+	assert_int_equal(c.n_ends, 0);
+	config_release(&c);
+	strbuf_release(&b);
+}
+
+static void plaintext_needs_a_reason(void **state)
+{
+	static const struct {
+		const char *keys;
+		enum dial_tls security;
+		bool secure;
+	} rows[] = {
+		{ "url = 'pop3s://u@h'", DIAL_TLS, true },
+		{ "url = 'pop3s://u@h' tls = implicit", DIAL_TLS, true },
+		{ "url = 'pop3://u@h'", DIAL_STARTTLS, true },
+		{ "url = 'pop3://u@h' tls = starttls", DIAL_STARTTLS, true },
+		{ "url = 'pop3://u@127.0.0.1' tls = none", DIAL_PLAIN, true },
+		{ "url = 'pop3://u@[::1]' tls = none", DIAL_PLAIN, true },
+		{ "url = 'pop3://u@h' tls = none tunnel = 'ssh -W %h:%p gate'", DIAL_PLAIN, true },
+		{ "url = 'pop3://u@h' tls = none allow-plaintext = yes", DIAL_PLAIN, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char text[300];
+		struct config c;
+		struct err e = ERR_INIT;
+
+		snprintf(text, sizeof(text), "account a { %s }", rows[i].keys);
+		if (config_load_text("t", slice_str(text), &c, NULL, &e) < 0)
+			fail_msg("%s: %s", text, e.text);
+		assert_int_equal(c.ends[0].pop3.pop3.dial.security, rows[i].security);
+		assert_int_equal(c.ends[0].pop3.pop3.secure, rows[i].secure);
+		config_release(&c);
+	}
+}
+
+/* Write a file of the scratch directory. */
+static const char *put(const char *dir, const char *name, mode_t mode, const char *text)
+{
+	const char *path = scratch_path(dir, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+	return path;
+}
+
+/* Load a file of the scratch directory; what it says must end so, each time behind the directory. */
+static void expect_file(const char *dir, const char *name, enum err_kind kind, const char *says)
+{
+	struct strbuf b = STRBUF_INIT(CONFIG_PROBLEMS_MAX);
+	struct config c;
+	struct err e = ERR_INIT;
+	char path[4096], want[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if (config_load(path, &c, &b, &e) == 0)
+		assert_string_equal(says, "");
+	snprintf(want, sizeof(want), "%s", says);
+	for (char *at; (at = strstr(want, "@/"));) {
+		char rest[4096];
+
+		snprintf(rest, sizeof(rest), "%s", at + 1);
+		snprintf(at, sizeof(want) - (size_t)(at - want), "%s%s", dir, rest);
+	}
+	assert_string_equal(strbuf_str(&b), want);
+	assert_int_equal(e.kind, kind);
+	config_release(&c);
+	strbuf_release(&b);
+}
+
+static void modes_of_files(void **state)
+{
+	char *dir = scratch_make();
+	char text[4200];
+
+	(void)state;
+	put(dir, "w", 0666, ACC);
+	expect_file(dir, "w", ERR_PERM, "@/w can be written by others (mode 0666), who could make mailhaul run commands as you (chmod go-w @/w)\n");
+	put(dir, "g", 0660, ACC);
+	expect_file(dir, "g", ERR_PERM, "@/g can be written by others (mode 0660), who could make mailhaul run commands as you (chmod go-w @/g)\n");
+	put(dir, "r", 0644, ACC);
+	expect_file(dir, "r", ERR_NONE, "");
+	put(dir, "p", 0644, "account a {\n url = 'pop3s://u@h'\n password = x }\n");
+	expect_file(dir, "p", ERR_PERM, "@/p:3: password stands in a file that others can read (mode 0644); chmod 600 @/p, or use password-command\n");
+	put(dir, "p", 0640, "account a {\n url = 'pop3s://u@h'\n proxy = 'socks5://u:p@h' }\n");
+	expect_file(dir, "p", ERR_PERM, "@/p:3: proxy stands in a file that others can read (mode 0640); chmod 600 @/p, or use password-command\n");
+	put(dir, "p", 0600, "account a {\n url = 'pop3s://u@h'\n password = x }\n");
+	expect_file(dir, "p", ERR_NONE, "");
+	put(dir, "secret", 0644, "x\n");
+	snprintf(text, sizeof(text), "account a {\n url = 'pop3s://u@h'\n password-file = '%s/secret' }\n", dir);
+	put(dir, "f", 0600, text);
+	expect_file(dir, "f", ERR_PERM, "@/f:3: password-file: @/secret is open to others (mode 0644) (chmod 600 @/secret)\n");
+	put(dir, "secret", 0600, "x\n");
+	expect_file(dir, "f", ERR_NONE, "");
+	expect_file(dir, "none", ERR_CONF, "can't open @/none: No such file or directory\n");
+	assert_int_equal(mkfifo(scratch_path(dir, "fifo"), 0600), 0);
+	expect_file(dir, "fifo", ERR_CONF, "@/fifo is not a regular file\n");
+	/* modes and something else: it is the configuration that is wrong */
+	put(dir, "m", 0644, "account a {\n url = 'pop3s://u@h'\n password = x }\nfetch f { from = a to = b }\n");
+	expect_file(dir, "m", ERR_CONF,
+		    "@/m:3: password stands in a file that others can read (mode 0644); chmod 600 @/m, or use password-command\n"
+		    "@/m:4: to: there is no account or store 'b'; defined: a\n");
+	scratch_remove(dir);
+}
+
+static void a_large_file_is_refused(void **state)
+{
+	char *dir = scratch_make();
+	const char *path = put(dir, "big", 0600, "# x\n");
+	struct config c;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(truncate(path, (1 << 20) + 1), 0);
+	assert_int_equal(config_load(path, &c, NULL, &e), -1);
+	assert_non_null(strstr(e.text, "is larger than 1048576 bytes"));
+	config_release(&c);
+	scratch_remove(dir);
+}
+
+static void includes(void **state)
+{
+	char *dir = scratch_make();
+	char text[64];
+
+	(void)state;
+	assert_int_equal(mkdir(scratch_path(dir, "sub"), 0700), 0);
+	put(dir, "main", 0600, "include('sub/one')\nfetch f { from = a to = m }\nfrob x { }\ninclude(\"none\")\n");
+	put(dir, "sub/one", 0600, "include(two)\n\naccount a { ulr = x }\n");
+	put(dir, "sub/two", 0600, "mbox m { path = /x lock = {a} }\n");
+	expect_file(dir, "main", ERR_CONF,
+		    "@/main:3: unknown section 'frob'; there are account, maildir, mbox or fetch\n"
+		    "@/main:4: can't open @/none: No such file or directory\n"
+		    "@/sub/one:3: unknown key 'ulr' in account; did you mean 'url'?\n"
+		    "@/sub/two:1: lock knows no 'a'; allowed: fcntl or dotlock\n");
+	put(dir, "main", 0600, "include('sub/one')\nfetch f { from = a to = m }\n");
+	put(dir, "sub/one", 0600, "include(two) account a { url = 'pop3s://u@h' }\n");
+	put(dir, "sub/two", 0600, "mbox m { path = /x }\n");
+	expect_file(dir, "main", ERR_NONE, "");
+	put(dir, "sub/two", 0600, "mbox m { path = /x }\n\naccount a { url = 'pop3s://v@h' }\n");
+	expect_file(dir, "main", ERR_CONF, "@/sub/one:1: the name 'a' is taken already, in @/sub/two:3\n");
+	put(dir, "sub/two", 0600, "mbox m { path = /x }\ninclude('../main')");
+	expect_file(dir, "main", ERR_CONF, "@/sub/two:2: @/sub/../main is included a second time; it is read once\n");
+	put(dir, "sub/two", 0606, "mbox m { path = /x }\n");
+	expect_file(dir, "main", ERR_CONF,
+		    "@/main:2: to: there is no account or store 'm'; defined: a\n"
+		    "@/sub/one:1: @/sub/two can be written by others (mode 0606), who could make mailhaul run commands as you (chmod go-w @/sub/two)\n");
+	for (int i = 0; i < 12; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "d%d", i);
+		snprintf(text, sizeof(text), "include(d%d)\n", i + 1);
+		put(dir, name, 0600, text);
+	}
+	expect_file(dir, "d0", ERR_CONF, "@/d8:1: includes are nested more than 8 deep\n");
+	scratch_remove(dir);
+}
+
+static void default_places(void **state)
+{
+	char *dir = scratch_make();
+	struct config c;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	setenv("HOME", dir, 1);
+	unsetenv("XDG_CONFIG_HOME");
+	if (access("/etc/mailhaul.conf", F_OK) != 0) {
+		struct strbuf b = STRBUF_INIT(1000);
+
+		assert_null(config_find());
+		assert_int_equal(config_load(NULL, &c, &b, &e), -1);
+		assert_int_equal(e.kind, ERR_CONF);
+		assert_non_null(strstr(strbuf_str(&b), "there is no configuration; write ~/.config/mailhaul/mailhaul.conf"));
+		config_release(&c);
+		strbuf_release(&b);
+	}
+	assert_int_equal(mkdir(scratch_path(dir, ".config"), 0700), 0);
+	assert_int_equal(mkdir(scratch_path(dir, ".config/mailhaul"), 0700), 0);
+	put(dir, ".config/mailhaul/mailhaul.conf", 0600, ACC);
+	assert_string_equal(config_find(), scratch_path(dir, ".config/mailhaul/mailhaul.conf"));
+	assert_int_equal(config_load(NULL, &c, NULL, &e), 0);
+	assert_string_equal(c.path, config_find());
+	config_release(&c);
+	setenv("XDG_CONFIG_HOME", scratch_path(dir, "xdg"), 1);
+	assert_string_equal(config_find(), scratch_path(dir, ".config/mailhaul/mailhaul.conf"));
+	assert_int_equal(mkdir(scratch_path(dir, "xdg"), 0700), 0);
+	assert_int_equal(mkdir(scratch_path(dir, "xdg/mailhaul"), 0700), 0);
+	put(dir, "xdg/mailhaul/mailhaul.conf", 0600, ACC);
+	assert_string_equal(config_find(), scratch_path(dir, "xdg/mailhaul/mailhaul.conf"));
+	unsetenv("XDG_CONFIG_HOME");
+	scratch_remove(dir);
+}
+
+/* An ad hoc job's name is its state: the same places, however written, must give the same. */
+static void adhoc(void **state)
+{
+	static const struct config_adhoc_opts opts = { .keep = "7d", .max_size = "1k", .folder = "X" };
+	char *dir = scratch_make();
+	char cwd[4096], spec[4200];
+	struct config c;
+	struct config_job j, k;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	setenv("HOME", dir, 1);
+	unsetenv("NETRC");
+	assert_int_equal(config_load_text("t", slice_str("account a { url = 'pop3s://u@h' }\nmbox m { path = /x/m }"), &c, NULL, &e), 0);
+	assert_int_equal(config_adhoc(&c, "pop3s://u@H:0995/", "mbox:/x/m", NULL, &j, &e), 0);
+	assert_int_equal(strlen(j.name), strlen("fetch-") + 12);
+	assert_int_equal(strncmp(j.name, "fetch-", 6), 0);
+	assert_int_equal(strspn(j.name + 6, "0123456789abcdef"), 12);
+	assert_string_equal(j.left->pop3.pop3.what, "pop3s://u@h:995");
+	assert_false(j.left->pop3.pop3.secret.netrc);
+	assert_int_equal(j.policy.keep, KEEP_NO);
+	assert_string_equal(j.folder, "");
+	assert_int_equal(config_adhoc(&c, "a", "m", &opts, &k, &e), -1); /* an mbox has no folders */
+	assert_non_null(strstr(e.text, "an mbox has no folders"));
+	assert_int_equal(config_adhoc(&c, "a", "m", NULL, &k, &e), 0);
+	assert_string_equal(j.name, k.name);
+	assert_int_equal(config_adhoc(&c, "a", "maildir:/x/m", &opts, &k, &e), 0);
+	assert_string_not_equal(j.name, k.name);
+	assert_int_equal(k.policy.keep_seconds, 7 * 86400);
+	assert_int_equal(k.policy.max_size, 1024);
+	assert_string_equal(k.folder, "X");
+	assert_int_equal(config_adhoc(&c, "pop3s://v@h", "mbox:/x/m", NULL, &k, &e), 0);
+	assert_string_not_equal(j.name, k.name);
+	/* a relative path begins where the person is */
+	assert_non_null(getcwd(cwd, sizeof(cwd)));
+	assert_int_equal(config_adhoc(&c, "a", "mbox:./box", NULL, &j, &e), 0);
+	snprintf(spec, sizeof(spec), "mbox:%s/box", cwd);
+	assert_int_equal(config_adhoc(&c, "a", spec, NULL, &k, &e), 0);
+	assert_string_equal(j.right->mbox.path, k.right->mbox.path);
+	assert_string_equal(j.name, k.name);
+	put(dir, ".netrc", 0600, "machine h login u password p\n");
+	assert_int_equal(config_adhoc(&c, "pop3s://u@h", "mbox:/x/m", NULL, &j, &e), 0);
+	assert_true(j.left->pop3.pop3.secret.netrc);
+	assert_int_equal(config_adhoc(&c, "pop3s://v@h", "mbox:/x/m", NULL, &j, &e), 0);
+	assert_false(j.left->pop3.pop3.secret.netrc);
+	put(dir, ".netrc", 0644, "machine h login u password p\n");
+	assert_int_equal(config_adhoc(&c, "pop3s://u@h", "mbox:/x/m", NULL, &j, &e), -1);
+	assert_int_equal(e.kind, ERR_PERM);
+	config_release(&c);
+	scratch_remove(dir);
+}
+
+static void adhoc_refusals(void **state)
+{
+	static const struct {
+		const char *a, *b, *keep;
+		enum err_kind kind;
+		const char *says;
+	} rows[] = {
+		{ "nope", "mbox:/x", NULL, ERR_CONF, "from: there is no account or store 'nope'; none is defined" },
+		{ "mbox:/x", "mbox:/y", NULL, ERR_USAGE, "from: 'mbox:/x' is a local store; an account is wanted" },
+		{ "imaps://u@h", "mbox:/y", NULL, ERR_CONF, "IMAP accounts are not in this version" },
+		{ "pop3s://u:p@h", "mbox:/y", NULL, ERR_CONF, "a password can't stand in a URL" },
+		{ "pop3s://h", "mbox:/y", NULL, ERR_CONF, "has no user; the url can say it: pop3s://user@h" },
+		{ "pop3s://u@h", "pop3s://u@h", NULL, ERR_CONF, "to: messages can't be delivered to a server by this protocol" },
+		{ "pop3s://u@h", "Mail", NULL, ERR_CONF, "to: there is no account or store 'Mail'" },
+		{ "pop3s://u@h", "./Mail", NULL, ERR_CONF, "to: this is no URL" },
+		{ "pop3s://u@h", "mbox:/x", "soon", ERR_CONF, "keep = soon is not understood" },
+	};
+
+	(void)state;
+	setenv("HOME", "/nonexistent", 1);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct config_adhoc_opts opts = { .keep = rows[i].keep };
+		struct config c = { 0 };
+		struct config_job j;
+		struct err e = ERR_INIT;
+
+		assert_int_equal(config_adhoc(&c, rows[i].a, rows[i].b, &opts, &j, &e), -1);
+		if (!strstr(e.text, rows[i].says))
+			fail_msg("%s %s: '%s' does not say '%s'", rows[i].a, rows[i].b, e.text, rows[i].says);
+		assert_int_equal(e.kind, rows[i].kind);
+		config_release(&c);
+	}
+}
+
+static void account_by_name_or_url(void **state)
+{
+	struct config c;
+	struct err e = ERR_INIT;
+	const struct config_end *end;
+
+	(void)state;
+	setenv("HOME", "/nonexistent", 1);
+	assert_int_equal(config_load_text("t", slice_str("account isp { url = 'pop3s://u@h' }\nmbox m { path = /x }"), &c, NULL, &e), 0);
+	assert_ptr_equal(config_account(&c, "isp", &e), &c.ends[0]);
+	end = config_account(&c, "pop3://v@[::1]:1110", &e);
+	assert_non_null(end);
+	assert_string_equal(end->pop3.pop3.dial.host, "::1");
+	assert_int_equal(end->pop3.pop3.dial.security, DIAL_STARTTLS);
+	assert_null(config_account(&c, "ips", &e));
+	assert_string_equal(e.text, "account: there is no account or store 'ips'; did you mean 'isp'?");
+	assert_null(config_account(&c, "m", &e));
+	assert_int_equal(e.kind, ERR_USAGE);
+	config_release(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_problem_is_said), cmocka_unit_test(number_of_problems), cmocka_unit_test(a_flood_is_bounded),
+		cmocka_unit_test(nul_is_refused), cmocka_unit_test(the_whole_of_it), cmocka_unit_test(plaintext_needs_a_reason),
+		cmocka_unit_test(modes_of_files), cmocka_unit_test(a_large_file_is_refused), cmocka_unit_test(includes),
+		cmocka_unit_test(default_places), cmocka_unit_test(adhoc), cmocka_unit_test(adhoc_refusals), cmocka_unit_test(account_by_name_or_url),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
