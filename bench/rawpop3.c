@@ -37,7 +37,7 @@ static struct options {
 	const char *ca, *user, *password, *host, *port, *dir;
 	unsigned window;
 	bool discard, sync, keep;
-} opt = { .window = 2048, .user = "user", .password = "secret" };
+} opt = { .window = WINDOW_MAX, .user = "user", .password = "secret" };
 
 static SSL *ssl;
 static char in[IN_SIZE];
