@@ -3,10 +3,10 @@
  *
  *	rawpop3 --ca FILE --user U --password P [options] HOST PORT DIR
  *
- * It logs in without waiting between USER and PASS, asks for UIDL, sends RETR for every message with
- * a window of commands in flight, undoes the dots, turns CRLF into LF, writes a file per message into
- * DIR, deletes all, and quits. It keeps no state, checks no duplicate, and by default syncs nothing:
- * so it promises nothing, and no honest client can be faster with one connection.
+ * It logs in without waiting between USER and PASS, asks for UIDL, sends RETR for every message
+ * with a window of commands in flight, undoes the dots, turns CRLF into LF, writes a file per
+ * message into DIR, deletes all, and quits. It keeps no state, checks no duplicate, and by default
+ * syncs nothing: so it promises nothing, and no honest client with one connection can be faster.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -488,8 +488,9 @@ def main():
             if opt.work and name not in opt.work:
                 continue
             bench.prepare(name, make(count))
-            print("\n%s: %d messages, %.1f MB\n%s" % (
-                (name,) + (bench.sizes[name][0], bench.sizes[name][1] / 1e6) + (HEAD,)), flush=True)
+            have_count, size = bench.sizes[name]
+            print("\n%s: %d messages, %.1f MB\n%s" % (name, have_count, size / 1e6, HEAD),
+                  flush=True)
             for rtt in rtts if name != "large" else rtts[:1]:
                 these = [c for c in clients if name != "noop" or c.keeps]
                 measure = bench.noop_rows if name == "noop" else bench.fetch_rows
