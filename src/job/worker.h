@@ -1,9 +1,11 @@
 /*
  * A job in a process of its own. It is forked before any OpenSSL or SQLite handle exists in the parent, has its own cancel pipe, sends events and log
- * records through a pipe (message events only when the parent wants them, progress always), and ends with _exit.
+ * records through a pipe (message events only when the parent wants them, progress always), and ends with _exit. It gets SIGTERM when its parent dies.
  */
 #ifndef JOB_WORKER_H
 #define JOB_WORKER_H
+
+#include <sys/types.h>
 
 #include "job/job.h"
 #include "job/wire.h"
@@ -14,19 +16,29 @@ struct worker {
 	struct strbuf in;
 	int exit_code;        /* of the END event; -1 none came yet */
 	const struct config_job *job;
+	struct err why;       /* worker_read: its records made no sense */
 };
 
 struct worker_wants {
 	bool messages;        /* MESSAGE events are of interest */
 	enum log_level log;   /* records up to this level */
+	const struct worker *others; /* workers that run already: the new one does not keep their pipes */
+	size_t n_others;
 };
 
+/* Start it; 0, or -1 (ERR_TEMP when there are too many processes). */
 int worker_start(struct worker *w, const struct job_params *p, const struct worker_wants *wants, struct err *e);
-/* Read what is there and pass it on. 1, 0 at the end of its records, -1. */
+/* Read what is there and pass it on; does not wait. 1, 0 at the end of its records, -1 when they make no sense: the pipe is closed then. */
 int worker_read(struct worker *w, const struct wire_sink *sinks, struct err *e);
+/* Whether the process has ended (it is not reaped yet): worker_finish will not wait. */
+bool worker_ended(const struct worker *w);
 /*
- * Reap it after its records ended. A worker that died without END (crash, SIGKILL) gets an ERROR and END event here, exit code 70 (or 128+signal for TERM/INT).
+ * Once its records ended, worker_ended says so, or it was killed: wait until it is gone, pass on what is left, release it. A worker that died without END (crash, SIGKILL) gets an ERROR and END event here, exit code 70
+ * (128+signal for TERM, INT and HUP; 100, the crash tests' planned death, stays 100). Returns the job's exit code.
  */
 int worker_finish(struct worker *w, const struct wire_sink *sinks);
+
+/* ERROR and END for a job that has no worker to say so (any more). Returns exit_code. */
+int worker_mourn(const struct config_job *job, const struct wire_sink *sinks, const struct err *why, int exit_code);
 
 #endif

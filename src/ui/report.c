@@ -1,0 +1,566 @@
+#include "ui/report.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/vec.h"
+#include "ui/jsonl.h"
+#include "ui/progress.h"
+
+#define OUT_FLUSH 32768   /* bytes of lines that are written together */
+#define OUT_MS 100        /* and how old they may get */
+#define LINE_BYTES 16384  /* the longest line of ours */
+#define CHUNK 4096        /* one write: a pipe that is ready takes so much at once (PIPE_BUF), so that no write blocks */
+#define TEXT_BYTES 1024   /* of one foreign text */
+#define NAME_BYTES 128    /* of a job's name in a progress line */
+
+/* A job between START and END. */
+struct active {
+	char *job;
+	uint64_t done, total, bytes, total_bytes;
+	uint64_t planned, planned_bytes; /* dry run: to be fetched */
+};
+
+struct report {
+	struct report_params p;
+	bool out_tty;
+	struct strbuf out;      /* whole lines on their way to p.out */
+	msec_t flushed;
+	bool out_dead, err_dead;
+	int out_errno;          /* why out is dead; 0 when nobody reads it any more */
+	bool progress_on;
+	struct progress progress;
+	VEC(struct active) jobs;
+	size_t ended;
+	struct event_totals sum;
+};
+
+/* Wait until fd takes something. A signal ends that: who stops the program is not kept waiting by output that nobody reads. */
+static bool ready_to_write(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	for (;;) {
+		int n = poll(&p, 1, 500);
+
+		if (n > 0)
+			return true;
+		if (n == 0 && clock_cancelled())
+			return false;
+		if (n < 0 && errno != EINTR)
+			return false;
+	}
+}
+
+/* How much to write at once: whole lines if possible, so that others' lines come between ours, not into them. */
+static size_t chunk_of(const char *p, size_t n)
+{
+	const char *lf;
+
+	if (n <= CHUNK)
+		return n;
+	lf = memrchr(p, '\n', CHUNK);
+	return lf ? (size_t)(lf - p) + 1 : CHUNK;
+}
+
+/* All of it, or false with errno. */
+static bool write_all(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t done;
+
+		if (!ready_to_write(fd)) {
+			errno = EPIPE;
+			return false;
+		}
+		done = write(fd, p, chunk_of(p, n));
+		if (done < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (done < 0)
+			return false;
+		p += done;
+		n -= (size_t)done;
+	}
+	return true;
+}
+
+static void write_out(struct report *r, const char *p, size_t n)
+{
+	if (r->out_dead || n == 0)
+		return;
+	if (r->out_tty)
+		progress_clear(&r->progress);
+	if (!write_all(r->p.out, p, n)) {
+		r->out_dead = true;
+		r->out_errno = errno == EPIPE ? 0 : errno;
+	}
+}
+
+static void flush_out(struct report *r)
+{
+	write_out(r, strbuf_str(&r->out), r->out.len);
+	strbuf_clear(&r->out);
+	r->flushed = clock_now();
+}
+
+/* Lines wait for company, but not long: an event, whichever, shows those that have waited. */
+static void flush_if_due(struct report *r)
+{
+	if (r->out.len > 0 && (r->out_tty || r->out.len >= OUT_FLUSH || clock_now() - r->flushed >= OUT_MS))
+		flush_out(r);
+}
+
+/* A line to stdout. */
+static void __attribute__((format(printf, 2, 0))) vsay(struct report *r, const char *fmt, va_list ap)
+{
+	size_t at = r->out.len;
+
+	strbuf_vprintf(&r->out, fmt, ap);
+	if (strbuf_putc(&r->out, '\n') < 0) {
+		strbuf_cut(&r->out, at); /* no memory for it: what was there is not lost */
+		r->out.failed = false;
+	}
+	flush_if_due(r);
+}
+
+static void __attribute__((format(printf, 2, 3))) say(struct report *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsay(r, fmt, ap);
+	va_end(ap);
+}
+
+/* A line to stderr, at once, and behind what happened before it. */
+static void __attribute__((format(printf, 2, 3))) complain(struct report *r, const char *fmt, ...)
+{
+	struct strbuf line = STRBUF_INIT(LINE_BYTES);
+	va_list ap;
+
+	flush_out(r);
+	progress_clear(&r->progress);
+	va_start(ap, fmt);
+	strbuf_vprintf(&line, fmt, ap);
+	va_end(ap);
+	if (strbuf_putc(&line, '\n') == 0 && !r->err_dead && !write_all(r->p.err, line.s, line.len))
+		r->err_dead = true;
+	strbuf_release(&line);
+}
+
+/* Foreign text made printable. */
+static const char *clean(char out[TEXT_BYTES], const char *s)
+{
+	return err_printable(out, TEXT_BYTES, s ? s : "", s ? strlen(s) : 0);
+}
+
+static void json_event(struct report *r, const struct event *ev)
+{
+	if (r->p.quiet && ev->type != EVENT_ERROR)
+		return;
+	if (jsonl_event(&r->out, ev) < 0)
+		r->out.failed = false;
+	if (ev->type == EVENT_ERROR || ev->type == EVENT_END)
+		flush_out(r);
+	else
+		flush_if_due(r);
+}
+
+/* Where a job stands; NULL when out of memory, which costs the progress line only. */
+static struct active *active_job(struct report *r, const char *job)
+{
+	struct active a = { 0 };
+
+	for (size_t i = 0; i < r->jobs.n; i++) {
+		if (strcmp(r->jobs.a[i].job, job) == 0)
+			return &r->jobs.a[i];
+	}
+	a.job = strdup(job);
+	if (!a.job || vec_push(&r->jobs, a) < 0) {
+		free(a.job);
+		return NULL;
+	}
+	return &r->jobs.a[r->jobs.n - 1];
+}
+
+static void forget_job(struct report *r, const char *job)
+{
+	for (size_t i = 0; i < r->jobs.n; i++) {
+		if (strcmp(r->jobs.a[i].job, job) == 0) {
+			free(r->jobs.a[i].job);
+			r->jobs.a[i] = r->jobs.a[--r->jobs.n];
+			return;
+		}
+	}
+}
+
+/* The progress line: of the one job that runs, or of all together. */
+static void draw_progress(struct report *r)
+{
+	struct active all = { 0 };
+	bool sized = true;
+	char name[NAME_BYTES];
+
+	if (!r->progress_on || r->jobs.n == 0)
+		return;
+	for (size_t i = 0; i < r->jobs.n; i++) {
+		const struct active *a = &r->jobs.a[i];
+
+		all.done += a->done;
+		all.total += a->total;
+		all.bytes += a->bytes;
+		all.total_bytes += a->total_bytes;
+		sized = sized && (a->total_bytes > 0 || a->total == 0);
+	}
+	if (r->jobs.n == 1)
+		err_printable(name, sizeof(name), r->jobs.a[0].job, strlen(r->jobs.a[0].job));
+	else
+		snprintf(name, sizeof(name), "%zu jobs", r->jobs.n);
+	progress_show(&r->progress, name, all.done, all.total, all.bytes, sized ? all.total_bytes : 0);
+}
+
+/* "FOLDER: message UID: ", as much of it as is known and concerned. */
+static void put_place(struct strbuf *b, const struct event *ev)
+{
+	char text[TEXT_BYTES];
+
+	if (ev->folder && ev->folder[0] && (ev->type == EVENT_WARNING || ev->span != SPAN_ACCT))
+		strbuf_printf(b, "%s: ", clean(text, ev->folder));
+	if (ev->type == EVENT_ERROR && ev->span == SPAN_MSG && ev->uid && ev->uid[0])
+		strbuf_printf(b, "message %s: ", clean(text, ev->uid));
+}
+
+static void show_error(struct report *r, const struct event *ev)
+{
+	struct strbuf place = STRBUF_INIT(LINE_BYTES);
+	char job[TEXT_BYTES], text[TEXT_BYTES];
+	const char *what = ev->type == EVENT_WARNING ? "warning: " : "";
+
+	put_place(&place, ev);
+	complain(r, "mailhaul: %s: %s%s%s", clean(job, ev->job), what, strbuf_str(&place), clean(text, ev->text));
+	strbuf_release(&place);
+}
+
+static bool warnings_shown(const struct report *r)
+{
+	return !r->p.quiet && (r->p.tty || r->p.verbose > 0);
+}
+
+static bool summaries_shown(const struct report *r)
+{
+	return !r->p.quiet && !r->p.json && (r->p.tty || r->p.verbose > 0 || r->p.dry_run);
+}
+
+/* -v, and a dry run's plan: what is (to be) done with one message. */
+static void show_message(struct report *r, const struct event *ev)
+{
+	static const char *const would[] = { [ACTION_PULL] = "fetch", [ACTION_PUSH] = "send", [ACTION_DELETE] = "delete", [ACTION_FLAGS] = "set the flags of",
+					     [ACTION_MOVE] = "move", [ACTION_SKIP] = "leave", [ACTION_FORGET] = "forget" };
+	static const char *const why[] = { [ACTION_SKIP] = ": larger than max-size", [ACTION_FORGET] = ": gone from the source" };
+	const char *because = ev->action == ACTION_SKIP || ev->action == ACTION_FORGET ? why[ev->action] : "";
+	char job[TEXT_BYTES], uid[TEXT_BYTES], folder[TEXT_BYTES], bytes[32], size[40] = "";
+	struct active *a;
+
+	if (ev->dry && ev->action == ACTION_PULL && (a = active_job(r, ev->job))) {
+		a->planned++;
+		a->planned_bytes += ev->size;
+	}
+	if (r->p.quiet || (!ev->dry && r->p.verbose == 0))
+		return;
+	if (ev->size > 0) {
+		progress_bytes(ev->size, bytes, sizeof(bytes));
+		snprintf(size, sizeof(size), " (%s)", bytes);
+	}
+	clean(uid, ev->uid);
+	clean(folder, ev->folder);
+	say(r, "%s: %s%s %s%s%s%s%s", clean(job, ev->job), ev->dry ? "would " : "", ev->dry ? would[ev->action] : event_action_name(ev->action),
+	    uid[0] ? uid : "a message", folder[0] ? " in " : "", folder, size, because);
+}
+
+/* "12 messages fetched, 1 failed": what is not 0. Returns whether there was anything. */
+static bool put_totals(struct strbuf *b, const struct event_totals *t, const struct active *a)
+{
+	const bool dry = a != NULL;
+	const struct {
+		uint64_t n;
+		const char *did, *would;
+	} rows[] = {
+		{ t->pulled, "fetched", "to be fetched" },
+		{ t->pushed, "sent", "to be sent" },
+		{ t->deleted, "deleted on the server", "to be deleted on the server" },
+		{ t->flagged, "with changed flags", "with flags to be changed" },
+		{ t->moved, "moved", "to be moved" },
+		{ t->kept, "kept on the server", "kept on the server" },
+		{ t->skipped, "left (larger than max-size)", "left (larger than max-size)" },
+		{ t->failed, "failed", "failed" },
+	};
+	bool any = false;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char n[32], size[32];
+
+		if (rows[i].n == 0)
+			continue;
+		progress_count(rows[i].n, n, sizeof(n));
+		strbuf_printf(b, "%s%s", any ? ", " : "", n);
+		if (!any)
+			strbuf_puts(b, rows[i].n == 1 ? " message" : " messages");
+		if (dry && i == 0 && a->planned_bytes > 0) {
+			progress_bytes(a->planned_bytes, size, sizeof(size));
+			strbuf_printf(b, " (%s)", size);
+		}
+		strbuf_printf(b, " %s", dry ? rows[i].would : rows[i].did);
+		any = true;
+	}
+	return any;
+}
+
+/* "; 3.4 MB, 1.2 s, 7 round trips" */
+static void put_cost(struct strbuf *b, const struct event_totals *t)
+{
+	char size[32], trips[32];
+
+	progress_bytes(t->bytes_in, size, sizeof(size));
+	progress_count(t->round_trips, trips, sizeof(trips));
+	strbuf_printf(b, "; %s, %.1f s, %s round trip%s", size, t->seconds, trips, t->round_trips == 1 ? "" : "s");
+}
+
+/* One line about a job that is over. */
+static void show_summary(struct report *r, const struct event *ev)
+{
+	struct strbuf b = STRBUF_INIT(LINE_BYTES);
+	struct active *a = r->p.dry_run ? active_job(r, ev->job) : NULL;
+	bool stopped = ev->exit_code != 0 && ev->exit_code != 1, any;
+	char job[TEXT_BYTES];
+
+	strbuf_printf(&b, "%s: %s", clean(job, ev->job), stopped ? "stopped: " : "");
+	any = put_totals(&b, &ev->totals, a);
+	if (!any)
+		strbuf_puts(&b, stopped ? "nothing was done" : r->p.dry_run ? "nothing to do" : "nothing new");
+	if (r->p.dry_run)
+		strbuf_puts(&b, "; nothing was changed");
+	else if (any || r->p.verbose > 0)
+		put_cost(&b, &ev->totals);
+	say(r, "%s", strbuf_str(&b));
+	strbuf_release(&b);
+}
+
+static void add_totals(struct event_totals *sum, const struct event_totals *t)
+{
+	sum->pulled += t->pulled;
+	sum->pushed += t->pushed;
+	sum->deleted += t->deleted;
+	sum->flagged += t->flagged;
+	sum->moved += t->moved;
+	sum->skipped += t->skipped;
+	sum->kept += t->kept;
+	sum->failed += t->failed;
+}
+
+/* A job is over: its line, and no more progress of it. */
+static void end_job(struct report *r, const struct event *ev)
+{
+	progress_clear(&r->progress);
+	if (summaries_shown(r))
+		show_summary(r, ev);
+	add_totals(&r->sum, &ev->totals);
+	r->ended++;
+	forget_job(r, ev->job);
+	if (r->jobs.n == 0)
+		r->progress.begun = 0;
+	flush_out(r);
+}
+
+/* The folder's work is known. */
+static void begin_folder(struct report *r, const struct event *ev)
+{
+	struct active *a = active_job(r, ev->job);
+	char job[TEXT_BYTES], folder[TEXT_BYTES], n[32];
+
+	if (a) {
+		a->total += ev->total;
+		a->total_bytes += ev->total_bytes;
+	}
+	if (r->p.verbose == 0 || r->p.quiet)
+		return;
+	clean(folder, ev->folder);
+	progress_count(ev->total, n, sizeof(n));
+	say(r, "%s: %s%s%s messages to move", clean(job, ev->job), folder, folder[0] ? ": " : "", n);
+}
+
+static void note_progress(struct report *r, const struct event *ev)
+{
+	struct active *a = active_job(r, ev->job);
+
+	if (a) {
+		a->done = ev->done;
+		a->bytes = ev->done_bytes;
+		if (ev->total > 0)
+			a->total = ev->total;
+		if (ev->total_bytes > 0)
+			a->total_bytes = ev->total_bytes;
+	}
+	draw_progress(r);
+}
+
+/* For a person. */
+static void show_event(struct report *r, const struct event *ev)
+{
+	char job[TEXT_BYTES];
+
+	switch (ev->type) {
+	case EVENT_START:
+		active_job(r, ev->job);
+		if (r->progress.begun == 0)
+			r->progress.begun = clock_now();
+		if (r->p.verbose > 0 && !r->p.quiet)
+			say(r, "%s: started", clean(job, ev->job));
+		break;
+	case EVENT_FOLDER:
+		begin_folder(r, ev);
+		break;
+	case EVENT_MESSAGE:
+		show_message(r, ev);
+		break;
+	case EVENT_PROGRESS:
+		note_progress(r, ev);
+		break;
+	case EVENT_WARNING:
+		if (warnings_shown(r))
+			show_error(r, ev);
+		break;
+	case EVENT_ERROR:
+		show_error(r, ev);
+		break;
+	case EVENT_END:
+		end_job(r, ev);
+		break;
+	}
+	flush_if_due(r);
+}
+
+static void on_event(void *arg, const struct event *ev)
+{
+	struct report *r = arg;
+	struct event own = *ev;
+
+	if (!own.job)
+		own.job = "";
+	if (r->p.json)
+		json_event(r, &own);
+	else
+		show_event(r, &own);
+}
+
+struct event_sink report_sink(struct report *r)
+{
+	return (struct event_sink){ .put = on_event, .arg = r };
+}
+
+void report_log(void *arg, enum log_level level, const char *context, const char *text)
+{
+	struct report *r = arg;
+	char where[TEXT_BYTES], what[2 * TEXT_BYTES + 512];
+	const char *sep = context && context[0] ? ": " : "";
+
+	if (r->p.json && level <= LOG_WARN) {
+		struct event ev = { .type = EVENT_WARNING, .job = context, .text = text, .time = clock_wall() };
+
+		on_event(r, &ev);
+		return;
+	}
+	if (level == LOG_WARN ? !warnings_shown(r) : level == LOG_INFO ? r->p.verbose < 1 || r->p.quiet : level > LOG_INFO && r->p.verbose < 2)
+		return;
+	clean(where, context);
+	err_printable(what, sizeof(what), text, strlen(text));
+	if (level <= LOG_WARN)
+		complain(r, "mailhaul: %s%s%s%s", where, sep, level == LOG_WARN ? "warning: " : "", what);
+	else
+		complain(r, "%s%s%s", where, sep, what);
+}
+
+void report_error(struct report *r, const struct err *e)
+{
+	struct event ev = { .type = EVENT_ERROR, .job = "", .kind = e->kind, .span = e->span, .text = e->text, .retry_after = e->retry_after,
+			    .time = clock_wall() };
+	char text[TEXT_BYTES];
+
+	complain(r, "mailhaul: %s", clean(text, e->text));
+	if (r->p.json)
+		json_event(r, &ev);
+}
+
+void report_json(struct report *r, const struct strbuf *line)
+{
+	if (line->failed)
+		return;
+	if (line->len < OUT_FLUSH) {
+		say(r, "%s", strbuf_str(line));
+		return;
+	}
+	flush_out(r);
+	write_out(r, line->s, line->len);
+	write_out(r, "\n", 1);
+}
+
+void report_line(struct report *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsay(r, fmt, ap);
+	va_end(ap);
+}
+
+int report_flush(struct report *r, struct err *e)
+{
+	flush_out(r);
+	if (!r->out_dead || r->out_errno == 0)
+		return 0;
+	errno = r->out_errno;
+	return err_errno(e, "standard output");
+}
+
+struct report *report_new(const struct report_params *p, struct err *e)
+{
+	struct report *r = calloc(1, sizeof(*r));
+	const char *term = getenv("TERM");
+
+	if (!r) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		return NULL;
+	}
+	r->p = *p;
+	r->out = (struct strbuf)STRBUF_INIT(4 * OUT_FLUSH);
+	r->out_tty = isatty(p->out);
+	r->progress.fd = p->err;
+	r->progress_on = p->tty && !p->quiet && !p->json && !(term && strcmp(term, "dumb") == 0);
+	return r;
+}
+
+void report_free(struct report *r)
+{
+	struct strbuf b = STRBUF_INIT(LINE_BYTES);
+	struct active none = { 0 };
+
+	if (!r)
+		return;
+	progress_clear(&r->progress);
+	if (r->ended > 1 && summaries_shown(r)) {
+		bool any = put_totals(&b, &r->sum, r->p.dry_run ? &none : NULL);
+
+		say(r, "%zu jobs: %s", r->ended, any ? strbuf_str(&b) : r->p.dry_run ? "nothing to do" : "nothing new");
+	}
+	strbuf_release(&b);
+	flush_out(r);
+	strbuf_release(&r->out);
+	for (size_t i = 0; i < r->jobs.n; i++)
+		free(r->jobs.a[i].job);
+	vec_release(&r->jobs);
+	free(r);
+}
