@@ -276,7 +276,7 @@ struct place parsed_value_place(const struct parsed *s, const void *field, size_
 	const struct given *g = parsed_given(s, field);
 	struct place at = parsed_place(s, field);
 
-	if (g && i < g->n)
+	if (g && g->lines && i < g->n)
 		at.line = g->lines[i];
 	return at;
 }

@@ -9,7 +9,7 @@
 struct given {
 	const struct key *key;
 	struct place at;
-	const int *lines; /* of the values */
+	const int *lines; /* of the values; NULL for the command line */
 	size_t n;         /* values; 0: an empty list, or bad */
 	bool bad;         /* said to be wrong already; the field holds the default */
 };

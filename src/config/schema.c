@@ -87,7 +87,7 @@ static const struct key keys[] = {
 	{ F(folder), .name = "folder", .type = KEY_STR, .def = "", .arg = "name",
 	  .help = "The folder of a Maildir to deliver into, with / between levels; the Maildir itself when not given." },
 	{ F(every), .name = "every", .type = KEY_DURATION, .def = "", RANGE(1, 366 * DAY), .arg = "duration",
-	  .help = "How often the job is due for mailhaul run --due; always due when not given." },
+	  .help = "How long after its last run the job is due for mailhaul run --due; never when not given." },
 	{ F(keep), .name = "keep", .type = KEY_KEEP, .def = "no", RANGE(1, 36600 * DAY), .arg = "no | yes | duration",
 	  .help = "Whether messages stay on the server, or for how long after they were fetched." },
 	{ F(max_size), .name = "max-size", .type = KEY_SIZE, .def = "", RANGE(1, INT64_C(1) << 50), .arg = "size",
@@ -97,7 +97,7 @@ static const struct key keys[] = {
 	{ F(flags), .name = "flags", .type = KEY_STR, .def = "", .arg = "letters",
 	  .help = "Flags that delivered messages get, as Maildir letters: D F P R S T." },
 	{ F(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
-	  .help = "A command to run after a run that brought new messages." },
+	  .help = "A command to run after each run that brought new messages." },
 };
 
 /* All rows, grouped by section, in the manual's order. */

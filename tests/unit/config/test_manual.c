@@ -34,15 +34,17 @@ static int teardown(void **state)
 static char *section_text(const char *name)
 {
 	char head[80];
-	const char *at, *end;
+	const char *at;
 
 	snprintf(head, sizeof(head), "\n.Ss %s ", name);
 	at = strstr(manual.s, head);
 	if (!at)
 		fail_msg("the manual has no '.Ss %s ...'", name);
 	at += strlen(head);
-	end = strstr(at, "\n.S");
-	return strndup(at, end ? (size_t)(end - at) : strlen(at));
+	for (const char *end = at; (end = strstr(end, "\n.S")); end++)
+		if (end[3] == 's' || end[3] == 'h')
+			return strndup(at, (size_t)(end - at));
+	return strdup(at);
 }
 
 /* Whether a whole line says it: mdoc escapes a backslash only, and our values hold none. */
