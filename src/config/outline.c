@@ -61,6 +61,12 @@ static void unexpected(struct outliner *r, const struct tok *t, const char *want
 	r->lost = true;
 }
 
+/* Whether so much is wrong that nobody would read more. */
+static bool hopeless(const struct outliner *r)
+{
+	return r->o->problems->n >= PROBLEMS_MAX;
+}
+
 /* Whether the section name is one that we know, now or later. */
 static bool is_section(const struct tok *t)
 {
@@ -398,6 +404,8 @@ static void body(struct outliner *r, const struct section *def, struct place ope
 		const struct tok *t = lexer_peek(&r->l, 0);
 		enum tok_kind next;
 
+		if (hopeless(r))
+			return;
 		if (t->kind == TOK_CLOSE) {
 			lexer_take(&r->l);
 			return;
@@ -555,7 +563,7 @@ static void outline(struct outline *o, const struct source *file, struct slice t
 		return;
 	}
 	lexer_init(&r.l, file, text, o->problems);
-	while (lexer_peek(&r.l, 0)->kind != TOK_END)
+	while (!hopeless(&r) && lexer_peek(&r.l, 0)->kind != TOK_END)
 		section_or_call(&r);
 }
 

@@ -7,7 +7,7 @@
 #include "base/strbuf.h"
 #include "base/vec.h"
 
-#define PROBLEMS_MAX 500 /* more are counted, not kept */
+#define PROBLEMS_MAX 500 /* more are counted, not kept; the outline gives up then */
 
 /* A file of the configuration. */
 struct source {

@@ -223,6 +223,15 @@ static void a_flood_is_bounded(void **state)
 	assert_int_equal(config_load_text("t", strbuf_slice(&text), &c, &b, &e), -1);
 	config_release(&c);
 	strbuf_clear(&text);
+	strbuf_puts(&text, "mbox m { ");
+	for (int i = 0; i < 250000; i++) /* it gives up before memory does */
+		strbuf_puts(&text, "a=b ");
+	strbuf_clear(&b);
+	assert_int_equal(config_load_text("t", strbuf_slice(&text), &c, &b, &e), -1);
+	assert_int_equal(e.kind, ERR_CONF);
+	assert_non_null(strstr(b.s, "t:1: unknown key 'a'; mbox knows path, variant, lock or lock-timeout\n"));
+	config_release(&c);
+	strbuf_clear(&text);
 	strbuf_puts(&text, "sync ");
 	for (int i = 0; i < 500000; i++)
 		strbuf_puts(&text, "{");

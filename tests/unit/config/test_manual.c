@@ -84,10 +84,10 @@ static void check_item(const struct key *k, const char *item)
 		fail_msg("%s %s: the manual and the table disagree on whether it is required", k->section, k->name);
 }
 
-/* The next item of the outer list; items of the lists of words, ".It Cm", lie inside. */
+/* The next item of the outer list behind a place; items of the lists of words, ".It Cm", lie inside. */
 static char *next_item(char *at)
 {
-	return at ? strstr(at, "\n.It Ic ") : NULL;
+	return at && *at ? strstr(at + 1, "\n.It Ic ") : NULL;
 }
 
 static void manual_lists_the_table(void **state)
@@ -108,8 +108,8 @@ static void manual_lists_the_table(void **state)
 			snprintf(head, sizeof(head), "\n.It Ic %s = ", k[j].name);
 			if (!at || strncmp(at, head, strlen(head)) != 0)
 				fail_msg("section %s: '%s' is due, the manual has '%.40s'", s[i].name, head + 1, at ? at + 1 : "nothing");
-			next = next_item(at + 1);
-			item = next ? strndup(at, (size_t)(next - at)) : strdup(at);
+			next = next_item(at);
+			item = next ? strndup(at, (size_t)(next - at)) : strdup(at ? at : "");
 			check_item(&k[j], item);
 			free(item);
 			at = next;
