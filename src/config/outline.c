@@ -327,7 +327,7 @@ static void entry(struct outliner *r, const struct section *def, size_t first)
 	line = lexer_peek(&r->l, 0)->line;
 	strbuf_printf(&o->clean, "%s %s {", text, op.kind == TOK_ADD ? "+=" : "=");
 	if (lexer_peek(&r->l, 0)->kind == TOK_OPEN) {
-		if (!e.bad && e.key->type != KEY_LIST) {
+		if (!e.bad && e.key && e.key->type != KEY_LIST) {
 			problem_add(o->problems, e.at, ERR_CONF, "%s takes one value, not a list", text);
 			e.bad = true;
 		}

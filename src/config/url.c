@@ -243,7 +243,7 @@ int url_parse(const char *text, struct arena *a, struct url *out, struct err *e)
 	if (strlen(text) > URL_MAX)
 		return err_set(e, ERR_CONF, "the URL is longer than %d bytes", URL_MAX);
 	out->scheme = schemes[row].name;
-	rest = strchr(text, ':') + 1;
+	rest = text + strlen(schemes[row].name) + 1;
 	if (schemes[row].what == LOCAL) {
 		if (*rest == '\0')
 			return err_set(e, ERR_CONF, "'%s:' needs a path", out->scheme);
