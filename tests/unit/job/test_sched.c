@@ -1,0 +1,289 @@
+#include "../../lib/unit.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fake.h"
+
+static int codes[FAKE_JOBS];
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_begin();
+	memset(codes, 0xff, sizeof(codes));
+	clock_cancel_clear();
+	return clock_cancel_init(NULL);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	clock_cancel_clear();
+	fake_end();
+	return 0;
+}
+
+static int run(struct sched_params p, size_t n, struct err *e)
+{
+	struct wire_sink sinks = fake_sinks();
+	int rc = sched_run(&p, fake_params, n, &sinks, codes, e);
+
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nobody is left */
+	return rc;
+}
+
+static void none(void **state)
+{
+	(void)state;
+	assert_int_equal(run((struct sched_params){ .at_once = 2 }, 0, NULL), 0);
+}
+
+static void one(void **state)
+{
+	(void)state;
+	assert_int_equal(run((struct sched_params){ .at_once = 0 }, 1, NULL), 0);
+	assert_int_equal(codes[0], 0);
+	assert_true(board->pid[0] > 0 && board->pid[0] != getpid());
+	assert_string_equal(strbuf_str(&fake_said), "a: start\na: end 0\n");
+}
+
+/* As many as allowed run, and no more. */
+static void at_once(void **state)
+{
+	for (unsigned limit = 1; limit <= 4; limit++) {
+		for (int i = 0; i < 6; i++)
+			fakes[i].kind = FAKE_TOGETHER;
+		board->go = (int)limit;
+		assert_int_equal(run((struct sched_params){ .at_once = limit }, 6, NULL), 0);
+		assert_int_equal(board->most, limit);
+		assert_int_equal(board->ends, 6);
+		for (int i = 0; i < 6; i++)
+			assert_int_equal(codes[i], 0);
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* Never two on one account; the others don't wait for that. */
+static void accounts(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 6; i++)
+		fakes[i] = (struct fake){ .kind = FAKE_TOGETHER, .account = i < 4 ? 1 : 2 };
+	board->go = 2;
+	assert_int_equal(run((struct sched_params){ .at_once = 6 }, 6, NULL), 0);
+	assert_int_equal(board->collisions, 0);
+	assert_int_equal(board->most, 2);
+	assert_int_equal(board->ends, 6);
+	assert_true(board->started[4] <= 2); /* it overtakes b, c and d */
+	assert_true(board->started[0] < board->started[1] && board->started[1] < board->started[2] && board->started[2] < board->started[3]);
+}
+
+static void local_sources(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		fakes[i] = (struct fake){ .kind = FAKE_TOGETHER, .account = 1 };
+		((struct config_end *)(uintptr_t)fake_params[i].job->left)->kind = CONFIG_MAILDIR;
+	}
+	board->go = 3;
+	assert_int_equal(run((struct sched_params){ .at_once = 3 }, 3, NULL), 0);
+	assert_int_equal(board->most, 3);
+}
+
+static void crashes(void **state)
+{
+	(void)state;
+	fakes[0].kind = FAKE_SEGV;
+	fakes[1].kind = FAKE_OK;
+	fakes[2].kind = FAKE_GARBAGE;
+	fakes[3].kind = FAKE_KILLED;
+	fakes[4].kind = FAKE_FAILED_ITEMS;
+	fakes[5].kind = FAKE_EXIT;
+	fakes[5].code = 100;
+	assert_int_equal(run((struct sched_params){ .at_once = 2 }, 6, NULL), 0);
+	assert_int_equal(codes[0], 70);
+	assert_int_equal(codes[1], 0);
+	assert_int_equal(codes[2], 70);
+	assert_int_equal(codes[3], 70);
+	assert_int_equal(codes[4], 1);
+	assert_int_equal(codes[5], 100);
+	assert_non_null(strstr(strbuf_str(&fake_said), "a: error bug: the worker was killed by signal 11"));
+	assert_non_null(strstr(strbuf_str(&fake_said), "c: error bug: a worker's record"));
+	assert_non_null(strstr(strbuf_str(&fake_said), "d: error bug: the worker was killed by signal 9"));
+}
+
+static void helper_left(void **state)
+{
+	msec_t before = clock_now();
+
+	(void)state;
+	fakes[0].kind = FAKE_HELPER;
+	assert_int_equal(run((struct sched_params){ .at_once = 2 }, 1, NULL), 0);
+	assert_true(clock_now() - before < 10000);
+	assert_int_equal(codes[0], 70);
+	board->go = 1;
+}
+
+static void much_to_tell(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		fakes[i].kind = FAKE_CHATTER;
+	assert_int_equal(run((struct sched_params){ .at_once = 1, .wants = { .messages = true, .log = LOG_WARN } }, 2, NULL), 0);
+	assert_string_equal(strbuf_str(&fake_said), "a: start\na: 20000 messages\na: end 0\nb: start\nb: 20000 messages\nb: end 0\n");
+}
+
+/* A worker holds no other worker's pipe. */
+static void pipes_closed(void **state)
+{
+	(void)state;
+	fakes[0].kind = fakes[1].kind = FAKE_TOGETHER;
+	fakes[2].kind = fakes[3].kind = FAKE_FDS;
+	board->go = 2;
+	assert_int_equal(run((struct sched_params){ .at_once = 4 }, 4, NULL), 0);
+	assert_null(strstr(strbuf_str(&fake_said), "pulled"));
+	assert_non_null(strstr(strbuf_str(&fake_said), "d: end 0"));
+}
+
+/* Sends us a signal once so many jobs have started. */
+static pid_t signal_us(int sig, int started)
+{
+	pid_t us = getpid(), pid = fork();
+
+	if (pid == 0) {
+		fake_wait(&board->starts, started - 1);
+		kill(us, sig);
+		_exit(0);
+	}
+	return pid;
+}
+
+static int run_signalled(struct sched_params p, size_t n, int sig, int started, struct err *e)
+{
+	struct wire_sink sinks = fake_sinks();
+	pid_t pid = signal_us(sig, started);
+	int rc = sched_run(&p, fake_params, n, &sinks, codes, e);
+
+	waitpid(pid, NULL, 0);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	return rc;
+}
+
+static void signalled(void **state)
+{
+	static const int sigs[] = { SIGTERM, SIGINT };
+
+	for (size_t k = 0; k < COUNT(sigs); k++) {
+		struct err e = ERR_INIT;
+		msec_t before = clock_now();
+
+		for (int i = 0; i < 4; i++)
+			fakes[i].kind = FAKE_UNTIL_SIGNAL;
+		assert_int_equal(run_signalled((struct sched_params){ .at_once = 2 }, 4, sigs[k], 2, &e), -1);
+		assert_true(clock_now() - before < 9000);
+		assert_int_equal(e.kind, ERR_CANCEL);
+		assert_int_equal(clock_cancel_signal(), sigs[k]); /* the caller's waits end, too */
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(codes[i], 128 + sigs[k]);
+		assert_int_equal(board->starts, 2); /* no new ones */
+		assert_int_equal(board->ends, 2);
+		assert_int_equal(board->signal[0], sigs[k]);
+		assert_int_equal(board->signal[1], sigs[k]);
+		assert_int_equal(sched_exit_code(codes, 4), 128 + sigs[k]);
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* Who does not come to an end in time is killed; who was done stays done. */
+static void stubborn(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	fakes[0].kind = FAKE_OK;
+	fakes[1].kind = FAKE_STUBBORN;
+	assert_int_equal(run_signalled((struct sched_params){ .at_once = 1, .grace = 200 }, 3, SIGTERM, 2, &e), -1);
+	assert_int_equal(e.kind, ERR_CANCEL);
+	assert_int_equal(codes[0], 0);
+	assert_int_equal(codes[1], 70);
+	assert_int_equal(codes[2], 128 + SIGTERM);
+	assert_int_equal(board->signal[1], SIGTERM);
+	assert_int_equal(board->ended[1], 0);
+	assert_non_null(strstr(strbuf_str(&fake_said), "b: error bug: the worker was killed by signal 9"));
+}
+
+static void signalled_before(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	clock_cancel_now(SIGTERM);
+	assert_int_equal(run((struct sched_params){ .at_once = 2 }, 2, &e), -1);
+	assert_int_equal(e.kind, ERR_CANCEL);
+	assert_int_equal(board->starts, 0);
+	assert_int_equal(codes[0], 143);
+	assert_int_equal(codes[1], 143);
+}
+
+/* No descriptor for another pipe: that job fails, loudly. */
+static void no_descriptors(void **state)
+{
+	struct rlimit old, tight;
+	struct wire_sink sinks = fake_sinks();
+	struct sched_params p = { .at_once = 2 };
+	int rc;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	tight = old;
+	tight.rlim_cur = 3;
+	setrlimit(RLIMIT_NOFILE, &tight);
+	rc = sched_run(&p, fake_params, 2, &sinks, codes, NULL);
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_int_equal(rc, 0);
+	assert_int_equal(codes[0], 74);
+	assert_int_equal(codes[1], 74);
+	assert_non_null(strstr(strbuf_str(&fake_said), "a: error local: can't make a pipe: "));
+	assert_non_null(strstr(strbuf_str(&fake_said), "a: end 74\nb: error"));
+}
+
+static void exit_codes(void **state)
+{
+	static const struct { int codes[3], code; } rows[] = {
+		{ { 0, 0, 0 }, 0 }, { { 0, 1, 0 }, 1 }, { { 75, 0, 75 }, 75 }, { { 75, 0, 0 }, 75 }, { { 75, 77, 0 }, 1 }, { { 1, 77, 0 }, 1 },
+		{ { 75, 143, 0 }, 143 }, { { 130, 0, 0 }, 130 }, { { 100, 0, 0 }, 100 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		assert_int_equal(sched_exit_code(rows[i].codes, 3), rows[i].code);
+	assert_int_equal(sched_exit_code(NULL, 0), 0);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		TEST(none),
+		TEST(one),
+		TEST(at_once),
+		TEST(accounts),
+		TEST(local_sources),
+		TEST(crashes),
+		TEST(helper_left),
+		TEST(much_to_tell),
+		TEST(pipes_closed),
+		TEST(signalled),
+		TEST(stubborn),
+		TEST(signalled_before),
+		TEST(no_descriptors),
+		TEST(exit_codes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

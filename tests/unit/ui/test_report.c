@@ -1,0 +1,464 @@
+#include "../../lib/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "ui/report.h"
+
+/* A report whose ends can be read. */
+struct fixture {
+	struct report *r;
+	int out, err;         /* our ends */
+	int out_far, err_far; /* its */
+	char text[65536];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	setenv("TERM", "vt100", 1);
+	clock_cancel_clear();
+	return f ? clock_cancel_init(NULL) : -1;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	report_free(f->r);
+	close(f->out);
+	close(f->err);
+	close(f->out_far);
+	close(f->err_far);
+	free(f);
+	clock_cancel_clear();
+	return 0;
+}
+
+/* Two pipes, or a terminal for stderr and, if so wished, stdout. */
+static void begin(struct fixture *f, struct report_params p, bool err_tty, bool out_tty)
+{
+	struct winsize w = { .ws_row = 24, .ws_col = 200 };
+	int fds[2];
+
+	if (err_tty) {
+		assert_int_equal(openpty(&f->err, &f->err_far, NULL, NULL, &w), 0);
+		fcntl(f->err, F_SETFL, O_NONBLOCK);
+	} else {
+		assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+		f->err = fds[0];
+		f->err_far = fds[1];
+		fcntl(fds[1], F_SETFL, 0);
+	}
+	if (out_tty) {
+		f->out = dup(f->err);
+		f->out_far = dup(f->err_far);
+	} else {
+		assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+		f->out = fds[0];
+		f->out_far = fds[1];
+		fcntl(fds[1], F_SETFL, 0);
+	}
+	p.out = f->out_far;
+	p.err = f->err_far;
+	p.tty = err_tty;
+	f->r = report_new(&p, NULL);
+	assert_non_null(f->r);
+}
+
+static void put(struct fixture *f, struct event ev)
+{
+	struct event_sink sink = report_sink(f->r);
+
+	ev.time = 1772373907;
+	if (!ev.job)
+		ev.job = "isp";
+	event_put(&sink, &ev);
+}
+
+/* All that was written to one end so far. A terminal needs a moment. */
+static const char *said(struct fixture *f, int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	size_t n = 0;
+
+	while (n < sizeof(f->text) - 1 && poll(&p, 1, isatty(fd) ? 50 : 0) > 0) {
+		ssize_t got = read(fd, f->text + n, sizeof(f->text) - 1 - n);
+
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+	}
+	f->text[n] = '\0';
+	return f->text;
+}
+
+static const struct event_totals some = { .pulled = 12, .deleted = 11, .skipped = 2, .failed = 1, .bytes_in = 3400000, .round_trips = 7, .seconds = 1.24 };
+
+/* A run with everything in it. */
+static void whole_run(struct fixture *f)
+{
+	put(f, (struct event){ .type = EVENT_START });
+	put(f, (struct event){ .type = EVENT_FOLDER, .folder = "", .total = 1200 });
+	put(f, (struct event){ .type = EVENT_MESSAGE, .action = ACTION_PULL, .uid = "u\033[1", .size = 2100 });
+	put(f, (struct event){ .type = EVENT_MESSAGE, .action = ACTION_SKIP, .folder = "Old", .uid = "u2", .size = 30100000 });
+	put(f, (struct event){ .type = EVENT_PROGRESS, .done = 1, .total = 1200 });
+	put(f, (struct event){ .type = EVENT_WARNING, .text = "odd\a" });
+	put(f, (struct event){ .type = EVENT_ERROR, .kind = ERR_REFUSED, .span = SPAN_MSG, .uid = "u3\033", .folder = "F", .text = "\x9b" "no" });
+	put(f, (struct event){ .type = EVENT_END, .exit_code = 1, .totals = some });
+}
+
+#define ERRORS "mailhaul: isp: F: message u3\\x1b: \\x9bno\n"
+#define WARNINGS "mailhaul: isp: warning: odd\\x07\n"
+#define SUMMARY "isp: 12 messages fetched, 11 deleted on the server, 2 left (larger than max-size), 1 failed; 3.4 MB, 1.2 s, 7 round trips\n"
+#define ACTIONS "isp: started\nisp: 1,200 messages to move\nisp: pull u\\x1b[1 (2.1 kB)\nisp: skip u2 in Old (30.1 MB): larger than max-size\n"
+
+static void without_terminal(void **state)
+{
+	static const struct { struct report_params p; const char *out, *err; } rows[] = {
+		{ { .verbose = 0 }, "", ERRORS },
+		{ { .quiet = true }, "", ERRORS },
+		{ { .verbose = 1 }, ACTIONS SUMMARY, WARNINGS ERRORS },
+		{ { .verbose = 1, .quiet = true }, "", ERRORS },
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct fixture *f = *state;
+
+		begin(f, rows[i].p, false, false);
+		whole_run(f);
+		assert_string_equal(said(f, f->out), rows[i].out);
+		assert_string_equal(said(f, f->err), rows[i].err);
+		report_free(f->r);
+		f->r = NULL;
+		assert_string_equal(said(f, f->out), "");
+		teardown(state);
+		setup(state);
+	}
+	begin(*state, rows[0].p, false, false);
+}
+
+static void on_a_terminal(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, (struct report_params){ .verbose = 0 }, true, false);
+	whole_run(f);
+	assert_string_equal(said(f, f->out), SUMMARY);
+	assert_string_equal(said(f, f->err), "mailhaul: isp: warning: odd\\x07\r\nmailhaul: isp: F: message u3\\x1b: \\x9bno\r\n");
+}
+
+static void quiet_on_a_terminal(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, (struct report_params){ .quiet = true }, true, true);
+	whole_run(f);
+	assert_string_equal(said(f, f->err), "mailhaul: isp: F: message u3\\x1b: \\x9bno\r\n");
+}
+
+/* The line comes after half a second, and is gone before anything else is written. */
+static void progress_line_shown(void **state)
+{
+	struct fixture *f = *state;
+	msec_t until = clock_in(10000);
+	const char *seen = "";
+
+	begin(f, (struct report_params){ .verbose = 0 }, true, true);
+	put(f, (struct event){ .type = EVENT_START });
+	for (uint64_t i = 1; !*seen && clock_now() < until; i++) {
+		put(f, (struct event){ .type = EVENT_PROGRESS, .done = 1, .done_bytes = 1000, .total = 1200 });
+		seen = said(f, f->err);
+	}
+	assert_memory_equal(seen, "\risp: 1 of 1,200 messages, 1.0 kB, ", 34);
+	put(f, (struct event){ .type = EVENT_START, .job = "work" });
+	for (seen = ""; !*seen && clock_now() < until; seen = said(f, f->err))
+		put(f, (struct event){ .type = EVENT_PROGRESS, .job = "work", .done = 2, .done_bytes = 1000, .total = 300 });
+	assert_memory_equal(seen, "\r2 jobs: 3 of 1,500 messages, 2.0 kB, ", 37);
+	put(f, (struct event){ .type = EVENT_ERROR, .span = SPAN_ACCT, .folder = "F", .text = "no" });
+	assert_string_equal(said(f, f->err), "\r\033[Kmailhaul: isp: no\r\n");
+	put(f, (struct event){ .type = EVENT_END });
+	assert_string_equal(said(f, f->err), "isp: nothing new\r\n");
+	for (seen = ""; !*seen && clock_now() < until; seen = said(f, f->err))
+		put(f, (struct event){ .type = EVENT_PROGRESS, .job = "work", .done = 3, .done_bytes = 1000, .total = 300 });
+	assert_memory_equal(seen, "\rwork: 3 of 300 messages, 1.0 kB, ", 33);
+	report_free(f->r);
+	f->r = NULL;
+	assert_string_equal(said(f, f->err), "\r\033[K");
+}
+
+static void summaries(void **state)
+{
+	static const struct { struct event_totals t; int code; const char *out; } rows[] = {
+		{ { .round_trips = 3 }, 0, "isp: nothing new\n" },
+		{ { .pulled = 1, .bytes_in = 10, .round_trips = 1, .seconds = 0.04 }, 0, "isp: 1 message fetched; 10 bytes, 0.0 s, 1 round trip\n" },
+		{ { .deleted = 1200, .kept = 3, .round_trips = 1000 }, 0,
+		  "isp: 1,200 messages deleted on the server, 3 kept on the server; 0 bytes, 0.0 s, 1,000 round trips\n" },
+		{ { .pulled = 2, .round_trips = 1 }, 75, "isp: stopped: 2 messages fetched; 0 bytes, 0.0 s, 1 round trip\n" },
+		{ { .round_trips = 1 }, 77, "isp: stopped: nothing was done\n" },
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct fixture *f = *state;
+
+		begin(f, (struct report_params){ .verbose = 0 }, true, false);
+		put(f, (struct event){ .type = EVENT_START });
+		put(f, (struct event){ .type = EVENT_END, .totals = rows[i].t, .exit_code = rows[i].code });
+		assert_string_equal(said(f, f->out), rows[i].out);
+		teardown(state);
+		setup(state);
+	}
+	begin(*state, (struct report_params){ .verbose = 0 }, false, false);
+}
+
+static void several_jobs(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, (struct report_params){ .verbose = 0 }, true, false);
+	put(f, (struct event){ .type = EVENT_START, .job = "a" });
+	put(f, (struct event){ .type = EVENT_START, .job = "b" });
+	put(f, (struct event){ .type = EVENT_END, .job = "b", .totals = { .pulled = 1 } });
+	put(f, (struct event){ .type = EVENT_END, .job = "a", .totals = { .pulled = 2, .failed = 1 } });
+	said(f, f->out);
+	report_free(f->r);
+	f->r = NULL;
+	assert_string_equal(said(f, f->out), "2 jobs: 3 messages fetched, 1 failed\n");
+}
+
+static void dry_run(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, (struct report_params){ .dry_run = true }, false, false);
+	put(f, (struct event){ .type = EVENT_START });
+	put(f, (struct event){ .type = EVENT_FOLDER, .total = 2 });
+	put(f, (struct event){ .type = EVENT_MESSAGE, .dry = true, .action = ACTION_PULL, .uid = "u1", .size = 2100 });
+	put(f, (struct event){ .type = EVENT_MESSAGE, .dry = true, .action = ACTION_PULL, .uid = "", .size = 900 });
+	put(f, (struct event){ .type = EVENT_MESSAGE, .dry = true, .action = ACTION_DELETE, .uid = "u1" });
+	put(f, (struct event){ .type = EVENT_MESSAGE, .dry = true, .action = ACTION_SKIP, .uid = "u3", .size = 4000 });
+	put(f, (struct event){ .type = EVENT_MESSAGE, .dry = true, .action = ACTION_FORGET, .uid = "u4" });
+	put(f, (struct event){ .type = EVENT_END, .totals = { .pulled = 2, .deleted = 1, .skipped = 1 } });
+	assert_string_equal(said(f, f->out),
+			    "isp: would fetch u1 (2.1 kB)\nisp: would fetch a message (900 bytes)\nisp: would delete u1\n"
+			    "isp: would leave u3 (4.0 kB): larger than max-size\nisp: would forget u4: gone from the source\n"
+			    "isp: 2 messages (3.0 kB) to be fetched, 1 to be deleted on the server, 1 left (larger than max-size); nothing was changed\n");
+	put(f, (struct event){ .type = EVENT_START });
+	put(f, (struct event){ .type = EVENT_END });
+	assert_string_equal(said(f, f->out), "isp: nothing to do; nothing was changed\n");
+	assert_string_equal(said(f, f->err), "");
+}
+
+static void json(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const types[] = { "start", "folder", "message", "message", "warning", "error", "end" };
+	const char *p;
+
+	begin(f, (struct report_params){ .json = true }, true, false);
+	whole_run(f);
+	p = said(f, f->out);
+	for (size_t i = 0; i < COUNT(types); i++) {
+		char want[64];
+
+		snprintf(want, sizeof(want), "{\"event\":\"%s\",\"job\":\"isp\",\"time\":\"2026-03-01T14:05:07Z\"", types[i]);
+		assert_memory_equal(p, want, strlen(want));
+		p = strchr(p, '\n');
+		assert_non_null(p);
+		p++;
+	}
+	assert_string_equal(p, "");
+	assert_string_equal(said(f, f->err), "");
+}
+
+static void json_quiet(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, (struct report_params){ .json = true, .quiet = true }, false, false);
+	whole_run(f);
+	assert_string_equal(said(f, f->out), "{\"event\":\"error\",\"job\":\"isp\",\"time\":\"2026-03-01T14:05:07Z\",\"kind\":\"refused\",\"scope\":\"message\","
+					     "\"folder\":\"F\",\"uid\":\"u3\\u001b\",\"text\":\"\xef\xbf\xbdno\"}\n");
+	assert_string_equal(said(f, f->err), "");
+}
+
+static void failures_of_no_job(void **state)
+{
+	struct err e = ERR_INIT;
+	struct fixture *f = *state;
+
+	err_set(&e, ERR_CONF, "x.conf:3: unknown key");
+	begin(f, (struct report_params){ .quiet = true }, false, false);
+	report_error(f->r, &e);
+	assert_string_equal(said(f, f->err), "mailhaul: x.conf:3: unknown key\n");
+	assert_string_equal(said(f, f->out), "");
+	teardown(state);
+	setup(state);
+	f = *state;
+	begin(f, (struct report_params){ .json = true }, false, false);
+	clock_test_set(1772373907);
+	report_error(f->r, &e);
+	clock_test_set(-1);
+	assert_string_equal(said(f, f->err), "mailhaul: x.conf:3: unknown key\n");
+	assert_string_equal(said(f, f->out), "{\"event\":\"error\",\"job\":\"\",\"time\":\"2026-03-01T14:05:07Z\",\"kind\":\"conf\",\"scope\":\"account\","
+					     "\"text\":\"x.conf:3: unknown key\"}\n");
+}
+
+static void log_records(void **state)
+{
+	static const struct { struct report_params p; bool tty; const char *err; } rows[] = {
+		{ { .verbose = 0 }, false, "mailhaul: isp: e\n" },
+		{ { .quiet = true }, false, "mailhaul: isp: e\n" },
+		{ { .verbose = 0 }, true, "mailhaul: isp: e\r\nmailhaul: isp: warning: w\r\n" },
+		{ { .verbose = 1 }, false, "mailhaul: isp: e\nmailhaul: isp: warning: w\nisp: i\n" },
+		{ { .verbose = 2 }, false, "mailhaul: isp: e\nmailhaul: isp: warning: w\nisp: i\nisp: d\nisp: > PASS <secret>\n" },
+		{ { .verbose = 2, .json = true }, false, "isp: i\nisp: d\nisp: > PASS <secret>\n" },
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct fixture *f = *state;
+
+		begin(f, rows[i].p, rows[i].tty, false);
+		report_log(f->r, LOG_ERROR, "isp", "e");
+		report_log(f->r, LOG_WARN, "isp", "w");
+		report_log(f->r, LOG_INFO, "isp", "i");
+		report_log(f->r, LOG_DEBUG, "isp", "d");
+		report_log(f->r, LOG_WIRE, "isp", "> PASS <secret>");
+		assert_string_equal(said(f, f->err), rows[i].err);
+		report_flush(f->r, NULL);
+		assert_int_equal(strstr(said(f, f->out), "\"text\":\"w\"") != NULL, rows[i].p.json);
+		teardown(state);
+		setup(state);
+	}
+	begin(*state, rows[0].p, false, false);
+	report_log(((struct fixture *)*state)->r, LOG_ERROR, "", "alone");
+	assert_string_equal(said(*state, ((struct fixture *)*state)->err), "mailhaul: alone\n");
+}
+
+/* Lines are written in few pieces, each of whole lines, and none is lost. */
+static void many_lines(void **state)
+{
+	struct fixture *f = *state;
+	struct strbuf all = STRBUF_INIT(1 << 20), want = STRBUF_INIT(1 << 20);
+
+	begin(f, (struct report_params){ .verbose = 1 }, false, false);
+	for (int i = 0; i < 5000; i++) {
+		char uid[32];
+
+		snprintf(uid, sizeof(uid), "uid-%d", i);
+		strbuf_printf(&want, "isp: pull %s (100 bytes)\n", uid);
+		put(f, (struct event){ .type = EVENT_MESSAGE, .action = ACTION_PULL, .uid = uid, .size = 100 });
+		if (i % 500 == 499) {
+			const char *got = said(f, f->out);
+
+			if (*got)
+				assert_int_equal(got[strlen(got) - 1], '\n');
+			strbuf_puts(&all, got);
+		}
+	}
+	assert_int_equal(report_flush(f->r, NULL), 0);
+	strbuf_puts(&all, said(f, f->out));
+	assert_string_equal(strbuf_str(&all), strbuf_str(&want));
+	strbuf_release(&all);
+	strbuf_release(&want);
+}
+
+static void nobody_reads(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = ERR_INIT;
+
+	begin(f, (struct report_params){ .verbose = 1 }, false, false);
+	close(f->out);
+	f->out = open("/dev/null", O_RDONLY);
+	whole_run(f);
+	whole_run(f);
+	assert_string_equal(said(f, f->err), WARNINGS ERRORS WARNINGS ERRORS);
+	assert_int_equal(report_flush(f->r, &e), 0); /* as `| head` does it: no error */
+}
+
+static void full_disk(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = ERR_INIT;
+
+	begin(f, (struct report_params){ .verbose = 1 }, false, false);
+	report_free(f->r);
+	close(f->out_far);
+	f->out_far = open("/dev/full", O_WRONLY);
+	assert_true(f->out_far >= 0);
+	f->r = report_new(&(struct report_params){ .out = f->out_far, .err = f->err_far, .verbose = 1 }, NULL);
+	whole_run(f);
+	assert_string_equal(said(f, f->err), WARNINGS ERRORS);
+	assert_int_equal(report_flush(f->r, &e), -1);
+	assert_int_equal(e.kind, ERR_LOCAL);
+	assert_non_null(strstr(e.text, "standard output"));
+	assert_non_null(strstr(e.text, strerror(ENOSPC)));
+}
+
+/* A reader that stands still does not keep a signal waiting. */
+static void stuck_reader(void **state)
+{
+	struct fixture *f = *state;
+	msec_t before;
+
+	begin(f, (struct report_params){ .verbose = 1 }, false, false);
+	raise(SIGTERM);
+	before = clock_now();
+	for (int i = 0; i < 20000; i++)
+		put(f, (struct event){ .type = EVENT_MESSAGE, .action = ACTION_PULL, .uid = "0123456789", .size = 100 });
+	whole_run(f);
+	assert_true(clock_now() - before < 5000);
+	assert_string_equal(said(f, f->err), WARNINGS ERRORS);
+}
+
+static void own_lines(void **state)
+{
+	struct strbuf line = STRBUF_INIT(1 << 20), want = STRBUF_INIT(1 << 20);
+	struct fixture *f = *state;
+
+	begin(f, (struct report_params){ .quiet = true }, false, false);
+	report_line(f->r, "%s: %d", "x", 5);
+	strbuf_puts(&line, "{}");
+	report_json(f->r, &line);
+	for (int i = 0; i < 4000; i++)
+		strbuf_puts(&line, "0123456789");
+	report_json(f->r, &line);
+	report_flush(f->r, NULL);
+	strbuf_printf(&want, "x: 5\n{}\n%s\n", strbuf_str(&line));
+	assert_string_equal(said(f, f->out), strbuf_str(&want));
+	strbuf_release(&line);
+	strbuf_release(&want);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		TEST(without_terminal),
+		TEST(on_a_terminal),
+		TEST(quiet_on_a_terminal),
+		TEST(progress_line_shown),
+		TEST(summaries),
+		TEST(several_jobs),
+		TEST(dry_run),
+		TEST(json),
+		TEST(json_quiet),
+		TEST(failures_of_no_job),
+		TEST(log_records),
+		TEST(many_lines),
+		TEST(nobody_reads),
+		TEST(full_disk),
+		TEST(stuck_reader),
+		TEST(own_lines),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
