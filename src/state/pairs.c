@@ -104,41 +104,52 @@ int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32
 	return one(db, s, out, e);
 }
 
-/* One change by id. */
-static int change(struct db *db, const char *sql, int64_t id, int64_t value, struct slice text, struct err *e)
+/* One change by id: a statement without other parameters. */
+static int change(struct db *db, const char *sql, int64_t id, struct err *e)
 {
 	sqlite3_stmt *s = db_stmt(db, sql, e);
 
 	if (!s)
 		return -1;
 	sqlite3_bind_int64(s, 1, id);
-	if (sqlite3_bind_parameter_count(s) > 1) {
-		if (text.p)
-			bind_slice(s, 2, text);
-		else
-			sqlite3_bind_int64(s, 2, value);
-	}
 	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
 }
 
 int pairs_settle(struct db *db, int64_t id, struct err *e)
 {
-	return change(db, "UPDATE pair SET pending = 0, hint = NULL WHERE id = ?1", id, 0, (struct slice){ 0 }, e);
+	return change(db, "UPDATE pair SET pending = 0, hint = NULL WHERE id = ?1", id, e);
 }
 
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e)
 {
-	return change(db, "UPDATE pair SET left = ?2, gone = 0 WHERE id = ?1", id, 0, left, e);
+	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET left = ?2, gone = 0 WHERE id = ?1", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	bind_slice(s, 2, left); /* one that is empty must become an empty text, whatever its pointer */
+	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
+}
+
+int pairs_unkey(struct db *db, int64_t id, struct err *e)
+{
+	return change(db, "UPDATE pair SET left = '' WHERE id = ?1", id, e);
 }
 
 int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e)
 {
-	return change(db, "UPDATE pair SET gone = ?2 WHERE id = ?1", id, when, (struct slice){ 0 }, e);
+	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET gone = ?2 WHERE id = ?1", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	sqlite3_bind_int64(s, 2, when);
+	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
 }
 
 int pairs_drop(struct db *db, int64_t id, struct err *e)
 {
-	return change(db, "DELETE FROM pair WHERE id = ?1", id, 0, (struct slice){ 0 }, e);
+	return change(db, "DELETE FROM pair WHERE id = ?1", id, e);
 }
 
 int pairs_purge_gone(struct db *db, int64_t before, struct err *e)

@@ -31,7 +31,8 @@ int pairs_by_left(struct db *db, int64_t folder, struct slice left, struct pair 
 int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32], int64_t after, struct pair *out, struct err *e);
 int pairs_settle(struct db *db, int64_t id, struct err *e);      /* pending -> settled; the hint is dropped */
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e); /* the source calls it by another name now; also clears gone */
-int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e);
+int pairs_unkey(struct db *db, int64_t id, struct err *e);       /* the source uses its name for another message now */
+int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e); /* when 0: it is there again */
 int pairs_drop(struct db *db, int64_t id, struct err *e);
 int pairs_purge_gone(struct db *db, int64_t before, struct err *e); /* drops pairs gone before then; the count or -1 */
 
