@@ -37,10 +37,13 @@ struct engine {
 	bool target_open;
 	struct arena failed_keys;
 	VEC(struct earlier) failed;
+	uint64_t had, took;      /* the last session: messages that were listed, and removed */
 	/* This session. */
-	bool content_only;       /* something in it can be told by content only */
-	uint64_t known, copied, removed, waiting, present;
+	uint64_t removed, again;
 	bool more;               /* it ended before the listing did */
+	bool unsure;             /* some keys are of the kind that is given again */
+	bool unread;             /* some messages that only their content can tell were not read... */
+	uint64_t unread_size;    /* ...the smallest of them; 0 not known */
 };
 
 /* What the source's stamp stands for: with another policy the same listing may hold work. */
@@ -132,29 +135,6 @@ static int open_target(struct engine *g, struct err *e)
 	return db_commit(g->db, e);
 }
 
-/* First walk: which pairs of the base does the source still hold? Needed before content is compared or a pair called gone. */
-static int claim_known(struct engine *g, struct err *e)
-{
-	struct store_msg m;
-	struct pair p;
-	int rc;
-
-	if (g->src->ops->list_start(g->src, e) < 0)
-		return -1;
-	while ((rc = g->src->ops->list_next(g->src, &m, e)) == 1) {
-		int found;
-
-		if (m.key.n == 0)
-			continue;
-		found = pairs_by_left(g->db, g->folder.id, m.key, &p, e);
-		if (found < 0)
-			return -1;
-		if (found == 1 && p.gone == 0)
-			claims_set(&g->claims, p.id);
-	}
-	return rc;
-}
-
 static int load_failure(void *arg, const struct failure *f, struct err *e)
 {
 	struct engine *g = arg;
@@ -198,36 +178,80 @@ static struct earlier *earlier_failure(struct engine *g, struct slice key)
 	return x;
 }
 
-/* One listed message against the base, by the planner. *w is filled when there is something to do: 1, else 0, -1. */
-static int consider(struct engine *g, const struct store_msg *m, struct arena *a, struct work *w, struct err *e)
+/* One listed message against the base, by the planner. *p is its pair by key, with id 0 when there is none. The acts, or -1. */
+static int plan_listed(struct engine *g, const struct store_msg *m, struct pair *p, unsigned *tries, struct err *e)
 {
 	struct plan_msg pm = { .left = { .present = true, .size = m->size } };
-	struct pair p = { 0 };
 	struct earlier *before = earlier_failure(g, m->key);
 	int rc = 0;
 
+	memset(p, 0, sizeof(*p));
 	if (m->key.n > 0)
-		rc = pairs_by_left(g->db, g->folder.id, m->key, &p, e);
+		rc = pairs_by_left(g->db, g->folder.id, m->key, p, e);
 	if (rc < 0)
 		return -1;
-	memset(w, 0, sizeof(*w));
-	if (rc == 1 && !p.pending) {
-		pm.base = (struct plan_base){ .exists = true, .sure = m->key.n >= SURE_KEY, .gone = p.gone != 0, .made = p.made };
-		g->known++;
-	} else if (m->key.n == 0) {
-		g->content_only = true;
-	}
-	if (before) {
+	if (rc == 0)
+		p->id = 0;
+	else if (!p->pending)
+		/* A key that is there again after its message was gone is no proof either: there are servers that give the same to two messages. */
+		pm.base = (struct plan_base){ .exists = true, .sure = m->key.n >= SURE_KEY && p->gone == 0, .gone = p->gone != 0, .made = p->made };
+	if (before)
 		pm.retry_at = before->next;
-		w->tries = before->tries;
+	*tries = before ? before->tries : 0;
+	return (int)plan_message(&g->x.policy, &pm);
+}
+
+/*
+ * First walk: which pairs of the base does the source still hold? Needed before content is compared or a pair called gone. A key that does not prove enough claims
+ * nothing: the message it names now may be another, and the pair's own be listed elsewhere.
+ */
+static int claim_known(struct engine *g, struct err *e)
+{
+	struct store_msg m;
+	struct pair p;
+	unsigned tries;
+	int rc;
+
+	if (g->src->ops->list_start(g->src, e) < 0)
+		return -1;
+	while ((rc = g->src->ops->list_next(g->src, &m, e)) == 1) {
+		int acts = plan_listed(g, &m, &p, &tries, e);
+
+		if (acts < 0)
+			return -1;
+		if (p.id != 0 && !p.pending && !(acts & PLAN_COPY))
+			claims_set(&g->claims, p.id);
+		if (p.id != 0 && p.gone != 0)
+			g->again++;
 	}
-	w->acts = plan_message(&g->x.policy, &pm);
-	w->num = m->num;
-	w->size = m->size;
-	w->known = w->acts & PLAN_COPY ? p.id : 0;
-	w->pair = w->acts & PLAN_COPY ? 0 : p.id;
-	if (w->acts == PLAN_NOTHING)
+	return rc;
+}
+
+/* A message that is told by its content alone stays unread: which pair of the base it stands for, nobody knows. */
+static void note_unread(struct engine *g, uint64_t size)
+{
+	if (!g->unread || size < g->unread_size)
+		g->unread_size = size;
+	g->unread = true;
+}
+
+/* What is to be done with a listed message. *w is filled when there is something to do: 1, else 0, -1. */
+static int consider(struct engine *g, const struct store_msg *m, struct arena *a, struct work *w, struct err *e)
+{
+	struct pair p;
+	unsigned tries;
+	int acts = plan_listed(g, m, &p, &tries, e);
+
+	if (acts < 0)
+		return -1;
+	g->unsure |= m->key.n > 0 && m->key.n < SURE_KEY;
+	if (acts & (PLAN_SKIP | PLAN_WAIT) || (g->p->dry_run && acts & PLAN_COPY && m->key.n == 0))
+		note_unread(g, m->size);
+	if (acts == PLAN_NOTHING)
 		return 0;
+	*w = (struct work){ .num = m->num, .size = m->size, .acts = (unsigned)acts, .tries = tries };
+	w->known = acts & PLAN_COPY ? p.id : 0;
+	w->pair = acts & PLAN_COPY ? 0 : p.id;
 	w->key = arena_slice(a, m->key);
 	if (m->key.n > 0 && !w->key.p)
 		return err_set(e, ERR_LOCAL, "out of memory");
@@ -274,12 +298,8 @@ static int do_slice(struct engine *g, struct work *w, size_t n, struct err *e)
 	for (size_t i = 0; i < n; i++) {
 		if (w[i].acts & PLAN_SKIP && skip(g, &w[i], e) < 0)
 			return -1;
-		if (w[i].acts & PLAN_WAIT)
-			g->waiting++;
 		if (g->p->dry_run)
 			tell_plan(g, &w[i]);
-		else if (w[i].acts & PLAN_COPY)
-			g->copied++;
 	}
 	if (g->p->dry_run)
 		return 0;
@@ -287,16 +307,37 @@ static int do_slice(struct engine *g, struct work *w, size_t n, struct err *e)
 		return -1;
 	if (exec_copy(&g->x, w, n, e) < 0)
 		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (w[i].acts == PLAN_NOTHING && w[i].pair == 0)
+			note_unread(g, w[i].size); /* it failed */
 	return exec_remove(&g->x, w, n, e);
 }
 
-/* Second walk: plan and do, slice by slice. Ends early when purge_after messages are to be made final. */
+/* How many removals, at most, a piece of work may lead to. */
+static size_t may_remove(const struct engine *g, const struct work *w)
+{
+	return w->acts & PLAN_REMOVE_LEFT || (w->acts & PLAN_COPY && g->x.policy.keep == KEEP_AGE);
+}
+
+/* How many messages may still be removed in this session before that is made final. */
+static size_t removals_left(const struct engine *g)
+{
+	uint64_t most = g->p->purge_after;
+
+	if (most == 0 || g->p->dry_run)
+		return SIZE_MAX;
+	return most > g->x.fresh ? (size_t)(most - g->x.fresh) : 0;
+}
+
+/*
+ * Second walk: plan and do, slice by slice. Ends early when purge_after messages are to be made final. What was removed before, and is there again, does not
+ * count: with a source that removes nothing the same messages would be all that is ever looked at.
+ */
 static int work_through(struct engine *g, struct err *e)
 {
-	size_t limit = g->p->purge_after > 0 && g->p->purge_after < SLICE ? g->p->purge_after : SLICE, n = 0;
-	struct work *w = calloc(limit, sizeof(*w));
+	struct work *w = calloc(SLICE, sizeof(*w));
 	struct arena a = ARENA_INIT(SLICE * (STORE_KEY_MAX + 64));
-	uint64_t budget = g->p->purge_after;
+	size_t n = 0, removals = 0;
 	struct store_msg m;
 	int rc = -1;
 
@@ -305,22 +346,23 @@ static int work_through(struct engine *g, struct err *e)
 	if (g->src->ops->list_start(g->src, e) < 0)
 		goto out;
 	while ((rc = g->src->ops->list_next(g->src, &m, e)) == 1) {
-		g->present++;
 		rc = consider(g, &m, &a, &w[n], e);
 		if (rc < 0)
 			goto out;
+		if (rc == 1)
+			removals += may_remove(g, &w[n]);
 		n += (size_t)rc;
-		if (rc == 1 && budget > 0 && (w[n - 1].acts & (PLAN_COPY | PLAN_REMOVE_LEFT)) && --budget == 0) {
+		if (n < SLICE && removals < removals_left(g))
+			continue;
+		if (do_slice(g, w, n, e) < 0) {
+			rc = -1;
+			goto out;
+		}
+		n = removals = 0;
+		arena_reset(&a);
+		if (removals_left(g) == 0) {
 			g->more = true;
 			break;
-		}
-		if (n == limit) {
-			if (do_slice(g, w, n, e) < 0) {
-				rc = -1;
-				goto out;
-			}
-			n = 0;
-			arena_reset(&a);
 		}
 	}
 	if (rc >= 0)
@@ -336,13 +378,19 @@ struct forgetting {
 	VEC(int64_t) ids;
 };
 
+/* May a message that was not read be this pair's, under another name? Stored without its CRs it is up to half as large. */
+static bool may_be_unread(const struct engine *g, const struct pair *p)
+{
+	return g->unread && p->size >= g->unread_size / 2;
+}
+
 /* Collect pairs that no listed message stands for. */
 static int collect_gone(void *arg, const struct pair *p, struct err *e)
 {
 	struct forgetting *f = arg;
 	struct plan_msg m = { .base = { .exists = true, .sure = true, .made = p->made } };
 
-	if (claims_has(&f->g->claims, p->id) || !(plan_message(&f->g->x.policy, &m) & PLAN_FORGET))
+	if (may_be_unread(f->g, p) || claims_has(&f->g->claims, p->id) || !(plan_message(&f->g->x.policy, &m) & PLAN_FORGET))
 		return 0;
 	if (f->g->p->dry_run) {
 		tell_planned(f->g, ACTION_FORGET, p->left, p->size);
@@ -369,7 +417,7 @@ static int drop_stale_failures(struct engine *g, struct err *e)
 	return db_in_transaction(g->db) ? db_commit(g->db, e) : 0;
 }
 
-/* Mark the pairs whose message has left the source. Not when some could be told by content only and were not read. */
+/* Mark the pairs whose message has left the source. */
 static int forget_gone(struct engine *g, struct err *e)
 {
 	struct forgetting f = { .g = g };
@@ -379,7 +427,7 @@ static int forget_gone(struct engine *g, struct err *e)
 		return 0;
 	if (!g->p->dry_run && drop_stale_failures(g, e) < 0)
 		return -1;
-	if (g->base.max_id == 0 || (g->content_only && g->totals->failed > 0))
+	if (g->base.max_id == 0)
 		return 0;
 	if (pairs_present(g->db, g->folder.id, collect_gone, &f, e) < 0)
 		goto out;
@@ -389,7 +437,8 @@ static int forget_gone(struct engine *g, struct err *e)
 	rc = db_begin(g->db, e);
 	for (size_t i = 0; rc == 0 && i < f.ids.n; i++)
 		rc = pairs_gone(g->db, f.ids.a[i], g->x.policy.now, e);
-	if (rc == 0 && pairs_purge_gone(g->db, g->x.policy.now - GONE_KEPT, e) < 0)
+	/* Not yet when removals are to come: they renew what is about to be purged. */
+	if (rc == 0 && g->x.removed.n == 0 && pairs_purge_gone(g->db, g->x.policy.now - GONE_KEPT, e) < 0)
 		rc = -1;
 	if (rc == 0)
 		rc = db_commit(g->db, e);
@@ -406,7 +455,8 @@ static int remember_stamp(struct engine *g, struct err *e)
 	char stamp[256];
 
 	make_stamp(g, stamp);
-	if (g->removed > 0 || g->more || g->totals->failed > 0)
+	/* Where keys are given again the same keys may be other messages. */
+	if (g->removed > 0 || g->more || g->unsure || g->totals->failed > 0)
 		stamp[0] = '\0';
 	if (strcmp(stamp, g->folder.left_stamp) == 0)
 		return 0;
@@ -440,15 +490,28 @@ static void heed_box(struct engine *g)
 }
 
 /*
+ * Is the source one that says it removes messages and does not? Of those that the last session removed most are there still, and the base does not know them by
+ * their names: they would be taken for new ones, session after session.
+ */
+static bool removes_nothing(const struct engine *g)
+{
+	uint64_t expected = g->had - g->took + g->again + g->took / 2;
+
+	return g->took > 0 && !g->info.partial && g->info.messages > expected;
+}
+
+/*
  * One session at the source: list, plan, copy, remove, commit. 1: there may be more to do in another session, 0 done, -1.
  */
 static int session(struct engine *g, struct err *e)
 {
 	struct event ev = { .type = EVENT_FOLDER, .job = g->p->job, .folder = g->p->folder };
+	uint64_t pulled = g->totals->pulled;
+	bool progress;
 	int rc;
 
-	g->known = g->copied = g->removed = g->present = g->waiting = 0;
-	g->more = g->content_only = false;
+	g->removed = g->again = g->unread_size = 0;
+	g->more = g->unsure = g->unread = false;
 	g->totals->skipped = 0;
 	exec_forget_marks(&g->x);
 	if (g->src->ops->open_box(g->src, "", source_how(g), &g->info, e) < 0)
@@ -468,6 +531,10 @@ static int session(struct engine *g, struct err *e)
 		return -1;
 	if (g->base.max_id > 0 && claim_known(g, e) < 0)
 		return -1;
+	if (removes_nothing(g)) {
+		warn(g, "the server still holds messages that it said it had removed; the rest is left for the next run");
+		return 0;
+	}
 	ev.total = g->x.total = g->info.messages;
 	ev.total_bytes = g->info.bytes;
 	if (g->info.messages > 0)
@@ -476,9 +543,13 @@ static int session(struct engine *g, struct err *e)
 		return -1;
 	if (g->p->dry_run)
 		return 0;
-	if (exec_commit(&g->x, &g->removed, e) < 0 || remember_stamp(g, e) < 0)
+	/* A box that shows itself in batches goes on to the next when the session ends well, removals or not. */
+	progress = g->totals->pulled > pulled || g->x.fresh > 0;
+	if (exec_commit(&g->x, g->info.partial && progress, g->more ? 0 : g->x.policy.now - GONE_KEPT, &g->removed, e) < 0 || remember_stamp(g, e) < 0)
 		return -1;
-	return (g->more || g->info.partial) && (g->copied > 0 || g->removed > 0);
+	g->had = g->info.messages;
+	g->took = g->removed;
+	return (g->more || g->info.partial) && progress;
 }
 
 /* The job's folder in the base, made in the first run. */

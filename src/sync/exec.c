@@ -80,6 +80,7 @@ void exec_release(struct exec *x)
 void exec_forget_marks(struct exec *x)
 {
 	vec_clear(&x->removed);
+	x->fresh = 0;
 }
 
 static void tell_message(struct exec *x, enum event_action action, struct slice key, uint64_t size)
@@ -202,7 +203,10 @@ static int settle(struct exec *x, struct err *e)
 	return 0;
 }
 
-/* A pair under this key stands for other content (the server gave the key again): it loses the key. */
+/*
+ * A pair under this key stands for other content (the server gave the key again): it loses the key, but not its place in the base. Its message may be listed under
+ * another key, and is then known by its content.
+ */
 static int take_key(struct exec *x, const struct work *w, struct err *e)
 {
 	struct pair old;
@@ -211,7 +215,7 @@ static int take_key(struct exec *x, const struct work *w, struct err *e)
 	if (w->key.n == 0)
 		return 0;
 	rc = pairs_by_left(x->db, x->folder, w->key, &old, e);
-	return rc == 1 ? pairs_drop(x->db, old.id, e) : rc;
+	return rc == 1 ? pairs_unkey(x->db, old.id, e) : rc;
 }
 
 /* The group's transaction: the last groups' pairs settled, this one's added as pending. */
@@ -287,7 +291,7 @@ static int find_double(struct exec *x, const struct work *w, const unsigned char
 
 	if (w->known) {
 		rc = pairs_by_left(x->db, x->folder, w->key, out, e);
-		if (rc != 1 || memcmp(out->digest, digest, 32) == 0)
+		if (rc < 0 || (rc == 1 && memcmp(out->digest, digest, 32) == 0))
 			return rc;
 	}
 	while ((rc = pairs_by_digest(x->db, x->folder, digest, after, out, e)) == 1) {
@@ -307,6 +311,7 @@ static int known_after_all(struct exec *x, struct work *w, const struct pair *fo
 
 	log_debug("message %llu was delivered before", (unsigned long long)w->num);
 	w->pair = p.id;
+	w->again = p.gone != 0;
 	w->acts = plan_message(&x->policy, &m) & PLAN_REMOVE_LEFT;
 	claims_set(x->claims, p.id);
 	if (same_key && p.gone == 0 && w->tries == 0)
@@ -340,15 +345,14 @@ static int stage_one(struct exec *x, struct work *w, struct stream *body, struct
 	x->done++;
 	x->done_bytes += st->size;
 	rc = find_double(x, w, st->digest, &p, e);
-	if (rc < 0)
-		return -1;
 	if (rc == 0) {
 		x->bytes += st->size;
 		return 0;
 	}
+	/* Also when nobody knows whether it is a double: what is complete may be published on the way out, and this must not be. */
 	x->dst->ops->unstage(x->dst, st);
 	x->n--;
-	return known_after_all(x, w, &p, e);
+	return rc < 0 ? -1 : known_after_all(x, w, &p, e);
 }
 
 /* Is the group large or old enough to be made durable? */
@@ -459,8 +463,10 @@ static void removed_one(void *arg, uint64_t num, const struct err *why)
 		event_put(x->sink, &ev);
 		return;
 	}
-	if (vec_push(&x->removed, r->w[r->at].pair) == 0)
-		tell_message(x, ACTION_DELETE, r->w[r->at].key, r->w[r->at].size);
+	if (vec_push(&x->removed, r->w[r->at].pair) < 0)
+		return; /* as if the link broke after it: the next listing tells */
+	x->fresh += !r->w[r->at].again;
+	tell_message(x, ACTION_DELETE, r->w[r->at].key, r->w[r->at].size);
 }
 
 /* All that is published is known to be: so say in the base. */
@@ -507,16 +513,18 @@ out:
 	return rc;
 }
 
-int exec_commit(struct exec *x, uint64_t *removed, struct err *e)
+int exec_commit(struct exec *x, bool finish, int64_t purge, uint64_t *removed, struct err *e)
 {
 	*removed = 0;
 	if (settle_now(x, e) < 0)
 		return -1;
-	if (x->removed.n == 0)
+	if (x->removed.n == 0 && !finish)
 		return 0;
 	step(x, "commit removals");
 	if (x->src->ops->commit(x->src, e) < 0)
 		return -1;
+	if (x->removed.n == 0)
+		return 0;
 	step(x, "note removals");
 	if (db_begin(x->db, e) < 0)
 		return -1;
@@ -525,6 +533,10 @@ int exec_commit(struct exec *x, uint64_t *removed, struct err *e)
 			db_rollback(x->db);
 			return -1;
 		}
+	}
+	if (purge > 0 && pairs_purge_gone(x->db, purge, e) < 0) {
+		db_rollback(x->db);
+		return -1;
 	}
 	if (db_commit(x->db, e) < 0)
 		return -1;

@@ -27,6 +27,7 @@ struct work {
 	int64_t known;        /* the base has this pair under its key, and only the content will tell whether it is the same message; 0 none */
 	int64_t pair;         /* the settled or published pair that stands for it: what makes a removal lawful; 0 none (yet) */
 	unsigned tries;       /* failed so often before */
+	bool again;           /* the source gave it back after it was removed */
 };
 
 /* One bit for each pair of the base that was met in this session: a pair stands for one message only. */
@@ -63,6 +64,7 @@ struct exec {
 	msec_t begun;             /* when the group's first message was staged */
 	VEC(int64_t) unsettled;   /* published, pending in the base */
 	VEC(int64_t) removed;     /* pairs whose message the source has marked for removal */
+	uint64_t fresh;           /* of these, whose message was not removed before */
 	uint64_t done, done_bytes, total;
 	msec_t told;              /* when progress was last told */
 	int step;
@@ -84,7 +86,10 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e);
 /* Mark the messages with PLAN_REMOVE_LEFT at the source. Nothing is final before exec_commit. */
 int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e);
 
-/* Settle all pairs; make removals final and note that in the base. *removed: how many. The source's box is closed if there were any. */
-int exec_commit(struct exec *x, uint64_t *removed, struct err *e);
+/*
+ * Settle all pairs; make removals final and note that in the base. *removed: how many. The source's box is closed if there were any, and also when `finish`
+ * says that the source must hear of a good end all the same. Pairs that are gone since before `purge` (0: none) are dropped from the base on the way.
+ */
+int exec_commit(struct exec *x, bool finish, int64_t purge, uint64_t *removed, struct err *e);
 
 #endif

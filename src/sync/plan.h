@@ -25,7 +25,7 @@ struct plan_policy {
 /* What the base knows of a message. */
 struct plan_base {
 	bool exists;          /* there is a pair: it was delivered, durably */
-	bool sure;            /* the key alone proves that it is the same message. Else (short UIDLs, which servers give again) only its content does */
+	bool sure;            /* the key alone proves that it is the same message. Else (short UIDLs, which servers give again; a key that was gone) only its content does */
 	bool gone;            /* the source had dropped it: that it is there again is odd */
 	int64_t made;         /* when it was delivered, seconds since 1970 */
 };
