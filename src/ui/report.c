@@ -36,7 +36,7 @@ struct report {
 	bool progress_on;
 	struct progress progress;
 	VEC(struct active) jobs;
-	size_t ended;
+	size_t ended, stopped;
 	struct event_totals sum;
 };
 
@@ -235,6 +235,14 @@ static void put_place(struct strbuf *b, const struct event *ev)
 		strbuf_printf(b, "message %s: ", clean(text, ev->uid));
 }
 
+/* The text without "JOB: " in front: an account is often called as its job is, and once is enough. */
+static const char *without_job(const char *text, const char *job)
+{
+	size_t n = strlen(job);
+
+	return text && n > 0 && strncmp(text, job, n) == 0 && text[n] == ':' && text[n + 1] == ' ' ? text + n + 2 : text;
+}
+
 static void show_error(struct report *r, const struct event *ev)
 {
 	struct strbuf place = STRBUF_INIT(LINE_BYTES);
@@ -242,7 +250,7 @@ static void show_error(struct report *r, const struct event *ev)
 	const char *what = ev->type == EVENT_WARNING ? "warning: " : "";
 
 	put_place(&place, ev);
-	complain(r, "mailhaul: %s: %s%s%s", clean(job, ev->job), what, strbuf_str(&place), clean(text, ev->text));
+	complain(r, "mailhaul: %s: %s%s%s", clean(job, ev->job), what, strbuf_str(&place), clean(text, without_job(ev->text, ev->job)));
 	strbuf_release(&place);
 }
 
@@ -330,12 +338,18 @@ static void put_cost(struct strbuf *b, const struct event_totals *t)
 	strbuf_printf(b, "; %s, %.1f s, %s round trip%s", size, t->seconds, trips, t->round_trips == 1 ? "" : "s");
 }
 
+/* Whether a job came to no proper end (its error said why). */
+static bool is_stopped(const struct event *ev)
+{
+	return ev->exit_code != 0 && ev->exit_code != 1;
+}
+
 /* One line about a job that is over. */
 static void show_summary(struct report *r, const struct event *ev)
 {
 	struct strbuf b = STRBUF_INIT(LINE_BYTES);
 	struct active *a = r->p.dry_run ? active_job(r, ev->job) : NULL;
-	bool stopped = ev->exit_code != 0 && ev->exit_code != 1, any;
+	bool stopped = is_stopped(ev), any;
 	char job[TEXT_BYTES];
 
 	strbuf_printf(&b, "%s: %s", clean(job, ev->job), stopped ? "stopped: " : "");
@@ -370,6 +384,7 @@ static void end_job(struct report *r, const struct event *ev)
 		show_summary(r, ev);
 	add_totals(&r->sum, &ev->totals);
 	r->ended++;
+	r->stopped += is_stopped(ev);
 	forget_job(r, ev->job);
 	if (r->jobs.n == 0)
 		r->progress.begun = 0;
@@ -554,7 +569,11 @@ void report_free(struct report *r)
 	if (r->ended > 1 && summaries_shown(r)) {
 		bool any = put_totals(&b, &r->sum, r->p.dry_run ? &none : NULL);
 
-		say(r, "%zu jobs: %s", r->ended, any ? strbuf_str(&b) : r->p.dry_run ? "nothing to do" : "nothing new");
+		if (r->stopped > 0)
+			strbuf_printf(&b, "%s%zu of them stopped", any ? "; " : "", r->stopped);
+		else if (!any)
+			strbuf_puts(&b, r->p.dry_run ? "nothing to do" : "nothing new");
+		say(r, "%zu jobs: %s", r->ended, strbuf_str(&b));
 	}
 	strbuf_release(&b);
 	flush_out(r);

@@ -220,17 +220,45 @@ static void summaries(void **state)
 
 static void several_jobs(void **state)
 {
+	static const struct { struct event_totals a, b; int code; const char *out; } rows[] = {
+		{ { .pulled = 2, .failed = 1 }, { .pulled = 1 }, 0, "2 jobs: 3 messages fetched, 1 failed\n" },
+		{ { .pulled = 2 }, { .pulled = 0 }, 69, "2 jobs: 2 messages fetched; 1 of them stopped\n" },
+		{ { .pulled = 0 }, { .pulled = 0 }, 69, "2 jobs: 1 of them stopped\n" },
+		{ { .pulled = 0 }, { .pulled = 0 }, 0, "2 jobs: nothing new\n" },
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct fixture *f = *state;
+
+		begin(f, (struct report_params){ .verbose = 0 }, true, false);
+		put(f, (struct event){ .type = EVENT_START, .job = "a" });
+		put(f, (struct event){ .type = EVENT_START, .job = "b" });
+		put(f, (struct event){ .type = EVENT_END, .job = "b", .totals = rows[i].b, .exit_code = rows[i].code });
+		put(f, (struct event){ .type = EVENT_END, .job = "a", .totals = rows[i].a });
+		said(f, f->out);
+		report_free(f->r);
+		f->r = NULL;
+		assert_string_equal(said(f, f->out), rows[i].out);
+		teardown(state);
+		setup(state);
+	}
+	begin(*state, (struct report_params){ .verbose = 0 }, false, false);
+}
+
+/* Job and account are often called the same. */
+static void name_once(void **state)
+{
+	static const struct { const char *text, *err; } rows[] = {
+		{ "isp: no", "mailhaul: isp: no\n" }, { "isp2: no", "mailhaul: isp: isp2: no\n" }, { "isp:no", "mailhaul: isp: isp:no\n" },
+		{ "isp", "mailhaul: isp: isp\n" }, { NULL, "mailhaul: isp: \n" },
+	};
 	struct fixture *f = *state;
 
-	begin(f, (struct report_params){ .verbose = 0 }, true, false);
-	put(f, (struct event){ .type = EVENT_START, .job = "a" });
-	put(f, (struct event){ .type = EVENT_START, .job = "b" });
-	put(f, (struct event){ .type = EVENT_END, .job = "b", .totals = { .pulled = 1 } });
-	put(f, (struct event){ .type = EVENT_END, .job = "a", .totals = { .pulled = 2, .failed = 1 } });
-	said(f, f->out);
-	report_free(f->r);
-	f->r = NULL;
-	assert_string_equal(said(f, f->out), "2 jobs: 3 messages fetched, 1 failed\n");
+	begin(f, (struct report_params){ .verbose = 0 }, false, false);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		put(f, (struct event){ .type = EVENT_ERROR, .span = SPAN_ACCT, .text = rows[i].text });
+		assert_string_equal(said(f, f->err), rows[i].err);
+	}
 }
 
 static void dry_run(void **state)
@@ -411,10 +439,12 @@ static void stuck_reader(void **state)
 
 	begin(f, (struct report_params){ .verbose = 1 }, false, false);
 	raise(SIGTERM);
+	alarm(60); /* a report that waits for ever is ended by it */
 	before = clock_now();
 	for (int i = 0; i < 20000; i++)
 		put(f, (struct event){ .type = EVENT_MESSAGE, .action = ACTION_PULL, .uid = "0123456789", .size = 100 });
 	whole_run(f);
+	alarm(0);
 	assert_true(clock_now() - before < 5000);
 	assert_string_equal(said(f, f->err), WARNINGS ERRORS);
 }
@@ -448,6 +478,7 @@ int main(void)
 		TEST(progress_line_shown),
 		TEST(summaries),
 		TEST(several_jobs),
+		TEST(name_once),
 		TEST(dry_run),
 		TEST(json),
 		TEST(json_quiet),
