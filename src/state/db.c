@@ -24,10 +24,11 @@ struct stmt {
 
 struct db {
 	sqlite3 *h;
-	char *path;
+	char *path, *dir; /* without links */
 	int lock;
 	bool look, in_txn, marked;
-	bool made; /* the schema is there */
+	bool making; /* it has no name yet */
+	bool made;   /* the schema is there */
 	VEC(struct stmt) stmts;
 };
 
@@ -52,11 +53,11 @@ static const char *const migrations[] = {
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
-/* Is it damage that SQLite speaks of? */
+/* Is it damage that SQLite speaks of? Our SQL is constant: where it makes no sense (SQLITE_ERROR), the schema is not what we made. */
 static bool damaged(int rc)
 {
 	rc &= 0xff;
-	return rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB;
+	return rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB || rc == SQLITE_ERROR || rc == SQLITE_SCHEMA;
 }
 
 /* What to do with a file that can't be used. */
@@ -185,11 +186,12 @@ static int migrate(struct db *db, struct err *e)
 		db->made = true;
 		return 0;
 	}
-	if (db->look) {
-		if (tables == 0)
-			return 0;
+	if (tables == 0 && !db->making)
+		return damage(db->path, "it is empty", e); /* ours get their name when they are whole */
+	if (version < 1 && tables != 0)
+		return damage(db->path, "its version is gone", e);
+	if (db->look)
 		return err_set(e, ERR_LOCAL, "the state file %s is of an older version: the next run will bring it up to date", db->path);
-	}
 	if (db_begin(db, e) < 0)
 		return -1;
 	for (int64_t v = version; v < VERSION; v++) {
@@ -289,19 +291,11 @@ static int take_lock(struct db *db, struct err *e)
 	return rc;
 }
 
-/* The file itself, made with mode 0600 whatever the umask says. */
-static int create(const char *path, struct err *e)
+/* The file that is there: is it ours, and private? */
+static int check_file(const char *path, struct err *e)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct stat st;
 
-	if (fd >= 0) {
-		fchmod(fd, 0600);
-		close(fd);
-		return 0;
-	}
-	if (errno != EEXIST)
-		return err_errno(e, "create the state file %s", path);
 	if (lstat(path, &st) < 0)
 		return err_errno(e, "state file %s", path);
 	if (!S_ISREG(st.st_mode))
@@ -314,46 +308,151 @@ static int create(const char *path, struct err *e)
 }
 
 /* Open the handle with the settings that the promises stand on. */
-static int open_handle(struct db *db, struct err *e)
+static int open_handle(struct db *db, const char *path, int flags, struct err *e)
 {
-	int flags = db->look ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
-
-	if (sqlite3_open_v2(db->path, &db->h, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(path, &db->h, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK)
 		return db_fail(db, "open", e);
 	sqlite3_busy_timeout(db->h, BUSY_MS);
 	sqlite3_db_config(db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(db->h, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	if (run_sql(db, "PRAGMA cell_size_check = ON; PRAGMA cache_size = -1024; PRAGMA temp_store = FILE", "open", e) < 0)
+	return run_sql(db, "PRAGMA cell_size_check = ON; PRAGMA cache_size = -1024; PRAGMA temp_store = FILE; PRAGMA synchronous = FULL", "open", e);
+}
+
+/* Give up the handle and all that hangs on it. */
+static void close_handle(struct db *db)
+{
+	for (size_t i = 0; i < db->stmts.n; i++)
+		sqlite3_finalize(db->stmts.a[i].s);
+	vec_clear(&db->stmts);
+	sqlite3_close(db->h);
+	db->h = NULL;
+}
+
+/* What an attempt to make the file may have left. */
+static void unlink_new(const char *new)
+{
+	static const char *const suffixes[] = { "", "-journal", "-wal", "-shm" };
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+		char *name = beside(new, suffixes[i]);
+
+		if (name)
+			unlink(name);
+		free(name);
+	}
+}
+
+/*
+ * Make a new file, with mode 0600 whatever the umask says. It is made under another name (here SQLite still keeps a rollback journal, so all is in the file once
+ * it is closed) and gets its own when it is whole: a file that is there and empty has lost what was in it.
+ */
+static int make_file(struct db *db, struct err *e)
+{
+	char *new = beside(db->path, ".new");
+	int fd = -1, rc = -1;
+
+	if (!new)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	unlink_new(new);
+	fd = open(new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || fchmod(fd, 0600) < 0) {
+		err_errno(e, "can't make the state file %s", db->path);
+		goto out;
+	}
+	db->making = true;
+	if (open_handle(db, new, SQLITE_OPEN_READWRITE, e) < 0 || migrate(db, e) < 0)
+		goto out;
+	close_handle(db);
+	db->making = db->marked = false;
+	if (rename(new, db->path) < 0) {
+		err_errno(e, "can't make the state file %s", db->path);
+		goto out;
+	}
+	rc = fs_sync_dir(AT_FDCWD, db->dir, e);
+out:
+	if (db->h)
+		close_handle(db);
+	if (fd >= 0)
+		close(fd); /* not before SQLite's: its locks would go */
+	if (rc < 0)
+		unlink_new(new);
+	free(new);
+	return rc;
+}
+
+/* Open the file that is there for a run. */
+static int open_to_run(struct db *db, struct err *e)
+{
+	if (check_file(db->path, e) < 0 || open_handle(db, db->path, SQLITE_OPEN_READWRITE, e) < 0)
 		return -1;
-	if (!db->look && run_sql(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", "open", e) < 0)
+	return run_sql(db, "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON", "open", e);
+}
+
+/*
+ * Open the file that is there to look at it. Where nobody runs, one who may only read would leave an empty -wal behind, which one who may write takes away
+ * again; what an interrupted run left in its -wal, on the other hand, is left for the next run.
+ */
+static int open_to_look(struct db *db, struct err *e)
+{
+	char *wal = beside(db->path, "-wal");
+	bool quiet = wal && access(wal, F_OK) < 0;
+
+	free(wal);
+	if (quiet && access(db->dir, W_OK) == 0 && access(db->path, W_OK) == 0)
+		return open_handle(db, db->path, SQLITE_OPEN_READWRITE, e) < 0 ? -1 : run_sql(db, "PRAGMA query_only = ON", "open", e);
+	return open_handle(db, db->path, SQLITE_OPEN_READONLY, e);
+}
+
+/* The path with the links in its directory's resolved: SQLite, which is to follow none at the end, would follow none at all. */
+static int set_path(struct db *db, const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+
+	if (!dir)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	db->dir = realpath(dir, NULL);
+	if (!db->dir && (errno != ENOENT || !db->look)) {
+		err_errno(e, "state directory %s", dir);
+		free(dir);
 		return -1;
-	return 0;
+	}
+	free(dir);
+	if (!db->dir)
+		db->path = strdup(path); /* nothing is there: an empty base */
+	else if (asprintf(&db->path, "%s/%s", strcmp(db->dir, "/") == 0 ? "" : db->dir, slash ? slash + 1 : path) < 0)
+		db->path = NULL;
+	return db->path ? 0 : err_set(e, ERR_LOCAL, "out of memory");
 }
 
 int db_open(const char *path, enum db_how how, const char *source, struct db **out, struct err *e)
 {
 	struct db *db = calloc(1, sizeof(*db));
+	struct stat st;
+	bool missing;
 
 	if (!db)
 		return err_set(e, ERR_LOCAL, "out of memory");
 	db->lock = -1;
 	db->look = how == DB_LOOK;
-	db->path = strdup(path);
-	if (!db->path) {
-		err_set(e, ERR_LOCAL, "out of memory");
+	if (set_path(db, path, e) < 0)
 		goto fail;
+	missing = lstat(db->path, &st) < 0 && errno == ENOENT;
+	if (db->look && missing) {
+		*out = db;
+		return 0;
 	}
 	if (db->look) {
-		struct stat st;
-
-		if (stat(path, &st) < 0 && errno == ENOENT) {
-			*out = db;
-			return 0;
-		}
-	} else if (take_lock(db, e) < 0 || create(path, e) < 0) {
-		goto fail;
+		if (open_to_look(db, e) < 0)
+			goto fail;
+	} else {
+		if (take_lock(db, e) < 0)
+			goto fail;
+		missing = lstat(db->path, &st) < 0 && errno == ENOENT;
+		if ((missing && make_file(db, e) < 0) || open_to_run(db, e) < 0)
+			goto fail;
 	}
-	if (open_handle(db, e) < 0 || migrate(db, e) < 0)
+	if (migrate(db, e) < 0)
 		goto fail;
 	if (!db_empty(db) && (check_integrity(db, e) < 0 || (source && check_source(db, how, source, e) < 0)))
 		goto fail;
@@ -377,14 +476,13 @@ void db_close(struct db *db)
 		db_rollback(db);
 		if (db->marked)
 			sqlite3_exec(db->h, "DELETE FROM meta WHERE key = 'dirty'", NULL, NULL, NULL);
-		for (size_t i = 0; i < db->stmts.n; i++)
-			sqlite3_finalize(db->stmts.a[i].s);
-		sqlite3_close(db->h);
+		close_handle(db);
 	}
 	vec_release(&db->stmts);
 	if (db->lock >= 0)
 		close(db->lock);
 	free(db->path);
+	free(db->dir);
 	free(db);
 }
 
@@ -433,15 +531,15 @@ int db_begin(struct db *db, struct err *e)
 
 int db_commit(struct db *db, struct err *e)
 {
+	bool mark = !db->marked && !db_empty(db);
+
 	assert(db->in_txn);
 	/* The first commit of a run marks the file; db_close takes the mark away. A run that only looks writes nothing. */
-	if (!db->marked && !db_empty(db)) {
-		if (meta_put(db, "dirty", "1", e) < 0)
-			goto fail;
-		db->marked = true;
-	}
+	if (mark && meta_put(db, "dirty", "1", e) < 0)
+		goto fail;
 	if (run_sql(db, "COMMIT", "commit", e) < 0)
 		goto fail;
+	db->marked |= mark;
 	db->in_txn = false;
 	return 0;
 fail:
