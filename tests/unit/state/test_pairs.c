@@ -1,0 +1,339 @@
+/* Pairs: what is known of a message, and how it changes. */
+#include "../../lib/unit.h"
+
+#include <unistd.h>
+
+#include "state/pairs.h"
+
+static char *dir;
+static struct db *db;
+static struct err e;
+
+static int setup(void **state)
+{
+	(void)state;
+	dir = scratch_make();
+	e = (struct err)ERR_INIT;
+	if (db_open(scratch_path(dir, "job.db"), DB_RUN, "s", &db, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(db_begin(db, &e), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	db_close(db);
+	scratch_remove(dir);
+	return 0;
+}
+
+/* Add one with a digest of all `d`s. */
+static int64_t add(int64_t folder, const char *left, int d, bool pending)
+{
+	struct pair p = { .folder = folder, .left = slice_str(left), .right = SLICE_LIT("right"), .hint = SLICE_LIT("hint"), .pending = pending, .raw = d % 2,
+			  .size = UINT64_C(5000000000) + (unsigned)d, .made = 1000 + d };
+
+	memset(p.digest, d, sizeof(p.digest));
+	if (pairs_add(db, &p, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_true(p.id > 0);
+	return p.id;
+}
+
+static int by_left(const char *left, struct pair *p)
+{
+	int rc = pairs_by_left(db, 1, slice_str(left), p, &e);
+
+	assert_true(rc >= 0);
+	return rc;
+}
+
+/* The id of the first pair of that content after one; 0 none. */
+static int64_t by_digest(int d, int64_t after)
+{
+	unsigned char digest[32];
+	struct pair p;
+	int rc;
+
+	memset(digest, d, sizeof(digest));
+	rc = pairs_by_digest(db, 1, digest, after, &p, &e);
+	assert_true(rc >= 0);
+	return rc == 1 ? p.id : 0;
+}
+
+static int collect(void *arg, const struct pair *p, struct err *err)
+{
+	char *ids = arg;
+
+	(void)err;
+	snprintf(ids + strlen(ids), 100 - strlen(ids), "%lld ", (long long)p->id);
+	return 0;
+}
+
+static const char *pending(int64_t folder)
+{
+	static char ids[100];
+
+	ids[0] = '\0';
+	assert_int_equal(pairs_pending(db, folder, collect, ids, &e), 0);
+	return ids;
+}
+
+static const char *present(int64_t folder)
+{
+	static char ids[100];
+
+	ids[0] = '\0';
+	assert_int_equal(pairs_present(db, folder, collect, ids, &e), 0);
+	return ids;
+}
+
+static void what_is_added_is_found(void **state)
+{
+	struct pair p;
+	int64_t a = add(1, "key a", 7, true);
+
+	(void)state;
+	assert_int_equal(by_left("key a", &p), 1);
+	assert_int_equal(p.id, a);
+	assert_int_equal(p.folder, 1);
+	assert_true(slice_eqs(p.left, "key a"));
+	assert_true(slice_eqs(p.right, "right"));
+	assert_true(slice_eqs(p.hint, "hint"));
+	assert_true(p.pending);
+	assert_true(p.raw);
+	assert_int_equal(p.size, UINT64_C(5000000007));
+	assert_int_equal(p.made, 1007);
+	assert_int_equal(p.gone, 0);
+	for (size_t i = 0; i < sizeof(p.digest); i++)
+		assert_int_equal(p.digest[i], 7);
+	assert_int_equal(by_left("key", &p), 0);
+	assert_int_equal(by_left("KEY A", &p), 0);
+	assert_int_equal(by_left("", &p), 0);
+	assert_int_equal(pairs_by_left(db, 2, SLICE_LIT("key a"), &p, &e), 0);
+}
+
+/* Any bytes can be a key, quotes and percent signs and NULs with them. */
+static void keys_of_all_kinds(void **state)
+{
+	static const struct slice keys[] = { SLICE_LIT("'; DROP TABLE pair; --"), SLICE_LIT("%00"), SLICE_LIT("a\0b"), SLICE_LIT("a"), SLICE_LIT("\xff\xfe"),
+					     SLICE_LIT("1"), SLICE_LIT("01"), SLICE_LIT("1.0") };
+	int64_t ids[COUNT(keys)];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(keys); i++) {
+		struct pair p = { .folder = 1, .left = keys[i], .right = SLICE_LIT("r") };
+
+		assert_int_equal(pairs_add(db, &p, &e), 0);
+		ids[i] = p.id;
+	}
+	for (size_t i = 0; i < COUNT(keys); i++) {
+		struct pair p;
+
+		assert_int_equal(pairs_by_left(db, 1, keys[i], &p, &e), 1);
+		assert_int_equal(p.id, ids[i]);
+		assert_true(slice_eq(p.left, keys[i]));
+	}
+}
+
+static void pending_until_settled(void **state)
+{
+	int64_t a = add(1, "a", 1, true), b = add(1, "b", 2, true), c = add(1, "c", 3, false), other = add(2, "a", 1, true);
+	struct pairs_summary sum;
+	struct pair p;
+	uint64_t n;
+	char want[60];
+
+	(void)state;
+	snprintf(want, sizeof(want), "%lld %lld ", (long long)a, (long long)b);
+	assert_string_equal(pending(1), want);
+	assert_int_equal(pairs_summary(db, 1, &sum, &e), 0);
+	assert_true(sum.pending);
+	assert_int_equal(sum.oldest, 1003);
+	assert_int_equal(sum.max_id, other);
+	assert_int_equal(pairs_present_count(db, 1, &n, &e), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(pairs_settle(db, a, &e), 0);
+	assert_int_equal(by_left("a", &p), 1);
+	assert_false(p.pending);
+	assert_int_equal(p.hint.n, 0);
+	assert_int_equal(pairs_settle(db, b, &e), 0);
+	assert_string_equal(pending(1), "");
+	snprintf(want, sizeof(want), "%lld %lld %lld ", (long long)a, (long long)b, (long long)c);
+	assert_string_equal(present(1), want);
+	assert_int_equal(pairs_summary(db, 1, &sum, &e), 0);
+	assert_false(sum.pending);
+	assert_int_equal(sum.oldest, 1001);
+	/* a folder without any */
+	assert_int_equal(pairs_summary(db, 3, &sum, &e), 0);
+	assert_false(sum.pending);
+	assert_int_equal(sum.oldest, 0);
+}
+
+static void by_content(void **state)
+{
+	int64_t a = add(1, "a", 9, false), b = add(1, "", 9, false), c = add(1, "", 9, true), d = add(1, "d", 9, false);
+
+	(void)state;
+	add(2, "a", 9, false);
+	add(1, "x", 8, false);
+	assert_int_equal(by_digest(9, 0), a);
+	assert_int_equal(by_digest(9, a), b);
+	assert_int_equal(by_digest(9, b), c);
+	assert_int_equal(by_digest(9, c), d);
+	assert_int_equal(by_digest(9, d), 0);
+	assert_int_equal(by_digest(10, 0), 0);
+	/* those that are gone are not met */
+	assert_int_equal(pairs_gone(db, a, 5000, &e), 0);
+	assert_int_equal(by_digest(9, 0), b);
+}
+
+static void gone_and_back(void **state)
+{
+	int64_t a = add(1, "a", 1, false);
+	struct pairs_summary sum;
+	struct pair p;
+
+	(void)state;
+	assert_int_equal(pairs_gone(db, a, 5000, &e), 0);
+	assert_int_equal(by_left("a", &p), 1);
+	assert_int_equal(p.gone, 5000);
+	assert_string_equal(present(1), "");
+	assert_int_equal(pairs_summary(db, 1, &sum, &e), 0);
+	assert_int_equal(sum.oldest, 0);
+	assert_int_equal(pairs_gone(db, a, 0, &e), 0);
+	assert_int_equal(by_left("a", &p), 1);
+	assert_int_equal(p.gone, 0);
+	assert_string_not_equal(present(1), "");
+	/* another name brings it back, too */
+	assert_int_equal(pairs_gone(db, a, 5000, &e), 0);
+	assert_int_equal(pairs_rekey(db, a, SLICE_LIT("z"), &e), 0);
+	assert_int_equal(by_left("a", &p), 0);
+	assert_int_equal(by_left("z", &p), 1);
+	assert_int_equal(p.gone, 0);
+}
+
+/* An empty name is no name, however it is written; many pairs may have none. */
+static void without_name(void **state)
+{
+	struct slice nowhere = { NULL, 0 };
+	struct pair p;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		char left[10];
+		int64_t id;
+
+		snprintf(left, sizeof(left), "k%d", i);
+		id = add(1, left, 20 + i, false);
+		assert_int_equal(pairs_gone(db, id, i, &e), 0);
+		if (i == 0)
+			assert_int_equal(pairs_rekey(db, id, SLICE_LIT(""), &e), 0);
+		else if (i == 1)
+			assert_int_equal(pairs_rekey(db, id, nowhere, &e), 0);
+		else
+			assert_int_equal(pairs_unkey(db, id, &e), 0);
+		assert_int_equal(by_left(left, &p), 0);
+		assert_int_equal(by_left("0", &p), 0);
+	}
+	add(1, "", 1, false);
+	add(1, "", 1, false);
+	/* losing the name is not coming back */
+	assert_int_equal(by_digest(21, 0) > 0, 1);
+	assert_int_equal(by_digest(22, 0), 0);
+}
+
+static void one_pair_for_a_key(void **state)
+{
+	struct pair p = { .folder = 1, .left = SLICE_LIT("a"), .right = SLICE_LIT("r") };
+	int64_t a = add(1, "a", 1, false), b = add(1, "b", 2, false);
+
+	(void)state;
+	add(2, "a", 1, false);
+	assert_int_equal(pairs_add(db, &p, &e), -1);
+	assert_int_equal(e.kind, ERR_LOCAL);
+	assert_null(strstr(e.text, "damaged"));
+	assert_int_equal(pairs_rekey(db, b, SLICE_LIT("a"), &e), -1);
+	/* and what was there stays */
+	assert_int_equal(by_left("a", &p), 1);
+	assert_int_equal(p.id, a);
+	assert_int_equal(by_left("b", &p), 1);
+}
+
+static void purge(void **state)
+{
+	int64_t ids[4];
+	struct pair p;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		char left[10];
+
+		snprintf(left, sizeof(left), "k%d", i);
+		ids[i] = add(1, left, i, false);
+		assert_int_equal(pairs_gone(db, ids[i], i * 100, &e), 0);
+	}
+	assert_int_equal(pairs_purge_gone(db, 200, &e), 1);
+	assert_int_equal(by_left("k0", &p), 1); /* 0: not gone */
+	assert_int_equal(by_left("k1", &p), 0);
+	assert_int_equal(by_left("k2", &p), 1);
+	assert_int_equal(pairs_purge_gone(db, 200, &e), 0);
+	assert_int_equal(pairs_purge_gone(db, 10000, &e), 2);
+	assert_int_equal(pairs_drop(db, ids[0], &e), 0);
+	assert_int_equal(by_left("k0", &p), 0);
+}
+
+static int stop_at_second(void *arg, const struct pair *p, struct err *err)
+{
+	int *n = arg;
+
+	(void)p;
+	return ++*n == 2 ? err_set(err, ERR_BUG, "enough") : 0;
+}
+
+static void a_walk_can_be_stopped(void **state)
+{
+	int n = 0;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		add(1, "", i, true);
+	assert_int_equal(pairs_pending(db, 1, stop_at_second, &n, &e), -1);
+	assert_int_equal(n, 2);
+	assert_string_equal(e.text, "enough");
+	/* and then begun anew */
+	n = -10;
+	assert_int_equal(pairs_pending(db, 1, stop_at_second, &n, &e), 0);
+	assert_int_equal(n, -6);
+	assert_int_equal(db_commit(db, &e), 0);
+}
+
+/* What a failed transaction did is undone, with the ids that it gave. */
+static void rolled_back(void **state)
+{
+	struct pairs_summary sum;
+	int64_t a = add(1, "a", 1, false);
+
+	(void)state;
+	assert_int_equal(db_commit(db, &e), 0);
+	assert_int_equal(db_begin(db, &e), 0);
+	add(1, "b", 2, true);
+	assert_int_equal(pairs_gone(db, a, 9, &e), 0);
+	db_rollback(db);
+	assert_string_equal(pending(1), "");
+	assert_string_not_equal(present(1), "");
+	assert_int_equal(pairs_summary(db, 1, &sum, &e), 0);
+	assert_int_equal(sum.max_id, a);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(what_is_added_is_found), T(keys_of_all_kinds), T(pending_until_settled), T(by_content), T(gone_and_back), T(without_name),
+		T(one_pair_for_a_key), T(purge), T(a_walk_can_be_stopped), T(rolled_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
