@@ -27,7 +27,6 @@ struct fake {
 		uint32_t content, name;
 		unsigned char digest[DIGEST_SIZE];
 		uint64_t size;
-		bool dropped;
 	} staged[FAKE_STAGED];
 	size_t n_staged;
 	bool hardened;
@@ -592,37 +591,41 @@ static void unstage(struct store *s, struct staged *out)
 {
 	struct fake *f = of(s);
 	unsigned name = 0;
+	size_t i = 0;
 
 	out->dropped = true;
 	if (sscanf(out->key, "early-%u", &name) != 1)
+		name = 0;
+	while (i < f->n_staged && f->staged[i].name != name)
+		i++;
+	if (i == f->n_staged) {
 		misuse(f->w, "unstage of what is not staged");
-	for (size_t i = 0; i < f->n_staged; i++)
-		if (f->staged[i].name == name)
-			f->staged[i].dropped = true;
+		return;
+	}
+	f->n_staged--;
+	memmove(&f->staged[i], &f->staged[i + 1], (f->n_staged - i) * sizeof(*f->staged));
 }
 
 /* Compare what the executor holds with what was staged, and give the final names when `final`. */
 static void same_group(struct fake *f, struct staged *st, size_t n, bool final)
 {
 	char key[40];
-	size_t k = 0;
 
-	for (size_t i = 0; i < f->n_staged; i++) {
-		if (f->staged[i].dropped)
-			continue;
+	if (n != f->n_staged) {
+		misuse(f->w, "the group is not what was staged");
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
 		snprintf(key, sizeof(key), "%s-%u", final ? "early" : "fake", f->staged[i].name);
-		if (k >= n || strcmp(st[k].key, key) != 0) {
+		if (st[i].dropped || strcmp(st[i].key, key) != 0) {
 			misuse(f->w, "the group is not what was staged");
 			return;
 		}
 		if (final) {
-			snprintf(st[k].key, sizeof(st[k].key), "fake-%u", f->staged[i].name);
-			snprintf(st[k].hint, sizeof(st[k].hint), "hint-%u", f->staged[i].name);
+			snprintf(st[i].key, sizeof(st[i].key), "fake-%u", f->staged[i].name);
+			snprintf(st[i].hint, sizeof(st[i].hint), "hint-%u", f->staged[i].name);
 		}
-		k++;
 	}
-	if (k != n)
-		misuse(f->w, "the group is larger than what was staged");
 }
 
 static int harden(struct store *s, struct staged *st, size_t n, struct err *e)
@@ -649,8 +652,6 @@ static int publish(struct store *s, struct staged *st, size_t n, struct err *e)
 		misuse(w, "publish before harden");
 	same_group(f, st, n, false);
 	for (size_t i = 0; i < f->n_staged; i++) {
-		if (f->staged[i].dropped)
-			continue;
 		if (bad && shown++ == w->publish_first)
 			return -1;
 		moment(w);
