@@ -352,6 +352,8 @@ static int stage_one(struct exec *x, struct work *w, struct stream *body, struct
 	/* Also when nobody knows whether it is a double: what is complete may be published on the way out, and this must not be. */
 	x->dst->ops->unstage(x->dst, st);
 	x->n--;
+	if (x->n == 0)
+		x->dst->ops->abandon(x->dst); /* what the target still holds of these would pile up: nothing is published while all is known */
 	return rc < 0 ? -1 : known_after_all(x, w, &p, e);
 }
 

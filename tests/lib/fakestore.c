@@ -84,6 +84,7 @@ void fake_world_clear(struct fake_world *w)
 	w->batch = 0;
 	w->commit = FAKE_COMMIT_OK;
 	w->reject = w->names = 0;
+	w->dropped = w->dropped_most = 0;
 	w->session = w->lost = w->misuse = w->lists = w->reads = w->commits = w->src_opens = w->dst_opens = w->removes = 0;
 	w->why[0] = '\0';
 	fake_calm(w);
@@ -494,6 +495,7 @@ static void abandon(struct store *s)
 	struct fake *f = of(s);
 
 	f->n_staged = 0;
+	f->w->dropped = 0;
 	f->hardened = false;
 }
 
@@ -602,6 +604,8 @@ static void unstage(struct store *s, struct staged *out)
 		misuse(f->w, "unstage of what is not staged");
 		return;
 	}
+	if (++f->w->dropped > f->w->dropped_most)
+		f->w->dropped_most = f->w->dropped;
 	f->n_staged--;
 	memmove(&f->staged[i], &f->staged[i + 1], (f->n_staged - i) * sizeof(*f->staged));
 }
@@ -665,6 +669,7 @@ static int publish(struct store *s, struct staged *st, size_t n, struct err *e)
 	for (size_t i = from; i < w->n_dst; i++)
 		w->dst[i].durable = true;
 	f->n_staged = 0;
+	w->dropped = 0;
 	f->hardened = false;
 	return 0;
 }

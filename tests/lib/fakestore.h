@@ -77,6 +77,7 @@ struct fake_world {
 	uint32_t reject;         /* the target won't have this content (one message's failure); 0 none */
 	bool fat;                /* says of each copy that it is very large: small groups */
 	uint32_t names;
+	unsigned dropped, dropped_most; /* unstaged since the last publish or abandon */
 	/* Dying. */
 	unsigned crash_at, steps; /* the process ends at the n-th step inside these stores */
 	/* Books. */

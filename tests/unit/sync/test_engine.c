@@ -1102,6 +1102,7 @@ static void many_messages(void **state)
 		run_clean(f);
 		assert_int_equal(f->said->t.pulled, 0);
 		assert_int_equal(fake_present(f->w), 0);
+		assert_true(f->w->dropped_most <= 1);
 		check_books(f);
 	}
 }
