@@ -459,7 +459,9 @@ static void removed_one(void *arg, uint64_t num, const struct err *why)
 	if (tried == r->n)
 		return;
 	if (why) {
-		struct event ev = { .type = EVENT_ERROR, .job = x->job, .folder = x->folder_name, .kind = why->kind, .span = SPAN_MSG, .text = why->text };
+		char uid[ERR_TEXT_MAX];
+		struct event ev = { .type = EVENT_ERROR, .job = x->job, .folder = x->folder_name, .kind = why->kind, .span = SPAN_MSG, .text = why->text,
+				    .uid = err_printable(uid, sizeof(uid), r->w[r->at].key.p, r->w[r->at].key.n) };
 
 		x->totals->failed++;
 		event_put(x->sink, &ev);
