@@ -25,6 +25,7 @@ struct cli {
 	struct report *report;
 	struct config config;
 	bool loaded;
+	bool told; /* what is wrong has been shown already */
 };
 
 /* Which options a command takes beside the common ones. */
@@ -51,7 +52,7 @@ int options_fit(const struct options *o, const struct cmd *cmd, struct err *e);
 /* One line for each option that fits `takes` (all common ones too). */
 void options_help(struct report *r, unsigned takes);
 
-/* Load the configuration once; its problems are printed. */
+/* Load the configuration once; its problems are shown, each once (c->told). */
 int cli_load(struct cli *c, struct err *e);
 /* As cli_load, but a missing file is fine (commands that take URLs). */
 int cli_load_if_any(struct cli *c, struct err *e);
@@ -61,6 +62,9 @@ int cli_prompt(void *arg, const char *what, struct strbuf *out, struct err *e); 
 
 /* Run jobs in workers and report. Returns the exit code, or -1. */
 int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool named, struct err *e);
+
+/* The job of that name; NULL with ERR_USAGE, and what was perhaps meant. */
+const struct config_job *cli_job(struct cli *c, const char *name, struct err *e);
 
 /* A time as people write it, local: "2026-03-01 14:05". out: 32 bytes. */
 void cli_when(int64_t t, char out[32]);

@@ -24,13 +24,11 @@ static int choose(struct cli *c, const struct config_job ***out, size_t *n, stru
 	size_t all = c->argc == 0 ? c->config.n_jobs : (size_t)c->argc;
 
 	for (size_t i = 0; i < all; i++) {
-		const struct config_job *job = c->argc == 0 ? &c->config.jobs[i] : config_job(&c->config, c->argv[i]);
+		const struct config_job *job = c->argc == 0 ? &c->config.jobs[i] : cli_job(c, c->argv[i], e);
 		bool twice = false;
 
-		if (!job) {
-			err_set(e, ERR_USAGE, "%s has no job '%s'", c->config.path, c->argv[i]);
+		if (!job)
 			goto fail;
-		}
 		if (c->o.due) {
 			int due = is_due(c, job, e);
 

@@ -130,13 +130,13 @@ int cmd_status(struct cli *c, struct err *e)
 		return -1;
 	n = c->argc == 0 ? c->config.n_jobs : (size_t)c->argc;
 	for (size_t i = 0; i < n; i++) {
-		const struct config_job *job = c->argc == 0 ? &c->config.jobs[i] : config_job(&c->config, c->argv[i]);
+		const struct config_job *job = c->argc == 0 ? &c->config.jobs[i] : cli_job(c, c->argv[i], e);
 		struct job_params p = { .job = job, .state_dir = c->state_dir };
 		struct err why = ERR_INIT;
 		struct job_status st;
 
 		if (!job)
-			return err_set(e, ERR_USAGE, "%s has no job '%s'", c->config.path, c->argv[i]);
+			return -1;
 		if (job_status(&p, &st, &why) < 0 || (c->o.json ? show_json(c, &p, &st, &why) : show_text(c, &p, &st, &why)) < 0) {
 			err_in(&why, "%s", job->name);
 			report_error(c->report, &why);

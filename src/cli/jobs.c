@@ -13,17 +13,35 @@
 
 #define PROMPT_MS 300000
 
-/* Every problem of the configuration on a line of its own. */
-static void show_problems(struct cli *c, const struct strbuf *problems)
+/* Does a line begin with "FILE:LINE: "? */
+static bool is_located(const char *line)
 {
+	for (const char *p = strchr(line, ':'); p; p = strchr(p + 1, ':')) {
+		size_t digits = strspn(p + 1, "0123456789");
+
+		if (digits > 0 && p[1 + digits] == ':')
+			return true;
+	}
+	return false;
+}
+
+/* Every problem of the configuration on a line of its own, as compilers have it; with --json an event, too. */
+static void show_problems(struct cli *c, const struct strbuf *problems, enum err_kind kind)
+{
+	struct event_sink sink = report_sink(c->report);
 	struct slice rest = strbuf_slice(problems);
 
-	(void)c;
 	while (rest.n > 0) {
 		const char *nl = memchr(rest.p, '\n', rest.n);
 		size_t n = nl ? (size_t)(nl - rest.p) : rest.n;
+		char text[4096];
+		struct event ev = { .type = EVENT_ERROR, .job = "", .kind = kind, .span = SPAN_ACCT, .text = text };
 
-		dprintf(2, "%.*s\n", (int)n, rest.p);
+		snprintf(text, sizeof(text), "%.*s", (int)n, rest.p);
+		dprintf(2, "%s%s\n", is_located(text) ? "" : "mailhaul: ", text);
+		if (c->o.json)
+			event_put(&sink, &ev);
+		c->told = true;
 		rest.p += n + (nl ? 1 : 0);
 		rest.n -= n + (nl ? 1 : 0);
 	}
@@ -37,7 +55,8 @@ int cli_load(struct cli *c, struct err *e)
 	if (c->loaded)
 		return 0;
 	rc = config_load(c->o.config, &c->config, &problems, e);
-	show_problems(c, &problems);
+	if (rc < 0)
+		show_problems(c, &problems, e->kind);
 	strbuf_release(&problems);
 	c->loaded = rc == 0;
 	return rc;
@@ -48,6 +67,15 @@ int cli_load_if_any(struct cli *c, struct err *e)
 	if (!c->o.config && !config_find())
 		return 0;
 	return cli_load(c, e);
+}
+
+const struct config_job *cli_job(struct cli *c, const char *name, struct err *e)
+{
+	const struct config_job *job = config_job(&c->config, name);
+
+	if (!job)
+		err_set(e, ERR_USAGE, "%s has no job '%s'%s", c->config.path, name, config_near_job(&c->config, name));
+	return job;
 }
 
 /* Read a line from the terminal without echo. */
