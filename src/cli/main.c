@@ -74,6 +74,7 @@ static int run_command(struct cli *c, const struct cmd *cmd, struct err *e)
 {
 	struct report_params rp = { .out = 1, .err = 2, .tty = isatty(2), .quiet = c->o.quiet, .verbose = c->o.verbose, .json = c->o.json,
 				    .dry_run = c->o.dry_run };
+	struct err lost = ERR_INIT;
 	int rc = -1;
 
 	c->report = report_new(&rp, e);
@@ -84,16 +85,23 @@ static int run_command(struct cli *c, const struct cmd *cmd, struct err *e)
 	if (find_state_dir(c, e) == 0)
 		rc = cmd->run(c, e);
 	if (rc < 0) {
-		report_error(c->report, e);
+		if (!c->told)
+			report_error(c->report, e);
 		rc = e->kind == ERR_CANCEL && clock_cancel_signal() ? 128 + clock_cancel_signal() : err_exit_code(e->kind);
 	}
 	log_set_sink(NULL, NULL);
+	if (report_flush(c->report, &lost) < 0) {
+		report_error(c->report, &lost);
+		if (rc <= 1)
+			rc = err_exit_code(lost.kind);
+	}
 	report_free(c->report);
 	config_release(&c->config);
 	free(c->state_dir);
 	return rc;
 }
 
+/* What is said before there is a report. */
 static int usage(const struct err *e)
 {
 	dprintf(2, "mailhaul: %s\n", e->text);
@@ -114,7 +122,10 @@ int main(int argc, char **argv)
 		return usage(&e);
 	if (words == -2) {
 		printf("mailhaul %s\n", MAILHAUL_VERSION);
-		return 0;
+		if (fflush(stdout) == 0)
+			return 0;
+		err_errno(&e, "standard output");
+		return usage(&e);
 	}
 	if (words == -1 || words >= argc) {
 		/* "mailhaul run --help" and plain "mailhaul --help" */
