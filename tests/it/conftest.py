@@ -32,8 +32,12 @@ class Mailbox:
         return self.messages()
 
     def messages(self):
-        """What the server holds, as a client that stores LF has to store it."""
-        return [m.replace(b"\r\n", b"\n") for m in self.srv.messages(self.user)]
+        """What the server holds, as a client that stores LF has to store it: read by another POP3 client."""
+        c = self.srv.pop3(self.user)
+        try:
+            return [b"".join(line + b"\n" for line in c.retr(n + 1)[1]) for n in range(c.stat()[0])]
+        finally:
+            c.quit()
 
     def count(self):
         return self.srv.count(self.user)

@@ -59,7 +59,6 @@ def test_awkward_messages_are_kept_byte_for_byte(mailbox, tmp_path, to):
     assert r.code == 0, r
     have = h.delivered()
     if to == "mbox":
-        # Python's reader takes "\n" before a From_ line for the separator and joins what has CR before LF as it stands.
         assert sorted(have.elements()) == sorted(lf(want).elements())
     else:
         assert have == collections.Counter(want)
@@ -80,7 +79,8 @@ def test_dovecot_reads_the_mbox_back(mailbox, tmp_path, tmp_path_factory):
         have = [m.replace(b"\r\n", b"\n") for m in srv.messages("reader")]
     assert len(have) == len(want)
     def plain(m):
-        """Dovecot hides its own status headers and does not undo mboxrd's quoting."""
+        """Dovecot hides its own status headers, does not undo mboxrd's quoting, and takes CR LF in the file for a line end."""
+        m = m.replace(b"\r\n", b"\n").replace(b"\r\n", b"\n")
         lines = [x for x in m.split(b"\n") if not x.lower().startswith((b"status:", b"x-status:", b"x-keywords:", b"x-uid:", b"content-length:"))]
         return b"\n".join(x.lstrip(b">") if x.lstrip(b">").startswith(b"From ") else x for x in lines).rstrip(b"\n")
     assert collections.Counter(plain(m) for m in have) == collections.Counter(plain(m) for m in want)

@@ -1,0 +1,198 @@
+"""Exactly once, whatever happens in between: stopped at every step, killed at every system call, cut off at every byte, out of disk."""
+
+import collections
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+import corpus
+
+STORES = ("maildir", "mbox")
+LONG = os.environ.get("MAILHAUL_LONG") == "1"
+SHORT_KILLS = 14  # of each system call, spread over the run; all of them in the long runs
+
+pytestmark = pytest.mark.crash
+
+#: The system calls that change something on disk or commit it, by what they are for.
+CALLS = ("fsync", "fdatasync", "rename,renameat,renameat2,linkat", "unlink,unlinkat", "ftruncate", "write", "pwrite64", "sync_file_range,syncfs")
+
+
+def letters():
+    """Few messages, but with what groups and conversions can trip over."""
+    return list(corpus.small(3)) + [("large", corpus.large(200000))] + [m for m in corpus.awkward() if m[0] in ("from-after-blank", "no-final-newline")]
+
+
+def wanted(h, messages):
+    if h.to == "mbox":
+        messages = [m if m.endswith(b"\n") else m + b"\n" for m in messages]
+    return collections.Counter(messages)
+
+
+def finish(h, mailbox, want, what):
+    """An undisturbed run after the disturbance: now everything must be there, once. (Files in tmp/ that nobody reads go after 36 hours.)"""
+    r = h.run()
+    assert r.code == 0, (what, r)
+    assert h.delivered() == want, (what, "delivered %d, wanted %d" % (sum(h.delivered().values()), sum(want.values())))
+    assert mailbox.count() == 0, what
+
+
+def strace(*args):
+    return ("strace", "-f", "-qq", "-o", "/dev/null", *args)
+
+
+needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+
+
+@pytest.mark.deadline(600)
+@pytest.mark.parametrize("to", STORES)
+def test_stopped_at_every_step(mailbox, tmp_path, to):
+    step = 0
+    while True:
+        step += 1
+        want = mailbox.fill(letters())
+        h = mailbox.haul(tmp_path / str(step), to=to)
+        r = h.call("run", env={"MAILHAUL_STOP_AT": str(step)})
+        if r.code == 0:
+            break
+        assert r.code == 100 or "100" in r.err, r
+        finish(h, mailbox, wanted(h, want), "step %d" % step)
+    assert step > 8
+
+
+@pytest.mark.deadline(120)
+@pytest.mark.parametrize("to", STORES)
+def test_stopped_at_every_step_of_a_row_of_runs(mailbox, tmp_path, to):
+    """One step further in each run on the same state, never an undisturbed one before the end."""
+    want = mailbox.fill(letters())
+    h = mailbox.haul(tmp_path, to=to)
+    for step in range(1, 60):
+        if h.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code == 0:
+            break
+    finish(h, mailbox, wanted(h, want), "in a row")
+
+
+def count_calls(h, calls):
+    """How often an undisturbed run makes these system calls, in its busiest process."""
+    log = os.path.join(h.dir, "strace.log")
+    r = h.call("run", prefix=("strace", "-f", "-qq", "-o", log, "-e", "trace=" + calls))
+    assert r.code == 0, r
+    with open(log, encoding="utf-8", errors="replace") as f:
+        pids = collections.Counter(line.split()[0] for line in f if re.match(r"\d+ +(%s)\(" % calls.replace(",", "|"), line))
+    os.remove(log)
+    return max(pids.values(), default=0)
+
+
+def points(count):
+    """Which occurrences to disturb: all in a long run, else the first, the last, and some between."""
+    if LONG or count <= SHORT_KILLS:
+        return list(range(1, count + 1))
+    return sorted({1 + i * (count - 1) // (SHORT_KILLS - 1) for i in range(SHORT_KILLS)})
+
+
+def known_calls(calls):
+    """strace refuses names that this machine does not have."""
+    good = [c for c in calls.split(",") if subprocess.run(["strace", "-e", "trace=" + c, "true"], capture_output=True, check=False).returncode == 0]
+    return ",".join(good)
+
+
+@needs_strace
+@pytest.mark.deadline(1500)
+@pytest.mark.parametrize("calls", CALLS)
+@pytest.mark.parametrize("to", STORES)
+def test_killed_at_every_nth_system_call(mailbox, tmp_path, to, calls):
+    calls = known_calls(calls)
+    mailbox.fill(letters())
+    count = count_calls(mailbox.haul(tmp_path / "count", to=to), calls)
+    for n in points(count):
+        want = mailbox.fill(letters())
+        h = mailbox.haul(tmp_path / str(n), to=to)
+        h.call("run", prefix=strace("-e", "trace=" + calls, "-e", "inject=%s:signal=KILL:when=%d" % (calls, n)))
+        finish(h, mailbox, wanted(h, want), "%s %d" % (calls, n))
+
+
+@needs_strace
+@pytest.mark.deadline(1500)
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+@pytest.mark.parametrize("calls", ["write,pwrite64", "fsync,fdatasync", "rename,renameat,renameat2,linkat"])
+@pytest.mark.parametrize("to", STORES)
+def test_system_calls_that_fail(mailbox, tmp_path, to, calls, error):
+    calls = known_calls(calls)
+    mailbox.fill(letters())
+    count = count_calls(mailbox.haul(tmp_path / "count", to=to), calls)
+    for n in points(count):
+        # once only, and from then on
+        for when in ("%d" % n, "%d+" % n):
+            want = mailbox.fill(letters())
+            h = mailbox.haul(tmp_path / ("%s%s" % (n, "on" if when[-1] == "+" else "")), to=to)
+            r = h.call("run", prefix=strace("-e", "trace=" + calls, "-e", "inject=%s:error=%s:when=%s" % (calls, error, when)))
+            assert r.code in (0, 1, 70, 74, 75), (when, r)
+            have = h.delivered()
+            assert not have - wanted(h, want), (when, "something that was never sent, or twice")
+            finish(h, mailbox, wanted(h, want), "%s %s %s" % (calls, error, when))
+
+
+@needs_strace
+@pytest.mark.deadline(300)
+@pytest.mark.parametrize("to", STORES)
+def test_a_full_disk_is_told(mailbox, tmp_path, to):
+    want = mailbox.fill(letters())
+    h = mailbox.haul(tmp_path, to=to)
+    assert h.call("run", env={"MAILHAUL_STOP_AT": "2"}).code != 0
+    r = h.call("run", prefix=strace("-e", "trace=fsync", "-e", "inject=fsync:error=ENOSPC"))
+    assert r.code == 74 and "No space left" in r.err, r
+    finish(h, mailbox, wanted(h, want), "full disk")
+
+
+@pytest.mark.deadline(120)
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_safely(mailbox, tmp_path, sig):
+    want = mailbox.fill(list(corpus.small(400)))
+    h = mailbox.haul(tmp_path)
+    p = h.start("-v", "run")
+    p.stdout.read(1)
+    p.send_signal(sig)
+    p.communicate(timeout=20)
+    assert p.returncode in (0, 128 + sig)
+    finish(h, mailbox, wanted(h, want), sig)
+
+
+class Proxy:
+    """The benchmark's proxy, cutting each connection after so many bytes."""
+
+    def __init__(self, port, *args):
+        build = os.environ.get("MAILHAUL_BUILDDIR", ".")
+        self.p = subprocess.Popen([os.path.join(build, "bench", "delayproxy"), *args, "127.0.0.1:%d" % port], stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL)
+        self.port = int(self.p.stdout.readline().split()[1])
+
+    def stop(self):
+        self.p.terminate()
+        self.p.communicate(timeout=10)
+
+
+@pytest.mark.deadline(900)
+@pytest.mark.parametrize("direction", ["down", "up"])
+@pytest.mark.parametrize("to", STORES)
+def test_cut_off_after_every_kth_byte(mailbox, tmp_path, to, direction):
+    step, n = {"down": 9973, "up": 211}[direction], 1
+    if LONG:
+        step = step // 16
+    ends = 0
+    while ends < 2 and n < 400000:
+        want = mailbox.fill(letters())
+        h = mailbox.haul(tmp_path / str(n), to=to)
+        proxy = Proxy(mailbox.srv.pop3s_port, "--cut-" + direction, str(n))
+        try:
+            h.reconfigure(":%d" % mailbox.srv.pop3s_port, ":%d" % proxy.port)
+            r = h.run()
+        finally:
+            proxy.stop()
+        h.reconfigure(":%d" % proxy.port, ":%d" % mailbox.srv.pop3s_port)
+        ends += r.code == 0 and r.of("warning") == []
+        finish(h, mailbox, wanted(h, want), "cut %s after %d" % (direction, n))
+        n += step
+    assert ends, "the cut never fell behind the end"
