@@ -561,6 +561,9 @@ static int maildir_recover(struct store *s, struct recovery *r, size_t n, struct
 		if (!r[i].found && maildir_name(slice_str(r[i].key), &unique, &flags) && slice_eqs(unique, r[i].key))
 			unlinkat(m->tmp, r[i].key, 0);
 	}
+	/* What was found may have been renamed just before the interruption: what is told to be there must survive a power cut. */
+	if (rc == 0 && missing < n && (fs_sync(m->fresh, "new/", e) < 0 || fs_sync(m->cur, "cur/", e) < 0))
+		rc = err_in(e, "%s", m->path);
 	free(sorted);
 	return rc;
 }

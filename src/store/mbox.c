@@ -660,6 +660,9 @@ static int mbox_recover(struct store *s, struct recovery *r, size_t n, struct er
 	if (rc <= 0)
 		return rc;
 	rc = mbox_heal(m->fd, m->variant, r, n, e);
+	/* What was found may have been appended just before the interruption: what is told to be there must survive a power cut. */
+	if (rc == 0 && (fs_sync(m->fd, "fsync", e) < 0 || sync_parent(m, e) < 0))
+		rc = -1;
 	if (rc < 0)
 		err_in(e, "%s", m->path);
 	let_go(m);
