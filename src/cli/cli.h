@@ -66,6 +66,13 @@ int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool n
 /* The job of that name; NULL with ERR_USAGE, and what was perhaps meant. */
 const struct config_job *cli_job(struct cli *c, const char *name, struct err *e);
 
+/* A result as one line of JSON: begun with event, job ("" none) and time, members as they come, shown and given back by the last. */
+void cli_json_start(struct strbuf *b, const char *event, const char *job);
+void cli_json_number(struct strbuf *b, const char *name, int64_t n);
+void cli_json_text(struct strbuf *b, const char *name, const char *text);
+void cli_json_time(struct strbuf *b, const char *name, int64_t t); /* 0: null */
+void cli_json_end(struct cli *c, struct strbuf *b);
+
 /* A time as people write it, local: "2026-03-01 14:05". out: 32 bytes. */
 void cli_when(int64_t t, char out[32]);
 

@@ -5,18 +5,6 @@
 #include "ui/jsonl.h"
 #include "ui/progress.h"
 
-/* A JSON number or string member; all but the first begin with a comma. */
-static void member(struct strbuf *b, const char *name, int64_t n)
-{
-	strbuf_printf(b, ",\"%s\":%lld", name, (long long)n);
-}
-
-static void text_member(struct strbuf *b, const char *name, const char *s)
-{
-	strbuf_printf(b, ",\"%s\":", name);
-	jsonl_string(b, s);
-}
-
 struct showing {
 	struct cli *c;
 	struct strbuf *json; /* NULL: for a person */
@@ -35,12 +23,12 @@ static int show_failure(void *arg, const struct failure *f, struct err *e)
 	if (s->json) {
 		strbuf_puts(s->json, s->any ? ",{\"uid\":" : "{\"uid\":");
 		jsonl_string(s->json, key);
-		text_member(s->json, "kind", f->kind == ERR_NONE ? "skipped" : err_kind_name(f->kind));
-		text_member(s->json, "reason", reason);
-		member(s->json, "size", (int64_t)f->size);
-		member(s->json, "tries", f->tries);
-		member(s->json, "since", f->since);
-		member(s->json, "next", f->next);
+		cli_json_text(s->json, "kind", f->kind == ERR_NONE ? "skipped" : err_kind_name(f->kind));
+		cli_json_text(s->json, "reason", reason);
+		cli_json_number(s->json, "size", (int64_t)f->size);
+		cli_json_number(s->json, "tries", f->tries);
+		cli_json_time(s->json, "since", f->since);
+		cli_json_time(s->json, "next", f->next);
 		strbuf_putc(s->json, '}');
 	} else if (f->kind == ERR_NONE) {
 		char size[32];
@@ -60,33 +48,37 @@ static int show_json(struct cli *c, const struct job_params *p, const struct job
 {
 	struct strbuf b = STRBUF_INIT(64u << 20);
 	struct showing s = { .c = c, .json = &b };
-	int rc;
 
-	strbuf_puts(&b, "{\"event\":\"status\",\"job\":");
-	jsonl_string(&b, p->job->name);
-	member(&b, "last_end", st->last_end);
-	member(&b, "due", st->due);
-	member(&b, "paused_until", st->paused_until);
-	member(&b, "running", st->running);
-	member(&b, "held", (int64_t)st->held);
-	member(&b, "failed", (int64_t)st->failed);
-	member(&b, "skipped", (int64_t)st->skipped);
+	cli_json_start(&b, "status", p->job->name);
+	cli_json_time(&b, "last_end", st->last_end);
+	/* One that never ran is due since nobody knows when: now. */
+	cli_json_time(&b, "due", st->due > 0 && st->last_end == 0 && st->due < clock_wall() ? clock_wall() : st->due);
+	cli_json_time(&b, "paused_until", st->paused_until);
+	if (st->paused_until)
+		cli_json_text(&b, "pause_reason", st->pause_reason);
+	cli_json_number(&b, "running", st->running);
+	cli_json_number(&b, "held", (int64_t)st->held);
+	cli_json_number(&b, "failed", (int64_t)st->failed);
+	cli_json_number(&b, "skipped", (int64_t)st->skipped);
 	if (st->has_run) {
-		strbuf_printf(&b, ",\"last_run\":{\"started\":%lld", (long long)st->last.started);
-		member(&b, "ended", st->last.ended);
-		text_member(&b, "kind", st->last.kind == ERR_NONE ? "ok" : err_kind_name(st->last.kind));
-		text_member(&b, "text", st->last.text);
-		member(&b, "pulled", (int64_t)st->last.pulled);
-		member(&b, "deleted", (int64_t)st->last.deleted);
+		strbuf_puts(&b, ",\"last_run\":{\"kind\":");
+		jsonl_string(&b, st->last.kind == ERR_NONE ? "ok" : err_kind_name(st->last.kind));
+		cli_json_text(&b, "text", st->last.text);
+		cli_json_time(&b, "started", st->last.started);
+		cli_json_time(&b, "ended", st->last.ended);
+		cli_json_number(&b, "pulled", (int64_t)st->last.pulled);
+		cli_json_number(&b, "deleted", (int64_t)st->last.deleted);
+		cli_json_number(&b, "failed", (int64_t)st->last.failed);
 		strbuf_putc(&b, '}');
 	}
 	strbuf_puts(&b, ",\"failures\":[");
-	rc = job_failures(p, show_failure, &s, e);
-	strbuf_puts(&b, "]}");
-	if (rc == 0)
-		report_json(c->report, &b);
-	strbuf_release(&b);
-	return rc;
+	if (job_failures(p, show_failure, &s, e) < 0) {
+		strbuf_release(&b);
+		return -1;
+	}
+	strbuf_putc(&b, ']');
+	cli_json_end(c, &b);
+	return 0;
 }
 
 static int show_text(struct cli *c, const struct job_params *p, const struct job_status *st, struct err *e)

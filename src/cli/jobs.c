@@ -10,6 +10,7 @@
 
 #include "base/fs.h"
 #include "cli/cli.h"
+#include "ui/jsonl.h"
 
 #define PROMPT_MS 300000
 
@@ -182,6 +183,41 @@ out:
 	free(params);
 	free(codes);
 	return rc;
+}
+
+void cli_json_start(struct strbuf *b, const char *event, const char *job)
+{
+	strbuf_puts(b, "{\"event\":");
+	jsonl_string(b, event);
+	cli_json_text(b, "job", job);
+	cli_json_time(b, "time", clock_wall());
+}
+
+void cli_json_number(struct strbuf *b, const char *name, int64_t n)
+{
+	strbuf_printf(b, ",\"%s\":%lld", name, (long long)n);
+}
+
+void cli_json_text(struct strbuf *b, const char *name, const char *text)
+{
+	strbuf_printf(b, ",\"%s\":", name);
+	jsonl_string(b, text);
+}
+
+void cli_json_time(struct strbuf *b, const char *name, int64_t t)
+{
+	strbuf_printf(b, ",\"%s\":", name);
+	if (t > 0)
+		jsonl_time(b, t);
+	else
+		strbuf_puts(b, "null");
+}
+
+void cli_json_end(struct cli *c, struct strbuf *b)
+{
+	strbuf_putc(b, '}');
+	report_json(c->report, b);
+	strbuf_release(b);
 }
 
 void cli_when(int64_t t, char out[32])
