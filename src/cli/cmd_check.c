@@ -3,6 +3,38 @@
 #include "cli/cli.h"
 #include "ui/progress.h"
 
+/* What --connect found. */
+static void account_json(struct cli *c, const struct config_end *end, const struct store *s, const struct box_info *info)
+{
+	struct strbuf b = STRBUF_INIT(65536);
+
+	cli_json_start(&b, "account", "");
+	cli_json_text(&b, "account", end->name);
+	cli_json_text(&b, "url", end->url);
+	cli_json_number(&b, "messages", (int64_t)info->messages);
+	cli_json_number(&b, "bytes", (int64_t)info->bytes);
+	cli_json_number(&b, "round_trips", (int64_t)s->stats.turns);
+	strbuf_printf(&b, ",\"uidl\":%s", info->keyless ? "false" : "true");
+	cli_json_end(c, &b);
+}
+
+/* What the configuration defines, when it is good. */
+static void config_good(struct cli *c)
+{
+	struct strbuf b = STRBUF_INIT(65536);
+
+	if (!c->o.json) {
+		if (!c->o.quiet)
+			report_line(c->report, "%s: %zu accounts and stores, %zu jobs: no problem found", c->config.path, c->config.n_ends, c->config.n_jobs);
+		return;
+	}
+	cli_json_start(&b, "check", "");
+	cli_json_text(&b, "config", c->config.path);
+	cli_json_number(&b, "stores", (int64_t)c->config.n_ends);
+	cli_json_number(&b, "jobs", (int64_t)c->config.n_jobs);
+	cli_json_end(c, &b);
+}
+
 /* Reach, certificate, login, capabilities, listing of one account. */
 static int try_account(struct cli *c, struct config_end *end, struct err *e)
 {
@@ -18,8 +50,11 @@ static int try_account(struct cli *c, struct config_end *end, struct err *e)
 		return -1;
 	if (s->ops->open_box(s, "", BOX_READ, &info, e) == 0) {
 		progress_bytes(info.bytes, bytes, sizeof(bytes));
-		report_line(c->report, "%s: %s: login works, %llu messages, %s, %llu round trips%s", end->name, end->url, (unsigned long long)info.messages, bytes,
-			    (unsigned long long)s->stats.turns, info.keyless ? "; the server has no UIDL" : "");
+		if (c->o.json)
+			account_json(c, end, s, &info);
+		else if (!c->o.quiet)
+			report_line(c->report, "%s: %s: login works, %llu messages, %s, %llu round trips%s", end->name, end->url, (unsigned long long)info.messages, bytes,
+				    (unsigned long long)s->stats.turns, info.keyless ? "; the server has no UIDL" : "");
 		s->ops->close_box(s);
 		rc = 0;
 	}
@@ -33,7 +68,7 @@ int cmd_check(struct cli *c, struct err *e)
 
 	if (cli_load(c, e) < 0)
 		return -1;
-	report_line(c->report, "%s: %zu accounts and stores, %zu jobs: no problem found", c->config.path, c->config.n_ends, c->config.n_jobs);
+	config_good(c);
 	for (size_t i = 0; c->o.connect && i < c->config.n_ends; i++) {
 		struct err why = ERR_INIT;
 

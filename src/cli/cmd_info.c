@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "net/tls.h"
 #include "pop3/conn.h"
+#include "ui/jsonl.h"
 
 /* The TLS layer and the server's certificate. */
 static void show_tls(struct cli *c, const struct pop3_conn *conn)
@@ -50,14 +51,14 @@ static void show_caps(struct cli *c, const struct pop3_conn *conn, const struct 
 		report_line(r, "expire:       the server deletes mail after %d days%s", conn->caps.expire, conn->caps.expire == 0 ? ": once it is read!" : "");
 }
 
-/* Which way in would be taken, as far as it can be said without the password. */
-static void show_auth(struct cli *c, const struct pop3_conn *conn, const struct config_end *end)
+/* Which way in would be taken, as far as it can be said without the password. NULL: only by USER and PASS. */
+static const char *choose_auth(const struct pop3_conn *conn, const struct config_end *end)
 {
 	const struct pop3_params *p = &end->pop3.pop3;
 	struct strbuf stand_in = STRBUF_INIT(8);
 	struct sasl_params sp = { .service = "pop", .host = p->dial.host, .port = p->dial.port, .user = p->user, .certificate = p->dial.tls.client_cert != NULL,
 				  .secure = p->secure, .stream = conn->s };
-	struct err e = ERR_INIT;
+	struct err ignored = ERR_INIT;
 	const char *mech;
 
 	strbuf_puts(&stand_in, "x");
@@ -66,9 +67,69 @@ static void show_auth(struct cli *c, const struct pop3_conn *conn, const struct 
 	else
 		sp.password = &stand_in;
 	memcpy(sp.allow, p->auth, sizeof(sp.allow));
-	mech = conn->caps.sasl[0] ? sasl_choose(&sp, conn->caps.sasl, &e) : NULL;
-	report_line(c->report, "login as:     %s, by %s", p->user ? p->user : "(no user)", mech ? mech : "USER and PASS, if the `auth` list allows it");
+	mech = conn->caps.sasl[0] ? sasl_choose(&sp, conn->caps.sasl, &ignored) : NULL;
 	strbuf_release(&stand_in);
+	return mech;
+}
+
+/* All of it for a person. */
+static void show_text(struct cli *c, const struct pop3_conn *conn, const struct config_end *end)
+{
+	const char *user = end->pop3.pop3.user, *mech = choose_auth(conn, end);
+
+	report_line(c->report, "account:      %s", end->url);
+	report_line(c->report, "greeting:     %s", conn->greeting);
+	show_tls(c, conn);
+	show_caps(c, conn, end);
+	report_line(c->report, "login as:     %s, by %s", user ? user : "(no user)", mech ? mech : "USER and PASS, if the `auth` list allows it");
+}
+
+/* The TLS layer, as a member; null when there is none. */
+static void json_tls(struct strbuf *b, const struct pop3_conn *conn)
+{
+	struct tls_info t;
+
+	if (tls_info(conn->s, &t) < 0) {
+		strbuf_puts(b, ",\"tls\":null");
+		return;
+	}
+	strbuf_puts(b, ",\"tls\":{\"version\":");
+	jsonl_string(b, t.version);
+	cli_json_text(b, "cipher", t.cipher);
+	cli_json_text(b, "subject", t.subject);
+	cli_json_text(b, "issuer", t.issuer);
+	cli_json_text(b, "names", t.names);
+	cli_json_text(b, "not_before", t.not_before);
+	cli_json_text(b, "not_after", t.not_after);
+	cli_json_text(b, "sha256", t.fingerprint);
+	strbuf_putc(b, '}');
+}
+
+/* All of it for a program. */
+static void show_json(struct cli *c, const struct pop3_conn *conn, const struct config_end *end)
+{
+	struct strbuf b = STRBUF_INIT(65536);
+	const struct pop3_capinfo *caps;
+	const char *sep = "", *mech = choose_auth(conn, end);
+	size_t n;
+
+	cli_json_start(&b, "info", "");
+	cli_json_text(&b, "url", end->url);
+	cli_json_text(&b, "greeting", conn->greeting);
+	json_tls(&b, conn);
+	strbuf_puts(&b, ",\"capabilities\":[");
+	caps = pop3_capinfo(&n);
+	for (size_t i = 0; i < n; i++) {
+		if (!(conn->caps.have & caps[i].bit))
+			continue;
+		strbuf_puts(&b, sep);
+		jsonl_string(&b, caps[i].name);
+		sep = ",";
+	}
+	strbuf_putc(&b, ']');
+	cli_json_text(&b, "mechanisms", conn->caps.sasl);
+	cli_json_text(&b, "login", mech ? mech : "USER");
+	cli_json_end(c, &b);
 }
 
 int cmd_info(struct cli *c, struct err *e)
@@ -89,11 +150,10 @@ int cmd_info(struct cli *c, struct err *e)
 		pop3_close(&conn);
 		return -1;
 	}
-	report_line(c->report, "account:      %s", end->url);
-	report_line(c->report, "greeting:     %s", conn.greeting);
-	show_tls(c, &conn);
-	show_caps(c, &conn, end);
-	show_auth(c, &conn, end);
+	if (c->o.json)
+		show_json(c, &conn, end);
+	else
+		show_text(c, &conn, end);
 	pop3_quit(&conn, NULL);
 	pop3_close(&conn);
 	return 0;
