@@ -338,13 +338,13 @@ static void make_way(struct maker *m, struct dial_params *d)
 		return;
 	if (is_given(m, tunnel))
 		at_key(m, proxy, "proxy and tunnel exclude each other");
+	if (strncasecmp(m->k->proxy, "socks5:", 7) != 0) {
+		at_key(m, proxy, "proxy: allowed is socks5://[user:password@]host[:port]"); /* the value may hold a password: not shown */
+		return;
+	}
 	if (url_parse(m->k->proxy, &m->c->arena, &u, &e) < 0) {
 		err_in(&e, "proxy");
 		problem_err(m->p, parsed_place(m->s, &m->k->proxy), &e);
-		return;
-	}
-	if (strcmp(u.scheme, "socks5") != 0) {
-		at_key(m, proxy, "proxy: %s is no proxy; allowed: socks5://[user:password@]host[:port]", u.scheme);
 		return;
 	}
 	d->proxy = (struct socks_params){ .host = u.host, .port = u.port ? u.port : "1080", .user = u.user, .password = u.password };

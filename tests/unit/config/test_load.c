@@ -126,7 +126,7 @@ static const struct {
 	  "t:1: password-file: can't open /nonexistent/p: No such file or directory\n" },
 	{ "account a { url = 'pop3s://u@h' proxy = 'http://p' }",
 	  "t:1: proxy: 'http:' is not known (pop3s://user@host, pop3://user@host, maildir:PATH, mbox:PATH)\n" },
-	{ "account a { url = 'pop3s://u@h' proxy = 'pop3://p' }", "t:1: proxy: pop3 is no proxy; allowed: socks5://[user:password@]host[:port]\n" },
+	{ "account a { url = 'pop3s://u@h' proxy = 'pop3://p' }", "t:1: proxy: allowed is socks5://[user:password@]host[:port]\n" },
 	{ "account a { url = 'pop3s://u@h' tunnel = 'ssh x' proxy = 'socks5://p' }", "t:1: proxy and tunnel exclude each other\n" },
 	/* jobs */
 	{ ACC "fetch f { from = b to = mbox:/x }", "t:2: from: there is no account or store 'b'; defined: a\n" },
