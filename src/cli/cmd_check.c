@@ -25,7 +25,7 @@ static void config_good(struct cli *c)
 
 	if (!c->o.json) {
 		if (!c->o.quiet)
-			report_line(c->report, "%s: %zu accounts and stores, %zu jobs: no problem found", c->config.path, c->config.n_ends, c->config.n_jobs);
+			report_line(c->report, "%s: no problem found; accounts and stores: %zu, jobs: %zu", c->config.path, c->config.n_ends, c->config.n_jobs);
 		return;
 	}
 	cli_json_start(&b, "check", "");
