@@ -125,7 +125,7 @@ static const struct {
 	{ "account a { url = 'pop3s://u@h' password-file = /nonexistent/p }",
 	  "t:1: password-file: can't open /nonexistent/p: No such file or directory\n" },
 	{ "account a { url = 'pop3s://u@h' proxy = 'http://p' }",
-	  "t:1: proxy: 'http:' is not known (pop3s://user@host, pop3://user@host, maildir:PATH, mbox:PATH)\n" },
+	  "t:1: proxy: allowed is socks5://[user:password@]host[:port]\n" },
 	{ "account a { url = 'pop3s://u@h' proxy = 'pop3://p' }", "t:1: proxy: allowed is socks5://[user:password@]host[:port]\n" },
 	{ "account a { url = 'pop3s://u@h' tunnel = 'ssh x' proxy = 'socks5://p' }", "t:1: proxy and tunnel exclude each other\n" },
 	/* jobs */
