@@ -1,0 +1,934 @@
+"""Servers that lie, stall, break off and attack: a clear error, nothing lost, nothing doubled."""
+
+import base64
+import collections
+import contextlib
+import hashlib
+import hmac
+import os
+import re
+import socket
+import sqlite3
+import time
+
+import pytest
+
+import haul
+import pop3peer
+import tlscert
+from pop3peer import Hangup, Peer
+
+CLEAR = "tls = none\n\ttimeout = 2s\n"
+TLS = "timeout = 2s\n"
+RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd]")
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\x7f\x08"
+
+
+def letters(n, size=200):
+    """Messages that differ."""
+    return [b"From: x@example.org\nSubject: letter %d\n\n" % (i + 1) + b"text %d\n" % i * (size // 7) for i in range(n)]
+
+
+def clean(r):
+    """Nothing that a terminal would obey, and no crash."""
+    found = RAW.search(r.out) or RAW.search(r.err)
+    assert not found, "%r in %r" % (found.group(), r)
+    assert r.code in (0, 1, 64, 68, 69, 74, 75, 76, 77, 78), r
+    return r
+
+
+def says(r, code, *words):
+    """The exit code, and what the error must tell; with a job's events one of them says it, too."""
+    clean(r)
+    assert r.code == code, r
+    for word in words:
+        assert word.lower() in r.err.lower() or word.lower() in r.out.lower(), "%r is not in %r" % (word, r)
+    return r
+
+
+def forget_pauses(h):
+    """Let failed messages, and the account, be tried again at once."""
+    db = os.path.join(h.state, "isp.db")
+    if not os.path.exists(db):
+        return
+    with contextlib.closing(sqlite3.connect(db)) as base:
+        base.execute("UPDATE failure SET next = 0")
+        base.execute("DELETE FROM meta WHERE key IN ('pause', 'pause_reason')")
+        base.commit()
+
+
+def counter(want):
+    return collections.Counter(want)
+
+
+def nothing_lost(h, srv, want):
+    """What the server removed was delivered, what was not delivered is there, and nothing was delivered twice."""
+    have = h.delivered()
+    assert not have - counter(want), "delivered what was not sent, or twice"
+    assert not counter(want) - have - counter(srv.contents()), "lost"
+
+
+def recover(h, srv, want, pair=None):
+    """Once the server behaves, everything is there once, and the server is empty."""
+    nothing_lost(h, srv, want)
+    srv.behave(pair)
+    forget_pauses(h)
+    r = clean(h.run("isp"))
+    assert r.code == 0, r
+    assert h.delivered() == counter(want)
+    assert srv.contents() == [] and h.leftovers() == []
+
+
+def in_clear(tmp_path, srv, account="", **more):
+    return haul.Haul(tmp_path, srv.port, scheme="pop3", account=CLEAR + "\t" + account, **more)
+
+
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory):
+    return tlscert.CA(str(tmp_path_factory.mktemp("ca")))
+
+
+@pytest.fixture(scope="session")
+def pair(ca):
+    return ca.issue("good")
+
+
+# The server that behaves
+
+@pytest.mark.parametrize("scheme", ["pop3", "pop3s"])
+def test_the_peer_itself_is_fetched_from(tmp_path, ca, pair, scheme):
+    want = letters(5)
+    with Peer(want, pair=pair, tls=scheme == "pop3s") as srv:
+        h = haul.Haul(tmp_path, srv.port, ca_file=ca.cert, scheme=scheme, account=TLS)
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter(want) and srv.contents() == []
+        assert sorted(set(srv.in_clear())) == (["CAPA", "STLS"] if scheme == "pop3" else [])
+
+
+# STLS
+
+class NoStls(Peer):
+    stls = False
+
+
+class StlsRefused(Peer):
+    def do_stls(self, link, arg):
+        link.no("not today")
+
+
+class StlsInjected(Peer):
+    def do_stls(self, link, arg):
+        link.send(b"+OK begin\r\n+OK injected\r\n")
+        link.start_tls()
+
+
+class StlsGarbled(Peer):
+    def do_stls(self, link, arg):
+        link.send(b"250 go ahead\r\n")
+
+
+class StlsThenPlain(Peer):
+    """+OK, and then plain POP3 instead of a handshake."""
+
+    def do_stls(self, link, arg):
+        link.ok("begin")
+        link.sock.recv(1)
+        link.send(b"+OK still here, tell me all\r\n" * 10)
+        link.hang()
+
+
+@pytest.mark.parametrize("peer,code,words", [
+    (NoStls, 77, ["does not offer STLS"]),
+    (StlsRefused, 77, ["refuses STLS", "not today"]),
+    (StlsInjected, 77, ["injected"]),
+    (StlsGarbled, 76, ["250 go ahead"]),
+    (StlsThenPlain, 76, ["TLS"]),
+])
+def test_without_tls_no_secret_is_said(tmp_path, ca, pair, peer, code, words):
+    want = letters(2)
+    with peer(want, pair=pair) as srv:
+        h = haul.Haul(tmp_path, srv.port, ca_file=ca.cert, scheme="pop3", account=TLS)
+        says(h.run(), code, *words)
+        assert set(srv.commands()) <= {"CAPA", "STLS"}
+        assert h.messages() == []
+        recover(h, srv, want)
+        assert set(srv.in_clear()) <= {"CAPA", "STLS"}
+
+
+# Certificates
+
+@pytest.mark.parametrize("scheme", ["pop3", "pop3s"])
+@pytest.mark.parametrize("which,words", [
+    ("host", ["certificate", "not for", "elsewhere.example"]),
+    ("expired", ["certificate", "expired"]),
+    ("self-signed", ["self-signed", "fingerprint"]),
+    ("unknown", ["certificate", "fingerprint"]),
+])
+def test_a_wrong_certificate_is_refused(tmp_path, ca, pair, scheme, which, words):
+    where = str(tmp_path / "bad")
+    bad = {"host": lambda: ca.issue("wrong", names=["DNS:elsewhere.example"]), "expired": lambda: ca.issue("old", expired=True),
+           "self-signed": lambda: tlscert.self_signed(where, "own"), "unknown": lambda: tlscert.CA(where, "Other CA").issue("localhost")}[which]()
+    want = letters(1)
+    with Peer(want, pair=bad, tls=scheme == "pop3s") as srv:
+        h = haul.Haul(tmp_path, srv.port, ca_file=ca.cert, scheme=scheme, account=TLS)
+        says(h.run(), 77, *words)
+        assert set(srv.commands()) <= {"CAPA", "STLS"}
+        recover(h, srv, want, pair)
+
+
+def test_the_right_fingerprint_is_enough(tmp_path):
+    own = tlscert.self_signed(str(tmp_path / "own"), "own", names=("DNS:elsewhere.example",))
+    want = letters(2)
+    with Peer(want, pair=own, tls=True) as srv:
+        h = haul.Haul(tmp_path, srv.port, account=TLS + '\tfingerprint = "%s"' % tlscert.fingerprint(own.cert))
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter(want)
+
+
+@pytest.mark.parametrize("scheme", ["pop3", "pop3s"])
+def test_a_wrong_fingerprint_is_refused(tmp_path, pair, scheme):
+    want = letters(1)
+    with Peer(want, pair=pair, tls=scheme == "pop3s") as srv:
+        h = haul.Haul(tmp_path, srv.port, scheme=scheme, account=TLS + '\tfingerprint = "%s"' % ("ab" * 32))
+        says(h.run(), 77, "fingerprint", tlscert.fingerprint(pair.cert))
+        assert set(srv.commands()) <= {"CAPA", "STLS"}
+        h.reconfigure("ab" * 32, tlscert.fingerprint(pair.cert))
+        recover(h, srv, want)
+
+
+# Not there
+
+def test_nobody_listens(tmp_path):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))    # taken, but nobody accepts
+        h = haul.Haul(tmp_path, s.getsockname()[1], scheme="pop3", account=CLEAR)
+        says(h.run(), 69, "refused")
+
+
+def test_no_such_host(tmp_path):
+    h = haul.Haul(tmp_path, 995, host="a" * 64 + ".invalid", account=TLS)
+    says(h.run(), 68, "not found")
+
+
+# Greetings
+
+class Greets(Peer):
+    what = b""
+    after = "hang"
+
+    def greeting(self, link):
+        link.send(self.what)
+        if self.after == "close":
+            raise Hangup
+
+
+@pytest.mark.parametrize("what,after,code,words", [
+    (b"-ERR we are closed\r\n", "close", 69, ["we are closed"]),
+    (b"-ERR [SYS/TEMP] soon\r\n", "close", 75, ["soon"]),
+    (b"* OK IMAP4rev1 ready\r\n", "close", 76, ["IMAP"]),
+    (b"220 mx.example ESMTP\r\n", "close", 76, ["SMTP"]),
+    (b"\0\xff\xfe\r\n", "close", 76, ["POP3"]),
+    (b"+OKAY\r\n", "close", 76, ["+OKAY"]),
+    (b"+OK one\r\n+OK two\r\n", "go on", 76, ["more than one line"]),
+    (b"", "close", 75, ["closed"]),
+    (b"+OK half", "close", 75, ["closed"]),
+    (b"+OK " + b"x" * 100000, "go on", 76, ["line longer than"]),
+    (b"", "go on", 75, ["within 2 seconds"]),
+    (b"+OK never ends", "go on", 75, ["within 2 seconds"]),
+])
+def test_a_bad_greeting(tmp_path, what, after, code, words):
+    want = letters(1)
+    with Greets(want) as srv:
+        srv.what, srv.after = what, after
+        h = in_clear(tmp_path, srv)
+        begun = time.monotonic()
+        says(h.run(), code, *words)
+        assert time.monotonic() - begun < 10
+        assert srv.commands() == []
+        recover(h, srv, want)
+
+
+class SilentHandshake(Peer):
+    def connected(self, link):
+        link.hang()
+
+
+class PlainOnTlsPort(Peer):
+    def connected(self, link):
+        link.ok("POP3 ready")
+        link.hang()
+
+
+@pytest.mark.parametrize("peer,code,words", [(SilentHandshake, 75, ["TLS"]), (PlainOnTlsPort, 76, ["doesn't speak TLS"])])
+def test_no_handshake(tmp_path, ca, pair, peer, code, words):
+    want = letters(1)
+    with peer(want, pair=pair, tls=True) as srv:
+        h = haul.Haul(tmp_path, srv.port, ca_file=ca.cert, account=TLS)
+        begun = time.monotonic()
+        says(h.run(), code, *words)
+        assert time.monotonic() - begun < 10
+        recover(h, srv, want)
+
+
+# Login
+
+class Login(Peer):
+    answer = ""
+
+    def pass_(self, link, arg):
+        link.no(self.answer)
+
+
+@pytest.mark.parametrize("answer,code", [
+    ("[IN-USE] another session", 75), ("[LOGIN-DELAY] too soon", 75), ("[SYS/TEMP] disk", 75), ("[SYS/PERM] gone", 69), ("[AUTH] wrong", 77),
+    ("wrong password", 77), ("mailbox is locked by another session", 75), ("Web login required: https://example.org/x", 77), ("", 77),
+])
+def test_a_refused_login(tmp_path, answer, code):
+    want = letters(2)
+    with Login(want) as srv:
+        srv.answer = answer
+        h = in_clear(tmp_path, srv)
+        r = says(h.run(), code, re.sub(r"^\[.*\] ", "", answer))
+        assert "secret" not in r.out + r.err.replace(h.secret, "")
+        assert len(srv.commands("PASS")) == 1, "an account must not be locked out by trying again and again"
+        recover(h, srv, want)
+
+
+class LyingScram(Peer):
+    """Does not know the password: it accepts anybody, with a signature that it makes up."""
+
+    caps = Peer.caps + ["SASL SCRAM-SHA-256"]
+
+    def auth(self, link, arg):
+        name, _, first = arg.partition(" ")
+        assert name == "SCRAM-SHA-256"
+        if not first:
+            link.send(b"+ \r\n")
+            first = link.readline()
+        nonce = re.search(r",r=([^,]+)", base64.b64decode(first).decode()).group(1)
+        link.send(b"+ " + base64.b64encode(("r=%sserver,s=%s,i=4096" % (nonce, base64.b64encode(b"salty").decode())).encode()) + b"\r\n")
+        link.readline()
+        link.send(b"+ " + base64.b64encode(b"v=" + base64.b64encode(hmac.new(b"no", b"idea", hashlib.sha256).digest())) + b"\r\n")
+        if link.readline() == "":
+            link.listed = self.visible(link)
+            link.ok("welcome")
+
+
+def test_a_server_that_does_not_know_the_password_is_no_server(tmp_path):
+    want = letters(2)
+    with LyingScram(want) as srv:
+        h = in_clear(tmp_path, srv)
+        says(h.run(), 77, "SCRAM-SHA-256")
+        assert srv.commands("RETR") == [] and srv.commands("PASS") == []
+        recover(h, srv, want)
+
+
+# Listings
+
+class EndlessCapa(Peer):
+    def capa(self, link, arg):
+        link.send(b"+OK\r\n")
+        while True:
+            link.send(b"X-NOTHING at all\r\n" * 1000)
+
+
+class EndlessUidl(Peer):
+    def uidl(self, link, arg):
+        link.send(b"+OK\r\n")
+        rows = b"x" * 8000 + b"\r\n"
+        while True:
+            link.send(rows * 20)
+
+
+class EndlessRow(Peer):
+    def uidl(self, link, arg):
+        link.send(b"+OK\r\n1 ")
+        while True:
+            link.send(b"u" * 100000)
+
+
+class SilentUidl(Peer):
+    def uidl(self, link, arg):
+        link.send(b"+OK\r\n1 uid-1\r\n")
+        link.hang()
+
+
+class TwiceTheSameNumber(Peer):
+    def uidl(self, link, arg):
+        link.ok(more=["1 uid-1", "2 uid-2", "1 uid-3"])
+
+
+class CutUidl(Peer):
+    def uidl(self, link, arg):
+        link.send(b"+OK\r\n1 uid-1\r\n2 ui")
+        raise Hangup
+
+
+@pytest.mark.parametrize("peer,code,words", [
+    (EndlessCapa, 76, ["does not end"]),
+    pytest.param(EndlessUidl, 76, ["does not end"], marks=pytest.mark.long),
+    (EndlessRow, 76, ["a line of more than"]),
+    (SilentUidl, 75, ["UIDL"]),
+    (TwiceTheSameNumber, 76, ["message 1", "more than once"]),
+    (CutUidl, 75, ["closed"]),
+])
+def test_a_bad_listing(tmp_path, peer, code, words):
+    want = letters(3)
+    with peer(want) as srv:
+        h = in_clear(tmp_path, srv)
+        says(h.run(), code, *words)
+        assert h.messages() == [] and srv.commands("DELE") == []
+        recover(h, srv, want)
+
+
+class Uidls(Peer):
+    """UIDLs as a test says, by position."""
+
+    names = ()
+
+    def uidl_of(self, uid):
+        return self.names[int(uid[4:]) - 1]
+
+
+@pytest.mark.parametrize("keep", ["no", "yes"])
+@pytest.mark.parametrize("names", [
+    ["a", "u" * (1 << 20), "c"],                        # longer than any line we take
+    ["a" * 71, "a" * 70, "a" * 69],                     # RFC 1939: at most 70
+    ["x" * 3000 + "1", "x" * 3000 + "2", "x" * 3000],
+    ["same", "same", "other"],
+    ["", "", "x"],
+    ["with blank", "with blank 2", "sha256:" + "0" * 64],
+    [ESCAPES, ESCAPES + "2", "\udcff\udcfe"],
+], ids=["1MB", "71", "3000", "twice", "none", "blanks", "escapes"])
+def test_odd_uidls(tmp_path, names, keep):
+    want = letters(3)
+    with Uidls(want) as srv:
+        srv.names = names
+        h = in_clear(tmp_path, srv, fetch="keep = " + keep)
+        assert clean(h.run("-v")).code == 0
+        assert h.delivered() == counter(want)
+        assert srv.contents() == (want if keep == "yes" else [])
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter(want)
+        assert clean(h.call("list", "isp")).code == 0
+        assert clean(h.call("status")).code == 0
+
+
+class EverNew(Peer):
+    """UIDLs that are others in every session."""
+
+    def uidl(self, link, arg):
+        link.ok(more=["%d s%d-%s" % (n, link.number, u) for n, u in self.rows(link)])
+
+
+class NoUidl(Peer):
+    def capabilities(self, link):
+        return [c for c in super().capabilities(link) if c != "UIDL"]
+
+    def uidl(self, link, arg):
+        link.no("unknown command")
+
+
+class NoCapa(Peer):
+    def capa(self, link, arg):
+        link.no("unknown command")
+
+
+class OneByOne(Peer):
+    """No PIPELINING; and whoever speaks before being answered is found out."""
+
+    caps = ["USER", "UIDL"]
+
+    def session(self, link):
+        whole = link.readline
+
+        def readline():
+            assert link.buf == b"", "%r came before its turn" % link.buf
+            return whole()
+        link.readline = readline
+        super().session(link)
+
+
+@pytest.mark.parametrize("keep", ["no", "yes"])
+@pytest.mark.parametrize("peer", [EverNew, NoUidl, NoCapa, OneByOne])
+def test_servers_that_can_do_little(tmp_path, peer, keep):
+    want = letters(12)
+    with peer(want) as srv:
+        h = in_clear(tmp_path, srv, fetch="keep = " + keep)
+        for _ in range(3):
+            assert clean(h.run()).code == 0
+            assert h.delivered() == counter(want)
+            assert srv.contents() == (want if keep == "yes" else [])
+        more = b"Subject: one more\n\nx\n"
+        srv.maildrop["uid-99"] = more
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter(want + [more])
+
+
+class Sizes(Peer):
+    lie = ""
+
+    def list(self, link, arg):
+        link.ok(more=["%d %s" % (n, self.lie) for n, _ in self.rows(link)])
+
+    def stat(self, link, arg):
+        link.ok("%d %s" % (len(self.rows(link)), self.lie))
+
+
+@pytest.mark.parametrize("lie", ["0", "1", "9223372036854775807", "99999999999999999999999", "-5", "many", "", "0x10", "1e9"])
+@pytest.mark.parametrize("fetch", ["", "max-size = 100M"], ids=["plain", "max-size"])
+def test_sizes_that_lie(tmp_path, lie, fetch):
+    want = letters(3, 5000)
+    with Sizes(want) as srv:
+        srv.lie = lie
+        h = in_clear(tmp_path, srv, fetch=fetch)
+        r = clean(h.run())
+        nothing_lost(h, srv, want)
+        if fetch and lie == "9223372036854775807":
+            assert r.code in (0, 1) and srv.deleted == []
+        else:
+            assert r.code == 0, r
+        recover(h, srv, want)
+
+
+class StatLies(Peer):
+    answer = ""
+
+    def stat(self, link, arg):
+        link.send(self.answer.encode())
+
+
+@pytest.mark.parametrize("answer", ["+OK 0 0\r\n", "+OK 1000000000 5\r\n", "+OK\r\n", "+OK -1 -1\r\n", "+OK many mails\r\n", "-ERR no STAT\r\n"])
+def test_a_stat_that_lies(tmp_path, answer):
+    want = letters(3)
+    with StatLies(want) as srv:
+        srv.answer = answer
+        h = in_clear(tmp_path, srv)
+        assert clean(h.run()).code == 0
+        recover(h, srv, want)
+
+
+class OddRows(Peer):
+    odd = ["0 zero", "-1 minus", "4294967297 four", "99999999999999999999 many", "x y", "", "  ", "\udcff"]
+
+    def uidl(self, link, arg):
+        link.ok(more=self.odd + ["%d %s" % row for row in self.rows(link)])
+
+    def list(self, link, arg):
+        link.ok(more=self.odd + ["%d %s" % (n, self.size(u)) for n, u in self.rows(link)])
+
+
+@pytest.mark.parametrize("fetch", ["", "max-size = 100M"], ids=["plain", "max-size"])
+def test_rows_that_make_no_sense(tmp_path, fetch):
+    want = letters(3)
+    with OddRows(want) as srv:
+        h = in_clear(tmp_path, srv, fetch=fetch)
+        says(h.run(), 0, "make no sense")
+        assert h.delivered() == counter(want) and srv.contents() == []
+        assert {c.split()[1] for c in srv.commands("RETR")} == {"1", "2", "3"}
+
+
+class Ghost(Peer):
+    """Lists a message that is not there."""
+
+    def uidl(self, link, arg):
+        link.ok(more=["%d %s" % row for row in self.rows(link)] + ["%d ghost" % (len(link.listed) + 1)])
+
+
+def test_a_message_that_is_not_there(tmp_path):
+    want = letters(3)
+    with Ghost(want) as srv:
+        h = in_clear(tmp_path, srv)
+        says(h.run(), 1, "no such message")
+        assert h.delivered() == counter(want) and srv.contents() == []
+        recover(h, srv, want)
+
+
+# Bodies
+
+class StallsInBody(Peer):
+    at = 3
+
+    def retr(self, link, arg):
+        if int(arg) != self.at:
+            return super().retr(link, arg)
+        uid = self.uid_of(link, arg)
+        link.send(b"+OK\r\n" + self.body(uid)[:40])
+        return link.hang()
+
+
+class CutsBody(StallsInBody):
+    def retr(self, link, arg):
+        if int(arg) != self.at:
+            return Peer.retr(self, link, arg)
+        link.send(b"+OK\r\n" + self.body(self.uid_of(link, arg))[:40])
+        raise Hangup
+
+
+class ClosesBeforeRetr(StallsInBody):
+    def retr(self, link, arg):
+        if int(arg) == self.at:
+            raise Hangup
+        return Peer.retr(self, link, arg)
+
+
+class Gibberish(StallsInBody):
+    def retr(self, link, arg):
+        if int(arg) == self.at:
+            return link.send(b"Subject: no status line\r\n\r\nx\r\n.\r\n")
+        return Peer.retr(self, link, arg)
+
+
+@pytest.mark.parametrize("at", [1, 3])
+@pytest.mark.parametrize("peer,code,words", [
+    (StallsInBody, 75, ["middle of message"]), (CutsBody, 75, ["middle of message"]), (ClosesBeforeRetr, 75, ["closed"]),
+    (Gibberish, 76, ["no status line"]),
+])
+def test_a_body_that_breaks_off(tmp_path, peer, code, words, at):
+    want = letters(5)
+    with peer(want) as srv:
+        srv.at = at
+        h = in_clear(tmp_path, srv)
+        begun = time.monotonic()
+        r = says(h.run(), code, *words)
+        assert time.monotonic() - begun < 30
+        assert r.end["failed"] + r.end["pulled"] <= 5
+        assert not any(b"letter 3" in m for m in h.messages()) or at != 3
+        recover(h, srv, want)
+
+
+class CutsOnce(Peer):
+    def retr(self, link, arg):
+        if link.number > 1 or int(arg) != 3:
+            return super().retr(link, arg)
+        link.send(b"+OK\r\n" + self.body(self.uid_of(link, arg))[:40])
+        raise Hangup
+
+
+class CutsTls(CutsBody):
+    """Breaks off as somebody on the way would: without TLS's goodbye."""
+
+    def retr(self, link, arg):
+        try:
+            super().retr(link, arg)
+        except Hangup:
+            link.tls = False
+            raise
+
+
+@pytest.mark.parametrize("peer", [CutsBody, CutsTls])
+def test_a_body_that_breaks_off_in_tls(tmp_path, ca, pair, peer):
+    want = letters(5)
+    with peer(want, pair=pair, tls=True) as srv:
+        h = haul.Haul(tmp_path, srv.port, ca_file=ca.cert, account=TLS)
+        says(h.run(), 75, "middle of message")
+        assert not any(b"letter 3" in m for m in h.messages())
+        recover(h, srv, want)
+
+
+class OneRefused(Peer):
+    def retr(self, link, arg):
+        if self.uid_of(link, arg) == "uid-3":
+            return link.no("this one is damaged " + ESCAPES)
+        return super().retr(link, arg)
+
+
+@pytest.mark.parametrize("caps", [Peer.caps, ["UIDL"]], ids=["pipelining", "one by one"])
+def test_one_message_is_refused_and_the_others_come(tmp_path, caps):
+    want = letters(5)
+    with OneRefused(want) as srv:
+        srv.caps = caps
+        h = in_clear(tmp_path, srv)
+        r = says(h.run("-v"), 1, "this one is damaged")
+        assert r.end["pulled"] == 4 and r.end["failed"] == 1
+        assert h.delivered() == counter(want[:2] + want[3:])
+        assert list(srv.maildrop) == ["uid-3"]
+        assert "damaged" in clean(h.call("status")).out
+        del srv.caps
+        recover(h, srv, want)
+
+
+class RawBodies(Peer):
+    """Bodies as a test gives them, bytes on the wire."""
+
+    raw = b""
+
+    def body(self, uid):
+        return self.raw
+
+
+@pytest.mark.parametrize("to", ["maildir", "mbox"])
+@pytest.mark.parametrize("raw,want", [
+    (b"A: b\r\n\r\n..\r\n...\r\n..x\r\n\r\n..\r\n.\r\n", b"A: b\n\n.\n..\n.x\n\n.\n"),
+    (b"A: b\r\n\r\nx\n.\ny\r\n.\r\n", b"A: b\r\n\r\nx\n.\ny\r\n"),
+    (b"A: b\r\n\r\nx\n.\r\ny\r\n.\r\n", b"A: b\r\n\r\nx\n.\r\ny\r\n"),
+    (b"A: b\r\n\r\nx\r\n.y\r\n.\r\n", b"A: b\n\nx\ny\n"),
+    (b"A: b\r\n\r\nx\r.\r\ny\r\r\n.\r\n", b"A: b\n\nx\r.\ny\r\n"),
+    (b"A: b\r\n\r\n\0\x80\xff\0\r\n\0\r\n.\r\n", b"A: b\n\n\0\x80\xff\0\n\0\n"),
+    (b"A: b\r\n\r\n" + b"x" * 3000000 + b"\r\n.\r\n", b"A: b\n\n" + b"x" * 3000000 + b"\n"),
+    (b"no header\r\n.\r\n", b"no header\n"),
+    (b"\r\n\r\n\r\n.\r\n", b"\n\n\n"),
+    (b"A: b\r\n\r\n+OK\r\n-ERR no\r\nQUIT\r\n.\r\n", b"A: b\n\n+OK\n-ERR no\nQUIT\n"),
+    (b"From me\r\n\r\nFrom you\r\n>From all\r\n.\r\n", b"From me\n\nFrom you\n>From all\n"),
+], ids=["dots", "bare LF dot", "bare LF dot CRLF", "unstuffed", "lone CR", "NUL", "3MB line", "no header", "blank lines", "replies", "From"])
+def test_bodies_are_what_they_are(tmp_path, raw, want, to):
+    with RawBodies([b"x\n"]) as srv:
+        srv.raw = raw
+        h = in_clear(tmp_path, srv, to=to)
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter([want])
+        assert srv.contents() == []
+        assert clean(h.run()).code == 0 and h.delivered() == counter([want])
+
+
+def test_an_empty_message(tmp_path):
+    with RawBodies([b""]) as srv:
+        srv.raw = b".\r\n"
+        h = in_clear(tmp_path, srv)
+        r = clean(h.run())
+        assert r.code == 0, r
+        assert h.messages() == [b""] and srv.contents() == []
+
+
+class BareLf(Peer):
+    """A server that has never heard of CR."""
+
+    def session(self, link):
+        send = link.send
+        link.send = lambda data: send(data.replace(b"\r\n", b"\n"))
+        super().session(link)
+
+
+def test_a_server_that_sends_bare_lf(tmp_path):
+    want = letters(3) + [b"A: b\n\n.\n..\n.x\n", b"A: b\n\nx"]
+    with BareLf(want) as srv:
+        h = in_clear(tmp_path, srv)
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter(want[:4] + [b"A: b\n\nx\n"])
+        assert srv.contents() == []
+
+
+def test_equal_messages_are_two_messages(tmp_path):
+    want = letters(1) * 2 + letters(3) + letters(1)
+    with Peer(want) as srv:
+        h = in_clear(tmp_path, srv)
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter(want) and srv.contents() == []
+
+
+# Terminal escapes
+
+class Escapes(Peer):
+    greeting_text = ESCAPES
+    caps = Peer.caps + ["IMPLEMENTATION " + ESCAPES, "SASL " + ESCAPES, "LOGIN-DELAY " + ESCAPES, ESCAPES]
+
+    def uidl_of(self, uid):
+        return ESCAPES + uid
+
+    def dele(self, link, arg):
+        link.no(ESCAPES)
+
+
+class EscapesAtLogin(Escapes):
+    def pass_(self, link, arg):
+        link.no(ESCAPES + "wrong")
+
+
+class EscapesForReply(Escapes):
+    def stat(self, link, arg):
+        link.send((ESCAPES + "\r\n").encode())
+
+
+@pytest.mark.parametrize("peer", [Escapes, EscapesAtLogin, EscapesForReply])
+@pytest.mark.parametrize("args", [["run"], ["-v", "run"], ["-vv", "run"], ["--json", "run"], ["info", "isp"], ["-vv", "info", "isp"], ["list", "isp"],
+                                  ["check", "--connect"]], ids=" ".join)
+def test_nothing_reaches_the_terminal_raw(tmp_path, peer, args):
+    with peer([b"Subject: " + ESCAPES.encode() + b"\n\nx\n"]) as srv:
+        h = in_clear(tmp_path, srv)
+        r = clean(h.call(*args))
+        shown = "info" in args or "run" in args or peer is not Escapes
+        assert ("\\x1b]0;owned\\x07" in (r.out + r.err).replace("\\\\x", "\\x")) == shown, r
+        clean(h.call("status"))
+
+
+# Removal
+
+class QuitSilent(Peer):
+    def quit(self, link, arg):
+        self.update(link)
+        link.hang()
+
+
+class QuitLost(Peer):
+    """Breaks off at QUIT, and removes nothing: RFC 1939 section 6."""
+
+    def quit(self, link, arg):
+        raise Hangup
+
+
+class QuitRefused(Peer):
+    def quit(self, link, arg):
+        link.no("some deleted messages not removed")
+
+
+def test_a_quit_that_is_done_but_not_answered(tmp_path):
+    """The next session shows that all is well."""
+    want = letters(4)
+    with QuitSilent(want) as srv:
+        h = in_clear(tmp_path, srv)
+        says(h.run(), 0, "within 2 seconds")
+        assert h.delivered() == counter(want)
+        recover(h, srv, want)
+
+
+@pytest.mark.parametrize("peer,words", [(QuitLost, ["closed"]), (QuitRefused, ["not removed"])])
+def test_a_removal_that_is_not_confirmed(tmp_path, peer, words):
+    want = letters(4)
+    with peer(want) as srv:
+        h = in_clear(tmp_path, srv)
+        says(h.run(), 75, *words)
+        assert h.delivered() == counter(want)
+        again = says(h.run(), 75, *words)
+        assert again.end["pulled"] == 0 and h.delivered() == counter(want)
+        recover(h, srv, want)
+
+
+NAMING = [Peer, EverNew, NoUidl]
+
+
+@pytest.mark.parametrize("naming", NAMING)
+@pytest.mark.parametrize("fault", [QuitLost, QuitRefused, CutsBody, CutsOnce])
+def test_a_break_doubles_nothing_however_messages_are_named(tmp_path, fault, naming):
+    want = letters(6)
+    both = type("Both", (fault, naming), {})
+    with both(want) as srv:
+        h = in_clear(tmp_path, srv)
+        r = clean(h.run())
+        assert r.code == (0 if fault is CutsOnce else 75), r
+        nothing_lost(h, srv, want)
+        clean(h.run())
+        recover(h, srv, want)
+
+
+class DeleRefused(Peer):
+    def dele(self, link, arg):
+        if self.uid_of(link, arg) == "uid-2":
+            return link.no("can't delete this")
+        return super().dele(link, arg)
+
+
+def test_one_removal_is_refused(tmp_path):
+    want = letters(4)
+    with DeleRefused(want) as srv:
+        h = in_clear(tmp_path, srv)
+        says(h.run(), 1, "can't delete this")
+        assert h.delivered() == counter(want)
+        assert list(srv.maildrop) == ["uid-2"]
+        clean(h.run())
+        assert h.delivered() == counter(want) and list(srv.maildrop) == ["uid-2"]
+        recover(h, srv, want)
+
+
+class NeverRemoves(Peer):
+    def update(self, link):
+        link.marked.clear()
+
+
+def test_a_server_that_removes_nothing(tmp_path):
+    want = letters(5)
+    with NeverRemoves(want) as srv:
+        h = in_clear(tmp_path, srv)
+        for _ in range(3):
+            clean(h.run())
+            assert h.delivered() == counter(want)
+        recover(h, srv, want)
+
+
+@pytest.mark.parametrize("naming", NAMING)
+def test_a_server_that_removes_nothing_is_not_read_for_ever(tmp_path, naming):
+    want = letters(5)
+    with type("Both", (NeverRemoves, naming), {})(want) as srv:
+        h = in_clear(tmp_path, srv, fetch="purge-after = 2")
+        clean(h.run())
+        assert h.delivered() - counter(want) == counter([]), "twice in one run"
+        nothing_lost(h, srv, want)
+
+
+class Numbers(Peer):
+    """Calls its messages by their position: a name is used again as soon as it is free."""
+
+    def uidl(self, link, arg):
+        link.ok(more=["%d %d" % (n, n) for n, _ in self.rows(link)])
+
+
+def test_uidls_that_are_used_again(tmp_path):
+    want = letters(2)
+    with Numbers(want) as srv:
+        h = in_clear(tmp_path, srv)
+        assert clean(h.run()).code == 0
+        for i in range(3):
+            new = [b"Subject: later %d.%d\n\nx\n" % (i, k) for k in range(2)]
+            srv.maildrop.update({"new-%d-%d" % (i, k): m for k, m in enumerate(new)})
+            want = want + new
+            assert clean(h.run()).code == 0
+            assert h.delivered() == counter(want) and srv.contents() == []
+
+
+# Gmail
+
+class Gmail(Peer):
+    greeting_text = "Gpop ready for requests from 127.0.0.1"
+
+    def visible(self, link):
+        return list(self.maildrop)[:3]
+
+
+def test_gmail_gives_its_mail_in_batches(tmp_path):
+    want = letters(10)
+    with Gmail(want) as srv:
+        h = in_clear(tmp_path, srv)
+        r = clean(h.run())
+        assert r.code == 0 and r.end["pulled"] == 10
+        assert h.delivered() == counter(want) and srv.contents() == []
+
+
+class GmailArchives(Gmail):
+    """What was read and confirmed by QUIT is not shown again, but never removed."""
+
+    def __init__(self, *a, **k):
+        self.hidden = set()
+        super().__init__(*a, **k)
+
+    def visible(self, link):
+        return [u for u in self.maildrop if u not in self.hidden][:3]
+
+    def retr(self, link, arg):
+        link.read = getattr(link, "read", set()) | {self.uid_of(link, arg)}
+        super().retr(link, arg)
+
+    def quit(self, link, arg):
+        self.hidden |= getattr(link, "read", set())
+        link.ok("Farewell.")
+
+
+@pytest.mark.parametrize("keep", ["no", "yes"])
+def test_gmail_with_an_archive(tmp_path, keep):
+    want = letters(10)
+    with GmailArchives(want) as srv:
+        h = in_clear(tmp_path, srv, fetch="keep = " + keep)
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter(want)
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter(want)
+
+
+def test_gmail_recent_removes_nothing(tmp_path):
+    want = letters(7)
+    with Gmail(want) as srv:
+        srv.visible = lambda link: list(srv.maildrop)
+        h = in_clear(tmp_path, srv, account="gmail-recent = yes")
+        for _ in range(2):
+            assert clean(h.run()).code == 0
+            assert h.delivered() == counter(want)
+        assert set(srv.commands("USER")) == {"USER recent:anna"}
+        assert srv.commands("DELE") == [] and srv.contents() == want
