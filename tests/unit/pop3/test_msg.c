@@ -321,7 +321,7 @@ static void test_window(void **state)
 			flights++;
 		before = p.sent;
 		assert_true(stream_read(b, buf, sizeof(buf), &e) > 0);
-		assert_int_equal(atoi(buf), (int)k);
+		assert_int_equal(strtoul(buf, NULL, 10), k);
 		stream_free(b);
 	}
 	assert_int_equal(sent("RETR "), 1000);

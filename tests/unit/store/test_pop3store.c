@@ -100,7 +100,7 @@ static void test_noop(void **state)
 	assert_int_equal(r.info.bytes, 300);
 	assert_false(r.info.partial || r.info.no_remove || r.info.keyless);
 	assert_true(strncmp(r.info.stamp, "uidl:", 5) == 0 && strlen(r.info.stamp) == 69);
-	strcpy(stamp, r.info.stamp);
+	memcpy(stamp, r.info.stamp, sizeof(stamp));
 	r.s->ops->close_box(r.s);
 	r.s->ops->close_box(r.s);
 	/* greeting, CAPA, USER/PASS, listing, QUIT; TLS adds one */
@@ -316,7 +316,7 @@ static void test_long_uidl(void **state)
 	assert_non_null(say);
 	memset(say, 'u', n);
 	memcpy(say, "+OK\r\n1 a\r\n2 ", 12);
-	strcpy(say + n, "\r\n3 c\r\n.\r\n");
+	memcpy(say + n, "\r\n3 c\r\n.\r\n", sizeof("\r\n3 c\r\n.\r\n"));
 	t[5].say = say;
 	rig_start(&r, turns);
 	open_box(&r, BOX_SIZES);
