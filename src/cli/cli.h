@@ -56,8 +56,8 @@ void options_help(struct report *r, unsigned takes);
 int cli_load(struct cli *c, struct err *e);
 /* As cli_load, but a missing file is fine (commands that take URLs). */
 int cli_load_if_any(struct cli *c, struct err *e);
-/* Passwords that must be asked for are asked for here, before any worker is started. */
-int cli_ask_secret(struct config_end *end, struct err *e);
+/* An account before its use, in this process or a worker: -vv shows its protocol; a password that must be asked for is asked for. */
+int cli_ready(struct cli *c, struct config_end *end, struct err *e);
 int cli_prompt(void *arg, const char *what, struct strbuf *out, struct err *e); /* a secret_prompt, on /dev/tty */
 
 /* Run jobs in workers and report. Returns the exit code, or -1. */
@@ -72,6 +72,9 @@ void cli_json_number(struct strbuf *b, const char *name, int64_t n);
 void cli_json_text(struct strbuf *b, const char *name, const char *text);
 void cli_json_time(struct strbuf *b, const char *name, int64_t t); /* 0: null */
 void cli_json_end(struct cli *c, struct strbuf *b);
+
+/* What is wrong with an account or store that the command line names is the command line's fault: ERR_CONF becomes ERR_USAGE. Returns -1. */
+int cli_blame_words(struct err *e);
 
 /* A time as people write it, local: "2026-03-01 14:05". out: 32 bytes. */
 void cli_when(int64_t t, char out[32]);

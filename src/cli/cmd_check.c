@@ -43,7 +43,7 @@ static int try_account(struct cli *c, struct config_end *end, struct err *e)
 	char bytes[32];
 	int rc = -1;
 
-	if (cli_ask_secret(end, e) < 0)
+	if (cli_ready(c, end, e) < 0)
 		return -1;
 	s = job_store(end, e);
 	if (!s)
@@ -80,7 +80,6 @@ int cmd_check(struct cli *c, struct err *e)
 			*e = why;
 			return -1;
 		}
-		err_in(&why, "%s", c->config.ends[i].name);
 		report_error(c->report, &why);
 		code = code == 0 || code == err_exit_code(why.kind) ? err_exit_code(why.kind) : 1;
 	}

@@ -27,13 +27,13 @@ struct found {
 };
 
 /* Look into the account. */
-static int look(struct config_end *end, struct found *f, struct err *e)
+static int look(struct cli *c, struct config_end *end, struct found *f, struct err *e)
 {
 	struct store *s;
 	struct box_info info;
 	int rc = -1;
 
-	if (cli_ask_secret(end, e) < 0)
+	if (cli_ready(c, end, e) < 0)
 		return -1;
 	s = job_store(end, e);
 	if (!s)
@@ -91,9 +91,9 @@ int cmd_list(struct cli *c, struct err *e)
 	job = c->loaded ? config_job(&c->config, c->argv[0]) : NULL;
 	end = job ? job->left : config_account(&c->config, c->argv[0], e);
 	if (!end)
-		return -1;
-	/* The configuration is this process's own; only the secret in it is filled in. */
-	if (look((struct config_end *)(uintptr_t)end, &f, e) < 0)
+		return cli_blame_words(e);
+	/* The configuration is this process's own; only what this run adds is filled in. */
+	if (look(c, (struct config_end *)(uintptr_t)end, &f, e) < 0)
 		return -1;
 	if (c->o.json)
 		show_json(c, end, job, &f);

@@ -130,12 +130,13 @@ int cli_prompt(void *arg, const char *what, struct strbuf *out, struct err *e)
 	return rc;
 }
 
-int cli_ask_secret(struct config_end *end, struct err *e)
+int cli_ready(struct cli *c, struct config_end *end, struct err *e)
 {
 	struct secret_params *s = &end->pop3.pop3.secret;
 	struct strbuf answer = STRBUF_SECRET(1024);
 	int rc = -1;
 
+	end->pop3.pop3.dial.trace = c->o.verbose >= 2;
 	if (!end->is_account || s->command || s->file || s->literal || s->netrc || end->pop3.pop3.token_command || end->pop3.pop3.dial.tls.client_cert)
 		return 0;
 	if (cli_prompt(NULL, end->url, &answer, e) < 0)
@@ -172,8 +173,8 @@ int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool n
 	for (size_t i = 0; i < n; i++) {
 		params[i] = (struct job_params){ .job = jobs[i], .state_dir = c->state_dir, .dry_run = c->o.dry_run, .same_source = c->o.same_source,
 						 .ignore_pause = named, .stop_at = (int)stop_at };
-		/* The configuration is this process's own; only the secret in it is filled in. */
-		if (cli_ask_secret((struct config_end *)(uintptr_t)jobs[i]->left, e) < 0)
+		/* The configuration is this process's own; only what this run adds is filled in. */
+		if (cli_ready(c, (struct config_end *)(uintptr_t)jobs[i]->left, e) < 0)
 			goto out;
 	}
 	if (sched_run(&sp, params, n, &sinks, codes, e) < 0 && e->kind != ERR_CANCEL)
@@ -183,6 +184,13 @@ out:
 	free(params);
 	free(codes);
 	return rc;
+}
+
+int cli_blame_words(struct err *e)
+{
+	if (e->kind == ERR_CONF)
+		e->kind = ERR_USAGE;
+	return -1;
 }
 
 void cli_json_start(struct strbuf *b, const char *event, const char *job)
