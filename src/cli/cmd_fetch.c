@@ -6,7 +6,9 @@ int cmd_fetch(struct cli *c, struct err *e)
 	struct config_job job;
 	const struct config_job *jobs[1] = { &job };
 
-	if (cli_load_if_any(c, e) < 0 || config_adhoc(&c->config, c->argv[0], c->argv[1], &opts, &job, e) < 0)
+	if (cli_load_if_any(c, e) < 0)
 		return -1;
+	if (config_adhoc(&c->config, c->argv[0], c->argv[1], &opts, &job, e) < 0)
+		return cli_blame_words(e);
 	return cli_run_jobs(c, jobs, 1, true, e);
 }

@@ -143,7 +143,7 @@ int cmd_info(struct cli *c, struct err *e)
 		return -1;
 	end = config_account(&c->config, c->argv[0], e);
 	if (!end)
-		return -1;
+		return cli_blame_words(e);
 	dial = end->pop3.pop3.dial;
 	dial.trace = c->o.verbose >= 2;
 	if (pop3_open(&conn, &dial, end->pop3.pop3.disabled, end->url, NULL, &stats, e) < 0) {
