@@ -134,14 +134,21 @@ static int put_bytes(struct mbox *m, struct writer *w, const char *p, size_t n, 
 	return put_final(m, w, m->quoted, mboxlines_put(&w->lines, p, n, m->quoted), e);
 }
 
-/* Copy n bytes of the spool to its end, LF as CRLF. */
-static int copy_crlf(struct mbox *m, struct writer *w, uint64_t at, uint64_t n, struct err *e)
+/* Copy n bytes of the spool to its end, LF as CRLF; anew: w->head is to look at them again. */
+static int copy_crlf(struct mbox *m, struct writer *w, uint64_t at, uint64_t n, bool anew, struct err *e)
 {
 	while (n > 0) {
-		size_t some = n < CHUNK ? (size_t)n : CHUNK;
+		size_t some = n < CHUNK / 2 ? (size_t)n : CHUNK / 2, k;
+		const char *p = m->lf;
 
-		if (spool_get(m, at, m->kept, some, e) < 0 ||
-		    put_final(m, w, m->quoted, eol_to_crlf(m->kept, some, m->quoted), e) < 0)
+		if (spool_get(m, at, m->kept, some, e) < 0)
+			return -1;
+		k = eol_to_crlf(m->kept, some, m->lf);
+		if (anew) {
+			k = mboxhead_put(&w->head, m->lf, k, m->quoted);
+			p = m->quoted;
+		}
+		if (put_final(m, w, p, k, e) < 0)
 			return -1;
 		at += some;
 		n -= some;
@@ -149,22 +156,23 @@ static int copy_crlf(struct mbox *m, struct writer *w, uint64_t at, uint64_t n, 
 	return 0;
 }
 
-/* A bare LF has come: what is in the spool is put there again as it came. What the quoting holds back is part of a line, so it has no line end. */
+/*
+ * A bare LF has come: what is in the spool is put there again as it came. What the quoting holds back is part of a line, so it has no line end. Where the header
+ * ended must be found anew: CR CR LF was CR LF, an empty line, and is none any more.
+ */
 static int restore(struct mbox *m, struct writer *w, struct err *e)
 {
 	uint64_t from = w->rec.body_at, n = m->spool.size - from;
-	uint64_t header = w->head.body ? w->head.body_at : n;
+	bool anew = m->variant == MBOX_CL2 && w->head.body;
 
 	w->rec.body_at = m->spool.size;
 	mboxkey_init(&w->key, m->variant, m->identity);
-	if (m->variant != MBOX_CL2)
-		return copy_crlf(m, w, from, n, e);
-	if (copy_crlf(m, w, from, header, e) < 0)
+	if (anew)
+		mboxhead_init(&w->head, lengths);
+	if (copy_crlf(m, w, from, n, anew, e) < 0)
 		return -1;
-	w->head.body_at = m->spool.size - w->rec.body_at;
-	if (copy_crlf(m, w, from + header, n - header, e) < 0)
-		return -1;
-	w->head.out = m->spool.size - w->rec.body_at;
+	if (!anew)
+		w->head.out = m->spool.size - w->rec.body_at;
 	return 0;
 }
 
