@@ -294,6 +294,41 @@ def test_a_refused_login(tmp_path, answer, code):
         recover(h, srv, want)
 
 
+class UserRefused(Peer):
+    def user(self, link, arg):
+        link.no("who is that?")
+
+
+@pytest.mark.parametrize("caps", [Peer.caps, ["UIDL"]], ids=["pipelining", "one by one"])
+def test_a_refused_user(tmp_path, caps):
+    want = letters(2)
+    with UserRefused(want) as srv:
+        srv.caps = caps
+        h = in_clear(tmp_path, srv)
+        says(h.run(), 77, "who is that?")
+        del srv.caps
+        recover(h, srv, want)
+
+
+class WrongPassword(Peer):
+
+    def pass_(self, link, arg):
+        link.no("wrong password for anna")
+
+
+@pytest.mark.parametrize("args", [["-vv", "run"], ["--json", "-vv", "run"], ["-vv", "check", "--connect"]], ids=" ".join)
+@pytest.mark.parametrize("peer", [Peer, WrongPassword])
+def test_the_trace_shows_no_secret(tmp_path, peer, args):
+    with peer(letters(1)) as srv:
+        srv.secret = "Hunter2-xyzzy"
+        h = in_clear(tmp_path, srv, password=srv.secret)
+        r = clean(h.call(*args))
+        assert srv.commands("PASS") == ["PASS " + srv.secret]
+        assert "Hunter2" not in r.out + r.err
+        if "--json" not in args:
+            assert "USER anna" in r.err, r
+
+
 class LyingScram(Peer):
     """Does not know the password: it accepts anybody, with a signature that it makes up."""
 
@@ -309,16 +344,17 @@ class LyingScram(Peer):
         link.send(b"+ " + base64.b64encode(("r=%sserver,s=%s,i=4096" % (nonce, base64.b64encode(b"salty").decode())).encode()) + b"\r\n")
         link.readline()
         link.send(b"+ " + base64.b64encode(b"v=" + base64.b64encode(hmac.new(b"no", b"idea", hashlib.sha256).digest())) + b"\r\n")
-        if link.readline() == "":
-            link.listed = self.visible(link)
-            link.ok("welcome")
+        if link.readline() == "*":
+            return link.no("as you like")    # RFC 5034 section 4
+        link.listed = self.visible(link)
+        return link.ok("welcome")
 
 
 def test_a_server_that_does_not_know_the_password_is_no_server(tmp_path):
     want = letters(2)
     with LyingScram(want) as srv:
         h = in_clear(tmp_path, srv)
-        says(h.run(), 77, "SCRAM-SHA-256")
+        says(h.run(), 77, "SCRAM-SHA-256", "does not know the password")
         assert srv.commands("RETR") == [] and srv.commands("PASS") == []
         recover(h, srv, want)
 
@@ -338,6 +374,13 @@ class EndlessUidl(Peer):
         rows = b"x" * 8000 + b"\r\n"
         while True:
             link.send(rows * 20)
+
+
+class EndlessMessages(Peer):
+    def uidl(self, link, arg):
+        link.send(b"+OK\r\n")
+        while True:
+            link.send(b"1 a\r\n" * 50000)
 
 
 class EndlessRow(Peer):
@@ -366,7 +409,8 @@ class CutUidl(Peer):
 
 @pytest.mark.parametrize("peer,code,words", [
     (EndlessCapa, 76, ["does not end"]),
-    pytest.param(EndlessUidl, 76, ["does not end"], marks=pytest.mark.long),
+    (EndlessUidl, 76, ["does not end"]),
+    pytest.param(EndlessMessages, 76, ["more than 10000000 messages"], marks=pytest.mark.long),
     (EndlessRow, 76, ["a line of more than"]),
     (SilentUidl, 75, ["UIDL"]),
     (TwiceTheSameNumber, 76, ["message 1", "more than once"]),
@@ -379,6 +423,17 @@ def test_a_bad_listing(tmp_path, peer, code, words):
         says(h.run(), code, *words)
         assert h.messages() == [] and srv.commands("DELE") == []
         recover(h, srv, want)
+
+
+@pytest.mark.parametrize("peer", [EndlessCapa, EndlessUidl, EndlessRow])
+def test_no_server_fills_the_memory(tmp_path, peer):
+    with peer(letters(1)) as srv:
+        child = in_clear(tmp_path, srv).start("run")
+        with child.stdout, child.stderr:
+            _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 76
+    assert used.ru_maxrss < 200 * 1024, "%d KB" % used.ru_maxrss
 
 
 class Uidls(Peer):
@@ -688,6 +743,28 @@ def test_an_empty_message(tmp_path):
         r = clean(h.run())
         assert r.code == 0, r
         assert h.messages() == [b""] and srv.contents() == []
+
+
+class Unstuffed(Peer):
+    """Knows nothing of dot-stuffing: a message with a dot alone on a line seems to end there."""
+
+    def body(self, uid):
+        return self.wire(self.maildrop[uid]) + b".\r\n"
+
+
+@pytest.mark.parametrize("at", [0, 2, 4])
+def test_a_server_that_stuffs_no_dots(tmp_path, at):
+    want = letters(5)
+    want[at] = b"Subject: dot\n\nhead\n.\ntail\n"
+    with Unstuffed(want) as srv:
+        h = in_clear(tmp_path, srv)
+        says(h.run(), 76, "tail")
+        assert srv.deleted == []
+        clean(h.run())
+        srv.behave()
+        assert clean(h.run()).code == 0
+        have = h.delivered()
+        assert not counter(want) - have and have - counter(want) == counter([b"Subject: dot\n\nhead\n"])
 
 
 class BareLf(Peer):
