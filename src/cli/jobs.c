@@ -79,8 +79,8 @@ const struct config_job *cli_job(struct cli *c, const char *name, struct err *e)
 	return job;
 }
 
-/* Read a line from the terminal without echo. */
-static int read_hidden(int tty, struct strbuf *out, struct err *e)
+/* Ask, and read a line from the terminal without echo. */
+static int read_hidden(int tty, const char *what, struct strbuf *out, struct err *e)
 {
 	struct termios old, quiet;
 	msec_t deadline = clock_in(PROMPT_MS);
@@ -93,6 +93,7 @@ static int read_hidden(int tty, struct strbuf *out, struct err *e)
 	quiet.c_lflag &= (tcflag_t)~(ECHO | ECHOE | ECHOK | ECHONL);
 	if (tcsetattr(tty, TCSAFLUSH, &quiet) < 0)
 		return err_errno(e, "the terminal");
+	dprintf(tty, "Password for %s: ", what); /* not before the echo is off: somebody may be quick */
 	for (;;) {
 		ssize_t n;
 
@@ -124,8 +125,7 @@ int cli_prompt(void *arg, const char *what, struct strbuf *out, struct err *e)
 		err_set(e, ERR_CONF, "no password for %s, and no terminal to ask at", what);
 		return err_hint(e, "give the account a password-command, password-file or netrc");
 	}
-	dprintf(tty, "Password for %s: ", what);
-	rc = read_hidden(tty, out, e);
+	rc = read_hidden(tty, what, out, e);
 	close(tty);
 	return rc;
 }
