@@ -243,7 +243,8 @@ static int put_head(struct mbox *m, struct writer *w, int64_t received, uint64_t
 	if (spool_write(&m->spool, line, mbox_from_line(w->facts.return_path, received, line), e) < 0)
 		return -1;
 	if (m->variant == MBOX_CL2) {
-		uint64_t body = bare ? n : n > w->head.body_at ? n - w->head.body_at : 0;
+		/* a header without an end has no body, though a final line end may have been put behind it */
+		uint64_t body = bare ? n : w->head.body ? n - w->head.body_at : 0;
 
 		snprintf(length, sizeof(length), "Content-Length: %llu\n%s", (unsigned long long)body, bare ? "\n" : "");
 		if (spool_write(&m->spool, length, strlen(length), e) < 0 || (bare && rekey(m, w, n, e) < 0))

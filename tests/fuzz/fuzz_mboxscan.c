@@ -197,7 +197,7 @@ static void put_record(struct slice msg, enum mbox_variant v, size_t step, struc
 	if (kept.len > 0 && kept.s[kept.len - 1] != '\n')
 		strbuf_putc(&kept, '\n');
 	if (v == MBOX_CL2)
-		strbuf_printf(out, "Content-Length: %zu\n%s", bare ? kept.len : kept.len > head.body_at ? kept.len - (size_t)head.body_at : 0,
+		strbuf_printf(out, "Content-Length: %zu\n%s", bare ? kept.len : head.body ? kept.len - (size_t)head.body_at : 0,
 			bare ? "\n" : "");
 	strbuf_putsl(out, strbuf_slice(&kept));
 	strbuf_putc(out, '\n');
