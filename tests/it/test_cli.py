@@ -293,6 +293,24 @@ def test_status(mailbox, tmp_path):
     assert e["last_run"]["kind"] == "auth" and "login" in e["last_run"]["text"] and e["held"] == 3
 
 
+def test_status_of_what_was_left(mailbox, tmp_path):
+    mailbox.fill([("large", corpus.large(300000))])
+    h = mailbox.haul(tmp_path, fetch="max-size = 100k")
+    assert h.call("run").code == 0
+    e = status(h)
+    one, = e["failures"]
+    assert e["skipped"] == 1 and e["failed"] == 0 and one["kind"] == "skipped" and one["size"] > 300000 and one["uid"] and "max-size" in one["reason"]
+    assert one["uid"] in h.call("status").out
+
+
+def test_status_when_the_state_is_damaged(mailbox, tmp_path):
+    h = mailbox.haul(tmp_path)
+    os.mkdir(h.state, 0o700)
+    h.write_private(os.path.join(h.state, "isp.db"), "no database at all\n" * 1000)
+    r = h.call("status")
+    assert r.code == 74 and "isp" in r.err and len(r.err.splitlines()) == 1, r
+
+
 def test_due(mailbox, tmp_path):
     mailbox.fill(corpus.small(1))
     h = mailbox.haul(tmp_path, fetch="keep = yes  every = 1h",
@@ -439,8 +457,8 @@ def test_reader_that_is_gone(mailbox, tmp_path):
 
 
 def test_netrc(mailbox, tmp_path):
+    mailbox.srv.add_user(mailbox.user, "fromnetrc")  # before the first login: Dovecot looks for changes once a second only
     mailbox.fill(corpus.small(1))
-    mailbox.srv.add_user(mailbox.user, "fromnetrc")
     h = without_password(mailbox.haul(tmp_path), "\tnetrc = yes\n")
     r = h.call("run")
     assert r.code == 74 and "netrc: No such file" in r.err, r
@@ -451,6 +469,25 @@ def test_netrc(mailbox, tmp_path):
     assert r.code == 77 and "netrc" in r.err and "fromnetrc" not in r.err, r
     os.chmod(path, 0o600)
     assert h.call("run").code == 0 and len(h.messages()) == 1
+
+
+def test_fetch_of_a_url(mailbox, tmp_path):
+    """No configuration at all: the password from .netrc, the target in the current directory, the state from the words."""
+    mailbox.srv.add_user(mailbox.user, "fromnetrc")
+    mailbox.fill(corpus.small(3))
+    h = mailbox.haul(tmp_path)
+    os.remove(h.conf)
+    h.write_private(str(tmp_path / ".netrc"), "machine localhost login %s password fromnetrc\n" % mailbox.user)
+    here = tmp_path / "here"
+    here.mkdir()
+    url = "pop3s://%s@localhost:%d" % (mailbox.user, mailbox.srv.pop3s_port)
+    for pulled in (3, 0):
+        done = subprocess.run([haul.MAILHAUL, "fetch", "--json", "--keep=yes", url, "maildir:In"], cwd=here, stdin=subprocess.DEVNULL, capture_output=True,
+                              env=h.environment(SSL_CERT_FILE=mailbox.srv.ca_file), timeout=60, check=False)
+        ends = [e for e in map(json.loads, done.stdout.splitlines()) if e["event"] == "end"]
+        assert done.returncode == 0 and [e["pulled"] for e in ends] == [pulled], done
+    assert len(haul.maildir_messages(str(here / "In"))) == 3 and mailbox.count() == 3
+    assert os.listdir(tmp_path / ".local" / "state" / "mailhaul")
 
 
 def test_password_command(mailbox, tmp_path):
