@@ -134,6 +134,7 @@ int cli_ready(struct cli *c, struct config_end *end, struct err *e)
 {
 	struct secret_params *s = &end->pop3.pop3.secret;
 	struct strbuf answer = STRBUF_SECRET(1024);
+	char *literal;
 	int rc = -1;
 
 	end->pop3.pop3.dial.trace = c->o.verbose >= 2;
@@ -145,9 +146,16 @@ int cli_ready(struct cli *c, struct config_end *end, struct err *e)
 		err_set(e, ERR_AUTH, "no password was given for %s", end->url);
 		goto out;
 	}
-	/* Lives until the process ends, as one from the configuration would. */
-	s->literal = strdup(strbuf_str(&answer));
-	rc = s->literal ? 0 : err_set(e, ERR_LOCAL, "out of memory");
+	/* Lives as long as one from the configuration would, and is wiped with those. */
+	literal = arena_str(&c->config.arena, strbuf_slice(&answer));
+	if (!literal || vec_push(&c->config.secrets, literal) < 0) {
+		if (literal)
+			explicit_bzero(literal, strlen(literal));
+		err_set(e, ERR_LOCAL, "out of memory");
+		goto out;
+	}
+	s->literal = literal;
+	rc = 0;
 out:
 	strbuf_release(&answer);
 	return rc;

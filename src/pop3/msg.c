@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define BODY_RATE 100 /* bytes a second */
-#define IN_FLIGHT_MAX 16384 /* bytes of commands that any server's socket takes while we don't read */
+#define IN_FLIGHT_MAX 32768 /* bytes of commands that any server's socket takes while we don't read */
 
 /* "RETR 2147483648" and its CRLF */
 static_assert(POP3_WINDOW * 17 < IN_FLIGHT_MAX, "RETRs in flight");
@@ -202,12 +202,18 @@ int pop3_retr_start(struct pop3_pipe *p, struct pop3_conn *c, const uint64_t *nu
 	return 0;
 }
 
-/* Keep the window filled: again when half of it is used, so that many commands leave in one TLS record. */
+/* Is it time for more commands? In handfuls, so that many leave in one TLS record; but early, so that the line never runs dry. */
+static bool wants_more(size_t flying, size_t window)
+{
+	return flying + (window > POP3_HANDFUL ? POP3_HANDFUL : window) <= window;
+}
+
+/* Keep the window filled. */
 static int refill(struct pop3_pipe *p, struct err *e)
 {
 	size_t flying = p->sent - p->got;
 
-	if (flying > p->window / 2)
+	if (!wants_more(flying, p->window))
 		return 0;
 	for (; p->sent < p->n && flying < p->window; p->sent++, flying++)
 		if (pop3_send(p->c, "RETR %llu", (unsigned long long)p->nums[p->sent]) < 0)
@@ -258,7 +264,7 @@ int pop3_dele(struct pop3_conn *c, const uint64_t *nums, size_t n, void (*done)(
 		struct err why = ERR_INIT;
 		int r;
 
-		if (sent - got <= window / 2)
+		if (wants_more(sent - got, window))
 			for (; sent < n && sent - got < window; sent++)
 				if (pop3_send(c, "DELE %llu", (unsigned long long)nums[sent]) < 0) {
 					c->dead = true;

@@ -10,11 +10,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,6 +27,9 @@
 #include "mail/flags.h"
 
 #define CHUNK 65536       /* bytes of a body at a time */
+#define SYNCFS_FROM 16       /* as many files are synced by syncfs */
+#define SYNCFS_SLOW_MS 1000
+#define WRITEBACK_FROM 65536 /* bytes: write-back of smaller files is left to the group's sync */
 #define OPEN_MAX 500      /* staged files kept open for their fsync */
 #define OPEN_SPARE 100    /* descriptors left for everything else */
 #define NAME_TRIES 100
@@ -46,6 +52,7 @@ struct maildir {
 	int tmp_hours;
 	int root, box, tmp, fresh, cur; /* directories; `fresh` is new/ */
 	VEC(struct rec) recs;
+	bool slow_syncfs;     /* it took long: others write much to this file system */
 	size_t first_open, open, max_open; /* recs before first_open are on disk */
 	uint32_t counter;
 	char host[HOST_MAX + 1];
@@ -106,12 +113,50 @@ static void new_name(struct maildir *m, char *out, size_t size)
 	         (unsigned long)m->counter++, m->host);
 }
 
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
+/* Since Linux 5.8 syncfs tells of errors in write-back. */
+static bool syncfs_tells_errors(void)
+{
+	int major = 0, minor = 0;
+	struct utsname u;
+
+	return uname(&u) == 0 && sscanf(u.release, "%d.%d", &major, &minor) == 2 && (major > 5 || (major == 5 && minor >= 8));
+}
+
 /*
- * Put the bytes of recs[from..to) on disk: write-back of all of them was started when they were staged, so the first fsyncs wait for most of the group.
+ * Many files at once by one syncfs(2), where that is known to write everything and to report errors: a file system like FUSE may answer without doing a thing.
+ * It also writes what other programs have left unwritten; where that takes long, it isn't done again. 1 done, 0 not, -1.
+ */
+static int sync_whole(struct maildir *m, struct err *e)
+{
+	msec_t begun = clock_now();
+	struct statfs fs;
+
+	if (m->slow_syncfs || !syncfs_tells_errors() || fstatfs(m->tmp, &fs) < 0 ||
+	    (fs.f_type != EXT4_SUPER_MAGIC && fs.f_type != XFS_SUPER_MAGIC && fs.f_type != BTRFS_SUPER_MAGIC))
+		return 0;
+	/* Errors of write-back since m->tmp was opened are told here: before anything was staged. */
+	if (syncfs(m->tmp) < 0)
+		return err_errno(e, "%s", m->what);
+	m->slow_syncfs = clock_now() - begun > SYNCFS_SLOW_MS;
+	return 1;
+}
+
+/*
+ * Put the bytes of recs[from..to) on disk. Write-back of large ones was started when they were staged.
  * The one place that knows how a group is synced.
  */
 static int sync_group(struct maildir *m, size_t from, size_t to, struct err *e)
 {
+	int done = to - from >= SYNCFS_FROM ? sync_whole(m, e) : 0;
+
+	if (done < 0) {
+		m->lost = true;
+		return -1;
+	}
 	for (size_t i = from; i < to; i++) {
 		struct rec *r = &m->recs.a[i];
 
@@ -119,7 +164,7 @@ static int sync_group(struct maildir *m, size_t from, size_t to, struct err *e)
 			continue;
 		if (clock_check(e) < 0)
 			return -1;
-		if (fs_sync(r->fd, m->what, e) < 0) {
+		if (done == 0 && fs_sync(r->fd, m->what, e) < 0) {
 			m->lost = true;
 			return -1;
 		}
@@ -289,7 +334,8 @@ static int take_body(struct maildir *m, struct writer *w, struct stream *body, s
 		return err_set(e, ERR_LOCAL, "SHA-256 failed");
 	out->size = w->flushed;
 	out->raw = w->raw;
-	fs_writeback(w->rec->fd);
+	if (w->flushed >= WRITEBACK_FROM)
+		fs_writeback(w->rec->fd);
 	return 0;
 }
 

@@ -186,7 +186,8 @@ static int plan_listed(struct engine *g, const struct store_msg *m, struct pair 
 	int rc = 0;
 
 	memset(p, 0, sizeof(*p));
-	if (m->key.n > 0)
+	/* Pairs of this session can't be meant: keys that are listed twice come as empty ones. */
+	if (m->key.n > 0 && g->claims.max > 0)
 		rc = pairs_by_left(g->db, g->folder.id, m->key, p, e);
 	if (rc < 0)
 		return -1;

@@ -294,6 +294,8 @@ static int find_double(struct exec *x, const struct work *w, const unsigned char
 		if (rc < 0 || (rc == 1 && memcmp(out->digest, digest, 32) == 0))
 			return rc;
 	}
+	if (x->claims->max == 0)
+		return 0;
 	while ((rc = pairs_by_digest(x->db, x->folder, digest, after, out, e)) == 1) {
 		if (!out->pending && !claims_has(x->claims, out->id))
 			return 1;
