@@ -648,6 +648,21 @@ def test_password_is_asked_for(mailbox, tmp_path):
     assert len(h.messages()) == 1
 
 
+def test_empty_password(mailbox, tmp_path):
+    t = Terminal(without_password(mailbox.haul(tmp_path)), "run")
+    t.until("Password for")
+    t.type("\n")
+    assert t.finish() == 77 and "no password was given" in t.text, t.text
+
+
+def test_one_password_for_all_jobs_of_an_account(mailbox, tmp_path):
+    mailbox.fill(corpus.small(2))
+    t = Terminal(without_password(mailbox.haul(tmp_path, extra='fetch second { from = isp  to = "maildir:%s/second" }' % tmp_path)), "run")
+    t.until("Password for")
+    t.type(mailbox.password + "\n")
+    assert t.finish() == 0 and t.text.count("Password for") == 1 and "2 jobs: 2 messages fetched" in t.text, t.text
+
+
 def test_interrupted_at_the_prompt(mailbox, tmp_path):
     t = Terminal(without_password(mailbox.haul(tmp_path)), "run")
     t.until("Password for")
