@@ -463,7 +463,8 @@ def test_netrc(mailbox, tmp_path):
     r = h.call("run")
     assert r.code == 74 and "netrc: No such file" in r.err, r
     path = tmp_path / ".netrc"
-    h.write_private(str(path), "machine elsewhere login %s password no\nmachine localhost login %s password fromnetrc\n" % (mailbox.user, mailbox.user))
+    h.write_private(str(path), "".join("machine %s login %s password %s\n" % (machine, mailbox.user, password)
+                                       for machine, password in [("elsewhere", "no"), ("localhost", "fromnetrc")]))
     os.chmod(path, 0o644)
     r = h.call("run")
     assert r.code == 77 and "netrc" in r.err and "fromnetrc" not in r.err, r
@@ -577,7 +578,8 @@ def test_tunnel(mailbox, tmp_path):
     relay, note = tmp_path / "relay.py", tmp_path / "note"
     relay.write_text(RELAY)
     command = "echo %%h %%p > %s; exec %s %s %d" % (note, sys.executable, relay, mailbox.srv.pop3_port)
-    h = haul.Haul(tmp_path, 4711, user=mailbox.user, password=mailbox.password, scheme="pop3", host=FAR, account="tls = none\n\ttunnel = " + haul.quoted(command))
+    h = haul.Haul(tmp_path, 4711, user=mailbox.user, password=mailbox.password, scheme="pop3", host=FAR,
+                  account="tls = none\n\ttunnel = " + haul.quoted(command))
     r = h.call("run")
     assert r.code == 0 and len(h.messages()) == 3, r
     assert note.read_text() == FAR + " 4711\n"
