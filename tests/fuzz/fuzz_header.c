@@ -64,9 +64,30 @@ static void as_date(const char *text)
 	when = (time_t)t;
 	must(gmtime_r(&when, &tm) && strftime(out, sizeof(out), "%a, %d %b %Y %H:%M:%S +0000", &tm) > 0, "a date that can't be written");
 	must(header_date(out, &again) && again == t, "a date that reads as another");
+	/* the same clock elsewhere is another time */
+	must(strftime(out, sizeof(out), "%d %b %Y %H:%M:%S +0130", &tm) > 0, "a date that can't be written");
+	must(header_date(out, &again) && again == (t < 5400 ? 0 : t - 5400), "a zone to the east reads as another");
+	must(strftime(out, sizeof(out), "%d %b %Y %H:%M:%S EST", &tm) > 0, "a date that can't be written");
+	must(header_date(out, &again) && again == (t > LATEST - 18000 ? LATEST : t + 18000), "a zone to the west reads as another");
 	/* comments and blanks change nothing */
 	must(strftime(out, sizeof(out), "(\\)()) %d\t%b (x) %Y %H : %M:%S (y) -0000 ", &tm) > 0, "a date that can't be written");
 	must(header_date(out, &again) && again == t, "a comment changes a date");
+}
+
+/* The first of a kind counts, whatever follows it. */
+static void behind_others(struct slice msg)
+{
+	static const char first[] = "Received: x\nReturn-Path: <>\nMessage-ID: <a@b>\nDate: 1\nX: y\n";
+	struct header h;
+
+	if (msg.n > 0 && (msg.p[0] == ' ' || msg.p[0] == '\t'))
+		return; /* it goes on */
+	header_init(&h);
+	header_put(&h, first, sizeof(first) - 1);
+	header_put(&h, msg.p, msg.n);
+	header_end(&h);
+	must(h.has_return_path && !h.return_path[0] && strcmp(h.message_id, "<a@b>") == 0 && !h.received[0] && strcmp(h.date, "1") == 0,
+	     "a later field counts");
 }
 
 /* A message. */
@@ -86,6 +107,7 @@ static void as_message(struct slice msg, size_t step)
 	must_be_text(whole.date, sizeof(whole.date));
 	must(!whole.message_id[0] || (whole.message_id[0] == '<' && whole.message_id[strlen(whole.message_id) - 1] == '>'), "an id without its brackets");
 	must(whole.has_return_path || !whole.return_path[0], "a return path from nowhere");
+	behind_others(msg);
 	as_date(whole.received);
 	as_date(whole.date);
 }

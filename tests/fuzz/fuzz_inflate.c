@@ -96,6 +96,12 @@ static void as_plain(struct slice plain, size_t step, size_t piece, size_t every
 	unpack(strbuf_slice(&wire), step, piece, 0, &res);
 	must(res.last == 0, res.e.text);
 	must(res.n == plain.n && res.sum == sum, "it came back as something else");
+	if (plain.n > 0) {
+		/* without the last byte of the last flush it is cut, but all of it has come */
+		unpack(slice_of(wire.s, wire.len - 1), step, piece, 0, &res);
+		must(res.last < 0 && res.e.kind == ERR_TEMP, "a cut is taken for the end");
+		must(res.n == plain.n && res.sum == sum, "a cut takes along what came before it");
+	}
 	strbuf_release(&wire);
 }
 

@@ -285,6 +285,25 @@ static void as_store(const struct slice *msgs, size_t n, enum mbox_variant v, si
 	close(fd);
 }
 
+/* Where no length counts, a record begins at every From_ line behind an empty line, and nowhere else. */
+static void must_begin_right(struct slice bytes, const struct walk *w)
+{
+	size_t at = w->n > 0 ? (size_t)w->a[0].offset : bytes.n, n = 0;
+	struct slice line = slice_str("\n");
+
+	for (size_t end; at < bytes.n; at = end) {
+		bool empty = slice_eqs(line, "\n") || slice_eqs(line, "\r\n");
+
+		end = line_end(bytes, at);
+		line = slice_of(bytes.p + at, end - at);
+		if (!empty || !slice_starts(line, "From "))
+			continue;
+		must(n < w->n && w->a[n].offset == (int64_t)at, "a record isn't found");
+		n++;
+	}
+	must(n == w->n, "a record that is none");
+}
+
 /* A file of unknown origin: the same whatever the split. */
 static void as_file(struct slice bytes, enum mbox_variant v, size_t pad)
 {
@@ -298,7 +317,9 @@ static void as_file(struct slice bytes, enum mbox_variant v, size_t pad)
 		     memcmp(a.a[i].digest, b.a[i].digest, DIGEST_SIZE) == 0, "the split makes a difference to a record");
 	if (rc == 0)
 		must_cover(bytes, &a);
-	else
+	if (rc == 0 && v != MBOX_CL2)
+		must_begin_right(bytes, &a);
+	if (rc < 0)
 		must(a.n == 0, "no mbox, but records");
 	free(a.a);
 	free(b.a);
