@@ -469,6 +469,21 @@ def test_odd_uidls(tmp_path, names, keep):
         assert clean(h.call("status")).code == 0
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_uidl_that_another_message_has_already(tmp_path, first):
+    """The second arrives later, and looks the same in every listing."""
+    want = letters(2)
+    with Uidls() as srv:
+        srv.names = ["same", "same"]
+        h = in_clear(tmp_path, srv, fetch="keep = yes")
+        srv.maildrop = {"uid-%d" % (first + 1): want[first]}
+        assert clean(h.run()).code == 0
+        srv.maildrop = {"uid-1": want[0], "uid-2": want[1]}
+        for _ in range(2):
+            assert clean(h.run()).code == 0
+            assert h.delivered() == counter(want)
+
+
 class EverNew(Peer):
     """UIDLs that are others in every session."""
 
@@ -995,6 +1010,18 @@ def test_gmail_with_an_archive(tmp_path, keep):
         h = in_clear(tmp_path, srv, fetch="keep = " + keep)
         assert clean(h.run()).code == 0
         assert h.delivered() == counter(want)
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter(want)
+
+
+def test_gmail_is_not_told_goodbye_when_the_mail_could_not_be_kept(tmp_path):
+    """QUIT would hide for ever what was read."""
+    want = [b"Subject: large\n\n" + b"x" * 70 + b"\n", b"Subject: larger\n\n" + (b"y" * 70 + b"\n") * 30000]
+    with GmailArchives(want) as srv:
+        h = in_clear(tmp_path, srv)
+        r = h.run(prefix=("sh", "-c", 'trap "" XFSZ; ulimit -f 1000; exec "$@"', "sh"))
+        assert r.code == 74, r
+        assert srv.commands("RETR") != [] and srv.commands("QUIT") == []
         assert clean(h.run()).code == 0
         assert h.delivered() == counter(want)
 
