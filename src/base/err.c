@@ -246,7 +246,7 @@ int err_in(struct err *e, const char *fmt, ...)
 int err_hint(struct err *e, const char *fmt, ...)
 {
 	char what[ERR_TEXT_MAX];
-	size_t len;
+	size_t len, n;
 	va_list ap;
 
 	if (!e)
@@ -255,8 +255,12 @@ int err_hint(struct err *e, const char *fmt, ...)
 	text_format(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	len = strlen(e->text);
-	if (len + strlen(what) + 3 < sizeof(e->text))
-		snprintf(e->text + len, sizeof(e->text) - len, " (%s)", what);
+	n = strlen(what);
+	if (len + n + 3 < sizeof(e->text)) {
+		memcpy(e->text + len, " (", 2);
+		memcpy(e->text + len + 2, what, n);
+		memcpy(e->text + len + 2 + n, ")", 2);
+	}
 	return -1;
 }
 
