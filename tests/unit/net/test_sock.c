@@ -152,7 +152,12 @@ static void test_race(void **state)
 	before = open_fds();
 	add(&r, "127.0.0.1", dead);
 	add(&r, "127.0.0.1", h.port);
-	add(&r, "127.0.0.1", dead);
+	for (int i = 1; i <= 5; i++) {
+		char addr[16];
+
+		snprintf(addr, sizeof(addr), "127.0.0.%d", i);
+		add(&r, addr, dead);
+	}
 	add(&r, "127.0.0.1", live);
 	t = clock_now();
 	c = sock_connect(&r, "test", clock_in(10000), &e);
