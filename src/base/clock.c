@@ -115,7 +115,8 @@ int clock_cancel_init(struct err *e)
 		on_signal(cancel.sig); /* it came before: the new pipe must say so as well */
 	sigemptyset(&ignore.sa_mask);
 	if (catch_signal(SIGTERM, true) < 0 || catch_signal(SIGINT, true) < 0 ||
-	    catch_signal(SIGHUP, false) < 0 || sigaction(SIGPIPE, &ignore, NULL) < 0)
+	    catch_signal(SIGHUP, false) < 0 || sigaction(SIGPIPE, &ignore, NULL) < 0 ||
+	    sigaction(SIGXFSZ, &ignore, NULL) < 0)
 		rc = err_errno(e, "can't install signal handlers");
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return rc;

@@ -22,7 +22,7 @@ msec_t clock_in(msec_t ms);        /* deadline: now + ms */
 void clock_test_set(int64_t wall); /* tests: freeze the wall clock; -1 thaws */
 
 /*
- * Install handlers for SIGTERM, SIGINT (and SIGHUP when no handler ignores it) that write to a self-pipe. Ignores SIGPIPE.
+ * Install handlers for SIGTERM, SIGINT (and SIGHUP when no handler ignores it) that write to a self-pipe. Ignores SIGPIPE and SIGXFSZ: the call that fails says so.
  * Call once in each process (again after fork: the pipe is made anew).
  */
 int clock_cancel_init(struct err *e);

@@ -79,6 +79,7 @@ static void __attribute__((noreturn)) become(const char *command, const int std[
 			close(fd);
 	/* exec resets handlers, but what is ignored stays so */
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);

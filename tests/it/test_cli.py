@@ -696,9 +696,7 @@ def test_summary_on_a_terminal(mailbox, tmp_path):
 @pytest.fixture
 def proxy():
     """The benchmark's proxy, which makes the way long."""
-    program = os.path.join(os.environ.get("MAILHAUL_BUILDDIR", "."), "bench", "delayproxy")
-    if not os.path.exists(program):
-        subprocess.run(["make", "-s", "-C", os.environ.get("MAILHAUL_BUILDDIR", "."), "bench/delayproxy"], stdin=subprocess.DEVNULL, check=True)
+    program = haul.built("bench/delayproxy")
     started = []
 
     def start(port, *args):

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 import corpus
+import haul
 
 STORES = ("maildir", "mbox")
 LONG = os.environ.get("MAILHAUL_LONG") == "1"
@@ -164,8 +165,7 @@ class Proxy:
     """The benchmark's proxy, cutting each connection after so many bytes."""
 
     def __init__(self, port, *args):
-        build = os.environ.get("MAILHAUL_BUILDDIR", ".")
-        self.p = subprocess.Popen([os.path.join(build, "bench", "delayproxy"), *args, "127.0.0.1:%d" % port], stdout=subprocess.PIPE,
+        self.p = subprocess.Popen([haul.built("bench/delayproxy"), *args, "127.0.0.1:%d" % port], stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL)
         self.port = int(self.p.stdout.readline().split()[1])
 

@@ -223,7 +223,7 @@ def test_dry_run_tells_the_plan_and_changes_nothing(mailbox, tmp_path):
 
 def test_nothing_new_costs_no_listing_and_no_write(mailbox, tmp_path):
     mailbox.fill(corpus.small(20))
-    h = mailbox.haul(tmp_path, fetch="keep = yes")
+    h = mailbox.haul(tmp_path, fetch="keep = yes", account='auth = {"PLAIN"}')
     assert h.run().code == 0
     def picture():
         out = {}

@@ -11,6 +11,11 @@ MAILHAUL = os.environ.get("MAILHAUL", "./mailhaul")
 RUN_SECONDS = 60
 
 
+def built(name):
+    """The path of a program that was built beside mailhaul."""
+    return os.path.join(os.environ.get("MAILHAUL_BUILDDIR", "."), name)
+
+
 def quoted(path):
     """A text as a string of the configuration file."""
     return '"%s"' % str(path).replace("\\", "\\\\").replace('"', '\\"')
