@@ -14,12 +14,12 @@ import haul
 
 STORES = ("maildir", "mbox")
 LONG = os.environ.get("MAILHAUL_LONG") == "1"
-SHORT_KILLS = 14  # of each system call, spread over the run; all of them in the long runs
+SHORT_KILLS = 28  # of each system call, spread over the run; all of them in the long runs
 
 pytestmark = pytest.mark.crash
 
 #: The system calls that change something on disk or commit it, by what they are for.
-CALLS = ("fsync", "fdatasync", "rename,renameat,renameat2,linkat", "unlink,unlinkat", "ftruncate", "write", "pwrite64", "sync_file_range,syncfs")
+CALLS = ("fsync", "fdatasync", "rename,renameat,renameat2,linkat", "unlink,unlinkat", "ftruncate", "write", "pwrite64", "sync_file_range,syncfs", "openat")
 
 
 def letters():
@@ -134,6 +134,25 @@ def test_system_calls_that_fail(mailbox, tmp_path, to, calls, error):
             have = h.delivered()
             assert not have - wanted(h, want), (when, "something that was never sent, or twice")
             finish(h, mailbox, wanted(h, want), "%s %s %s" % (calls, error, when))
+
+
+@needs_strace
+@pytest.mark.deadline(300)
+@pytest.mark.parametrize("how", ["signal=KILL", "error=EIO", "error=ENOSPC"])
+def test_groups_that_are_synced_as_one(mailbox, tmp_path, how):
+    """Enough files for syncfs, in several groups."""
+    letter = list(corpus.small(300))
+    mailbox.fill(letter)
+    count = count_calls(mailbox.haul(tmp_path / "count"), "syncfs")
+    if count == 0:
+        pytest.skip("on this file system each file is synced by itself")
+    assert mailbox.count() == 0
+    for n in range(1, count + 1):
+        want = mailbox.fill(letter)
+        h = mailbox.haul(tmp_path / str(n))
+        r = h.call("run", prefix=strace("-e", "trace=syncfs", "-e", "inject=syncfs:%s:when=%d" % (how, n)))
+        assert r.code != 0, r
+        finish(h, mailbox, wanted(h, want), "syncfs %s %d" % (how, n))
 
 
 @needs_strace
