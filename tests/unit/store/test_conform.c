@@ -1,0 +1,137 @@
+/* Maildir and mbox, in all layouts and variants, as stores. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <cmocka.h>
+
+#include "conform.h"
+#include "store/maildir.h"
+#include "store/mbox.h"
+
+static struct store *make_maildir(const char *dir, struct err *e)
+{
+	char path[BOX_PATH + 16];
+
+	snprintf(path, sizeof(path), "%s/deep/box", dir);
+	return maildir_new(&(struct maildir_params){ .path = path }, e);
+}
+
+static void read_maildir(const char *dir, struct bag *out)
+{
+	char path[BOX_PATH + 16];
+
+	snprintf(path, sizeof(path), "%s/deep/box", dir);
+	maildir_read(path, out);
+}
+
+static struct store *make_mbox(const char *dir, enum mbox_variant v, struct err *e)
+{
+	char path[BOX_PATH + 16];
+
+	snprintf(path, sizeof(path), "%s/deep/inbox", dir);
+	return mbox_new(&(struct mbox_params){ .path = path, .variant = v, .lock = { .timeout = 5000 } }, e);
+}
+
+static struct store *make_rd(const char *dir, struct err *e)
+{
+	return make_mbox(dir, MBOX_RD, e);
+}
+
+static struct store *make_o(const char *dir, struct err *e)
+{
+	return make_mbox(dir, MBOX_O, e);
+}
+
+static struct store *make_cl2(const char *dir, struct err *e)
+{
+	return make_mbox(dir, MBOX_CL2, e);
+}
+
+static void read_mbox(const char *dir, int variant, struct bag *out)
+{
+	char path[BOX_PATH + 16];
+
+	snprintf(path, sizeof(path), "%s/deep/inbox", dir);
+	mbox_read(path, variant, out);
+}
+
+static void read_rd(const char *dir, struct bag *out)
+{
+	read_mbox(dir, READ_RD, out);
+}
+
+static void read_o(const char *dir, struct bag *out)
+{
+	read_mbox(dir, READ_O, out);
+}
+
+static void read_cl2(const char *dir, struct bag *out)
+{
+	read_mbox(dir, READ_CL2, out);
+}
+
+/* An mbox gives every message a final line end. */
+static void expect_rd(const struct sample *s, struct strbuf *out)
+{
+	stored_form(s, out);
+	if (out->len > 0 && out->s[out->len - 1] != '\n')
+		strbuf_putc(out, '\n');
+}
+
+/* Lines that begin with exactly ">From " can't be told from quoted ones. */
+static void expect_o(const struct sample *s, struct strbuf *out)
+{
+	struct strbuf rd = STRBUF_INIT(BOX_BYTES);
+
+	expect_rd(s, &rd);
+	for (size_t i = 0; i < rd.len; i++)
+		if (rd.s[i] != '>' || (i > 0 && rd.s[i - 1] != '\n') || rd.len - i < 6 || memcmp(rd.s + i, ">From ", 6) != 0)
+			strbuf_putc(out, rd.s[i]);
+	strbuf_release(&rd);
+	assert_false(out->failed);
+}
+
+/* Content-Length is its own; a message that doesn't begin with a header gets an empty one. */
+static void expect_cl2(const struct sample *s, struct strbuf *out)
+{
+	struct strbuf rd = STRBUF_INIT(BOX_BYTES);
+	bool drop = false;
+	size_t at = 0;
+
+	expect_rd(s, &rd);
+	if (rd.len > 0 && strcspn(rd.s, ": \r\n") > 0 && rd.s[strcspn(rd.s, ": \r\n")] != ':')
+		strbuf_putc(out, '\n');
+	while (at < rd.len) {
+		size_t n = (size_t)((char *)memchr(rd.s + at, '\n', rd.len - at) + 1 - (rd.s + at));
+
+		if (n == 1 || (n == 2 && rd.s[at] == '\r'))
+			break;
+		drop = strncasecmp(rd.s + at, "Content-Length", 14) == 0 || (drop && (rd.s[at] == ' ' || rd.s[at] == '\t'));
+		if (!drop)
+			strbuf_put(out, rd.s + at, n);
+		at += n;
+	}
+	strbuf_put(out, rd.s + at, rd.len - at);
+	strbuf_release(&rd);
+	assert_false(out->failed);
+}
+
+int main(void)
+{
+	static const struct conform kinds[] = {
+		{ "store/maildir conforms", make_maildir, read_maildir, stored_form, true },
+		{ "store/mboxrd conforms", make_rd, read_rd, expect_rd, false },
+		{ "store/mboxo conforms", make_o, read_o, expect_o, false },
+		{ "store/mboxcl2 conforms", make_cl2, read_cl2, expect_cl2, false },
+	};
+	int failed = 0;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		failed += conform_run(&kinds[i]);
+	return failed;
+}
