@@ -23,7 +23,7 @@ static const struct unit bytes[] = {
 
 #define DEFAULTS_MAX 8 /* values of a default list */
 #define DURATION_FORM "a number and s, m, h, d, w or y, such as 10m"
-#define SIZE_FORM "a number of bytes, or with k, M or G for 1024 and its powers, such as 10M"
+#define SIZE_FORM "a number of bytes, or with k, M, G or T for 1024 and its powers, such as 10M"
 
 /* Digits and a unit. */
 static int with_unit(const char *text, const struct unit *units, int64_t *out)

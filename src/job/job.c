@@ -193,6 +193,8 @@ int job_run(const struct job_params *p, const struct event_sink *sink)
 	}
 	if (!p->dry_run && end.totals.pulled > 0 && p->job->on_new)
 		run_on_new(p, &end.totals, sink);
+	if (end.exit_code <= 1 && clock_cancelled())
+		end.exit_code = 128 + clock_cancel_signal();
 	event_put(sink, &end);
 	log_pop();
 	return end.exit_code;

@@ -319,6 +319,21 @@ static int by_key(const void *a, const void *b)
 	return c ? c : (*x > *y) - (*x < *y);
 }
 
+/*
+ * Does the record begin with the From_ line that was written for p? Another job may have delivered the same message: that copy isn't ours. Mail readers keep
+ * the line when they rewrite the file.
+ */
+static bool same_from_line(const struct healing *h, const struct mboxscan_msg *m, const struct pending *p)
+{
+	char first[MBOXHINT_FIRST];
+	const unsigned char *nl = memchr(p->h.first, '\n', p->h.first_n);
+	size_t n = nl ? (size_t)(nl - p->h.first) : p->h.first_n;
+
+	if (!p->known)
+		return true;
+	return m->length >= (int64_t)n && fs_pread_all(h->fd, first, n, m->offset, what, NULL) == 0 && memcmp(first, p->h.first, n) == 0;
+}
+
 /* A record of the file: is it a pending one? Each record counts for one. */
 static int match(void *arg, const struct mboxscan_msg *m)
 {
@@ -336,7 +351,7 @@ static int match(void *arg, const struct mboxscan_msg *m)
 			high = mid;
 	}
 	for (; low < h->n && strcmp(h->by_key[low]->r->key, hex) == 0; low++) {
-		if (!h->by_key[low]->r->found) {
+		if (!h->by_key[low]->r->found && same_from_line(h, m, h->by_key[low])) {
 			h->by_key[low]->r->found = true;
 			break;
 		}

@@ -259,7 +259,7 @@ static int consider(struct engine *g, const struct store_msg *m, struct arena *a
 	return 1;
 }
 
-/* A message larger than max-size: named, remembered for `status`, left where it is. */
+/* A message larger than max-size: named, remembered for `status`, left where it is. The caller ends the transaction. */
 static int skip(struct engine *g, const struct work *w, struct err *e)
 {
 	struct failure f = { .folder = g->folder.id, .key = w->key, .kind = ERR_NONE, .reason = SLICE_LIT("larger than max-size"), .size = w->size,
@@ -269,13 +269,25 @@ static int skip(struct engine *g, const struct work *w, struct err *e)
 	tell_planned(g, ACTION_SKIP, w->key, w->size);
 	if (g->p->dry_run || w->key.n == 0 || w->tries > 0)
 		return 0;
-	if (db_begin(g->db, e) < 0)
+	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
 		return -1;
-	if (failures_put(g->db, &f, e) < 0) {
-		db_rollback(g->db);
-		return -1;
+	return failures_put(g->db, &f, e);
+}
+
+/* Name what the plan leaves out, in one transaction. */
+static int skip_slice(struct engine *g, const struct work *w, size_t n, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		if (w[i].acts & PLAN_SKIP)
+			rc = clock_check(e) < 0 ? -1 : skip(g, &w[i], e);
 	}
-	return db_commit(g->db, e);
+	if (rc < 0)
+		db_rollback(g->db);
+	else if (db_in_transaction(g->db))
+		rc = db_commit(g->db, e);
+	return rc;
 }
 
 /* What a dry run says instead of doing it. */
@@ -296,14 +308,13 @@ static int do_slice(struct engine *g, struct work *w, size_t n, struct err *e)
 {
 	if (n == 0)
 		return 0;
-	for (size_t i = 0; i < n; i++) {
-		if (w[i].acts & PLAN_SKIP && skip(g, &w[i], e) < 0)
-			return -1;
-		if (g->p->dry_run)
+	if (skip_slice(g, w, n, e) < 0)
+		return -1;
+	if (g->p->dry_run) {
+		for (size_t i = 0; i < n; i++)
 			tell_plan(g, &w[i]);
-	}
-	if (g->p->dry_run)
 		return 0;
+	}
 	if (open_target(g, e) < 0)
 		return -1;
 	if (exec_copy(&g->x, w, n, e) < 0)

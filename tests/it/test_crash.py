@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -165,6 +166,37 @@ def test_a_full_disk_is_told(mailbox, tmp_path, to):
     r = h.call("run", prefix=strace("-e", "trace=fsync", "-e", "inject=fsync:error=ENOSPC"))
     assert r.code == 74 and "No space left" in r.err, r
     finish(h, mailbox, wanted(h, want), "full disk")
+
+
+@needs_strace
+def test_the_same_mail_of_another_job_is_not_taken_for_ours(new_mailbox, tmp_path):
+    """Killed between the journal and the append; then another job puts the same mail where ours was to go."""
+    first, second = new_mailbox(), new_mailbox()
+    want = first.fill(letters())
+    second.fill(letters())
+    h = first.haul(tmp_path, to="mbox", extra=(
+        'account other { url = "pop3s://%s@localhost:%d"  password-command = "echo \'%s\'"  ca-file = "%s" }\n'
+        'fetch other { from = other  to = "mbox:%s" }' % (second.user, second.srv.pop3s_port, second.password, second.srv.ca_file, tmp_path / "inbox.mbox")))
+    open(h.mbox, "w", encoding="ascii").close()
+    then = int(time.time())
+    h.call("run", "isp", prefix=strace("-P", h.mbox, "-e", "trace=write,pwrite64", "-e", "inject=write,pwrite64:signal=KILL:when=1"))
+    assert h.messages() == [] and first.count() == len(want)
+    deadline = time.monotonic() + 5
+    while int(time.time()) == then:  # their From_ lines have another time
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert h.run("other").code == 0
+    assert h.run("isp").code == 0
+    assert h.delivered() == wanted(h, want + want)
+    assert first.count() == 0 and second.count() == 0
+
+
+@pytest.mark.deadline(60)
+def test_leaving_messages_out_is_one_commit(mailbox, tmp_path):
+    mailbox.fill(corpus.small(300))
+    h = mailbox.haul(tmp_path, fetch="max-size = 100")
+    assert count_calls(h, "fdatasync") < 30
+    assert h.run().end["skipped"] == 300
 
 
 @pytest.mark.deadline(120)

@@ -151,7 +151,7 @@ static const struct {
 	{ ACC "fetch f { from = a to = mbox:/x keep = never }",
 	  "t:2: keep = never is not understood; allowed: no, yes, or a duration (a number and s, m, h, d, w or y, such as 10m)\n" },
 	{ ACC "fetch f { from = a to = mbox:/x max-size = 5MB }",
-	  "t:2: max-size = 5MB is not understood; allowed: a number of bytes, or with k, M or G for 1024 and its powers, such as 10M\n" },
+	  "t:2: max-size = 5MB is not understood; allowed: a number of bytes, or with k, M, G or T for 1024 and its powers, such as 10M\n" },
 	{ ACC "fetch f { from = a to = mbox:/x flags = SX }", "t:2: flags = SX: allowed are the Maildir letters D F P R S T\n" },
 	{ ACC "fetch f { from = a to = mbox:/x folder = y }", "t:2: folder: an mbox has no folders; name another file\n" },
 	{ ACC "fetch f { from = a to = maildir:/x folder = 'y//z' }", "t:2: folder 'y//z': a level of the name is empty\n" },
