@@ -367,6 +367,14 @@ static void let_go(struct mbox *m)
 	m->created = false;
 }
 
+/* Is the name a symbolic link? Asked when there is nothing to open, and yet the name is taken. */
+static bool is_dangling(const struct mbox *m)
+{
+	struct stat st;
+
+	return lstat(m->path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 /* Open and lock the file: 1, 0 when there is none (and none is made), -1. What was opened may have been replaced before it was locked: then again. */
 static int lock_file(struct mbox *m, bool create, struct err *e)
 {
@@ -378,8 +386,12 @@ static int lock_file(struct mbox *m, bool create, struct err *e)
 			if (!create)
 				return 0;
 			m->fd = open_named(m->path, O_RDWR | O_CREAT | O_EXCL);
-			if (m->fd < 0 && errno == EEXIST)
-				continue;
+			if (m->fd < 0 && errno == EEXIST) {
+				if (!is_dangling(m))
+					continue;
+				err_set(e, ERR_LOCAL, "%s is a symbolic link to nothing", m->path);
+				return err_hint(e, "make the file that it names, or remove the link");
+			}
 			m->created = m->fd >= 0;
 		}
 		if (m->fd < 0) {

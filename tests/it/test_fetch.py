@@ -264,6 +264,14 @@ def test_a_vanished_maildir_is_not_made_anew(mailbox, tmp_path):
     assert h.run().code == 0 and len(h.messages()) == 3 and mailbox.count() == 0
 
 
+def test_an_mbox_that_is_a_link_to_nothing(mailbox, tmp_path):
+    mailbox.fill(corpus.small(1))
+    h = mailbox.haul(tmp_path, to="mbox")
+    os.symlink(str(tmp_path / "nowhere"), h.mbox)
+    r = h.run()
+    assert r.code == 74 and "link to nothing" in r.out and mailbox.count() == 1
+
+
 def test_damaged_state_stops_the_job_and_says_what_to_do(mailbox, tmp_path):
     mailbox.fill(corpus.small(5))
     h = mailbox.haul(tmp_path, fetch="keep = yes")
