@@ -282,7 +282,7 @@ static void scans(void **state)
 		{ MBOX_CL2, "From a\nContent-Length: 99999999999999999999\n\nx\n\nFrom b\n\n", 2, { { 0, "\nx\n" }, { 48, "" } } },
 		{ MBOX_CL2, "From a\nContent-Length: 0\nS: x\n\nFrom b\nContent-Length: 0\n\nFrom c\n\n", 3, { { 0, "S: x\n" }, { 31, "" }, { 57, "" } } },
 		{ MBOX_CL2, "From a\nContent-Length: 0\n\n\nFrom b\n\n", 2, { { 0, "\n" }, { 27, "" } } },
-		{ MBOX_CL2, "From a\nS: x\n\nContent-Length: 14\n\nFrom b\n\nz\n\n", 2, { { 0, "S: x\n\nContent-Length: 14\n" }, { 33, "z\n" } } },
+		{ MBOX_CL2, "From a\nS: x\n\nContent-Length: 14\n\nFrom b\n\nz\n\n", 2, { { 0, "S: x\n\nContent-Length: 14\n" }, { 33, "\nz\n" } } },
 		{ MBOX_RD, "From a\nContent-Length: 9\n\n\nFrom b\n\n", 2, { { 0, "\n" }, { 27, "" } } },
 	};
 
