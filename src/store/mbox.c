@@ -30,6 +30,8 @@ struct rec {
 	uint64_t serial;
 	uint64_t head_at, head_n; /* From_ line, Content-Length */
 	uint64_t body_at, body_n; /* the message and the empty line */
+	int64_t own[MBOXHINT_OWN]; /* see struct mboxhint; from body_at */
+	size_t own_n;
 	bool dropped;
 };
 
@@ -64,6 +66,8 @@ struct writer {
 	struct mboxhead head;     /* mboxcl2: leaves other Content-Length fields out */
 	struct mboxlines lines;
 	struct mboxkey key;
+	struct mboxwatch watch;
+	uint64_t watched;         /* bytes */
 	enum first first;
 	size_t first_n;
 	bool raw;
@@ -93,12 +97,28 @@ static int spool_get(struct mbox *m, uint64_t at, char *p, size_t n, struct err 
 	return 0;
 }
 
+/* Note where the message looks as if another began in it. */
+static void watch(struct writer *w, const char *p, size_t n)
+{
+	while (n > 0 && w->rec.own_n < MBOXHINT_OWN) {
+		bool hit;
+		size_t k = mboxwatch_find(&w->watch, p, n, &hit);
+
+		p += k;
+		n -= k;
+		w->watched += k;
+		if (hit)
+			w->rec.own[w->rec.own_n++] = (int64_t)w->watched;
+	}
+}
+
 /* Bytes of the record's message, as they will be in the file. */
 static int put_final(struct mbox *m, struct writer *w, const char *p, size_t n, struct err *e)
 {
 	if (n == 0)
 		return 0;
 	w->last = p[n - 1];
+	watch(w, p, n);
 	if (mboxkey_put(&w->key, p, n, e) < 0)
 		return -1;
 	return spool_write(&m->spool, p, n, e);
@@ -166,6 +186,9 @@ static int restore(struct mbox *m, struct writer *w, struct err *e)
 	bool anew = m->variant == MBOX_CL2 && w->head.body;
 
 	w->rec.body_at = m->spool.size;
+	w->rec.own_n = 0;
+	w->watch = (struct mboxwatch)MBOXWATCH_INIT;
+	w->watched = 0;
 	mboxkey_init(&w->key, m->variant, m->identity);
 	if (anew)
 		mboxhead_init(&w->head, lengths);
@@ -284,7 +307,7 @@ static int take_body(struct mbox *m, struct writer *w, struct stream *body, cons
 static int mbox_stage(struct store *s, struct stream *body, const struct store_meta *meta, struct staged *out, struct err *e)
 {
 	struct mbox *m = of(s);
-	struct writer w = { .rec = { .serial = m->serial, .body_at = m->spool.size } };
+	struct writer w = { .rec = { .serial = m->serial, .body_at = m->spool.size }, .watch = MBOXWATCH_INIT };
 	unsigned char nothing[DIGEST_SIZE];
 
 	memset(out, 0, sizeof(*out));
@@ -469,6 +492,9 @@ static int make_hints(struct mbox *m, struct staged *st, size_t n, struct err *e
 		r = &m->recs.a[k++];
 		h.serial = r->serial;
 		h.length = (int64_t)(r->head_n + r->body_n);
+		h.own_n = r->own_n;
+		for (size_t j = 0; j < h.own_n; j++)
+			h.own[j] = r->own[j] + (int64_t)r->head_n;
 		h.first_n = h.length < MBOXHINT_FIRST ? (size_t)h.length : MBOXHINT_FIRST;
 		if (h.first_n <= r->head_n) {
 			if (spool_get(m, r->head_at, (char *)h.first, h.first_n, e) < 0)

@@ -22,6 +22,7 @@ struct pending {
 	struct mboxhint h;
 	bool known;   /* the hint could be read */
 	bool intact;  /* nobody has rewritten what stands before its group */
+	bool placed;  /* found where it was to go */
 };
 
 struct healing {
@@ -33,14 +34,79 @@ struct healing {
 	size_t n;
 };
 
+/* Whether " Mon " or another weekday has just gone by. */
+static bool is_weekday(const char last[5])
+{
+	static const char days[] = " Mon Tue Wed Thu Fri Sat Sun ";
+
+	for (size_t i = 0; i + 5 < sizeof(days); i += 4)
+		if (memcmp(last, days + i, 5) == 0)
+			return true;
+	return false;
+}
+
+/* Take a byte; true when another message may begin here. */
+static bool watch_byte(struct mboxwatch *w, char c)
+{
+	static const char word[] = "From ";
+	bool hit = false;
+
+	memmove(w->last, w->last + 1, 4);
+	w->last[4] = c;
+	if (w->line == WATCH_FROM && is_weekday(w->last)) {
+		w->line = WATCH_DAY;
+	} else if (w->line == WATCH_DAY && c >= '0' && c <= '9' && w->last[3] == ':' && w->last[2] >= '0' && w->last[2] <= '9') {
+		hit = true;
+	}
+	if (w->matched > 0 && c != word[w->matched])
+		w->matched = 0;
+	if (c == word[w->matched] && w->matched++ == 0)
+		w->line_start = w->bol;
+	if (w->matched == 5) {
+		hit = hit || w->line_start;
+		w->matched = 0;
+		if (w->line == WATCH_NO_FROM)
+			w->line = WATCH_FROM;
+	}
+	if (hit)
+		w->line = WATCH_DONE;
+	w->bol = c == '\n';
+	if (w->bol)
+		w->line = WATCH_NO_FROM;
+	return hit;
+}
+
+/* Look for another message. Nearly all bytes are passed over at once: where no "From " is under way, only an F matters. */
+size_t mboxwatch_find(struct mboxwatch *w, const char *p, size_t n, bool *hit)
+{
+	*hit = false;
+	for (size_t i = 0; i < n; i++) {
+		if (w->line == WATCH_NO_FROM && w->matched == 0 && p[i] != 'F') {
+			const char *f = memchr(p + i, 'F', n - i);
+
+			i = f ? (size_t)(f - p) : n;
+			w->bol = p[i - 1] == '\n';
+			if (!f)
+				break;
+		}
+		if (watch_byte(w, p[i])) {
+			*hit = true;
+			return i + 1;
+		}
+	}
+	return n;
+}
+
 /* As text. */
 void mboxhint_print(const struct mboxhint *h, char out[STORE_HINT_MAX + 1])
 {
 	static const char digits[] = "0123456789abcdef";
-	int len = snprintf(out, STORE_HINT_MAX + 1, "%llu %lld %lld %lld %s ", (unsigned long long)h->serial, (long long)h->base,
-	                   (long long)h->offset, (long long)h->length, h->anchor[0] ? h->anchor : "-");
+	int len = snprintf(out, STORE_HINT_MAX + 1, "%llu %lld %lld %lld %s %zu ", (unsigned long long)h->serial, (long long)h->base,
+	                   (long long)h->offset, (long long)h->length, h->anchor[0] ? h->anchor : "-", h->own_n);
 	size_t at = (size_t)len;
 
+	for (size_t i = 0; i < h->own_n; i++)
+		at += (size_t)snprintf(out + at, STORE_HINT_MAX + 1 - at, "%lld ", (long long)h->own[i]);
 	for (size_t i = 0; i < h->first_n && at + 2 <= STORE_HINT_MAX; i++) {
 		out[at++] = digits[h->first[i] >> 4];
 		out[at++] = digits[h->first[i] & 15];
@@ -71,7 +137,7 @@ static int hex_value(char c)
 bool mboxhint_parse(const char *text, struct mboxhint *h)
 {
 	struct slice rest = slice_str(text), anchor, first;
-	int64_t serial;
+	int64_t serial, own;
 
 	memset(h, 0, sizeof(*h));
 	if (!take_number(&rest, &serial) || !take_number(&rest, &h->base) || !take_number(&rest, &h->offset) ||
@@ -79,6 +145,11 @@ bool mboxhint_parse(const char *text, struct mboxhint *h)
 		return false;
 	h->serial = (uint64_t)serial;
 	anchor = slice_word(&rest);
+	if (!take_number(&rest, &own) || own > MBOXHINT_OWN)
+		return false;
+	while (h->own_n < (size_t)own)
+		if (!take_number(&rest, &h->own[h->own_n++]))
+			return false;
 	first = slice_word(&rest);
 	if (anchor.n >= MBOXHINT_ANCHOR || first.n % 2 || first.n > (size_t)2 * MBOXHINT_FIRST || h->offset < h->base || h->length <= 0)
 		return false;
@@ -183,77 +254,42 @@ static int cut_nuls(struct healing *h, struct err *e)
 	return end < h->size ? cut(h, end, e) : 0;
 }
 
-/* Looks for a place where another message begins. */
-struct watch {
-	bool started;     /* our own From_ line is past */
-	bool bol;         /* at the start of a line */
-	bool line_start;  /* the match began there */
-	unsigned matched; /* bytes of "From " */
-	enum { NO_FROM, FROM, FROM_DAY } line; /* in this line stands "From ", and a weekday behind it */
-	char last[5];
-};
-
-/* Whether " Mon " or another weekday has just gone by. */
-static bool is_weekday(const char last[5])
+/* Whether the message itself has this place, which looks like the start of another. */
+static bool is_own(const struct mboxhint *h, int64_t at)
 {
-	static const char days[] = " Mon Tue Wed Thu Fri Sat Sun ";
-
-	for (size_t i = 0; i + 5 < sizeof(days); i += 4)
-		if (memcmp(last, days + i, 5) == 0)
+	for (size_t i = 0; i < h->own_n; i++)
+		if (h->own[i] == at)
 			return true;
 	return false;
 }
 
-/*
- * Take a byte; true when another message begins. At the start of a line "From " is enough. A program that doesn't look what it appends to may have put its
- * From_ line behind half a line of ours: so within a line too, when a weekday and a time follow.
- */
-static bool watch_byte(struct watch *w, char c)
+/* Whether another message begins within the tail of the file that starts with p's record: 1, 0, -1. */
+static int other_begins(struct healing *h, const struct pending *p, struct err *e)
 {
-	static const char word[] = "From ";
-
-	if (!w->started) {
-		w->started = w->bol = c == '\n';
-		return false;
-	}
-	memmove(w->last, w->last + 1, 4);
-	w->last[4] = c;
-	if (w->line == FROM && is_weekday(w->last))
-		w->line = FROM_DAY;
-	else if (w->line == FROM_DAY && c >= '0' && c <= '9' && w->last[3] == ':' && w->last[2] >= '0' && w->last[2] <= '9')
-		return true;
-	if (w->matched > 0 && c != word[w->matched])
-		w->matched = 0;
-	if (c == word[w->matched] && w->matched++ == 0)
-		w->line_start = w->bol;
-	if (w->matched == 5) {
-		if (w->line_start)
-			return true;
-		w->matched = 0;
-		if (w->line == NO_FROM)
-			w->line = FROM;
-	}
-	w->bol = c == '\n';
-	if (w->bol)
-		w->line = NO_FROM;
-	return false;
-}
-
-/* Whether another message begins within the tail of the file, from `offset`, that starts with a record of ours: 1, 0, -1. */
-static int other_begins(struct healing *h, int64_t offset, struct err *e)
-{
-	struct watch w = { 0 };
+	struct mboxwatch w = MBOXWATCH_INIT;
+	int64_t at = p->h.offset;
+	bool started = false; /* our own From_ line is past */
 	char buf[CHUNK];
 
-	while (offset < h->size) {
-		size_t n = h->size - offset < CHUNK ? (size_t)(h->size - offset) : CHUNK;
+	while (at < h->size) {
+		size_t n = h->size - at < CHUNK ? (size_t)(h->size - at) : CHUNK, i = 0;
 
-		if (clock_check(e) < 0 || fs_pread_all(h->fd, buf, n, offset, what, e) < 0)
+		if (clock_check(e) < 0 || fs_pread_all(h->fd, buf, n, at, what, e) < 0)
 			return -1;
-		for (size_t i = 0; i < n; i++)
-			if (watch_byte(&w, buf[i]))
+		if (!started) {
+			const char *lf = memchr(buf, '\n', n);
+
+			i = lf ? (size_t)(lf + 1 - buf) : n;
+			started = lf != NULL;
+		}
+		while (i < n) {
+			bool hit;
+
+			i += mboxwatch_find(&w, buf + i, n - i, &hit);
+			if (hit && !is_own(&p->h, at + (int64_t)i - p->h.offset))
 				return 1;
-		offset += (int64_t)n;
+		}
+		at += (int64_t)n;
 	}
 	return 0;
 }
@@ -267,32 +303,81 @@ static bool is_key(const struct mboxscan_msg *m, const char *key)
 	return strcmp(hex, key) == 0;
 }
 
+/* The length of p's From_ line with its line feed; of a very long one, as much as the hint holds. */
+static int64_t from_line(const struct pending *p)
+{
+	const unsigned char *lf = memchr(p->h.first, '\n', p->h.first_n);
+
+	return lf ? lf + 1 - p->h.first : (int64_t)p->h.first_n;
+}
+
+/* Whether the first n bytes of p's record stand where it was to go: 1, 0, -1. */
+static int starts_with(struct healing *h, const struct pending *p, size_t n, struct err *e)
+{
+	char first[MBOXHINT_FIRST];
+
+	if (fs_pread_all(h->fd, first, n, p->h.offset, what, e) < 0)
+		return -1;
+	return memcmp(first, p->h.first, n) == 0;
+}
+
 /* Compares the first record, and goes no further: 1 it is the one, 2 it isn't. */
 static int first_record(void *arg, const struct mboxscan_msg *m)
 {
 	return is_key(m, arg) ? 1 : 2;
 }
 
+/* Whether at the offset, after empty lines, a record begins or the file ends: 1, 0, -1. */
+static int begins_at(struct healing *h, int64_t offset, struct err *e)
+{
+	char b[64];
+	size_t n = h->size - offset < (int64_t)sizeof(b) ? (size_t)(h->size - offset) : sizeof(b), skip = 0;
+
+	if (fs_pread_all(h->fd, b, n, offset, what, e) < 0)
+		return -1;
+	while (skip < n && (b[skip] == '\n' || b[skip] == '\r'))
+		skip++;
+	return offset + (int64_t)skip == h->size || (n - skip >= 5 && memcmp(b + skip, "From ", 5) == 0);
+}
+
+/*
+ * Whether all of p's message stands where it was to go, and ends there: the end of the file, or another record, follows. Its own empty line may be missing at
+ * the end of the file: there are programs that remove it. But not where the message itself ends in empty lines, which would be taken for it. 1, 0, -1.
+ */
+static int is_whole(struct healing *h, const struct pending *p, struct err *e)
+{
+	int64_t end = p->h.offset + p->h.length, to = h->size < end ? h->size : end;
+	size_t n = to < end && p->h.first_n == (size_t)p->h.length ? p->h.first_n - 1 : p->h.first_n;
+	char key[STORE_KEY_MAX + 1], last[2];
+	int rc;
+
+	if (to < end - 1 || to - p->h.offset < 2)
+		return 0;
+	if (to < end && fs_pread_all(h->fd, last, 2, to - 2, what, e) < 0)
+		return -1;
+	if (to < end && memcmp(last, "\n\n", 2) == 0)
+		return 0;
+	rc = starts_with(h, p, n, e);
+	if (rc == 1 && to < h->size)
+		rc = begins_at(h, to, e);
+	if (rc <= 0)
+		return rc;
+	snprintf(key, sizeof(key), "%s", p->r->key);
+	rc = mboxscan(h->fd, h->variant, p->h.offset, to, first_record, key, e);
+	return rc < 0 ? -1 : rc == 1;
+}
+
 /* The file ends within p's record: is what is there ours, and torn? Then cut it back. */
 static int heal_torn(struct healing *h, const struct pending *p, struct err *e)
 {
-	char first[MBOXHINT_FIRST], key[STORE_KEY_MAX + 1];
 	int64_t tail = h->size - p->h.offset;
-	size_t n = tail < (int64_t)p->h.first_n ? (size_t)tail : p->h.first_n;
-	int rc;
+	int rc = starts_with(h, p, tail < (int64_t)p->h.first_n ? (size_t)tail : p->h.first_n, e);
 
-	if (fs_pread_all(h->fd, first, n, p->h.offset, what, e) < 0)
-		return -1;
-	if (memcmp(first, p->h.first, n) != 0)
-		return 0;
-	if (tail >= 5) {
-		/* only the empty line at its end may be missing: somebody has removed it */
-		snprintf(key, sizeof(key), "%s", p->r->key);
-		rc = mboxscan(h->fd, h->variant, p->h.offset, first_record, key, e);
-		if (rc < 0 || rc == 1)
-			return rc < 0 ? -1 : 0;
-	}
-	rc = other_begins(h, p->h.offset, e);
+	if (rc <= 0)
+		return rc;
+	rc = is_whole(h, p, e);
+	if (rc == 0)
+		rc = other_begins(h, p, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
 	return cut(h, p->h.offset, e);
@@ -326,11 +411,11 @@ static int by_key(const void *a, const void *b)
 static bool same_from_line(const struct healing *h, const struct mboxscan_msg *m, const struct pending *p)
 {
 	char first[MBOXHINT_FIRST];
-	const unsigned char *nl = memchr(p->h.first, '\n', p->h.first_n);
-	size_t n = nl ? (size_t)(nl - p->h.first) : p->h.first_n;
+	size_t n;
 
 	if (!p->known)
 		return true;
+	n = (size_t)from_line(p) - 1;
 	return m->length >= (int64_t)n && fs_pread_all(h->fd, first, n, m->offset, what, NULL) == 0 && memcmp(first, p->h.first, n) == 0;
 }
 
@@ -341,6 +426,9 @@ static int match(void *arg, const struct mboxscan_msg *m)
 	size_t low = 0, high = h->n;
 	char hex[DIGEST_HEX];
 
+	for (size_t i = 0; i < h->n; i++)
+		if (h->p[i].placed && h->p[i].h.offset == m->offset)
+			return 0;
 	digest_hex(m->digest, hex);
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
@@ -359,33 +447,44 @@ static int match(void *arg, const struct mboxscan_msg *m)
 	return 0;
 }
 
-/* Whether an mbox, after empty lines, begins at the offset: 1, 0, -1. */
-static int begins_at(struct healing *h, int64_t offset, struct err *e)
+/*
+ * Deliveries that stand where they were to go, whatever stands behind them: another program may have put more than one empty line before its own mail, which a
+ * walk takes for a part of ours. *missing: how many do not.
+ */
+static int find_in_place(struct healing *h, size_t *missing, struct err *e)
 {
-	char b[64];
-	size_t n = h->size - offset < (int64_t)sizeof(b) ? (size_t)(h->size - offset) : sizeof(b), skip = 0;
-
-	if (fs_pread_all(h->fd, b, n, offset, what, e) < 0)
-		return -1;
-	while (skip < n && (b[skip] == '\n' || b[skip] == '\r'))
-		skip++;
-	return n - skip >= 5 && memcmp(b + skip, "From ", 5) == 0;
-}
-
-/* Look for the pending deliveries: behind the anchor while it holds, else everywhere, since mail readers rewrite the file. */
-static int find(struct healing *h, struct err *e)
-{
-	int64_t from = 0;
-
-	if (h->p[0].intact) {
-		int rc = h->p[0].h.base < h->size ? begins_at(h, h->p[0].h.base, e) : 0;
+	*missing = h->n;
+	for (size_t i = 0; i < h->n; i++) {
+		struct pending *p = &h->p[i];
+		int rc = p->intact ? is_whole(h, p, e) : 0;
 
 		if (rc < 0)
 			return -1;
-		if (rc > 0 || h->p[0].h.base == h->size)
+		p->r->found = p->placed = rc == 1;
+		*missing -= p->placed;
+	}
+	return 0;
+}
+
+/* Look for the other pending deliveries: behind the anchor while it holds, else everywhere, since mail readers rewrite the file. */
+static int find(struct healing *h, struct err *e)
+{
+	int64_t from = 0;
+	size_t missing;
+
+	if (find_in_place(h, &missing, e) < 0)
+		return -1;
+	if (missing == 0)
+		return 0;
+	if (h->p[0].intact) {
+		int rc = begins_at(h, h->p[0].h.base, e);
+
+		if (rc < 0)
+			return -1;
+		if (rc > 0)
 			from = h->p[0].h.base;
 	}
-	return from < h->size ? mboxscan(h->fd, h->variant, from, match, h, e) : 0;
+	return from < h->size ? mboxscan(h->fd, h->variant, from, MBOXSCAN_END, match, h, e) : 0;
 }
 
 /* Put the file right after a crash. */

@@ -12,12 +12,32 @@
 
 #define MBOXHINT_FIRST 256
 #define MBOXHINT_ANCHOR 33
+#define MBOXHINT_OWN 4
+
+/*
+ * Looks for places where another program's mail may begin. At the start of a line "From " is enough. A program that doesn't look what it appends to may have put
+ * its From_ line behind half a line of ours: so within a line too, when a weekday and a time of day follow.
+ */
+struct mboxwatch {
+	bool bol;         /* at the start of a line */
+	bool line_start;  /* the match began there */
+	unsigned matched; /* bytes of "From " */
+	enum { WATCH_NO_FROM, WATCH_FROM, WATCH_DAY, WATCH_DONE } line; /* in this line stands "From ", and a weekday behind it; it was told */
+	char last[5];
+};
+
+#define MBOXWATCH_INIT { .bol = true }
+
+/* Look at n bytes; returns how many until just behind the first such place, and whether there is one. */
+size_t mboxwatch_find(struct mboxwatch *w, const char *p, size_t n, bool *hit);
 
 struct mboxhint {
 	uint64_t serial;               /* of the staged message, within its store */
 	int64_t base;                  /* the file's length before the group and its padding */
 	int64_t offset, length;        /* of the record */
 	char anchor[MBOXHINT_ANCHOR];  /* of the bytes before base, hex */
+	int64_t own[MBOXHINT_OWN];     /* places in the record that look to mboxwatch like another's mail and are the message's own */
+	size_t own_n;
 	unsigned char first[MBOXHINT_FIRST];
 	size_t first_n;
 };

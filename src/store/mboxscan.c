@@ -22,6 +22,7 @@ static const char from_word[] = "From ";
 struct scan {
 	int fd;
 	enum mbox_variant variant;
+	int64_t to;          /* nothing is looked at from here on */
 	int (*cb)(void *arg, const struct mboxscan_msg *m);
 	void *arg;
 	struct mboxkey key;
@@ -78,20 +79,32 @@ static int put_blank(struct scan *s, struct err *e)
 	return put(s, s->blank, n, e);
 }
 
+/* As pread(2), up to where the walk ends. */
+static ssize_t read_at(const struct scan *s, char *buf, size_t n, int64_t at)
+{
+	ssize_t got;
+
+	if (at >= s->to)
+		return 0;
+	if (s->to - at < (int64_t)n)
+		n = (size_t)(s->to - at);
+	do {
+		got = pread(s->fd, buf, n, at);
+	} while (got < 0 && errno == EINTR);
+	return got;
+}
+
 /* Whether a record ends at `at`: the end of the file, or an empty line and then that or a From_ line. */
-static bool record_ends(int fd, int64_t at)
+static bool record_ends(const struct scan *s, int64_t at)
 {
 	char b[8];
-	ssize_t n;
+	ssize_t n = read_at(s, b, sizeof(b), at);
 	size_t lf;
 
-	do {
-		n = pread(fd, b, sizeof(b), at);
-	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return false;
 	if (n == 0)
-		return at == 0 || pread(fd, b, 1, at - 1) == 1;
+		return at == 0 || read_at(s, b, 1, at - 1) == 1;
 	lf = n > 1 && b[0] == '\r' && b[1] == '\n' ? 2 : b[0] == '\n' ? 1 : 0;
 	return lf > 0 && ((size_t)n == lf || ((size_t)n >= lf + 5 && memcmp(b + lf, from_word, 5) == 0));
 }
@@ -107,7 +120,7 @@ static int blank_line(struct scan *s, int64_t after, struct err *e)
 	s->blank_n = s->begin_n;
 	s->begin_n = 0;
 	s->header = false;
-	if (!ends_header || s->variant != MBOX_CL2 || s->length <= 0 || !record_ends(s->fd, after + s->length))
+	if (!ends_header || s->variant != MBOX_CL2 || s->length <= 0 || !record_ends(s, after + s->length))
 		return 0;
 	s->state = COUNTED;
 	s->until = after + s->length;
@@ -223,9 +236,9 @@ static int finish(struct scan *s, struct err *e)
 }
 
 /* Walk. */
-int mboxscan(int fd, enum mbox_variant v, int64_t from, int (*cb)(void *arg, const struct mboxscan_msg *m), void *arg, struct err *e)
+int mboxscan(int fd, enum mbox_variant v, int64_t from, int64_t to, int (*cb)(void *arg, const struct mboxscan_msg *m), void *arg, struct err *e)
 {
-	struct scan s = { .fd = fd, .variant = v, .cb = cb, .arg = arg, .pos = from, .state = LEADING };
+	struct scan s = { .fd = fd, .variant = v, .to = to, .cb = cb, .arg = arg, .pos = from, .state = LEADING };
 	char *buf = malloc(CHUNK);
 	int rc = 0;
 
@@ -235,10 +248,8 @@ int mboxscan(int fd, enum mbox_variant v, int64_t from, int (*cb)(void *arg, con
 		goto out;
 	}
 	for (;;) {
-		ssize_t got = pread(fd, buf, CHUNK, s.pos);
+		ssize_t got = read_at(&s, buf, CHUNK, s.pos);
 
-		if (got < 0 && errno == EINTR)
-			continue;
 		rc = got < 0 ? err_errno(e, "can't read the mbox") : clock_check(e);
 		if (rc < 0 || got == 0)
 			break;

@@ -13,9 +13,10 @@ struct mboxscan_msg {
 };
 
 /*
- * From offset `from` (0 or the start of a record; empty lines there are passed over) to the end; cb returns 0 to go on, anything else ends the walk and is
- * returned. A file that doesn't start with "From " is ERR_LOCAL "no mbox".
+ * From offset `from` (0 or the start of a record; empty lines there are passed over) as if the file ended at `to` (MBOXSCAN_END: where it does end); cb returns 0
+ * to go on, anything else ends the walk and is returned. A file that doesn't start with "From " is ERR_LOCAL "no mbox".
  */
-int mboxscan(int fd, enum mbox_variant v, int64_t from, int (*cb)(void *arg, const struct mboxscan_msg *m), void *arg, struct err *e);
+#define MBOXSCAN_END INT64_MAX
+int mboxscan(int fd, enum mbox_variant v, int64_t from, int64_t to, int (*cb)(void *arg, const struct mboxscan_msg *m), void *arg, struct err *e);
 
 #endif

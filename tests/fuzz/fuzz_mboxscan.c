@@ -71,7 +71,7 @@ static int walk(struct slice bytes, size_t pad, enum mbox_variant v, struct walk
 	w->a = calloc(w->max, sizeof(*w->a));
 	must(w->a != NULL, "no memory");
 	fd = file_of(slice_of(feeds, pad), bytes);
-	rc = mboxscan(fd, v, 0, on_record, w, e);
+	rc = mboxscan(fd, v, 0, MBOXSCAN_END, on_record, w, e);
 	must(rc == 0 || e->kind == ERR_LOCAL, "an error of another kind");
 	for (size_t i = 0; i < w->n; i++)
 		w->a[i].offset -= (int64_t)pad;
@@ -80,7 +80,7 @@ static int walk(struct slice bytes, size_t pad, enum mbox_variant v, struct walk
 		struct walk rest = { .max = w->n - i, .a = calloc(w->n, sizeof(*rest.a)) };
 
 		must(rest.a != NULL, "no memory");
-		must(mboxscan(fd, v, w->a[i].offset + (int64_t)pad, on_record, &rest, e) == 0, "a record is no place to begin at");
+		must(mboxscan(fd, v, w->a[i].offset + (int64_t)pad, MBOXSCAN_END, on_record, &rest, e) == 0, "a record is no place to begin at");
 		must(rest.n == w->n - i, "another number of records from there");
 		for (size_t k = 0; k < rest.n; k++)
 			must(rest.a[k].offset - (int64_t)pad == w->a[i + k].offset && rest.a[k].length == w->a[i + k].length &&
@@ -274,7 +274,7 @@ static void as_store(const struct slice *msgs, size_t n, enum mbox_variant v, si
 	}
 	must(s->ops->harden(s, st, n, &e) == 0 && s->ops->publish(s, st, n, &e) == 0, e.text);
 	store_free(s);
-	must(mboxscan(fd, v, 0, on_record, &w, &e) == 0, e.text);
+	must(mboxscan(fd, v, 0, MBOXSCAN_END, on_record, &w, &e) == 0, e.text);
 	must(w.n == n + 1, "not as many records as were delivered");
 	for (size_t i = 0; i < n; i++) {
 		char hex[DIGEST_HEX];

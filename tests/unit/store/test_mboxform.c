@@ -294,7 +294,7 @@ static void scans(void **state)
 		int fd;
 
 		tmp_file(rows[i].file, len, &fd);
-		assert_int_equal(mboxscan(fd, rows[i].v, 0, collect, &s, &e), 0);
+		assert_int_equal(mboxscan(fd, rows[i].v, 0, MBOXSCAN_END, collect, &s, &e), 0);
 		close(fd);
 		if (s.n != rows[i].n)
 			fail_msg("row %zu: %zu records", i, s.n);
@@ -324,7 +324,7 @@ static void scans_across_reads(void **state)
 			strbuf_putc(&b, 'x');
 		strbuf_puts(&b, "\n\nFrom b\n>From c\r\n\r\n\n");
 		tmp_file(b.s, b.len, &fd);
-		assert_int_equal(mboxscan(fd, MBOX_RD, 0, collect, &s, NULL), 0);
+		assert_int_equal(mboxscan(fd, MBOX_RD, 0, MBOXSCAN_END, collect, &s, NULL), 0);
 		close(fd);
 		assert_int_equal(s.n, 2);
 		assert_int_equal(s.m[1].offset, n + 2);
@@ -347,17 +347,17 @@ static void scan_from_and_stop(void **state)
 
 	(void)state;
 	tmp_file(file, sizeof(file) - 1, &fd);
-	assert_int_equal(mboxscan(fd, MBOX_RD, 0, collect, &s, &e), 7);
+	assert_int_equal(mboxscan(fd, MBOX_RD, 0, MBOXSCAN_END, collect, &s, &e), 7);
 	assert_int_equal(s.n, 2);
 	s = (struct seen){ 0 };
-	assert_int_equal(mboxscan(fd, MBOX_RD, 9, collect, &s, &e), 0);
+	assert_int_equal(mboxscan(fd, MBOX_RD, 9, MBOXSCAN_END, collect, &s, &e), 0);
 	assert_int_equal(s.n, 2);
 	assert_int_equal(s.m[0].offset, 10);
-	assert_int_equal(mboxscan(fd, MBOX_RD, 7, collect, &s, &e), -1);
+	assert_int_equal(mboxscan(fd, MBOX_RD, 7, MBOXSCAN_END, collect, &s, &e), -1);
 	assert_int_equal(e.kind, ERR_LOCAL);
 	assert_non_null(strstr(e.text, "no mbox"));
 	s = (struct seen){ 0 };
-	assert_int_equal(mboxscan(fd, MBOX_RD, 1000, collect, &s, &e), 0);
+	assert_int_equal(mboxscan(fd, MBOX_RD, 1000, MBOXSCAN_END, collect, &s, &e), 0);
 	assert_int_equal(s.n, 0);
 	close(fd);
 }
