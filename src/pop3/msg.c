@@ -208,7 +208,7 @@ static bool wants_more(size_t flying, size_t window)
 	return flying + (window > POP3_HANDFUL ? POP3_HANDFUL : window) <= window;
 }
 
-/* Keep the window filled. */
+/* Keep the window filled. Behind the last message goes a NOOP. */
 static int refill(struct pop3_pipe *p, struct err *e)
 {
 	size_t flying = p->sent - p->got;
@@ -218,7 +218,35 @@ static int refill(struct pop3_pipe *p, struct err *e)
 	for (; p->sent < p->n && flying < p->window; p->sent++, flying++)
 		if (pop3_send(p->c, "RETR %llu", (unsigned long long)p->nums[p->sent]) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");
+	if (p->sent == p->n && p->n > 0 && !p->fence_sent && flying < p->window) {
+		p->fence_sent = true;
+		if (pop3_send(p->c, "NOOP") < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	}
 	return 0;
+}
+
+/* The answer to the NOOP, whatever it is. 0, -1. */
+static int read_fence(struct pop3_pipe *p, struct err *e)
+{
+	struct err refused = ERR_INIT;
+
+	if (p->n == 0 || p->fence_got)
+		return 0;
+	if (refill(p, e) < 0)
+		return -1;
+	p->fence_got = true;
+	if (pop3_status(p->c, NULL, &refused) >= 0)
+		return 0;
+	if (e)
+		*e = refused;
+	return err_in(e, "behind message %llu", (unsigned long long)p->nums[p->n - 1]);
+}
+
+/* Is anything still to come? */
+bool pop3_retr_flying(const struct pop3_pipe *p)
+{
+	return p->sent > p->got || p->fence_sent != p->fence_got;
 }
 
 /* The next of the messages. */
@@ -227,10 +255,10 @@ int pop3_retr_next(struct pop3_pipe *p, size_t *i, struct stream **body, struct 
 	int r;
 
 	*body = NULL;
-	if (p->got == p->n)
-		return err_set(e, ERR_BUG, "more messages are read than were asked for");
 	if (p->c->in_body)
 		return err_set(e, ERR_BUG, "the message before is not yet read");
+	if (p->got == p->n)
+		return read_fence(p, e);
 	if (refill(p, e) < 0)
 		return -1;
 	r = pop3_status(p->c, NULL, e);
@@ -249,7 +277,7 @@ int pop3_retr_next(struct pop3_pipe *p, size_t *i, struct stream **body, struct 
 /* Forget the messages. */
 void pop3_retr_end(struct pop3_pipe *p)
 {
-	if (p->c && p->got < p->sent)
+	if (p->c && pop3_retr_flying(p))
 		p->c->dead = true;
 	free(p->nums);
 	*p = (struct pop3_pipe){ 0 };

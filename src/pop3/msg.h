@@ -20,11 +20,13 @@ struct pop3_pipe {
 	uint64_t *nums; /* owned copy */
 	size_t n, sent, got;
 	size_t window;
+	bool fence_sent, fence_got; /* the NOOP behind the last */
 };
 
 int pop3_retr_start(struct pop3_pipe *p, struct pop3_conn *c, const uint64_t *nums, size_t n, struct err *e);
-/* As store_ops.next. */
+/* As store_ops.next. What comes behind a body must be a status line: if it isn't, the body ended too early, at a dot that the server did not stuff. */
 int pop3_retr_next(struct pop3_pipe *p, size_t *i, struct stream **body, struct err *e);
+bool pop3_retr_flying(const struct pop3_pipe *p); /* answers are still to come */
 /* Frees. With answers still in flight the link is dead: what comes next on it is not for us to guess. */
 void pop3_retr_end(struct pop3_pipe *p);
 

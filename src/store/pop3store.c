@@ -264,7 +264,7 @@ static void pop3store_close_box(struct store *s)
 	if (!t->open)
 		return;
 	reading_counts = strstr(t->conn.greeting, "Gpop") || t->conn.caps.expire == 0;
-	flying = t->pipe.sent > t->pipe.got;
+	flying = pop3_retr_flying(&t->pipe);
 	if (!t->marked && !flying && !t->conn.dead && !t->conn.in_body && !(t->read && reading_counts)) {
 		struct err ignored = ERR_INIT;
 
@@ -297,7 +297,7 @@ static int pop3store_want(struct store *s, const uint64_t *nums, size_t n, struc
 {
 	struct pop3store *t = of(s);
 
-	if (t->pipe.sent > t->pipe.got)
+	if (pop3_retr_flying(&t->pipe))
 		pop3_retr_end(&t->pipe); /* the link is dead now, and need_open says so */
 	if (need_open(t, e) < 0)
 		return -1;
@@ -327,7 +327,7 @@ static int pop3store_remove(struct store *s, const uint64_t *nums, size_t n,
 
 	if (t->p->gmail_recent)
 		return err_set(e, ERR_BUG, "%s: nothing is removed in Gmail's recent mode", t->login.what);
-	if (t->pipe.sent > t->pipe.got)
+	if (pop3_retr_flying(&t->pipe))
 		pop3_retr_end(&t->pipe);
 	if (need_open(t, e) < 0)
 		return -1;
@@ -341,7 +341,7 @@ static int pop3store_commit(struct store *s, struct err *e)
 	struct pop3store *t = of(s);
 	int r;
 
-	if (t->pipe.sent > t->pipe.got)
+	if (pop3_retr_flying(&t->pipe))
 		pop3_retr_end(&t->pipe);
 	r = need_open(t, e);
 	if (r == 0 && pop3_quit(&t->conn, e) < 0) {

@@ -98,13 +98,14 @@ struct store_ops {
 	int (*list_start)(struct store *s, struct err *e);
 	int (*list_next)(struct store *s, struct store_msg *m, struct err *e); /* 1, 0 at the end, -1 */
 	/*
-	 * Announce the messages to read, in this order; the driver pipelines as it can. nums is copied. Then call next n times.
+	 * Announce the messages to read, in this order; the driver pipelines as it can. nums is copied. Then call next until it says 0.
 	 */
 	int (*want)(struct store *s, const uint64_t *nums, size_t n, struct err *e);
 	/*
 	 * The next wanted message: 1 with its body in wire form, which the caller reads to the end (0) and frees (freeing early drains it). *i counts from 0 in
 	 * the order of want. -1 with e->span SPAN_MSG: this message can't be had, *i says which, go on with the next call. Any other span: give up.
-	 * A body that ends before its time reads as -1, never as a clean end.
+	 * A body that ends before its time reads as -1, never as a clean end, where that can be seen in the body. Where it can't (POP3 dots that were not stuffed), what
+	 * follows tells: a message is whole once the call after it has not failed with ERR_PROTO. 0: there are no more, and the last one too is whole.
 	 */
 	int (*next)(struct store *s, size_t *i, struct stream **body, struct err *e);
 	/* Mark for removal. done is called once for each num, with NULL or why not (SPAN_MSG); -1 when the link or store is lost. Nothing is final before commit. */

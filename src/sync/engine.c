@@ -12,6 +12,7 @@
 
 #define SLICE 4096               /* messages planned at a time: memory does not grow with the mailbox */
 #define GONE_KEPT (30 * 86400)   /* seconds a pair is remembered after its message left the source */
+#define SUSPECTS_MAX 10          /* sessions that may end at a message that is left out then: who breaks off more often speaks no POP3 */
 #define SURE_KEY 10              /* shorter UIDLs ("1", "2") are given again by some servers to other mail */
 
 /* A message that failed, or was left out, in an earlier run. */
@@ -586,7 +587,15 @@ static bool lost_link(const struct err *e)
 	return (e->kind == ERR_TEMP || e->kind == ERR_TIMEOUT) && e->retry_after == 0;
 }
 
-/* The link broke, but messages came over it: the rest is worth another session now. */
+/* Is another session now worth while, after one that broke? When messages came over it, or when a message that breaks it is known and will be left out. */
+static bool may_go_on(const struct engine *g, uint64_t pulled, unsigned suspects, const struct err *e)
+{
+	if (lost_link(e))
+		return g->totals->pulled > pulled;
+	return e->kind == ERR_PROTO && g->x.suspects > suspects && g->x.suspects <= SUSPECTS_MAX;
+}
+
+/* The session broke: the rest in another. */
 static int go_on(struct engine *g, struct err *e)
 {
 	struct err why = *e;
@@ -603,6 +612,7 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 	struct engine g = { .p = p, .src = src, .dst = dst, .db = db, .sink = sink, .totals = totals };
 	msec_t begun = clock_now();
 	uint64_t pulled;
+	unsigned suspects;
 	int rc = -1;
 
 	assert(src->ops->caps & STORE_SOURCE && dst->ops->caps & STORE_TARGET);
@@ -614,8 +624,9 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 	if (exec_init(&g.x, e) == 0) {
 		do {
 			pulled = totals->pulled;
+			suspects = g.x.suspects;
 			rc = session(&g, e);
-			if (rc < 0 && lost_link(e) && totals->pulled > pulled)
+			if (rc < 0 && may_go_on(&g, pulled, suspects, e))
 				rc = go_on(&g, e);
 			src->ops->close_box(src);
 		} while (rc == 1);

@@ -328,13 +328,11 @@ static int known_after_all(struct exec *x, struct work *w, const struct pair *fo
 	return db_commit(x->db, e);
 }
 
-/* Read one message into the target's staging place. *bad: an error of this message alone, already told. */
+/* Read one message into the target's staging place. */
 static int stage_one(struct exec *x, struct work *w, struct stream *body, struct err *e)
 {
 	struct store_meta meta = { .received = x->policy.now, .flags = x->flags, .size_hint = w->size };
 	struct staged *st = &x->staged[x->n];
-	struct pair p;
-	int rc;
 
 	memset(st, 0, sizeof(*st));
 	step(x, "stage");
@@ -346,17 +344,49 @@ static int stage_one(struct exec *x, struct work *w, struct stream *body, struct
 	x->n++;
 	x->done++;
 	x->done_bytes += st->size;
-	rc = find_double(x, w, st->digest, &p, e);
-	if (rc == 0) {
-		x->bytes += st->size;
-		return 0;
-	}
-	/* Also when nobody knows whether it is a double: what is complete may be published on the way out, and this must not be. */
+	x->bytes += st->size;
+	return 0;
+}
+
+/* Take the message that was staged last out of the group. */
+static void unstage_last(struct exec *x)
+{
+	struct staged *st = &x->staged[--x->n];
+
+	x->bytes -= st->size;
 	x->dst->ops->unstage(x->dst, st);
-	x->n--;
 	if (x->n == 0)
 		x->dst->ops->abandon(x->dst); /* what the target still holds of these would pile up: nothing is published while all is known */
+}
+
+/* The message that was staged last is whole: is it one that was delivered before? */
+static int look_up_last(struct exec *x, struct err *e)
+{
+	struct work *w = x->items[x->n - 1].w;
+	struct pair p;
+	int rc = find_double(x, w, x->staged[x->n - 1].digest, &p, e);
+
+	if (rc == 0)
+		return 0;
+	/* Also when nobody knows whether it is a double: what is complete may be published on the way out, and this must not be. */
+	unstage_last(x);
 	return rc < 0 ? -1 : known_after_all(x, w, &p, e);
+}
+
+/*
+ * What came behind the message that was staged last makes no sense: it may be cut short, and the rest of it be what came. It is not delivered, and the next
+ * session leaves it out, so that the others can be had. *broken: why the session is over.
+ */
+static int suspect_last(struct exec *x, const struct err *broken, struct err *e)
+{
+	struct work *w = x->items[x->n - 1].w;
+	struct err why = ERR_INIT;
+
+	unstage_last(x);
+	err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu ends too early, perhaps at a line with a dot that the server should have stuffed: then %s",
+	             (unsigned long long)w->num, broken->text);
+	x->suspects += w->key.n > 0;
+	return item_failed(x, w, &why, e);
 }
 
 /* Is the group large or old enough to be made durable? */
@@ -400,32 +430,40 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 	}
 	if (x->src->ops->want(x->src, nums.a, nums.n, e) < 0)
 		goto out;
-	for (size_t k = 0; k < nums.n; k++) {
+	for (bool unsure = false;;) { /* unsure: what came behind the last message tells whether it was whole */
 		struct err why = ERR_INIT;
 		struct stream *body = NULL;
-		size_t i = k;
+		size_t i = 0;
+		int got, rc_last = 0;
+		bool lost;
 
 		if (clock_check(e) < 0)
 			goto broken;
-		if (x->src->ops->next(x->src, &i, &body, &why) < 0) {
-			if (why.span != SPAN_MSG) {
-				*e = why;
-				goto broken;
-			}
-		} else {
-			assert(i < todo.n);
-			if (stage_one(x, todo.a[i], body, &why) == 0) {
-				stream_free(body);
-				tell_progress(x);
-				if (group_full(x) && flush_group(x, e) < 0)
-					goto out;
-				continue;
-			}
+		got = x->src->ops->next(x->src, &i, &body, &why);
+		lost = got < 0 && why.span != SPAN_MSG;
+		if (unsure)
+			rc_last = lost && why.kind == ERR_PROTO ? suspect_last(x, &why, e) : look_up_last(x, e);
+		unsure = false;
+		if (lost && rc_last == 0)
+			*e = why;
+		if (rc_last < 0 || lost || (group_full(x) && flush_group(x, e) < 0)) {
 			stream_free(body);
-			if (why.span != SPAN_MSG) {
-				*e = why;
-				goto broken;
-			}
+			goto broken;
+		}
+		if (got == 0)
+			break;
+		assert(i < todo.n);
+		if (got > 0 && stage_one(x, todo.a[i], body, &why) < 0)
+			got = -1;
+		stream_free(body);
+		tell_progress(x);
+		if (got > 0) {
+			unsure = true;
+			continue;
+		}
+		if (why.span != SPAN_MSG) {
+			*e = why;
+			goto broken;
 		}
 		todo.a[i]->acts = PLAN_NOTHING;
 		if (item_failed(x, todo.a[i], &why, e) < 0)

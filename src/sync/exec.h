@@ -65,6 +65,7 @@ struct exec {
 	VEC(int64_t) unsettled;   /* published, pending in the base */
 	VEC(int64_t) removed;     /* pairs whose message the source has marked for removal */
 	uint64_t fresh;           /* of these, whose message was not removed before */
+	unsigned suspects;        /* messages whose end the source told wrongly; each ended a session, and the next leaves it out */
 	uint64_t done, done_bytes, total;
 	msec_t told;              /* when progress was last told */
 	int step;

@@ -94,11 +94,14 @@ static void messages(struct pop3_conn *c)
 	size_t i;
 
 	must(pop3_retr_start(&p, c, nums, 4, &e) == 0);
-	for (size_t k = 0; k < 4; k++) {
+	for (size_t k = 0; k < 5; k++) {
 		int r = pop3_retr_next(&p, &i, &b, &e);
 
 		must_be_printable(e.text);
 		if (r < 0 && e.span != SPAN_MSG)
+			break;
+		must((r == 0) == (k == 4));
+		if (r == 0)
 			break;
 		must(i == k);
 		if (r < 0)

@@ -771,16 +771,37 @@ class Unstuffed(Peer):
 @pytest.mark.parametrize("at", [0, 2, 4])
 def test_a_server_that_stuffs_no_dots(tmp_path, at):
     want = letters(5)
-    want[at] = b"Subject: dot\n\nhead\n.\ntail\n"
-    with Unstuffed(want) as srv:
+    cut = b"Subject: dot\n\nhead\n.\ntail\n"
+    want[at] = cut
+    with Unstuffed({"long-enough-uid-%d" % n: m for n, m in enumerate(want)}) as srv:
         h = in_clear(tmp_path, srv)
-        says(h.run(), 76, "tail")
-        assert srv.deleted == []
+        says(h.run(), 1, "tail")
+        # the one is left where it is, whole, and the others are not held up by it
+        assert srv.contents() == [cut]
+        assert h.delivered() == counter(want) - counter([cut])
         clean(h.run())
+        assert srv.contents() == [cut] and h.delivered() == counter(want) - counter([cut])
+
+
+def test_a_server_that_stuffs_no_dots_and_names_nothing(tmp_path):
+    """Without UIDL nothing can be left out; but nothing is taken for whole that isn't."""
+    want = letters(3)
+    want[1] = b"Subject: dot\n\nhead\n.\ntail\n"
+
+    class Nameless(Unstuffed):
+        caps = ["USER", "PIPELINING"]
+
+        def uidl(self, link, arg):
+            link.no("what?")
+
+    with Nameless(want) as srv:
+        h = in_clear(tmp_path, srv)
+        for _ in range(3):
+            says(h.run(), 76, "tail")
+            assert srv.deleted == []
         srv.behave()
         assert clean(h.run()).code == 0
-        have = h.delivered()
-        assert not counter(want) - have and have - counter(want) == counter([b"Subject: dot\n\nhead\n"])
+        assert h.delivered() == counter(want)
 
 
 class BareLf(Peer):

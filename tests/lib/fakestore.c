@@ -369,10 +369,10 @@ static int next(struct store *s, size_t *i, struct stream **body, struct err *e)
 		return -1;
 	if (f->body_open)
 		misuse(f->w, "next while a body is open");
-	if (f->next_wanted >= f->n_wanted) {
-		misuse(f->w, "next without want");
-		return err_set(e, ERR_BUG, "fake: next without want");
-	}
+	if (f->w->garbage_behind > 0 && f->next_wanted == f->w->garbage_behind)
+		return err_set(e, ERR_PROTO, "fake: what is this?");
+	if (f->next_wanted >= f->n_wanted)
+		return 0;
 	*i = f->next_wanted++;
 	m = &f->w->src[f->list[f->wanted[*i]]];
 	if (m->refuse > 0) {

@@ -68,6 +68,7 @@ struct fake_world {
 	uint64_t cut_bytes_left;
 	unsigned cut_steps_left;
 	unsigned session;
+	unsigned garbage_behind;  /* what comes behind this body of a session makes no sense, 1 the first; 0 never */
 	/* The target. */
 	struct fake_copy dst[FAKE_COPIES];
 	size_t n_dst;

@@ -249,7 +249,7 @@ static size_t sent(const char *word)
 static void test_retr(void **state)
 {
 	static const uint64_t nums[] = { 7, 3, 9 };
-	static const char wire[] = "+OK\r\nseven\r\n.\r\n-ERR [SYS/TEMP] not now\r\n+OK 5 octets\r\nnine\r\n.\r\n";
+	static const char wire[] = "+OK\r\nseven\r\n.\r\n-ERR [SYS/TEMP] not now\r\n+OK 5 octets\r\nnine\r\n.\r\n-ERR no NOOP here\r\n";
 
 	(void)state;
 	for (int pipelining = 0; pipelining < 2; pipelining++) {
@@ -265,7 +265,7 @@ static void test_retr(void **state)
 			c.caps.have = pipelining ? POP3_CAP_PIPELINING : 0;
 			assert_int_equal(pop3_retr_start(&p, &c, nums, 3, &e), 0);
 			assert_int_equal(pop3_retr_next(&p, &i, &b, &e), 1);
-			assert_string_equal(strbuf_str(&written), pipelining ? "RETR 7\r\nRETR 3\r\nRETR 9\r\n" : "RETR 7\r\n");
+			assert_string_equal(strbuf_str(&written), pipelining ? "RETR 7\r\nRETR 3\r\nRETR 9\r\nNOOP\r\n" : "RETR 7\r\n");
 			assert_int_equal(i, 0);
 			assert_int_equal(read_all(b, 100, &got, &e), 0);
 			stream_free(b);
@@ -277,12 +277,17 @@ static void test_retr(void **state)
 			assert_false(c.dead);
 			assert_int_equal(pop3_retr_next(&p, &i, &b, &e), 1);
 			assert_int_equal(i, 2);
-			assert_int_equal(pop3_retr_next(&p, &i, &none, &e), -1); /* one too many, and the last not yet read */
+			assert_int_equal(pop3_retr_next(&p, &i, &none, &e), -1); /* the last is not yet read */
 			assert_int_equal(e.kind, ERR_BUG);
 			assert_int_equal(i, 2);
 			assert_int_equal(read_all(b, 100, &got, &e), 0);
 			stream_free(b);
 			assert_string_equal(strbuf_str(&got), "seven\r\nnine\r\n");
+			assert_int_equal(pop3_retr_flying(&p), pipelining);
+			for (int end = 0; end < 2; end++)
+				assert_int_equal(pop3_retr_next(&p, &i, &none, &e), 0);
+			assert_int_equal(sent("NOOP"), 1);
+			assert_false(pop3_retr_flying(&p));
 			pop3_retr_end(&p);
 			assert_false(c.dead);
 			pop3_close(&c);
@@ -329,12 +334,40 @@ static void test_window(void **state)
 		strbuf_release(&got);
 		stream_free(b);
 	}
+	assert_int_equal(sent("NOOP"), 1);
 	assert_int_equal(sent("RETR "), N);
 	assert_int_equal(most, POP3_WINDOW);
 	assert_true(flights <= N / 64);
 	pop3_retr_end(&p);
 	pop3_close(&c);
 	strbuf_release(&wire);
+}
+
+/* A message that ends too early, since its server stuffs no dots: what is behind it is no status line, be it the last or not. */
+static void test_retr_unstuffed(void **state)
+{
+	static const uint64_t nums[] = { 1, 2 };
+
+	(void)state;
+	for (int last = 0; last < 2; last++) {
+		struct pop3_conn c;
+		struct pop3_pipe p;
+		struct err e = ERR_INIT;
+		struct stream *b;
+		size_t i;
+
+		attach(&c, W("+OK\r\na\r\n.\r\nb\r\n.\r\n+OK\r\n"), 0);
+		c.caps.have = POP3_CAP_PIPELINING;
+		assert_int_equal(pop3_retr_start(&p, &c, nums, last ? 1 : 2, &e), 0);
+		assert_int_equal(pop3_retr_next(&p, &i, &b, &e), 1);
+		stream_free(b);
+		assert_int_equal(pop3_retr_next(&p, &i, &b, &e), -1);
+		assert_int_equal(e.kind, ERR_PROTO);
+		assert_int_equal(e.span, SPAN_ACCT);
+		assert_true(c.dead);
+		pop3_retr_end(&p);
+		pop3_close(&c);
+	}
 }
 
 /* Given up with answers in flight, the link is dead; a link lost between messages costs the account. */
@@ -433,7 +466,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bodies),     cmocka_unit_test(test_cut),       cmocka_unit_test(test_random),
 		cmocka_unit_test(test_long_line),  cmocka_unit_test(test_early_free), cmocka_unit_test(test_slow_body),
-		cmocka_unit_test(test_retr),       cmocka_unit_test(test_window),    cmocka_unit_test(test_retr_lost),
+		cmocka_unit_test(test_retr),       cmocka_unit_test(test_window),    cmocka_unit_test(test_retr_unstuffed),
+		cmocka_unit_test(test_retr_lost),
 		cmocka_unit_test(test_dele),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

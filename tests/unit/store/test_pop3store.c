@@ -343,6 +343,7 @@ static void test_session(void **state)
 {
 	static const struct turn t[] = { LOGIN("PIPELINING\r\n"), CAPA("PIPELINING\r\n"), { "STAT", "+OK 3 300\r\n" },
 		{ "UIDL", "+OK\r\n1 a\r\n2 b\r\n3 c\r\n.\r\n" }, { "RETR 1", "" }, { "RETR 3", "+OK\r\none\r\n..\r\n.\r\n-ERR gone\r\n" },
+		{ "NOOP", "+OK\r\n" },
 		{ "DELE 1", "" }, { "DELE 2", "+OK\r\n-ERR no\r\n" }, QUIT, { 0 } };
 	static const struct turn next[] = { LOGIN("PIPELINING\r\n"), CAPA("PIPELINING\r\n"), { "STAT", "+OK 2 200\r\n" },
 		{ "UIDL", "+OK\r\n1 b\r\n2 c\r\n.\r\n" }, QUIT, { 0 } };
@@ -369,6 +370,7 @@ static void test_session(void **state)
 	assert_int_equal(r.s->ops->next(r.s, &i, &b, &r.e), -1);
 	assert_int_equal(i, 1);
 	assert_int_equal(r.e.span, SPAN_MSG);
+	assert_int_equal(r.s->ops->next(r.s, &i, &b, &r.e), 0);
 	assert_int_equal(r.s->ops->remove(r.s, removed, 2, on_done, &d, &r.e), 0);
 	assert_string_equal(d.text, "1 ok|2 refused|");
 	assert_int_equal(r.s->ops->commit(r.s, &r.e), 0);
@@ -378,7 +380,7 @@ static void test_session(void **state)
 	open_box(&r, BOX_WRITE);
 	list(&r, "1 b 0|2 c 0|");
 	r.s->ops->close_box(r.s);
-	script_expect(&r.script, 2, LOGIN_HEARD FLIGHT "RETR 1|RETR 3|DELE 1|DELE 2|QUIT|#" LOGIN_HEARD FLIGHT "QUIT|#");
+	script_expect(&r.script, 2, LOGIN_HEARD FLIGHT "RETR 1|RETR 3|NOOP|DELE 1|DELE 2|QUIT|#" LOGIN_HEARD FLIGHT "QUIT|#");
 	rig_stop(&r);
 }
 
@@ -412,7 +414,7 @@ static void test_no_quit(void **state)
 		r.s->ops->close_box(r.s);
 	}
 	script_expect(&r.script, 4, LOGIN_HEARD "STAT|UIDL|DELE 1|#" LOGIN_HEARD "STAT|UIDL|RETR 1|#" LOGIN_HEARD "STAT|UIDL|RETR 1|QUIT|#"
-		      LOGIN_HEARD FLIGHT "RETR 1|RETR 2|#");
+		      LOGIN_HEARD FLIGHT "RETR 1|RETR 2|NOOP|#");
 	rig_stop(&r);
 }
 

@@ -256,6 +256,28 @@ static void the_link_breaks(void **state)
 	clean();
 }
 
+/* What comes behind a message makes no sense: the message is not delivered, be it the last or not, and noted as one that can't be had. */
+static void garbage_comes_behind(void **state)
+{
+	struct failure f;
+
+	(void)state;
+	for (unsigned n = 2; n <= 3; n++) {
+		fake_world_clear(w);
+		offer(3);
+		w->garbage_behind = n;
+		assert_int_equal(exec_copy(&x, work, 3, &e), -1);
+		assert_int_equal(e.kind, ERR_PROTO);
+		assert_int_equal(w->n_dst, n - 1);
+		assert_int_equal(failures_get(db, 1, slice_str(keys[n - 1]), &f, &e), 1);
+		assert_int_equal(f.kind, ERR_PROTO);
+		assert_int_equal(pair_of(n - 1, NULL), 0);
+		assert_int_equal(work[n - 1].pair, 0);
+		assert_int_equal(x.suspects, n - 1);
+		clean();
+	}
+}
+
 /* A signal is obeyed at once. */
 static void cancelled(void **state)
 {
@@ -512,7 +534,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(the_order_is_the_promise), T(groups_settle_each_other), T(no_pair_no_removal), T(one_fails), T(the_link_breaks), T(cancelled),
+		T(the_order_is_the_promise), T(groups_settle_each_other), T(no_pair_no_removal), T(one_fails), T(the_link_breaks), T(garbage_comes_behind), T(cancelled),
 		T(the_target_fails), T(known_by_content), T(twins), T(claimed_and_gone), T(key_of_another), T(given_back), T(commit_fails), T(finish),
 		T(purged), T(claims_of_a_session),
 	};
