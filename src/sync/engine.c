@@ -9,8 +9,9 @@
 #include "state/pairs.h"
 #include "state/runs.h"
 #include "sync/exec.h"
+#include "sync/worklist.h"
 
-#define SLICE 4096               /* messages planned at a time: memory does not grow with the mailbox */
+#define SLICE 16384              /* messages planned at a time: memory does not grow with the mailbox */
 #define GONE_KEPT (30 * 86400)   /* seconds a pair is remembered after its message left the source */
 #define SUSPECTS_MAX 10          /* sessions that may end at a message that is left out then: who breaks off more often speaks no POP3 */
 #define SURE_KEY 10              /* shorter UIDLs ("1", "2") are given again by some servers to other mail */
@@ -35,6 +36,7 @@ struct engine {
 	struct box_info info;
 	struct claims claims;
 	struct exec x;
+	struct worklist removals; /* of this session, for when all is copied: the line need not stand still for them between two slices */
 	bool target_open;
 	struct arena failed_keys;
 	VEC(struct earlier) failed;
@@ -323,7 +325,37 @@ static int do_slice(struct engine *g, struct work *w, size_t n, struct err *e)
 	for (size_t i = 0; i < n; i++)
 		if (w[i].acts == PLAN_NOTHING && w[i].pair == 0)
 			note_unread(g, w[i].size); /* it failed */
-	return exec_remove(&g->x, w, n, e);
+	if (g->p->purge_after > 0) /* how many were removed is wanted now */
+		return exec_remove(&g->x, w, n, e);
+	for (size_t i = 0; i < n; i++)
+		if (w[i].acts & PLAN_REMOVE_LEFT && w[i].pair != 0 && worklist_put(&g->removals, &w[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+/* Mark at the source what is to be removed there. */
+static int remove_all(struct engine *g, struct err *e)
+{
+	struct arena a = ARENA_INIT(SLICE * (STORE_KEY_MAX + 64));
+	struct work *w;
+	ssize_t n;
+
+	if (g->removals.n == 0)
+		return 0;
+	w = calloc(SLICE, sizeof(*w));
+	if (!w)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	worklist_rewind(&g->removals);
+	while ((n = worklist_take(&g->removals, w, SLICE, &a, e)) > 0) {
+		if (exec_remove(&g->x, w, (size_t)n, e) < 0) {
+			n = -1;
+			break;
+		}
+		arena_reset(&a);
+	}
+	free(w);
+	arena_release(&a);
+	return n < 0 ? -1 : 0;
 }
 
 /* How many removals, at most, a piece of work may lead to. */
@@ -527,6 +559,7 @@ static int session(struct engine *g, struct err *e)
 	g->more = g->unsure = g->unread = false;
 	g->totals->skipped = 0;
 	exec_forget_marks(&g->x);
+	worklist_clear(&g->removals);
 	if (g->src->ops->open_box(g->src, "", source_how(g), &g->info, e) < 0)
 		return -1;
 	heed_box(g);
@@ -552,7 +585,7 @@ static int session(struct engine *g, struct err *e)
 	ev.total_bytes = g->info.bytes;
 	if (g->info.messages > 0)
 		event_put(g->sink, &ev);
-	if (work_through(g, e) < 0 || forget_gone(g, e) < 0)
+	if (work_through(g, e) < 0 || remove_all(g, e) < 0 || forget_gone(g, e) < 0)
 		return -1;
 	if (g->p->dry_run)
 		return 0;
@@ -609,7 +642,7 @@ static int go_on(struct engine *g, struct err *e)
 int engine_fetch(const struct engine_params *p, struct store *src, struct store *dst, struct db *db, const struct event_sink *sink, struct event_totals *totals,
 		 struct err *e)
 {
-	struct engine g = { .p = p, .src = src, .dst = dst, .db = db, .sink = sink, .totals = totals };
+	struct engine g = { .p = p, .src = src, .dst = dst, .db = db, .sink = sink, .totals = totals, .removals = WORKLIST_INIT };
 	msec_t begun = clock_now();
 	uint64_t pulled;
 	unsigned suspects;
@@ -635,6 +668,7 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 	vec_release(&g.failed);
 	arena_release(&g.failed_keys);
 	claims_release(&g.claims);
+	worklist_release(&g.removals);
 	src->ops->close_box(src);
 	dst->ops->close_box(dst);
 	totals->bytes_in = src->stats.in + dst->stats.in;
