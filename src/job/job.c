@@ -84,7 +84,9 @@ static int open_state(const struct job_params *p, struct db **db, struct err *e)
 		return -1;
 	if (job_source(p->job->left, &source) < 0)
 		err_set(e, ERR_CONF, "user and host are too long");
-	else if (p->dry_run || fs_mkdirs(p->state_dir, 0700, e) == 0)
+	else if (!p->dry_run && fs_mkdirs(p->state_dir, 0700, e) < 0)
+		err_hint(e, "it is to hold the job's state; --state-dir names another");
+	else
 		rc = db_open(path, how, strbuf_str(&source), db, e);
 	strbuf_release(&source);
 	free(path);

@@ -68,15 +68,24 @@ static int damage(const char *path, const char *what, struct err *e)
 			   "is then fetched again");
 }
 
+/* What to do where the system doesn't let us at the files. */
+static int not_ours(struct err *e)
+{
+	return err_hint(e, "the state directory and the files in it must be this user's to read and write; --state-dir names another directory");
+}
+
 int db_fail(struct db *db, const char *doing, struct err *e)
 {
 	int rc = sqlite3_extended_errcode(db->h);
 
 	if (damaged(rc))
 		return damage(db->path, sqlite3_errmsg(db->h), e);
-	err_set(e, (rc & 0xff) == SQLITE_BUSY ? ERR_BUSY : ERR_LOCAL, "state %s: %s: %s", db->path, doing, sqlite3_errmsg(db->h));
-	if ((rc & 0xff) == SQLITE_FULL)
+	rc &= 0xff;
+	err_set(e, rc == SQLITE_BUSY ? ERR_BUSY : ERR_LOCAL, "state %s: %s: %s", db->path, doing, sqlite3_errmsg(db->h));
+	if (rc == SQLITE_FULL)
 		err_hint(e, "make room on that file system");
+	else if (rc == SQLITE_CANTOPEN || rc == SQLITE_READONLY || rc == SQLITE_PERM)
+		not_ours(e);
 	return -1;
 }
 
@@ -285,26 +294,35 @@ static int take_lock(struct db *db, struct err *e)
 		err_set(e, ERR_BUSY, "another run (process %ld) holds this job", (long)holder);
 		rc = -1;
 	} else if (db->lock < 0) {
-		rc = -1;
+		rc = not_ours(e);
 	}
 	free(name);
 	return rc;
 }
 
-/* The file that is there: is it ours, and private? */
-static int check_file(const char *path, struct err *e)
+/* What has the state file's name? 1: a file of ours, private now; 0: nothing; -1. Who only looks may look at another user's. */
+static int check_file(const struct db *db, struct err *e)
 {
 	struct stat st;
 
-	if (lstat(path, &st) < 0)
-		return err_errno(e, "state file %s", path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(e, ERR_PERM, "the state file %s is not a regular file", path);
-	if (st.st_uid != geteuid() && geteuid() != 0)
-		return err_set(e, ERR_PERM, "the state file %s belongs to another user", path);
-	if (st.st_mode & 077)
-		chmod(path, 0600);
-	return 0;
+	if (lstat(db->path, &st) < 0) {
+		if (errno == ENOENT)
+			return 0;
+		err_errno(e, "state file %s", db->path);
+		return not_ours(e);
+	}
+	if (!S_ISREG(st.st_mode)) {
+		err_set(e, ERR_LOCAL, "the state file %s is %s, not a regular file", db->path,
+			S_ISDIR(st.st_mode) ? "a directory" : S_ISLNK(st.st_mode) ? "a symbolic link" : "a device, pipe or socket");
+		return err_hint(e, "move it away; if the real one is lost, mail that is still on the server is then fetched again");
+	}
+	if (!db->look && st.st_uid != geteuid() && geteuid() != 0) {
+		err_set(e, ERR_PERM, "the state file %s belongs to another user", db->path);
+		return err_hint(e, "run as that user, give it to this one, or name another directory with --state-dir");
+	}
+	if (!db->look && st.st_mode & 077)
+		chmod(db->path, 0600);
+	return 1;
 }
 
 /* Open the handle with the settings that the promises stand on. */
@@ -357,6 +375,7 @@ static int make_file(struct db *db, struct err *e)
 	fd = open(new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || fchmod(fd, 0600) < 0) {
 		err_errno(e, "can't make the state file %s", db->path);
+		not_ours(e);
 		goto out;
 	}
 	db->making = true;
@@ -383,7 +402,7 @@ out:
 /* Open the file that is there for a run. */
 static int open_to_run(struct db *db, struct err *e)
 {
-	if (check_file(db->path, e) < 0 || open_handle(db, db->path, SQLITE_OPEN_READWRITE, e) < 0)
+	if (open_handle(db, db->path, SQLITE_OPEN_READWRITE, e) < 0)
 		return -1;
 	return run_sql(db, "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON", "open", e);
 }
@@ -414,6 +433,7 @@ static int set_path(struct db *db, const char *path, struct err *e)
 	db->dir = realpath(dir, NULL);
 	if (!db->dir && (errno != ENOENT || !db->look)) {
 		err_errno(e, "state directory %s", dir);
+		not_ours(e);
 		free(dir);
 		return -1;
 	}
@@ -428,8 +448,7 @@ static int set_path(struct db *db, const char *path, struct err *e)
 int db_open(const char *path, enum db_how how, const char *source, struct db **out, struct err *e)
 {
 	struct db *db = calloc(1, sizeof(*db));
-	struct stat st;
-	bool missing;
+	int there;
 
 	if (!db)
 		return err_set(e, ERR_LOCAL, "out of memory");
@@ -437,8 +456,10 @@ int db_open(const char *path, enum db_how how, const char *source, struct db **o
 	db->look = how == DB_LOOK;
 	if (set_path(db, path, e) < 0)
 		goto fail;
-	missing = lstat(db->path, &st) < 0 && errno == ENOENT;
-	if (db->look && missing) {
+	there = check_file(db, e);
+	if (there < 0)
+		goto fail;
+	if (db->look && !there) {
 		*out = db;
 		return 0;
 	}
@@ -448,8 +469,8 @@ int db_open(const char *path, enum db_how how, const char *source, struct db **o
 	} else {
 		if (take_lock(db, e) < 0)
 			goto fail;
-		missing = lstat(db->path, &st) < 0 && errno == ENOENT;
-		if ((missing && make_file(db, e) < 0) || open_to_run(db, e) < 0)
+		there = check_file(db, e); /* another run may just have made it */
+		if (there < 0 || (!there && make_file(db, e) < 0) || open_to_run(db, e) < 0)
 			goto fail;
 	}
 	if (migrate(db, e) < 0)

@@ -311,6 +311,43 @@ def test_status_when_the_state_is_damaged(mailbox, tmp_path):
     assert r.code == 74 and "isp" in r.err and len(r.err.splitlines()) == 1, r
 
 
+def in_the_way(h, what):
+    """Something that keeps the state file from being one."""
+    if what == "the file is a directory":
+        os.makedirs(os.path.join(h.state, "isp.db"))
+    elif what == "the file is a link":
+        os.mkdir(h.state)
+        os.symlink("elsewhere", os.path.join(h.state, "isp.db"))
+    elif what == "the lock is a directory":
+        os.makedirs(os.path.join(h.state, "isp.db.lock"))
+    else:
+        h.write_private(h.state, "")
+        if what == "the parent is a file":
+            h.state = os.path.join(h.state, "deep")
+
+
+@pytest.mark.parametrize("what", ["the file is a directory", "the file is a link", "the lock is a directory", "the directory is a file", "the parent is a file"])
+def test_a_state_that_cannot_be_used_is_local_trouble(tmp_path, what):
+    h = haul.Haul(tmp_path, free_port())
+    in_the_way(h, what)
+    r = h.call("run")
+    assert r.code == 74 and r.err.startswith("mailhaul: isp: ") and len(r.err.splitlines()) == 1, r
+    assert os.path.join(h.dir, "state") in r.err and ("move it away" in r.err or "--state-dir names another" in r.err), r
+    if what != "the lock is a directory":
+        for words in (["run", "--dry-run"], ["status"]):
+            r = h.call(*words)
+            assert r.code == 74 and h.state in r.err, r
+
+
+def test_a_state_file_that_others_may_read_is_made_private(mailbox, tmp_path):
+    h = mailbox.haul(tmp_path)
+    assert h.call("run").code == 0
+    path = os.path.join(h.state, "isp.db")
+    os.chmod(path, 0o644)
+    assert h.call("run").code == 0
+    assert os.stat(path).st_mode & 0o777 == 0o600
+
+
 def test_due(mailbox, tmp_path):
     mailbox.fill(corpus.small(1))
     h = mailbox.haul(tmp_path, fetch="keep = yes  every = 1h",

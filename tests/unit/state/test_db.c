@@ -488,15 +488,78 @@ static void other_files(void **state)
 	refused(DB_RUN, SOURCE, ERR_LOCAL, "another program");
 	refused(DB_LOOK, SOURCE, ERR_LOCAL, "another program");
 	assert_int_equal(ask("SELECT count(*) FROM sqlite_schema"), 1);
-	/* a directory, a link */
-	unlink(path);
-	assert_int_equal(mkdir(path, 0700), 0);
-	refused(DB_RUN, SOURCE, ERR_PERM, "not a regular file");
-	rmdir(path);
-	assert_int_equal(symlink("elsewhere", path), 0);
-	refused(DB_RUN, SOURCE, ERR_PERM, "not a regular file");
-	assert_int_equal(access(scratch_path(dir, "elsewhere"), F_OK), -1);
 	strbuf_release(&b);
+}
+
+/* What has a name of ours, or of the directory, and can't be used as that: local trouble, not unsafe modes; and each says what to do. */
+static void names_in_the_way(void **state)
+{
+	static const enum db_how hows[] = { DB_RUN, DB_LOOK };
+	char lock[5000];
+
+	(void)state;
+	snprintf(lock, sizeof(lock), "%s.lock", path);
+	for (size_t i = 0; i < COUNT(hows); i++) {
+		assert_int_equal(mkdir(path, 0700), 0);
+		refused(hows[i], SOURCE, ERR_LOCAL, "is a directory, not a regular file (move it away");
+		rmdir(path);
+		assert_int_equal(symlink("elsewhere", path), 0);
+		refused(hows[i], SOURCE, ERR_LOCAL, "is a symbolic link, not a regular file (move it away");
+		assert_int_equal(access(scratch_path(dir, "elsewhere"), F_OK), -1);
+		unlink(path);
+		assert_int_equal(mkfifo(path, 0600), 0);
+		refused(hows[i], SOURCE, ERR_LOCAL, "pipe or socket, not a regular file (move it away");
+		unlink(path);
+	}
+	assert_int_equal(access(lock, F_OK), -1); /* nothing was begun */
+	assert_int_equal(mkdir(lock, 0700), 0);
+	refused(DB_RUN, SOURCE, ERR_LOCAL, "--state-dir names another directory");
+	rmdir(lock);
+	/* the directory is a file */
+	write_file(path, "", 0);
+	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/inner.db");
+	for (size_t i = 0; i < COUNT(hows); i++)
+		refused(hows[i], SOURCE, ERR_LOCAL, "Not a directory (the state directory and the files in it must be");
+}
+
+/* As another user: 77 is for a file that is somebody else's, the rest is what this machine doesn't let us do. */
+static void other_users(void **state)
+{
+	static const enum db_how hows[] = { DB_RUN, DB_LOOK };
+	const uid_t nobody = 65534;
+	struct stat st;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	db_close(open_db(DB_RUN));
+	assert_int_equal(chmod(dir, 0777), 0);
+	assert_int_equal(seteuid(nobody), 0);
+	if (stat(dir, &st) < 0) {
+		assert_int_equal(seteuid(0), 0);
+		skip(); /* the scratch directory lies where nobody may go */
+	}
+	refused(DB_RUN, SOURCE, ERR_PERM, "belongs to another user (run as that user");
+	refused(DB_LOOK, SOURCE, ERR_LOCAL, "must be this user's to read and write");
+	assert_int_equal(seteuid(0), 0);
+	/* one that may be read by all may be looked at */
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(seteuid(nobody), 0);
+	db_close(open_db(DB_LOOK));
+	assert_int_equal(seteuid(0), 0);
+	/* a directory that may not be written, then not even be entered */
+	unlink(path);
+	unlink(scratch_path(dir, "job.db.lock"));
+	assert_int_equal(chmod(dir, 0755), 0);
+	assert_int_equal(seteuid(nobody), 0);
+	refused(DB_RUN, SOURCE, ERR_LOCAL, "must be this user's to read and write");
+	db_close(open_db(DB_LOOK)); /* there is no base yet */
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(chmod(dir, 0700), 0);
+	assert_int_equal(seteuid(nobody), 0);
+	for (size_t i = 0; i < COUNT(hows); i++)
+		refused(hows[i], SOURCE, ERR_LOCAL, "must be this user's to read and write");
+	assert_int_equal(seteuid(0), 0);
 }
 
 static void versions(void **state)
@@ -732,8 +795,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(new_file), T(mode_is_mended), T(rollback), T(one_run_at_a_time), T(looking_changes_nothing),
-		T(a_run_without_changes_writes_nothing), T(a_run_that_died_leaves_a_mark), T(large_and_torn), T(other_files), T(versions), T(other_sources),
-		T(linked_directory), T(damaged_anywhere), T(torn_wal), T(full_disk),
+		T(a_run_without_changes_writes_nothing), T(a_run_that_died_leaves_a_mark), T(large_and_torn), T(other_files), T(names_in_the_way), T(other_users), T(versions),
+		T(other_sources), T(linked_directory), T(damaged_anywhere), T(torn_wal), T(full_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
