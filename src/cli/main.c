@@ -73,7 +73,7 @@ static int find_state_dir(struct cli *c, struct err *e)
 static int run_command(struct cli *c, const struct cmd *cmd, struct err *e)
 {
 	struct report_params rp = { .out = 1, .err = 2, .tty = isatty(2), .quiet = c->o.quiet, .verbose = c->o.verbose, .json = c->o.json,
-				    .dry_run = c->o.dry_run };
+				    .status = cmd->run == cmd_run, .dry_run = c->o.dry_run };
 	struct err lost = ERR_INIT;
 	int rc = -1;
 

@@ -103,6 +103,27 @@ static void tell_progress(struct exec *x)
 	event_put(x->sink, &ev);
 }
 
+/*
+ * Notes on single messages share a transaction, the group's if one comes by: each commit waits for the disk. How many wait, and for how long, is bounded, as a
+ * process can be killed; exec_copy leaves none behind.
+ */
+static int begin_note(struct exec *x, struct err *e)
+{
+	if (db_in_transaction(x->db))
+		return 0;
+	x->noted = 0;
+	x->noting = clock_now();
+	return db_begin(x->db, e);
+}
+
+static int end_note(struct exec *x, struct err *e)
+{
+	x->noted++;
+	if (x->noted < EXEC_GROUP_MESSAGES && clock_now() - x->noting < EXEC_GROUP_MS)
+		return 0;
+	return db_commit(x->db, e);
+}
+
 /* A message that can't be had, or not delivered, while the others can: note it for a later try, tell it, go on. */
 static int item_failed(struct exec *x, const struct work *w, const struct err *why, struct err *e)
 {
@@ -120,13 +141,13 @@ static int item_failed(struct exec *x, const struct work *w, const struct err *w
 	for (unsigned i = 0; i < w->tries && pause < 7 * 86400; i++)
 		pause *= 2;
 	f.next = now + (pause < 7 * 86400 ? pause : 7 * 86400);
-	if (db_begin(x->db, e) < 0)
+	if (begin_note(x, e) < 0)
 		return -1;
 	if (failures_put(x->db, &f, e) < 0) {
 		db_rollback(x->db);
 		return -1;
 	}
-	return db_commit(x->db, e);
+	return end_note(x, e);
 }
 
 struct recover_list {
@@ -218,10 +239,10 @@ static int take_key(struct exec *x, const struct work *w, struct err *e)
 	return rc == 1 ? pairs_unkey(x->db, old.id, e) : rc;
 }
 
-/* The group's transaction: the last groups' pairs settled, this one's added as pending. */
+/* The group's transaction: the last groups' pairs settled, this one's added as pending, and what was noted on the way. */
 static int journal(struct exec *x, struct err *e)
 {
-	if (db_begin(x->db, e) < 0)
+	if (begin_note(x, e) < 0)
 		return -1;
 	if (settle(x, e) < 0)
 		goto fail;
@@ -318,14 +339,14 @@ static int known_after_all(struct exec *x, struct work *w, const struct pair *fo
 	claims_set(x->claims, p.id);
 	if (same_key && p.gone == 0 && w->tries == 0)
 		return 0;
-	if (db_begin(x->db, e) < 0)
+	if (begin_note(x, e) < 0)
 		return -1;
 	if ((!same_key && take_key(x, w, e) < 0) || pairs_rekey(x->db, p.id, w->key, e) < 0 ||
 	    (w->tries > 0 && failures_clear(x->db, x->folder, w->key, e) < 0)) {
 		db_rollback(x->db);
 		return -1;
 	}
-	return db_commit(x->db, e);
+	return end_note(x, e);
 }
 
 /* Read one message into the target's staging place. */
@@ -474,6 +495,9 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 broken:
 	rc = copy_broken(x, e);
 out:
+	/* However it ended, what was noted stays noted. */
+	if (db_in_transaction(x->db) && db_commit(x->db, rc < 0 ? NULL : e) < 0)
+		rc = -1;
 	vec_release(&nums);
 	vec_release(&todo);
 	return rc;

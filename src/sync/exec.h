@@ -62,6 +62,8 @@ struct exec {
 	size_t n;
 	uint64_t bytes;
 	msec_t begun;             /* when the group's first message was staged */
+	size_t noted;             /* notes on single messages that wait in the open transaction */
+	msec_t noting;            /* since when */
 	VEC(int64_t) unsettled;   /* published, pending in the base */
 	VEC(int64_t) removed;     /* pairs whose message the source has marked for removal */
 	uint64_t fresh;           /* of these, whose message was not removed before */
@@ -79,7 +81,7 @@ void exec_release(struct exec *x); /* abandons what is staged */
 int exec_recover(struct exec *x, struct err *e);
 
 /*
- * Copy the messages with PLAN_COPY. Items that fail alone are noted and told, the rest goes on. What is to be removed afterwards keeps PLAN_REMOVE_LEFT with
+ * Copy the messages with PLAN_COPY. Items that fail alone are told, and noted by the time this returns, the rest goes on. What is to be removed afterwards keeps PLAN_REMOVE_LEFT with
  * ->pair set; of the others the act is taken away. On -1 what was complete is published as far as possible.
  */
 int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e);

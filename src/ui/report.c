@@ -18,12 +18,14 @@
 #define CHUNK 4096        /* one write: a pipe that is ready takes so much at once (PIPE_BUF), so that no write blocks */
 #define TEXT_BYTES 1024   /* of one foreign text */
 #define NAME_BYTES 128    /* of a job's name in a progress line */
+#define FAILED_SHOWN 10   /* so many of a job's failed messages are shown */
 
 /* A job between START and END. */
 struct active {
 	char *job;
 	uint64_t done, total, bytes, total_bytes;
 	uint64_t planned, planned_bytes; /* dry run: to be fetched */
+	uint64_t failed; /* messages whose failure was told */
 };
 
 struct report {
@@ -254,6 +256,30 @@ static void show_error(struct report *r, const struct event *ev)
 	strbuf_release(&place);
 }
 
+/* Is it one more message that failed, where many did already? */
+static bool one_too_many(struct report *r, const struct event *ev)
+{
+	struct active *a = ev->span == SPAN_MSG && r->p.verbose == 0 ? active_job(r, ev->job) : NULL;
+
+	return a && ++a->failed > FAILED_SHOWN;
+}
+
+/* How many failures were not shown, and where they are. */
+static void tell_rest(struct report *r, const struct event *ev)
+{
+	struct active *a = active_job(r, ev->job);
+	char job[TEXT_BYTES], n[32], status[TEXT_BYTES + 128] = "";
+
+	if (!a || a->failed <= FAILED_SHOWN)
+		return;
+	clean(job, ev->job);
+	progress_count(a->failed - FAILED_SHOWN, n, sizeof(n));
+	if (r->p.status)
+		snprintf(status, sizeof(status), "`mailhaul status %s` lists those that wait for another try, with reasons; ", job);
+	complain(r, "mailhaul: %s: and %s more message%s failed; %s-v shows all", job, n, a->failed - FAILED_SHOWN == 1 ? "" : "s", status);
+	a->failed = FAILED_SHOWN;
+}
+
 static bool warnings_shown(const struct report *r)
 {
 	return !r->p.quiet && (r->p.tty || r->p.verbose > 0);
@@ -380,6 +406,7 @@ static void add_totals(struct event_totals *sum, const struct event_totals *t)
 static void end_job(struct report *r, const struct event *ev)
 {
 	progress_clear(&r->progress);
+	tell_rest(r, ev);
 	if (summaries_shown(r))
 		show_summary(r, ev);
 	add_totals(&r->sum, &ev->totals);
@@ -450,7 +477,10 @@ static void show_event(struct report *r, const struct event *ev)
 			show_error(r, ev);
 		break;
 	case EVENT_ERROR:
-		show_error(r, ev);
+		if (ev->span == SPAN_ACCT && ev->job[0])
+			tell_rest(r, ev); /* before what ended the job */
+		if (!one_too_many(r, ev))
+			show_error(r, ev);
 		break;
 	case EVENT_END:
 		end_job(r, ev);

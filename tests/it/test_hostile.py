@@ -719,6 +719,32 @@ def test_one_message_is_refused_and_the_others_come(tmp_path, caps):
         recover(h, srv, want)
 
 
+class MostRefused(Peer):
+    def retr(self, link, arg):
+        if int(arg) % 10:
+            return link.no("busy")
+        return super().retr(link, arg)
+
+
+def test_many_refused_messages_are_few_lines_and_all_are_known(tmp_path):
+    want = letters(50)
+    with MostRefused(want) as srv:
+        h = in_clear(tmp_path, srv)
+        r = says(h.call("run"), 1, "and 35 more messages failed; `mailhaul status isp` lists", "-v shows all")
+        assert r.out == "" and len(r.err.splitlines()) == 11 and r.err.count('"busy"') == 10
+        assert h.delivered() == counter(want[9::10])
+        r = clean(h.call("status"))
+        assert r.out.count("busy") == 45 and "uid-49" in r.out
+        # JSON keeps nothing back, nor does -v
+        forget_pauses(h)
+        r = clean(h.run())
+        assert r.code == 1 and len(r.of("error")) == 41 == r.end["failed"]
+        forget_pauses(h)
+        r = says(h.call("run", "-v"), 1)
+        assert r.err.count("busy") > 30 and "more messages" not in r.err
+        recover(h, srv, want)
+
+
 class RawBodies(Peer):
     """Bodies as a test gives them, bytes on the wire."""
 

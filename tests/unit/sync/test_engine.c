@@ -35,6 +35,7 @@ struct fixture {
 
 static uint64_t rng;
 static char where[200]; /* what is being tried, for a failure's message */
+static unsigned syncs;  /* what a disk would have waited for */
 
 /*
  * What dies here is a process, never the machine, and the rigged stores play the power cut themselves: SQLite need not wait for the disk. It takes these from
@@ -43,12 +44,14 @@ static char where[200]; /* what is being tried, for a failure's message */
 int fsync(int fd)
 {
 	(void)fd;
+	syncs++;
 	return 0;
 }
 
 int fdatasync(int fd)
 {
 	(void)fd;
+	syncs++;
 	return 0;
 }
 
@@ -420,6 +423,51 @@ static void failures_wait(void **state)
 	assert_int_equal(f->said->t.pulled, 0);
 	assert_int_equal(f->said->t.deleted, 1);
 	check_delivered(f, true);
+}
+
+/* A server that refuses much doesn't make the disk work for each message; nor does one whose messages are met again. */
+static void notes_share_commits(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t failed, skipped;
+	struct err e = ERR_INIT;
+	struct db *db;
+	int64_t next;
+
+	fresh(f);
+	for (unsigned i = 0; i < 1000; i++) {
+		fake_add(f->w, i + 1, 10);
+		f->w->src[i].refuse = i % 10 > 0;
+	}
+	run_clean(f);
+	syncs = 0;
+	for (unsigned i = 0; i < 1000; i++)
+		f->w->src[i].refuse = 1;
+	f->p.policy.now += 2 * ENGINE_FAILURE_PAUSE;
+	run_clean(f);
+	assert_int_equal(f->said->t.failed, 900);
+	assert_int_equal(f->said->errors, 900);
+	assert_true(syncs < 20);
+	assert_int_equal(db_open(f->db, DB_LOOK, NULL, &db, &e), 0);
+	assert_int_equal(failures_count(db, &failed, &skipped, &next, &e), 0);
+	assert_int_equal(failed, 900);
+	assert_int_equal(next, f->p.policy.now + 2 * ENGINE_FAILURE_PAUSE);
+	db_close(db);
+	f->p.policy.now = next;
+	run_clean(f);
+	check_delivered(f, true);
+	/* others' names for the same mail */
+	fresh(f);
+	f->w->keys = FAKE_CHANGING;
+	f->p.policy.keep = KEEP_YES;
+	for (unsigned i = 0; i < 1000; i++)
+		fake_add(f->w, i + 1, 10);
+	run_clean(f);
+	syncs = 0;
+	run_clean(f);
+	assert_int_equal(f->said->t.pulled, 0);
+	assert_true(syncs < 20);
+	check_delivered(f, false);
 }
 
 /* Somebody else takes a message that had failed: its failure is forgotten. */
@@ -1138,6 +1186,7 @@ int main(void)
 		cmocka_unit_test(keep_by_age),
 		cmocka_unit_test(max_size),
 		cmocka_unit_test(failures_wait),
+		cmocka_unit_test(notes_share_commits),
 		cmocka_unit_test(stale_failures_go),
 		cmocka_unit_test(purge_after),
 		cmocka_unit_test(purge_after_with_failures),

@@ -239,6 +239,50 @@ static void one_fails(void **state)
 	clean();
 }
 
+static void cancel_at_error(void *arg, const struct event *ev)
+{
+	(void)arg;
+	if (ev->type == EVENT_ERROR)
+		clock_cancel_now(15);
+}
+
+/* Failures wait for company before they are noted, but are, whatever ends the copying. */
+static void failures_are_noted(void **state)
+{
+	static const struct event_sink sink = { .put = cancel_at_error };
+	struct failure f;
+
+	for (int how = 0; how < 4; how++) {
+		offer(6);
+		w->src[0].refuse = w->src[3].refuse = 1;
+		switch (how) {
+		case 0:
+			break;
+		case 1:
+			w->cut_after_steps = 6; /* want, four times next, and no more */
+			fake_cut_start(w);
+			break;
+		case 2:
+			w->fail_op = FAKE_OP_HARDEN;
+			w->fail_at = 1;
+			break;
+		case 3:
+			assert_int_equal(clock_cancel_init(&e), 0);
+			x.sink = &sink;
+			break;
+		}
+		assert_int_equal(exec_copy(&x, work, 6, &e), how == 0 ? 0 : -1);
+		clock_cancel_clear();
+		assert_int_equal(totals.failed, how == 3 ? 1 : 2);
+		assert_int_equal(failures_get(db, 1, slice_str(keys[0]), &f, &e), 1);
+		assert_int_equal(failures_get(db, 1, slice_str(keys[3]), &f, &e), how < 3);
+		assert_int_equal(w->n_dst, how == 0 ? 4 : how == 1 ? 2 : 0);
+		clean();
+		teardown(state);
+		setup(state);
+	}
+}
+
 /* When the link breaks in the middle, what is complete is published: it need not be read again. */
 static void the_link_breaks(void **state)
 {
@@ -534,7 +578,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(the_order_is_the_promise), T(groups_settle_each_other), T(no_pair_no_removal), T(one_fails), T(the_link_breaks), T(garbage_comes_behind), T(cancelled),
+		T(the_order_is_the_promise), T(groups_settle_each_other), T(no_pair_no_removal), T(one_fails), T(failures_are_noted), T(the_link_breaks), T(garbage_comes_behind), T(cancelled),
 		T(the_target_fails), T(known_by_content), T(twins), T(claimed_and_gone), T(key_of_another), T(given_back), T(commit_fails), T(finish),
 		T(purged), T(claims_of_a_session),
 	};

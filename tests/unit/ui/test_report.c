@@ -245,6 +245,59 @@ static void several_jobs(void **state)
 	begin(*state, (struct report_params){ .verbose = 0 }, false, false);
 }
 
+/* n messages that fail, and the end of the job: after an error of its own if code says so. */
+static void many_fail(struct fixture *f, unsigned n, int code)
+{
+	char uid[32];
+
+	put(f, (struct event){ .type = EVENT_START });
+	for (unsigned i = 1; i <= n; i++) {
+		snprintf(uid, sizeof(uid), "u%u", i);
+		put(f, (struct event){ .type = EVENT_ERROR, .kind = ERR_REFUSED, .span = SPAN_MSG, .uid = uid, .text = "no" });
+	}
+	if (code > 1)
+		put(f, (struct event){ .type = EVENT_ERROR, .kind = ERR_TEMP, .span = SPAN_ACCT, .text = "closed" });
+	put(f, (struct event){ .type = EVENT_END, .exit_code = code });
+}
+
+/* Of many messages that fail ten are shown, and where the others are. */
+static void many_failures(void **state)
+{
+	static const struct { struct report_params p; unsigned n; int code; const char *rest; unsigned lines; } rows[] = {
+		{ { .status = true }, 10, 1, NULL, 10 },
+		{ { .status = true }, 11, 1, "u10: no\nmailhaul: isp: and 1 more message failed; `mailhaul status isp` lists those that wait for another try, "
+					     "with reasons; -v shows all\n", 11 },
+		{ { .quiet = true }, 1234, 1, "u10: no\nmailhaul: isp: and 1,224 more messages failed; -v shows all\n", 11 },
+		{ { .verbose = 0 }, 12, 75, "u10: no\nmailhaul: isp: and 2 more messages failed; -v shows all\nmailhaul: isp: closed\n", 12 },
+		{ { .verbose = 1 }, 30, 1, "u30: no\n", 30 },
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct fixture *f = *state;
+		unsigned lines = 0;
+		const char *text;
+
+		begin(f, rows[i].p, false, false);
+		many_fail(f, rows[i].n, rows[i].code);
+		text = said(f, f->err);
+		for (const char *p = text; *p; p++)
+			lines += *p == '\n';
+		assert_int_equal(lines, rows[i].lines);
+		if (rows[i].rest)
+			assert_string_equal(strstr(text, rows[i].rest), rows[i].rest);
+		/* the next job has its own */
+		many_fail(f, 1, 1);
+		assert_string_equal(said(f, f->err), "mailhaul: isp: message u1: no\n");
+		teardown(state);
+		setup(state);
+	}
+	/* in JSON all are there */
+	begin(*state, (struct report_params){ .json = true }, false, false);
+	many_fail(*state, 40, 1);
+	assert_non_null(strstr(said(*state, ((struct fixture *)*state)->out), "\"u40\""));
+	assert_string_equal(said(*state, ((struct fixture *)*state)->err), "");
+}
+
 /* Job and account are often called the same. */
 static void name_once(void **state)
 {
@@ -478,6 +531,7 @@ int main(void)
 		TEST(progress_line_shown),
 		TEST(summaries),
 		TEST(several_jobs),
+		TEST(many_failures),
 		TEST(name_once),
 		TEST(dry_run),
 		TEST(json),
