@@ -89,18 +89,19 @@ int pairs_by_left(struct db *db, int64_t folder, struct slice left, struct pair 
 	return one(db, s, out, e);
 }
 
-int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32], int64_t after, struct pair *out, struct err *e)
+int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32], bool gone, int64_t after, struct pair *out, struct err *e)
 {
 	sqlite3_stmt *s;
 
 	if (db_empty(db))
 		return 0;
-	s = db_stmt(db, "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND digest = ?2 AND gone = 0 AND id > ?3 ORDER BY id LIMIT 1", e);
+	s = db_stmt(db, "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND digest = ?2 AND (gone > 0) = ?4 AND id > ?3 ORDER BY id LIMIT 1", e);
 	if (!s)
 		return -1;
 	sqlite3_bind_int64(s, 1, folder);
 	sqlite3_bind_blob(s, 2, digest, 32, SQLITE_TRANSIENT);
 	sqlite3_bind_int64(s, 3, after);
+	sqlite3_bind_int(s, 4, gone);
 	return one(db, s, out, e);
 }
 

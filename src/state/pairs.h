@@ -27,8 +27,8 @@ struct pair {
 
 int pairs_add(struct db *db, struct pair *p, struct err *e); /* fills in p->id */
 int pairs_by_left(struct db *db, int64_t folder, struct slice left, struct pair *out, struct err *e); /* 1, 0, -1; left not empty */
-/* Pairs of that content whose source still held it when last seen, one by one: id above `after`. 1, 0, -1. */
-int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32], int64_t after, struct pair *out, struct err *e);
+/* Pairs of that content whose source still held it when last seen, or those that are gone, one by one: id above `after`. 1, 0, -1. */
+int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32], bool gone, int64_t after, struct pair *out, struct err *e);
 int pairs_settle(struct db *db, int64_t id, struct err *e);      /* pending -> settled; the hint is dropped */
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e); /* the source calls it by another name now; also clears gone */
 int pairs_unkey(struct db *db, int64_t id, struct err *e);       /* the source uses its name for another message now */

@@ -572,6 +572,8 @@ static int session(struct engine *g, struct err *e)
 		if (open_target(g, e) < 0 || exec_recover(&g->x, e) < 0 || pairs_summary(g->db, g->folder.id, &g->base, e) < 0)
 			return -1;
 	}
+	if (g->x.earlier < 0)
+		g->x.earlier = g->base.max_id;
 	claims_release(&g->claims);
 	if (claims_init(&g->claims, g->base.max_id, e) < 0 || load_failures(g, e) < 0)
 		return -1;
@@ -653,7 +655,7 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 	if (find_folder(&g, e) < 0)
 		return -1;
 	g.x = (struct exec){ .src = src, .dst = dst, .db = db, .folder = g.folder.id, .folder_name = p->folder, .job = p->job, .policy = p->policy,
-			     .flags = p->flags, .stop_at = p->stop_at, .sink = sink, .totals = totals, .claims = &g.claims };
+			     .flags = p->flags, .stop_at = p->stop_at, .earlier = -1, .sink = sink, .totals = totals, .claims = &g.claims };
 	if (exec_init(&g.x, e) == 0) {
 		do {
 			pulled = totals->pulled;
@@ -664,6 +666,8 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 			src->ops->close_box(src);
 		} while (rc == 1);
 	}
+	if (g.x.back > 0)
+		warn(&g, "the server gives back messages that it said it had removed: they are not delivered again, and their removal is asked for again");
 	exec_release(&g.x);
 	vec_release(&g.failed);
 	arena_release(&g.failed_keys);

@@ -304,10 +304,26 @@ fail:
 	return -1;
 }
 
-/* The pair of the base that holds this very content and stands for no other message of this listing: 1, 0 none, -1. */
-static int find_double(struct exec *x, const struct work *w, const unsigned char digest[32], struct pair *out, struct err *e)
+/*
+ * A pair of the base that holds this very content and stands for no other message of this listing: 1, 0 none, -1. Of those that are gone, the ones of this run
+ * don't count: a message that is as one that was just removed may be its twin, which the listing did not come to before.
+ */
+static int unclaimed(struct exec *x, const unsigned char digest[32], bool gone, struct pair *out, struct err *e)
 {
 	int64_t after = 0;
+	int rc;
+
+	while ((rc = pairs_by_digest(x->db, x->folder, digest, gone, after, out, e)) == 1) {
+		if (!out->pending && !claims_has(x->claims, out->id) && !(gone && out->id > x->earlier))
+			return 1;
+		after = out->id;
+	}
+	return rc;
+}
+
+/* The pair that says that this message was delivered before: 1, 0 none, -1. */
+static int find_double(struct exec *x, const struct work *w, const unsigned char digest[32], struct pair *out, struct err *e)
+{
 	int rc;
 
 	if (w->known) {
@@ -317,11 +333,10 @@ static int find_double(struct exec *x, const struct work *w, const unsigned char
 	}
 	if (x->claims->max == 0)
 		return 0;
-	while ((rc = pairs_by_digest(x->db, x->folder, digest, after, out, e)) == 1) {
-		if (!out->pending && !claims_has(x->claims, out->id))
-			return 1;
-		after = out->id;
-	}
+	rc = unclaimed(x, digest, false, out, e);
+	/* Without a name, what the source gives back after it removed it would be new mail in each run. What is new differs, if only in its Received lines. */
+	if (rc == 0 && w->key.n == 0)
+		rc = unclaimed(x, digest, true, out, e);
 	return rc;
 }
 
@@ -336,6 +351,7 @@ static int known_after_all(struct exec *x, struct work *w, const struct pair *fo
 	w->pair = p.id;
 	w->again = p.gone != 0;
 	w->acts = plan_message(&x->policy, &m) & PLAN_REMOVE_LEFT;
+	x->back += w->again && w->acts != 0;
 	claims_set(x->claims, p.id);
 	if (same_key && p.gone == 0 && w->tries == 0)
 		return 0;

@@ -53,6 +53,7 @@ struct exec {
 	struct plan_policy policy;
 	uint32_t flags;
 	int stop_at;
+	int64_t earlier;          /* pairs up to this id are of earlier runs */
 	const struct event_sink *sink;
 	struct event_totals *totals;
 	struct claims *claims;
@@ -68,6 +69,7 @@ struct exec {
 	VEC(int64_t) removed;     /* pairs whose message the source has marked for removal */
 	uint64_t fresh;           /* of these, whose message was not removed before */
 	unsigned suspects;        /* messages whose end the source told wrongly; each ended a session, and the next leaves it out */
+	uint64_t back;            /* in this run: messages that were to be removed before, were gone, and are there again */
 	uint64_t done, done_bytes, total;
 	msec_t told;              /* when progress was last told */
 	int step;

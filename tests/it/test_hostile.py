@@ -974,14 +974,26 @@ class NeverRemoves(Peer):
         link.marked.clear()
 
 
-def test_a_server_that_removes_nothing(tmp_path):
-    want = letters(5)
-    with NeverRemoves(want) as srv:
+@pytest.mark.parametrize("naming", [Peer, NoUidl])
+def test_a_server_that_removes_nothing(tmp_path, naming):
+    """Nothing is delivered again, and from the second run on it is told."""
+    want = letters(5) + letters(1)
+    with type("Both", (NeverRemoves, naming), {})(want) as srv:
         h = in_clear(tmp_path, srv)
-        for _ in range(3):
-            clean(h.run())
-            assert h.delivered() == counter(want)
-        recover(h, srv, want)
+        for i in range(3):
+            r = clean(h.run())
+            assert r.code == 0 and h.delivered() == counter(want)
+            assert ["gives back messages" in w["text"] for w in r.of("warning")] == [True] * (i > 0)
+        assert "gives back messages" in clean(h.call("run", "-v")).err
+        new = b"Subject: new\n\nx\n"
+        srv.maildrop["uid-new"] = new
+        assert clean(h.run()).end["pulled"] == 1
+        srv.maildrop["uid-twin"] = want[0]
+        assert clean(h.run()).end["pulled"] == 1
+        srv.__class__ = naming
+        r = clean(h.run())
+        assert r.code == 0 and r.end["pulled"] == 0 and srv.contents() == []
+        assert h.delivered() == counter(want + [new, want[0]])
 
 
 @pytest.mark.parametrize("naming", NAMING)
@@ -992,6 +1004,13 @@ def test_a_server_that_removes_nothing_is_not_read_for_ever(tmp_path, naming):
         clean(h.run())
         assert h.delivered() - counter(want) == counter([]), "twice in one run"
         nothing_lost(h, srv, want)
+        if naming is not EverNew:
+            clean(h.run())
+            clean(h.run())
+            assert h.delivered() == counter(want)
+            srv.__class__ = naming
+            assert clean(h.run()).code == 0 and srv.contents() == []
+            assert h.delivered() == counter(want)
 
 
 class Numbers(Peer):

@@ -50,14 +50,14 @@ static int by_left(const char *left, struct pair *p)
 }
 
 /* The id of the first pair of that content after one; 0 none. */
-static int64_t by_digest(int d, int64_t after)
+static int64_t by_digest(int d, bool gone, int64_t after)
 {
 	unsigned char digest[32];
 	struct pair p;
 	int rc;
 
 	memset(digest, d, sizeof(digest));
-	rc = pairs_by_digest(db, 1, digest, after, &p, &e);
+	rc = pairs_by_digest(db, 1, digest, gone, after, &p, &e);
 	assert_true(rc >= 0);
 	return rc == 1 ? p.id : 0;
 }
@@ -178,15 +178,21 @@ static void by_content(void **state)
 	(void)state;
 	add(2, "a", 9, false);
 	add(1, "x", 8, false);
-	assert_int_equal(by_digest(9, 0), a);
-	assert_int_equal(by_digest(9, a), b);
-	assert_int_equal(by_digest(9, b), c);
-	assert_int_equal(by_digest(9, c), d);
-	assert_int_equal(by_digest(9, d), 0);
-	assert_int_equal(by_digest(10, 0), 0);
-	/* those that are gone are not met */
+	assert_int_equal(by_digest(9, false, 0), a);
+	assert_int_equal(by_digest(9, false, a), b);
+	assert_int_equal(by_digest(9, false, b), c);
+	assert_int_equal(by_digest(9, false, c), d);
+	assert_int_equal(by_digest(9, false, d), 0);
+	assert_int_equal(by_digest(10, false, 0), 0);
+	/* those that are gone are met on their own */
+	assert_int_equal(by_digest(9, true, 0), 0);
 	assert_int_equal(pairs_gone(db, a, 5000, &e), 0);
-	assert_int_equal(by_digest(9, 0), b);
+	assert_int_equal(pairs_gone(db, d, 5001, &e), 0);
+	assert_int_equal(by_digest(9, false, 0), b);
+	assert_int_equal(by_digest(9, false, c), 0);
+	assert_int_equal(by_digest(9, true, 0), a);
+	assert_int_equal(by_digest(9, true, a), d);
+	assert_int_equal(by_digest(9, true, d), 0);
 }
 
 static void gone_and_back(void **state)
@@ -240,8 +246,8 @@ static void without_name(void **state)
 	add(1, "", 1, false);
 	add(1, "", 1, false);
 	/* losing the name is not coming back */
-	assert_int_equal(by_digest(21, 0) > 0, 1);
-	assert_int_equal(by_digest(22, 0), 0);
+	assert_int_equal(by_digest(21, false, 0) > 0, 1);
+	assert_int_equal(by_digest(22, false, 0), 0);
 }
 
 static void one_pair_for_a_key(void **state)

@@ -392,6 +392,7 @@ static int64_t known(const char *left, unsigned content, int64_t gone)
 	assert_int_equal(db_commit(db, &e), 0);
 	claims_release(&claims);
 	assert_int_equal(claims_init(&claims, p.id, &e), 0);
+	x.earlier = p.id;
 	return p.id;
 }
 
@@ -432,7 +433,7 @@ static void twins(void **state)
 	clean();
 }
 
-/* Pairs that are claimed by another message, or whose message is gone, don't count. */
+/* Pairs that are claimed by another message, or whose message is gone, don't count where messages have names. */
 static void claimed_and_gone(void **state)
 {
 	int64_t a, b;
@@ -445,6 +446,45 @@ static void claimed_and_gone(void **state)
 	assert_int_equal(exec_copy(&x, work, 2, &e), 0);
 	assert_int_equal(w->n_dst, 2);
 	assert_true(work[0].pair > b && work[1].pair > b);
+	clean();
+}
+
+/* Without a name, a message that is as one that is gone was given back: once for each pair, after those that are not gone, and not for those of this run. */
+static void gone_and_nameless(void **state)
+{
+	int64_t gone[2], here;
+	struct pair p;
+
+	(void)state;
+	gone[0] = known("", 1, 99);
+	gone[1] = known("it had a name", 1, 100);
+	here = known("", 1, 0);
+	offer(5);
+	for (unsigned i = 0; i < 5; i++) {
+		w->src[i].content = 1;
+		work[i].key = SLICE_LIT("");
+	}
+	for (unsigned i = 0; i < 3; i++)
+		w->dst[w->n_dst++] = (struct fake_copy){ .content = 1, .durable = true };
+	assert_int_equal(exec_copy(&x, work, 5, &e), 0);
+	assert_int_equal(work[0].pair, here);
+	assert_int_equal(work[1].pair, gone[0]);
+	assert_int_equal(work[2].pair, gone[1]);
+	assert_true(!work[0].again && work[1].again && work[2].again);
+	assert_int_equal(work[2].acts, PLAN_REMOVE_LEFT);
+	assert_int_equal(totals.pulled, 2); /* a fourth and a fifth are new */
+	assert_int_equal(x.back, 2);
+	assert_int_equal(pairs_by_left(db, 1, SLICE_LIT("it had a name"), &p, &e), 0);
+	clean();
+	/* one of this run */
+	teardown(state);
+	setup(state);
+	known("", 1, 99);
+	x.earlier = 0;
+	offer(1);
+	work[0].key = SLICE_LIT("");
+	assert_int_equal(exec_copy(&x, work, 1, &e), 0);
+	assert_int_equal(totals.pulled, 1);
 	clean();
 }
 
@@ -578,8 +618,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(the_order_is_the_promise), T(groups_settle_each_other), T(no_pair_no_removal), T(one_fails), T(failures_are_noted), T(the_link_breaks), T(garbage_comes_behind), T(cancelled),
-		T(the_target_fails), T(known_by_content), T(twins), T(claimed_and_gone), T(key_of_another), T(given_back), T(commit_fails), T(finish),
+		T(the_order_is_the_promise), T(groups_settle_each_other), T(no_pair_no_removal), T(one_fails), T(failures_are_noted),
+		T(the_link_breaks), T(garbage_comes_behind), T(cancelled),
+		T(the_target_fails), T(known_by_content), T(twins), T(claimed_and_gone), T(gone_and_nameless), T(key_of_another), T(given_back), T(commit_fails), T(finish),
 		T(purged), T(claims_of_a_session),
 	};
 
