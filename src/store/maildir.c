@@ -30,7 +30,7 @@
 #define SYNCFS_FROM 16       /* as many files are synced by syncfs */
 #define SYNCFS_SLOW_MS 1000
 #define WRITEBACK_FROM 65536 /* bytes: write-back of smaller files is left to the group's sync */
-#define OPEN_MAX 500      /* staged files kept open for their fsync */
+#define OPEN_MAX 600      /* staged files kept open for their fsync */
 #define OPEN_SPARE 100    /* descriptors left for everything else */
 #define NAME_TRIES 100
 #define HOST_MAX 63
@@ -55,6 +55,7 @@ struct maildir {
 	bool slow_syncfs;     /* it took long: others write much to this file system */
 	size_t first_open, open, max_open; /* recs before first_open are on disk */
 	uint32_t counter;
+	long pid;         /* of whoever opened it */
 	char host[HOST_MAX + 1];
 	bool lost;        /* a sync or rename failed: nothing of this group counts as durable any more */
 	struct digest *digest;
@@ -109,7 +110,7 @@ static void new_name(struct maildir *m, char *out, size_t size)
 {
 	int64_t now = clock_wall_usec();
 
-	snprintf(out, size, "%lld.M%lldP%ldQ%lu.%s", (long long)(now / 1000000), (long long)(now % 1000000), (long)getpid(),
+	snprintf(out, size, "%lld.M%lldP%ldQ%lu.%s", (long long)(now / 1000000), (long long)(now % 1000000), m->pid,
 	         (unsigned long)m->counter++, m->host);
 }
 
@@ -734,6 +735,7 @@ static int maildir_open(struct store *s, const char *folder, unsigned how, struc
 		rc = open_parts(m, box.s, create, e);
 	if (rc == 0 && (how & BOX_WRITE)) {
 		m->max_open = room_for_files();
+		m->pid = getpid();
 		rc = clean_tmp(m, e);
 	}
 	if (rc < 0)

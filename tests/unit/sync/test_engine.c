@@ -13,6 +13,7 @@
 #include "state/pairs.h"
 #include "state/runs.h"
 #include "sync/engine.h"
+#include "sync/exec.h"
 
 #define NOW 1700000000
 #define DAY 86400
@@ -1194,6 +1195,8 @@ static void long_life(void **state)
 	}
 }
 
+#define MANY (EXEC_GROUP_MESSAGES * 5 / 2)
+
 /* More than one group, and a full disk, a dead link or a dead process between them. */
 static void many_groups(void **state)
 {
@@ -1204,15 +1207,15 @@ static void many_groups(void **state)
 		rng = i;
 		f->w->keys = i % FAKE_KEYS;
 		f->w->fat = i % 2;
-		for (unsigned k = 0, same = f->w->keys == FAKE_NUMBER ? 700 : 500; k < 700; k++)
+		for (unsigned k = 0, same = f->w->keys == FAKE_NUMBER ? MANY : MANY - 200; k < MANY; k++)
 			fake_add(f->w, 1 + k % same, 1 + k % same);
 		switch (i % 4) {
 		case 0:
-			f->p.stop_at = 1 + (int)below(720);
+			f->p.stop_at = 1 + (int)below(MANY + 20);
 			assert_int_equal(run_apart(f), 100);
 			break;
 		case 1:
-			f->w->cut_after_steps = 300 + below(500);
+			f->w->cut_after_steps = EXEC_GROUP_MESSAGES + below(MANY - EXEC_GROUP_MESSAGES);
 			run_here(f);
 			break;
 		case 2:
@@ -1222,7 +1225,7 @@ static void many_groups(void **state)
 			assert_int_equal(run_here(f), -1);
 			break;
 		case 3:
-			f->w->crash_at = 1 + below(3000);
+			f->w->crash_at = 1 + below(4 * MANY);
 			assert_int_equal(run_apart(f), FAKE_CRASH);
 			fake_power_cut(f->w);
 			break;
