@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #define OUT_MAX (OUT_FLUSH + WIRE_MAX)
 #define STALL_MS 5000    /* how long a cancelled worker waits for a parent that does not read */
 #define POLL_MS 500
+#define HEAP_SLACK (1 << 20) /* bytes */
 #define PLANNED_DEATH 100 /* MAILHAUL_STOP_AT */
 
 /* The child's end: records on their way to the parent. */
@@ -123,6 +125,9 @@ be_worker(int fd, pid_t parent, const struct job_params *p, const struct worker_
 	log_set_level(wants->log);
 	reset_signals();
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* without slack the heap's end goes to and fro with each transaction: a thousand calls of brk in a run, each a flush of all processors' address caches */
+	mallopt(M_TRIM_THRESHOLD, 2 * HEAP_SLACK);
+	mallopt(M_TOP_PAD, HEAP_SLACK);
 	if (getppid() != parent)
 		_exit(128 + SIGTERM); /* it died before we could ask to be told */
 	secret_harden();

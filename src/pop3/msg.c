@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define BODY_RATE 100 /* bytes a second */
-#define IN_FLIGHT_MAX 32768 /* bytes of commands that any server's socket takes while we don't read */
+#define IN_FLIGHT_MAX 65536 /* bytes of commands that any server's socket takes while we don't read */
 
 /* "RETR 2147483648" and its CRLF */
 static_assert(POP3_WINDOW * 17 < IN_FLIGHT_MAX, "RETRs in flight");

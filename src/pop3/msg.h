@@ -12,8 +12,8 @@
 struct stream *pop3_body(struct pop3_conn *c, uint64_t num, struct err *e);
 
 /* Up to `window` RETRs in flight; 1 without PIPELINING. What is in flight must fit the socket buffers whatever the server does, so that our write never waits for it. */
-#define POP3_WINDOW 1500
-#define POP3_HANDFUL 128
+#define POP3_WINDOW 3500
+#define POP3_HANDFUL 256
 
 struct pop3_pipe {
 	struct pop3_conn *c;
@@ -33,7 +33,7 @@ void pop3_retr_end(struct pop3_pipe *p);
 /*
  * DELE of many, up to POP3_DELE_WINDOW in flight: done is called for each, with NULL or why not (SPAN_MSG). -1: the link is lost.
  */
-#define POP3_DELE_WINDOW 1500
+#define POP3_DELE_WINDOW 3500
 int pop3_dele(struct pop3_conn *c, const uint64_t *nums, size_t n, void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 
 #endif

@@ -121,6 +121,19 @@ int pairs_settle(struct db *db, int64_t id, struct err *e)
 	return change(db, "UPDATE pair SET pending = 0, hint = NULL WHERE id = ?1", id, e);
 }
 
+int pairs_settle_all(struct db *db, int64_t folder, int64_t first, int64_t last, struct err *e)
+{
+	/* "OR ROLLBACK" spares the journal that would be needed to undo this statement alone */
+	sqlite3_stmt *s = db_stmt(db, "UPDATE OR ROLLBACK pair SET pending = 0, hint = NULL WHERE folder = ?1 AND pending AND id BETWEEN ?2 AND ?3", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, folder);
+	sqlite3_bind_int64(s, 2, first);
+	sqlite3_bind_int64(s, 3, last);
+	return db_step(db, s, "settle pairs", e) < 0 ? -1 : 0;
+}
+
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e)
 {
 	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET left = ?2, gone = 0 WHERE id = ?1", e);

@@ -30,6 +30,7 @@ int pairs_by_left(struct db *db, int64_t folder, struct slice left, struct pair 
 /* Pairs of that content whose source still held it when last seen, or those that are gone, one by one: id above `after`. 1, 0, -1. */
 int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32], bool gone, int64_t after, struct pair *out, struct err *e);
 int pairs_settle(struct db *db, int64_t id, struct err *e);      /* pending -> settled; the hint is dropped */
+int pairs_settle_all(struct db *db, int64_t folder, int64_t first, int64_t last, struct err *e); /* all pending ones of these ids */
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e); /* the source calls it by another name now; also clears gone */
 int pairs_unkey(struct db *db, int64_t id, struct err *e);       /* the source uses its name for another message now */
 int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e); /* when 0: it is there again */

@@ -30,7 +30,7 @@
 #define SYNCFS_FROM 16       /* as many files are synced by syncfs */
 #define SYNCFS_SLOW_MS 1000
 #define WRITEBACK_FROM 65536 /* bytes: write-back of smaller files is left to the group's sync */
-#define OPEN_MAX 600      /* staged files kept open for their fsync */
+#define OPEN_MAX 1100     /* staged files kept open for their fsync */
 #define OPEN_SPARE 100    /* descriptors left for everything else */
 #define NAME_TRIES 100
 #define HOST_MAX 63

@@ -70,7 +70,6 @@ void exec_release(struct exec *x)
 		x->dst->ops->abandon(x->dst);
 	free(x->items);
 	free(x->staged);
-	vec_release(&x->unsettled);
 	vec_release(&x->removed);
 	x->items = NULL;
 	x->staged = NULL;
@@ -205,7 +204,7 @@ int exec_recover(struct exec *x, struct err *e)
 		rc = apply_recovery(x, &l, e);
 	}
 	if (rc == 0)
-		vec_clear(&x->unsettled);
+		x->unsettled_first = 0;
 	log_debug("%zu deliveries of an interrupted run looked up", l.r.n);
 out:
 	vec_release(&l.r);
@@ -217,11 +216,7 @@ out:
 /* The pairs that the last groups left pending are known to be published. */
 static int settle(struct exec *x, struct err *e)
 {
-	for (size_t i = 0; i < x->unsettled.n; i++) {
-		if (pairs_settle(x->db, x->unsettled.a[i], e) < 0)
-			return -1;
-	}
-	return 0;
+	return x->unsettled_first == 0 ? 0 : pairs_settle_all(x->db, x->folder, x->unsettled_first, x->unsettled_last, e);
 }
 
 /*
@@ -233,7 +228,7 @@ static int take_key(struct exec *x, const struct work *w, struct err *e)
 	struct pair old;
 	int rc;
 
-	if (w->key.n == 0)
+	if (w->key.n == 0 || x->claims->max == 0) /* a listing gives each key once: only pairs of earlier sessions can have it */
 		return 0;
 	rc = pairs_by_left(x->db, x->folder, w->key, &old, e);
 	return rc == 1 ? pairs_unkey(x->db, old.id, e) : rc;
@@ -261,7 +256,7 @@ static int journal(struct exec *x, struct err *e)
 	}
 	if (db_commit(x->db, e) < 0)
 		return -1;
-	vec_clear(&x->unsettled);
+	x->unsettled_first = 0;
 	return 0;
 fail:
 	db_rollback(x->db);
@@ -285,12 +280,11 @@ static int flush_group(struct exec *x, struct err *e)
 	if (dst->ops->publish(dst, x->staged, x->n, e) < 0)
 		goto fail;
 	step(x, "published");
+	if (x->unsettled_first == 0)
+		x->unsettled_first = x->items[0].pair;
+	x->unsettled_last = x->items[x->n - 1].pair;
 	for (size_t i = 0; i < x->n; i++) {
 		x->items[i].w->pair = x->items[i].pair;
-		if (vec_push(&x->unsettled, x->items[i].pair) < 0) {
-			x->n = 0;
-			return err_set(e, ERR_LOCAL, "out of memory");
-		}
 		x->totals->pulled++;
 		tell_message(x, ACTION_PULL, x->items[i].w->key, x->staged[i].size);
 	}
@@ -556,7 +550,7 @@ static void removed_one(void *arg, uint64_t num, const struct err *why)
 /* All that is published is known to be: so say in the base. */
 static int settle_now(struct exec *x, struct err *e)
 {
-	if (x->unsettled.n == 0)
+	if (x->unsettled_first == 0)
 		return 0;
 	step(x, "settle");
 	if (db_begin(x->db, e) < 0)
@@ -567,7 +561,7 @@ static int settle_now(struct exec *x, struct err *e)
 	}
 	if (db_commit(x->db, e) < 0)
 		return -1;
-	vec_clear(&x->unsettled);
+	x->unsettled_first = 0;
 	return 0;
 }
 

@@ -14,7 +14,7 @@
 #include "sync/event.h"
 #include "sync/plan.h"
 
-#define EXEC_GROUP_MESSAGES 512
+#define EXEC_GROUP_MESSAGES 1024
 #define EXEC_GROUP_BYTES (16u * 1024 * 1024)
 #define EXEC_GROUP_MS 5000 /* on a slow link: what was read is durable after that long */
 
@@ -65,7 +65,7 @@ struct exec {
 	msec_t begun;             /* when the group's first message was staged */
 	size_t noted;             /* notes on single messages that wait in the open transaction */
 	msec_t noting;            /* since when */
-	VEC(int64_t) unsettled;   /* published, pending in the base */
+	int64_t unsettled_first, unsettled_last; /* pairs that are published and pending in the base; 0 none */
 	VEC(int64_t) removed;     /* pairs whose message the source has marked for removal */
 	uint64_t fresh;           /* of these, whose message was not removed before */
 	unsigned suspects;        /* messages whose end the source told wrongly; each ended a session, and the next leaves it out */

@@ -308,6 +308,8 @@ static void garbage_comes_behind(void **state)
 	(void)state;
 	for (unsigned n = 2; n <= 3; n++) {
 		fake_world_clear(w);
+		claims_release(&claims); /* another session */
+		assert_int_equal(claims_init(&claims, 100, &e), 0);
 		offer(3);
 		w->garbage_behind = n;
 		assert_int_equal(exec_copy(&x, work, 3, &e), -1);
