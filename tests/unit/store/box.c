@@ -212,7 +212,7 @@ void samples_make(void)
 
 		strbuf_puts(&b, h);
 		for (unsigned k = 0; k < LINES; k++)
-			strbuf_printf(&b, "%s%*u\r\n", k % 7 ? "" : ">From "+ k % 2, (int)(k % 40), k);
+			strbuf_printf(&b, "%s%*u\r\n", k % 7 ? "" : &">From "[k % 2], (int)(k % 40), k);
 		if (i == 2)
 			strbuf_puts(&b, "\nFrom the end");
 		assert_false(b.failed);
