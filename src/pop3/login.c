@@ -443,3 +443,11 @@ int pop3_quit(struct pop3_conn *c, struct err *e)
 	pop3_close(c);
 	return r > 0 ? 0 : err_in(e, "QUIT");
 }
+
+/* Say goodbye to somebody whose answer is of no interest. */
+void pop3_bye(struct pop3_conn *c)
+{
+	if (!c->dead && !c->in_body && pop3_send(c, "QUIT") == 0 && pop3_flush(c, NULL) == 0)
+		stream_shut(c->s);
+	pop3_close(c);
+}

@@ -28,4 +28,7 @@ int pop3_login(struct pop3_conn *c, const struct pop3_params *p, const char *use
 /* QUIT and its answer, then close. -1 when the server did not say +OK: deletions are uncertain. */
 int pop3_quit(struct pop3_conn *c, struct err *e);
 
+/* QUIT and close, without waiting for the answer: for sessions that changed nothing. */
+void pop3_bye(struct pop3_conn *c);
+
 #endif

@@ -11,7 +11,7 @@
 
 #define LISTING_BUDGET ((uint64_t)512 << 20)
 #define ROW_MAX 8192
-#define GOODBYE_MS 2000     /* to wait for the answer to a QUIT that nobody needs */
+#define GOODBYE_MS 2000     /* to say a QUIT whose answer nobody needs */
 #define DELAY_WAIT_MAX 30   /* seconds of LOGIN-DELAY that are waited out; more is for the scheduler */
 
 struct pop3store {
@@ -253,7 +253,7 @@ static int pop3store_open_box(struct store *s, const char *folder, unsigned how,
 }
 
 /*
- * store_ops.close_box. A QUIT would make final what was marked, and at Gmail, or where messages expire by being read, what was only read: there the link is
+ * store_ops.close_box. Nothing depends on the answer to this QUIT, so that it is not waited for. A QUIT would make final what was marked, and at Gmail, or where messages expire by being read, what was only read: there the link is
  * just dropped, which RFC 1939 section 6 says changes nothing.
  */
 static void pop3store_close_box(struct store *s)
@@ -266,11 +266,9 @@ static void pop3store_close_box(struct store *s)
 	reading_counts = strstr(t->conn.greeting, "Gpop") || t->conn.caps.expire == 0;
 	flying = pop3_retr_flying(&t->pipe);
 	if (!t->marked && !flying && !t->conn.dead && !t->conn.in_body && !(t->read && reading_counts)) {
-		struct err ignored = ERR_INIT;
-
 		if (t->conn.timeout > GOODBYE_MS)
 			t->conn.timeout = GOODBYE_MS;
-		pop3_quit(&t->conn, &ignored);
+		pop3_bye(&t->conn);
 	}
 	drop(t);
 }

@@ -235,7 +235,7 @@ def test_nothing_new_costs_no_listing_and_no_write(mailbox, tmp_path):
         return out
     before = picture()
     r = h.run()
-    assert r.code == 0 and r.end["round_trips"] <= 6
+    assert r.code == 0 and r.end["round_trips"] <= 5
     assert picture() == before and before
 
 
