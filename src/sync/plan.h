@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum plan_mode { PLAN_FETCH };
+enum plan_mode { PLAN_FETCH, PLAN_SYNC };
 
 enum plan_keep { KEEP_NO, KEEP_YES, KEEP_AGE };
 
@@ -49,9 +49,62 @@ enum plan_act {
 	PLAN_FORGET = 4,      /* the message is gone from the left: mark its pair so */
 	PLAN_SKIP = 8,        /* too large: leave it, name it */
 	PLAN_WAIT = 16,       /* refused earlier, and not yet time to try again */
+	PLAN_COPY_BACK = 32,  /* right to left */
+	PLAN_REMOVE_RIGHT = 64,
+	PLAN_FLAG_LEFT = 128, /* give it these flags */
+	PLAN_FLAG_RIGHT = 256,
+	PLAN_PAIR = 512,      /* both sides hold it and the base does not know: one message from now on */
 };
 
-/* The acts (enum plan_act, or-ed) for one message. */
+/* The acts (enum plan_act, or-ed) for one message of a fetch. */
 unsigned plan_message(const struct plan_policy *p, const struct plan_msg *m);
+
+/* Two-way: what may be done to a side. */
+struct plan_side_policy {
+	bool may_add;      /* messages of the other side are copied to it */
+	bool may_remove;   /* what was deleted on the other side is deleted here; else it stays, and is no new message */
+	uint32_t can_hold; /* flags that the side knows at all (PERMANENTFLAGS, mail/flags.h): of others its silence means nothing */
+	uint32_t may_flag; /* flags that may be changed here: none in a read-only folder */
+	uint64_t max_size; /* bytes of a message that is copied to it; 0: no limit */
+	int64_t oldest;    /* messages of before then are not copied to it, seconds since 1970; 0: no limit */
+};
+
+struct plan_sync_policy {
+	struct plan_side_policy left, right;
+	int64_t now;
+};
+
+struct plan_sync_side {
+	bool present;
+	uint32_t flags;
+	uint64_t size;     /* 0 unknown */
+	int64_t date;      /* when it arrived; 0 unknown */
+};
+
+struct plan_sync_msg {
+	bool known;        /* the base has it: once both sides did */
+	uint32_t flags;    /* in the base */
+	struct plan_sync_side left, right;
+	int64_t retry_at;  /* a copy that failed in an earlier run: not before then; 0 none */
+};
+
+struct plan_sync {
+	unsigned acts;               /* enum plan_act, or-ed */
+	uint32_t left, right, base;  /* flags when all is done; of the base also without an act */
+};
+
+/*
+ * What one message asks for. Flags are merged one by one: who differs from the base has changed it. A deletion wins over a change of flags, and only the base
+ * can prove one: what is on one side alone and not in the base is new. Limits leave messages out; they never delete.
+ */
+struct plan_sync plan_sync(const struct plan_sync_policy *p, const struct plan_sync_msg *m);
+
+/* Whether deleting so many of a folder's messages passes the limit (max-delete): more than both, the share and the count. */
+struct plan_max_delete {
+	bool none;         /* no limit */
+	unsigned percent;
+	uint64_t count;
+};
+bool plan_deletes_too_many(const struct plan_max_delete *max, uint64_t deletions, uint64_t messages);
 
 #endif
