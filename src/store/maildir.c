@@ -776,6 +776,7 @@ static const struct store_ops maildir_ops = {
 	.publish = maildir_publish,
 	.abandon = maildir_abandon,
 	.recover = maildir_recover,
+	STORE_NO_TREE,
 	.free = maildir_free,
 };
 

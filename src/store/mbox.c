@@ -819,6 +819,7 @@ static const struct store_ops mbox_ops = {
 	.publish = mbox_publish,
 	.abandon = mbox_abandon,
 	.recover = mbox_recover,
+	STORE_NO_TREE,
 	.free = mbox_free,
 };
 

@@ -379,6 +379,7 @@ static const struct store_ops ops = {
 	.publish = store_cannot_publish,
 	.abandon = store_cannot_abandon,
 	.recover = store_cannot_recover,
+	STORE_NO_TREE,
 	.free = pop3store_free,
 };
 

@@ -105,3 +105,71 @@ int store_cannot_recover(struct store *s, struct recovery *r, size_t n, struct e
 	(void)n;
 	return cannot(s, "take messages", e);
 }
+
+/* Without folders. */
+int store_cannot_folders(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e)
+{
+	(void)cb;
+	(void)arg;
+	return cannot(s, "list folders", e);
+}
+
+/* Without folders. */
+int store_cannot_folder_create(struct store *s, const char *folder, unsigned attrs, struct err *e)
+{
+	(void)folder;
+	(void)attrs;
+	return cannot(s, "make folders", e);
+}
+
+/* Without folders. */
+int store_cannot_folder_remove(struct store *s, const char *folder, uint64_t expected, struct err *e)
+{
+	(void)folder;
+	(void)expected;
+	return cannot(s, "remove folders", e);
+}
+
+/* Not for two-way sync. */
+int store_cannot_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e)
+{
+	(void)l;
+	(void)n;
+	(void)how;
+	return cannot(s, "look at folders", e);
+}
+
+/* Not for two-way sync. */
+int store_cannot_look_box(struct store *s, size_t *i, struct box_info *out, struct err *e)
+{
+	(void)i;
+	(void)out;
+	return cannot(s, "look at folders", e);
+}
+
+/* Not for two-way sync. */
+int store_cannot_look_next(struct store *s, struct store_msg *m, struct err *e)
+{
+	(void)m;
+	return cannot(s, "look at folders", e);
+}
+
+/* Not for two-way sync. */
+int store_cannot_find(struct store *s, struct slice key, uint32_t flags, uint64_t *num, struct err *e)
+{
+	(void)key;
+	(void)flags;
+	(void)num;
+	return cannot(s, "find messages", e);
+}
+
+/* Not for two-way sync. */
+int store_cannot_set_flags(struct store *s, const struct flag_change *c, size_t n,
+			   void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e)
+{
+	(void)c;
+	(void)n;
+	(void)done;
+	(void)arg;
+	return cannot(s, "change flags", e);
+}

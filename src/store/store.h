@@ -13,6 +13,9 @@
  *   (the executor commits the pairs as pending)
  *   publish   all that is staged becomes visible and durable (rename + directory fsync; append + fsync)
  * After a crash the executor hands the pending pairs to `recover`, which says which of them are there, and clears away what is half done.
+ *
+ * A two-way store (STORE_TREE) is a source and a target with folders, which it can look at: what has changed there since the base was made. Looking goes folder by
+ * folder over many folders at once, so that a remote driver can ask for the next while it reads one; work is done afterwards, in a box that is opened for it.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -36,6 +39,55 @@ enum store_caps {
 	STORE_TARGET = 2,   /* stage .. recover */
 	STORE_REMOTE = 4,   /* counts round trips; can drop the link */
 	STORE_MAY_VANISH = 8, /* a missing box is nothing unusual (mail readers remove an empty mbox) */
+	STORE_TREE = 16,    /* folders .. set_flags; `gone` and `date` of messages */
+	STORE_LATE_KEYS = 32, /* a delivery gets its key by publish (IMAP), not by harden */
+};
+
+/* what a folder is: enum folder_attr, or-ed. Roles are those of RFC 6154 */
+enum folder_attr {
+	FOLDER_NO_SELECT = 1,   /* a level of the tree that holds no messages */
+	FOLDER_SUBSCRIBED = 2,
+	FOLDER_ALL = 4,
+	FOLDER_ARCHIVE = 8,
+	FOLDER_DRAFTS = 16,
+	FOLDER_FLAGGED = 32,
+	FOLDER_JUNK = 64,
+	FOLDER_SENT = 128,
+	FOLDER_TRASH = 256,
+	FOLDER_IMPORTANT = 512,
+	FOLDER_ROLES = FOLDER_ALL | FOLDER_ARCHIVE | FOLDER_DRAFTS | FOLDER_FLAGGED | FOLDER_JUNK | FOLDER_SENT | FOLDER_TRASH | FOLDER_IMPORTANT,
+};
+
+#define STORE_STAMP_MAX 128
+
+/* A folder as the tree shows it. Its name is UTF-8 with '/' between levels, whatever the store does; the inbox is "INBOX". */
+struct folder_info {
+	const char *name;       /* valid during the callback */
+	unsigned attrs;
+	char stamp[STORE_STAMP_MAX]; /* as box_info's; "" when it can't be told without looking */
+	uint64_t messages;      /* UINT64_MAX: not known without looking */
+};
+
+/* A folder to look at, and what the base knows of it. */
+struct look {
+	const char *folder;
+	const char *stamp;      /* of the last look that led to a full agreement; "" none: all messages are asked for */
+	uint64_t messages;      /* so many of the folder are in the base */
+	/* All their keys, in any order, for the driver that must find out which are gone; called during look_box or look_next of this folder only. each returns 0 or -1. */
+	int (*known)(void *arg, const char *folder, int (*each)(void *to, struct slice key, struct err *e), void *to, struct err *e);
+	void *arg;
+};
+
+/* How much a look tells. */
+enum look_extent {
+	LOOK_SAME,          /* nothing has changed since the stamp; there is nothing to read */
+	LOOK_CHANGES,       /* what is new, what has other flags (or may have), what is gone; a key that the base does not know as gone means nothing */
+	LOOK_ALL,           /* every message; those not listed are gone */
+};
+
+struct flag_change {
+	uint64_t num;
+	uint32_t add, del;
 };
 
 /* how a box is opened */
@@ -47,12 +99,17 @@ enum box_how {
 };
 
 struct box_info {
-	char stamp[128];    /* equal stamps: nothing in the box has changed. "" when the driver can't tell */
+	char stamp[STORE_STAMP_MAX]; /* equal stamps: nothing in the box has changed. "" when the driver can't tell */
 	uint64_t messages;  /* how many there are, as the store says */
 	uint64_t bytes;     /* of all, as the store says; 0 unknown. For progress only: servers lie */
 	bool partial;       /* the store may hold more than it lists now (Gmail's batches): open again after commit */
 	bool no_remove;     /* removing is not to be asked of this box (Gmail's recent mode) */
 	bool keyless;       /* it can't name its messages: keys are all empty */
+	/* STORE_TREE only. */
+	enum look_extent extent; /* of a look */
+	bool reborn;        /* keys do not mean what they meant when the stamp was taken (UIDVALIDITY): nothing may be concluded from them */
+	bool read_only;
+	uint32_t can_hold;  /* flags that it knows at all (mail/flags.h, PERMANENTFLAGS) */
 };
 
 struct store_msg {
@@ -60,6 +117,8 @@ struct store_msg {
 	struct slice key;   /* valid until the next call of this store */
 	uint64_t size;      /* as the store says; 0 unknown */
 	uint32_t flags;     /* mail/flags.h */
+	int64_t date;       /* when it arrived there (INTERNALDATE; a file's mtime), seconds since 1970; 0 unknown */
+	bool gone;          /* LOOK_CHANGES: the message of this key is there no more; nothing else is set */
 };
 
 /* What a target is told of a message beside its bytes. */
@@ -67,6 +126,7 @@ struct store_meta {
 	int64_t received;   /* when it was fetched, seconds since 1970 */
 	uint32_t flags;
 	uint64_t size_hint; /* 0 unknown */
+	int64_t date;       /* to be kept as the message's own time of arrival; 0: none but `received` */
 };
 
 struct staged {
@@ -123,6 +183,26 @@ struct store_ops {
 	void (*abandon)(struct store *s); /* drop all that is staged and not published */
 	int (*recover)(struct store *s, struct recovery *r, size_t n, struct err *e); /* in the order they were staged */
 
+	/*
+	 * Tree. folders: all that there are, connecting first where needed; cb returns 0 or -1. create makes missing levels above it, too, and succeeds when it is there.
+	 * folder_remove removes the folder with what is in it, but not those below it; it fails when someone put something there that `expected` messages don't account for.
+	 */
+	int (*folders)(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e);
+	int (*folder_create)(struct store *s, const char *folder, unsigned attrs, struct err *e);
+	int (*folder_remove)(struct store *s, const char *folder, uint64_t expected, struct err *e);
+	/*
+	 * Announce folders to look at, in this order; how: BOX_WRITE or not. The array lives until the looks are read or another box is opened. look_box goes to the
+	 * next: 1 with *i (as announced) and its info, 0 there are no more, -1 (SPAN_BOX: this one can't be looked at, go on). look_next: as list_next, num not set.
+	 */
+	int (*look)(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e);
+	int (*look_box)(struct store *s, size_t *i, struct box_info *out, struct err *e);
+	int (*look_next)(struct store *s, struct store_msg *m, struct err *e);
+	/* The handle of a message in the open box, which had these flags when last seen: 1, 0 it is not there (a remote driver need not ask: 1 then), -1. */
+	int (*find)(struct store *s, struct slice key, uint32_t flags, uint64_t *num, struct err *e);
+	/* done is called once for each, NULL or why not (SPAN_MSG), when the change is durable or acknowledged. One that is not there any more is done: the next look tells. */
+	int (*set_flags)(struct store *s, const struct flag_change *c, size_t n,
+			 void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
+
 	void (*free)(struct store *s); /* closes everything; NULL is not passed */
 };
 
@@ -146,5 +226,20 @@ int store_cannot_harden(struct store *s, struct staged *st, size_t n, struct err
 int store_cannot_publish(struct store *s, struct staged *st, size_t n, struct err *e);
 void store_cannot_abandon(struct store *s);
 int store_cannot_recover(struct store *s, struct recovery *r, size_t n, struct err *e);
+int store_cannot_folders(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e);
+int store_cannot_folder_create(struct store *s, const char *folder, unsigned attrs, struct err *e);
+int store_cannot_folder_remove(struct store *s, const char *folder, uint64_t expected, struct err *e);
+int store_cannot_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e);
+int store_cannot_look_box(struct store *s, size_t *i, struct box_info *out, struct err *e);
+int store_cannot_look_next(struct store *s, struct store_msg *m, struct err *e);
+int store_cannot_find(struct store *s, struct slice key, uint32_t flags, uint64_t *num, struct err *e);
+int store_cannot_set_flags(struct store *s, const struct flag_change *c, size_t n,
+			   void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
+
+/* For the ops of a driver without STORE_TREE. */
+#define STORE_NO_TREE \
+	.folders = store_cannot_folders, .folder_create = store_cannot_folder_create, .folder_remove = store_cannot_folder_remove, \
+	.look = store_cannot_look, .look_box = store_cannot_look_box, .look_next = store_cannot_look_next, .find = store_cannot_find, \
+	.set_flags = store_cannot_set_flags
 
 #endif

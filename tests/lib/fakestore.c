@@ -724,6 +724,7 @@ static const struct store_ops source_ops = {
 	.publish = store_cannot_publish,
 	.abandon = store_cannot_abandon,
 	.recover = store_cannot_recover,
+	STORE_NO_TREE,
 	.free = free_fake,
 };
 
@@ -744,6 +745,7 @@ static const struct store_ops target_ops = {
 	.publish = publish,
 	.abandon = abandon,
 	.recover = recover,
+	STORE_NO_TREE,
 	.free = free_fake,
 };
 
