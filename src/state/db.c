@@ -50,6 +50,17 @@ static const char *const migrations[] = {
 	"CREATE TABLE run(id INTEGER PRIMARY KEY, started INTEGER NOT NULL, ended INTEGER NOT NULL, kind INTEGER NOT NULL, text TEXT NOT NULL,"
 	"  pulled INTEGER NOT NULL, deleted INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, bytes_in INTEGER NOT NULL,"
 	"  seconds REAL NOT NULL);",
+	/* Two-way: what both sides agreed on (NULL in a fetch), and copies that go from right to left. */
+	"ALTER TABLE pair ADD COLUMN flags INTEGER;"
+	"ALTER TABLE pair ADD COLUMN back INTEGER NOT NULL DEFAULT 0;"
+	"CREATE UNIQUE INDEX pair_right ON pair(folder, right) WHERE flags IS NOT NULL AND right <> '';"
+	"ALTER TABLE failure RENAME TO failure_1;"
+	"CREATE TABLE failure(folder INTEGER NOT NULL, back INTEGER NOT NULL, key TEXT NOT NULL, kind INTEGER NOT NULL, reason TEXT NOT NULL, size INTEGER NOT NULL,"
+	"  tries INTEGER NOT NULL, since INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY(folder, back, key)) WITHOUT ROWID;"
+	"INSERT INTO failure SELECT folder, 0, key, kind, reason, size, tries, since, next FROM failure_1;"
+	"DROP TABLE failure_1;"
+	"ALTER TABLE run ADD COLUMN pushed INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE run ADD COLUMN flagged INTEGER NOT NULL DEFAULT 0;",
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

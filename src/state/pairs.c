@@ -3,7 +3,7 @@
 #include <sqlite3.h>
 #include <string.h>
 
-#define COLUMNS "id, folder, left, right, hint, pending, raw, size, digest, made, gone"
+#define COLUMNS "id, folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags"
 
 /* A column's bytes, valid until the statement moves on. */
 static struct slice column(sqlite3_stmt *s, int i)
@@ -36,12 +36,15 @@ static void row(sqlite3_stmt *s, struct pair *out)
 		memcpy(out->digest, digest, sizeof(out->digest));
 	out->made = sqlite3_column_int64(s, 9);
 	out->gone = sqlite3_column_int64(s, 10);
+	out->back = sqlite3_column_int(s, 11) != 0;
+	out->two_way = sqlite3_column_type(s, 12) != SQLITE_NULL;
+	out->flags = (uint32_t)sqlite3_column_int64(s, 12);
 }
 
 int pairs_add(struct db *db, struct pair *p, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "INSERT INTO pair(folder, left, right, hint, pending, raw, size, digest, made, gone)"
-				      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING id", e);
+	sqlite3_stmt *s = db_stmt(db, "INSERT INTO pair(folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags)"
+				      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING id", e);
 
 	if (!s)
 		return -1;
@@ -58,6 +61,11 @@ int pairs_add(struct db *db, struct pair *p, struct err *e)
 	sqlite3_bind_blob(s, 8, p->digest, (int)sizeof(p->digest), SQLITE_TRANSIENT);
 	sqlite3_bind_int64(s, 9, p->made);
 	sqlite3_bind_int64(s, 10, p->gone);
+	sqlite3_bind_int(s, 11, p->back);
+	if (p->two_way)
+		sqlite3_bind_int64(s, 12, p->flags);
+	else
+		sqlite3_bind_null(s, 12);
 	if (db_step(db, s, "add a pair", e) != 1)
 		return -1;
 	p->id = sqlite3_column_int64(s, 0);
@@ -86,6 +94,33 @@ int pairs_by_left(struct db *db, int64_t folder, struct slice left, struct pair 
 		return -1;
 	sqlite3_bind_int64(s, 1, folder);
 	bind_slice(s, 2, left);
+	return one(db, s, out, e);
+}
+
+int pairs_by_right(struct db *db, int64_t folder, struct slice right, struct pair *out, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND right = ?2 AND flags IS NOT NULL AND right <> ''", e);
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, folder);
+	bind_slice(s, 2, right);
+	return one(db, s, out, e);
+}
+
+int pairs_by_id(struct db *db, int64_t id, struct pair *out, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT " COLUMNS " FROM pair WHERE id = ?1", e);
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
 	return one(db, s, out, e);
 }
 
@@ -132,6 +167,28 @@ int pairs_settle_all(struct db *db, int64_t folder, int64_t first, int64_t last,
 	sqlite3_bind_int64(s, 2, first);
 	sqlite3_bind_int64(s, 3, last);
 	return db_step(db, s, "settle pairs", e) < 0 ? -1 : 0;
+}
+
+int pairs_arrive(struct db *db, int64_t id, struct slice left, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET pending = 0, hint = NULL, left = ?2 WHERE id = ?1", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	bind_slice(s, 2, left);
+	return db_step(db, s, "settle a pair", e) < 0 ? -1 : 0;
+}
+
+int pairs_flags(struct db *db, int64_t id, uint32_t flags, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET flags = ?2 WHERE id = ?1", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	sqlite3_bind_int64(s, 2, flags);
+	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
 }
 
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e)
@@ -201,9 +258,17 @@ static int walk(struct db *db, const char *sql, int64_t folder, pairs_cb *cb, vo
 	return rc;
 }
 
-int pairs_pending(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct err *e)
+int pairs_pending(struct db *db, int64_t folder, bool back, pairs_cb *cb, void *arg, struct err *e)
 {
-	return walk(db, "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND pending ORDER BY id", folder, cb, arg, e);
+	return walk(db, back ? "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND pending AND back ORDER BY id" :
+			       "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND pending AND NOT back ORDER BY id", folder, cb, arg, e);
+}
+
+int pairs_by_key(struct db *db, int64_t folder, enum pair_side side, pairs_cb *cb, void *arg, struct err *e)
+{
+	return walk(db, side == PAIR_LEFT ? "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND left <> '' AND flags IS NOT NULL AND NOT pending ORDER BY left" :
+					    "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND right <> '' AND flags IS NOT NULL AND NOT pending ORDER BY right",
+		    folder, cb, arg, e);
 }
 
 int pairs_present(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct err *e)
@@ -238,6 +303,16 @@ int pairs_summary(struct db *db, int64_t folder, struct pairs_summary *out, stru
 	    number(db, "SELECT coalesce(max(id), ?1 * 0) FROM pair", folder, &out->max_id, e) < 0)
 		return -1;
 	out->pending = pending != 0;
+	return 0;
+}
+
+int pairs_total(struct db *db, uint64_t *out, struct err *e)
+{
+	int64_t n = 0;
+
+	if (!db_empty(db) && number(db, "SELECT count(*) FROM pair WHERE ?1 = 0 AND gone = 0 AND NOT pending", 0, &n, e) < 0)
+		return -1;
+	*out = (uint64_t)n;
 	return 0;
 }
 

@@ -1,7 +1,8 @@
 /*
  * Pairs: a message that both sides hold, or held. `left` is its key at the source, `right` its key at the target. A pair is pending from before its copy
  * becomes visible at the target until that is known to have happened; `gone` is when the source was seen (or said) to hold it no more: such pairs are kept for a while,
- * because there are servers that give back what they were told to delete.
+ * because there are servers that give back what they were told to delete. In a two-way job a pair has the flags that both sides agreed on, is dropped as soon as
+ * neither side holds it, and may be `back`: its copy goes (pending) from right to left.
  */
 #ifndef STATE_PAIRS_H
 #define STATE_PAIRS_H
@@ -21,16 +22,25 @@ struct pair {
 	unsigned char digest[32];
 	int64_t made;        /* seconds since 1970 */
 	int64_t gone;        /* 0: the source holds it as far as we know */
+	bool back;           /* copied from right to left */
+	bool two_way;
+	uint32_t flags;      /* two-way: mail/flags.h */
 };
+
+enum pair_side { PAIR_LEFT, PAIR_RIGHT };
 
 /* Slices in a pair that a function hands out are valid until the next call on the same db. */
 
 int pairs_add(struct db *db, struct pair *p, struct err *e); /* fills in p->id */
 int pairs_by_left(struct db *db, int64_t folder, struct slice left, struct pair *out, struct err *e); /* 1, 0, -1; left not empty */
+int pairs_by_right(struct db *db, int64_t folder, struct slice right, struct pair *out, struct err *e); /* the same; two-way pairs only */
+int pairs_by_id(struct db *db, int64_t id, struct pair *out, struct err *e); /* 1, 0, -1 */
 /* Pairs of that content whose source still held it when last seen, or those that are gone, one by one: id above `after`. 1, 0, -1. */
 int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32], bool gone, int64_t after, struct pair *out, struct err *e);
 int pairs_settle(struct db *db, int64_t id, struct err *e);      /* pending -> settled; the hint is dropped */
 int pairs_settle_all(struct db *db, int64_t folder, int64_t first, int64_t last, struct err *e); /* all pending ones of these ids */
+int pairs_arrive(struct db *db, int64_t id, struct slice left, struct err *e); /* settle one that is back: its copy got this key */
+int pairs_flags(struct db *db, int64_t id, uint32_t flags, struct err *e); /* both sides agree on these now */
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e); /* the source calls it by another name now; also clears gone */
 int pairs_unkey(struct db *db, int64_t id, struct err *e);       /* the source uses its name for another message now */
 int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e); /* when 0: it is there again */
@@ -39,7 +49,8 @@ int pairs_purge_gone(struct db *db, int64_t before, struct err *e); /* drops pai
 
 /* Walks: cb returns 0 to go on, -1 with *e to stop. It may not change pairs. */
 typedef int pairs_cb(void *arg, const struct pair *p, struct err *e);
-int pairs_pending(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct err *e);  /* in the order they were added */
+int pairs_pending(struct db *db, int64_t folder, bool back, pairs_cb *cb, void *arg, struct err *e);  /* in the order they were added */
+int pairs_by_key(struct db *db, int64_t folder, enum pair_side side, pairs_cb *cb, void *arg, struct err *e); /* settled two-way pairs, ordered by that side's key as slice_cmp does */
 int pairs_present(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct err *e);  /* settled and not gone */
 
 /* What can be known at a cost that doesn't grow with the mailbox. */
@@ -49,6 +60,7 @@ struct pairs_summary {
 	int64_t max_id;
 };
 int pairs_summary(struct db *db, int64_t folder, struct pairs_summary *out, struct err *e);
+int pairs_total(struct db *db, uint64_t *out, struct err *e); /* settled and not gone, in all folders: counts rows */
 int pairs_present_count(struct db *db, int64_t folder, uint64_t *out, struct err *e); /* counts rows: for `status` */
 
 #endif

@@ -63,7 +63,42 @@ int folders_stamp(struct db *db, int64_t id, const char *left_stamp, const char 
 	return db_step(db, s, "stamp a folder", e) < 0 ? -1 : 0;
 }
 
-#define FAILURE_COLUMNS "folder, key, kind, reason, size, tries, since, next"
+int folders_each(struct db *db, int (*cb)(void *arg, int64_t id, const char *left, const char *right, struct err *e), void *arg, struct err *e)
+{
+	sqlite3_stmt *s;
+	int rc;
+
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT id, left, right FROM folder ORDER BY id", e);
+	if (!s)
+		return -1;
+	while ((rc = db_step(db, s, "read folders", e)) == 1) {
+		if (cb(arg, sqlite3_column_int64(s, 0), (const char *)sqlite3_column_text(s, 1), (const char *)sqlite3_column_text(s, 2), e) < 0) {
+			sqlite3_reset(s);
+			return -1;
+		}
+	}
+	return rc;
+}
+
+int folders_drop(struct db *db, int64_t id, struct err *e)
+{
+	static const char *const sql[] = { "DELETE FROM pair WHERE folder = ?1", "DELETE FROM failure WHERE folder = ?1", "DELETE FROM folder WHERE id = ?1" };
+
+	for (size_t i = 0; i < sizeof(sql) / sizeof(sql[0]); i++) {
+		sqlite3_stmt *s = db_stmt(db, sql[i], e);
+
+		if (!s)
+			return -1;
+		sqlite3_bind_int64(s, 1, id);
+		if (db_step(db, s, "drop a folder", e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+#define FAILURE_COLUMNS "folder, back, key, kind, reason, size, tries, since, next"
 
 static struct slice column(sqlite3_stmt *s, int i)
 {
@@ -74,35 +109,37 @@ static struct slice column(sqlite3_stmt *s, int i)
 
 static void failure_row(sqlite3_stmt *s, struct failure *f)
 {
-	int kind = sqlite3_column_int(s, 2);
+	int kind = sqlite3_column_int(s, 3);
 
 	f->folder = sqlite3_column_int64(s, 0);
-	f->key = column(s, 1);
+	f->back = sqlite3_column_int(s, 1) != 0;
+	f->key = column(s, 2);
 	f->kind = kind >= 0 && kind < ERR_KINDS ? (enum err_kind)kind : ERR_REFUSED;
-	f->reason = column(s, 3);
-	f->size = (uint64_t)sqlite3_column_int64(s, 4);
-	f->tries = (unsigned)sqlite3_column_int(s, 5);
-	f->since = sqlite3_column_int64(s, 6);
-	f->next = sqlite3_column_int64(s, 7);
+	f->reason = column(s, 4);
+	f->size = (uint64_t)sqlite3_column_int64(s, 5);
+	f->tries = (unsigned)sqlite3_column_int(s, 6);
+	f->since = sqlite3_column_int64(s, 7);
+	f->next = sqlite3_column_int64(s, 8);
 }
 
-static void bind_key(sqlite3_stmt *s, int64_t folder, struct slice key)
+static void bind_key(sqlite3_stmt *s, int64_t folder, bool back, struct slice key)
 {
 	sqlite3_bind_int64(s, 1, folder);
-	sqlite3_bind_text(s, 2, key.p ? key.p : "", (int)key.n, SQLITE_TRANSIENT);
+	sqlite3_bind_int(s, 2, back);
+	sqlite3_bind_text(s, 3, key.p ? key.p : "", (int)key.n, SQLITE_TRANSIENT);
 }
 
-int failures_get(struct db *db, int64_t folder, struct slice key, struct failure *out, struct err *e)
+int failures_get(struct db *db, int64_t folder, bool back, struct slice key, struct failure *out, struct err *e)
 {
 	sqlite3_stmt *s;
 	int rc;
 
 	if (db_empty(db))
 		return 0;
-	s = db_stmt(db, "SELECT " FAILURE_COLUMNS " FROM failure WHERE folder = ?1 AND key = ?2", e);
+	s = db_stmt(db, "SELECT " FAILURE_COLUMNS " FROM failure WHERE folder = ?1 AND back = ?2 AND key = ?3", e);
 	if (!s)
 		return -1;
-	bind_key(s, folder, key);
+	bind_key(s, folder, back, key);
 	rc = db_step(db, s, "read a failure", e);
 	if (rc == 1)
 		failure_row(s, out);
@@ -111,28 +148,28 @@ int failures_get(struct db *db, int64_t folder, struct slice key, struct failure
 
 int failures_put(struct db *db, const struct failure *f, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "INSERT INTO failure(" FAILURE_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
-				      " ON CONFLICT(folder, key) DO UPDATE SET kind = ?3, reason = ?4, size = ?5, tries = ?6, next = ?8", e);
+	sqlite3_stmt *s = db_stmt(db, "INSERT INTO failure(" FAILURE_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+				      " ON CONFLICT(folder, back, key) DO UPDATE SET kind = ?4, reason = ?5, size = ?6, tries = ?7, next = ?9", e);
 
 	if (!s)
 		return -1;
-	bind_key(s, f->folder, f->key);
-	sqlite3_bind_int(s, 3, (int)f->kind);
-	sqlite3_bind_text(s, 4, f->reason.p ? f->reason.p : "", (int)f->reason.n, SQLITE_TRANSIENT);
-	sqlite3_bind_int64(s, 5, (sqlite3_int64)f->size);
-	sqlite3_bind_int(s, 6, (int)f->tries);
-	sqlite3_bind_int64(s, 7, f->since);
-	sqlite3_bind_int64(s, 8, f->next);
+	bind_key(s, f->folder, f->back, f->key);
+	sqlite3_bind_int(s, 4, (int)f->kind);
+	sqlite3_bind_text(s, 5, f->reason.p ? f->reason.p : "", (int)f->reason.n, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(s, 6, (sqlite3_int64)f->size);
+	sqlite3_bind_int(s, 7, (int)f->tries);
+	sqlite3_bind_int64(s, 8, f->since);
+	sqlite3_bind_int64(s, 9, f->next);
 	return db_step(db, s, "note a failure", e) < 0 ? -1 : 0;
 }
 
-int failures_clear(struct db *db, int64_t folder, struct slice key, struct err *e)
+int failures_clear(struct db *db, int64_t folder, bool back, struct slice key, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "DELETE FROM failure WHERE folder = ?1 AND key = ?2", e);
+	sqlite3_stmt *s = db_stmt(db, "DELETE FROM failure WHERE folder = ?1 AND back = ?2 AND key = ?3", e);
 
 	if (!s)
 		return -1;
-	bind_key(s, folder, key);
+	bind_key(s, folder, back, key);
 	return db_step(db, s, "clear a failure", e) < 0 ? -1 : 0;
 }
 
@@ -144,7 +181,7 @@ int failures_each(struct db *db, int (*cb)(void *arg, const struct failure *f, s
 
 	if (db_empty(db))
 		return 0;
-	s = db_stmt(db, "SELECT " FAILURE_COLUMNS " FROM failure ORDER BY since, folder, key", e);
+	s = db_stmt(db, "SELECT " FAILURE_COLUMNS " FROM failure ORDER BY since, folder, back, key", e);
 	if (!s)
 		return -1;
 	while ((rc = db_step(db, s, "read failures", e)) == 1) {
@@ -183,8 +220,8 @@ int runs_add(struct db *db, const struct run_row *r, struct err *e)
 
 	if (db_begin(db, e) < 0)
 		return -1;
-	s = db_stmt(db, "INSERT INTO run(started, ended, kind, text, pulled, deleted, failed, skipped, bytes_in, seconds)"
-			" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", e);
+	s = db_stmt(db, "INSERT INTO run(started, ended, kind, text, pulled, deleted, failed, skipped, bytes_in, seconds, pushed, flagged)"
+			" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)", e);
 	if (!s)
 		goto fail;
 	sqlite3_bind_int64(s, 1, r->started);
@@ -197,6 +234,8 @@ int runs_add(struct db *db, const struct run_row *r, struct err *e)
 	sqlite3_bind_int64(s, 8, (sqlite3_int64)r->skipped);
 	sqlite3_bind_int64(s, 9, (sqlite3_int64)r->bytes_in);
 	sqlite3_bind_double(s, 10, r->seconds);
+	sqlite3_bind_int64(s, 11, (sqlite3_int64)r->pushed);
+	sqlite3_bind_int64(s, 12, (sqlite3_int64)r->flagged);
 	if (db_step(db, s, "note the run", e) < 0)
 		goto fail;
 	s = db_stmt(db, "DELETE FROM run WHERE id <= (SELECT max(id) FROM run) - ?1", e);
@@ -219,7 +258,7 @@ int runs_last(struct db *db, struct run_row *out, struct err *e)
 	memset(out, 0, sizeof(*out));
 	if (db_empty(db))
 		return 0;
-	s = db_stmt(db, "SELECT started, ended, kind, text, pulled, deleted, failed, skipped, bytes_in, seconds FROM run ORDER BY id DESC LIMIT 1", e);
+	s = db_stmt(db, "SELECT started, ended, kind, text, pulled, deleted, failed, skipped, bytes_in, seconds, pushed, flagged FROM run ORDER BY id DESC LIMIT 1", e);
 	if (!s)
 		return -1;
 	rc = db_step(db, s, "read the last run", e);
@@ -236,6 +275,8 @@ int runs_last(struct db *db, struct run_row *out, struct err *e)
 	out->skipped = (uint64_t)sqlite3_column_int64(s, 7);
 	out->bytes_in = (uint64_t)sqlite3_column_int64(s, 8);
 	out->seconds = sqlite3_column_double(s, 9);
+	out->pushed = (uint64_t)sqlite3_column_int64(s, 10);
+	out->flagged = (uint64_t)sqlite3_column_int64(s, 11);
 	sqlite3_reset(s);
 	return 1;
 }

@@ -12,10 +12,13 @@ struct folder_row {
 
 /* Find or add (inside a transaction when it must be added; in DB_LOOK a missing one gets id 0). */
 int folders_get(struct db *db, const char *left, const char *right, struct folder_row *out, struct err *e);
+int folders_each(struct db *db, int (*cb)(void *arg, int64_t id, const char *left, const char *right, struct err *e), void *arg, struct err *e);
+int folders_drop(struct db *db, int64_t id, struct err *e); /* with its pairs and failures */
 int folders_stamp(struct db *db, int64_t id, const char *left_stamp, const char *right_stamp, struct err *e);
 
 struct failure {
 	int64_t folder;
+	bool back;          /* on its way from right to left */
 	struct slice key;   /* the message at the source; "" for the folder itself */
 	enum err_kind kind; /* ERR_NONE: not a failure, left out by max-size */
 	struct slice reason;
@@ -24,9 +27,9 @@ struct failure {
 	int64_t since, next; /* next: not before then */
 };
 
-int failures_get(struct db *db, int64_t folder, struct slice key, struct failure *out, struct err *e); /* 1, 0, -1; slices valid until the next call */
+int failures_get(struct db *db, int64_t folder, bool back, struct slice key, struct failure *out, struct err *e); /* 1, 0, -1; slices valid until the next call */
 int failures_put(struct db *db, const struct failure *f, struct err *e);
-int failures_clear(struct db *db, int64_t folder, struct slice key, struct err *e);
+int failures_clear(struct db *db, int64_t folder, bool back, struct slice key, struct err *e);
 int failures_each(struct db *db, int (*cb)(void *arg, const struct failure *f, struct err *e), void *arg, struct err *e);
 /* How many stand there, how many are left out by size, and when the first is to be tried again (0 none). */
 int failures_count(struct db *db, uint64_t *failed, uint64_t *skipped, int64_t *next, struct err *e);
@@ -35,7 +38,7 @@ struct run_row {
 	int64_t started, ended;
 	enum err_kind kind;     /* ERR_NONE: done */
 	char text[480];         /* why it stopped */
-	uint64_t pulled, deleted, failed, skipped, bytes_in;
+	uint64_t pulled, pushed, flagged, deleted, failed, skipped, bytes_in;
 	double seconds;
 };
 

@@ -136,6 +136,7 @@ struct staged {
 	unsigned char digest[DIGEST_SIZE]; /* of the content; valid after stage */
 	bool raw;                      /* kept as it came: it could not survive CRLF -> LF */
 	bool dropped;                  /* unstaged: publish passes over it */
+	struct err *refused;           /* set by publish: the target won't have this one, and why; the others are there. The caller frees it */
 };
 
 /* One pending delivery of an earlier run. */
@@ -143,6 +144,7 @@ struct recovery {
 	const char *key, *hint;
 	const unsigned char *digest;
 	bool found;         /* out */
+	struct slice now;   /* out, STORE_LATE_KEYS: the key of what was found; valid until the next call of this store */
 };
 
 struct store_ops {

@@ -454,7 +454,7 @@ static int drop_stale_failures(struct engine *g, struct err *e)
 			continue;
 		if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
 			return -1;
-		if (failures_clear(g->db, g->folder.id, g->failed.a[i].key, e) < 0) {
+		if (failures_clear(g->db, g->folder.id, false, g->failed.a[i].key, e) < 0) {
 			db_rollback(g->db);
 			return -1;
 		}
@@ -666,7 +666,7 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 			src->ops->close_box(src);
 		} while (rc == 1);
 	}
-	if (g.x.back > 0)
+	if (g.x.given_back > 0)
 		warn(&g, "the server gives back messages that it said it had removed: they are not delivered again, and their removal is asked for again");
 	exec_release(&g.x);
 	vec_release(&g.failed);

@@ -49,9 +49,11 @@ void claims_set(struct claims *c, int64_t id)
 /* Tests stop the program before its n-th step; the next run must end as if it had not happened. */
 static void step(struct exec *x, const char *what)
 {
-	x->step++;
-	log_debug("step %d: %s", x->step, what);
-	if (x->step == x->stop_at)
+	int *n = x->steps ? x->steps : &x->step;
+
+	++*n;
+	log_debug("step %d: %s", *n, what);
+	if (*n == x->stop_at)
 		_exit(100);
 }
 
@@ -127,7 +129,7 @@ static int end_note(struct exec *x, struct err *e)
 static int item_failed(struct exec *x, const struct work *w, const struct err *why, struct err *e)
 {
 	int64_t now = x->policy.now, pause = ENGINE_FAILURE_PAUSE;
-	struct failure f = { .folder = x->folder, .key = w->key, .kind = why->kind, .reason = slice_str(why->text), .size = w->size, .tries = w->tries + 1,
+	struct failure f = { .folder = x->folder, .back = x->back, .key = w->key, .kind = why->kind, .reason = slice_str(why->text), .size = w->size, .tries = w->tries + 1,
 			     .since = now };
 	char uid[ERR_TEXT_MAX];
 	struct event ev = { .type = EVENT_ERROR, .job = x->job, .folder = x->folder_name, .kind = why->kind, .span = SPAN_MSG, .text = why->text,
@@ -159,7 +161,7 @@ struct recover_list {
 static int collect_pending(void *arg, const struct pair *p, struct err *e)
 {
 	struct recover_list *l = arg;
-	struct recovery r = { .key = arena_str(&l->arena, p->right), .hint = arena_str(&l->arena, p->hint) };
+	struct recovery r = { .key = arena_str(&l->arena, p->back ? p->left : p->right), .hint = arena_str(&l->arena, p->hint) };
 	unsigned char *digest = arena_new(&l->arena, unsigned char, sizeof(p->digest));
 
 	if (!r.key || !r.hint || !digest)
@@ -177,8 +179,15 @@ static int apply_recovery(struct exec *x, const struct recover_list *l, struct e
 	if (db_begin(x->db, e) < 0)
 		return -1;
 	for (size_t i = 0; i < l->ids.n; i++) {
-		int rc = l->r.a[i].found ? pairs_settle(x->db, l->ids.a[i], e) : pairs_drop(x->db, l->ids.a[i], e);
+		const struct recovery *r = &l->r.a[i];
+		int rc;
 
+		if (!r->found)
+			rc = pairs_drop(x->db, l->ids.a[i], e);
+		else if (x->dst->ops->caps & STORE_LATE_KEYS)
+			rc = pairs_arrive(x->db, l->ids.a[i], r->now, e);
+		else
+			rc = pairs_settle(x->db, l->ids.a[i], e);
 		if (rc < 0) {
 			db_rollback(x->db);
 			return -1;
@@ -192,7 +201,7 @@ int exec_recover(struct exec *x, struct err *e)
 	struct recover_list l = { 0 };
 	int rc = -1;
 
-	if (pairs_pending(x->db, x->folder, collect_pending, &l, e) < 0)
+	if (pairs_pending(x->db, x->folder, x->back, collect_pending, &l, e) < 0)
 		goto out;
 	rc = 0;
 	if (l.r.n == 0)
@@ -245,12 +254,16 @@ static int journal(struct exec *x, struct err *e)
 		const struct staged *st = &x->staged[i];
 		struct work *w = x->items[i].w;
 		struct pair p = { .folder = x->folder, .left = w->key, .right = slice_str(st->key), .hint = slice_str(st->hint), .pending = true,
-				  .raw = st->raw, .size = st->size, .made = x->policy.now };
+				  .raw = st->raw, .size = st->size, .made = x->policy.now, .back = x->back, .two_way = x->two_way, .flags = w->agreed };
 
+		if (x->back) {
+			p.left = slice_str(st->key);
+			p.right = w->key;
+		}
 		memcpy(p.digest, st->digest, sizeof(p.digest));
 		if (take_key(x, w, e) < 0 || pairs_add(x->db, &p, e) < 0)
 			goto fail;
-		if (w->tries > 0 && failures_clear(x->db, x->folder, w->key, e) < 0)
+		if (w->tries > 0 && failures_clear(x->db, x->folder, x->back, w->key, e) < 0)
 			goto fail;
 		x->items[i].pair = p.id;
 	}
@@ -261,6 +274,66 @@ static int journal(struct exec *x, struct err *e)
 fail:
 	db_rollback(x->db);
 	return -1;
+}
+
+/* The pairs of a group that has been published to a target which names its messages only then. What it refused is no pair, and noted as a failure. */
+static int settle_published(struct exec *x, struct err *e)
+{
+	int rc = begin_note(x, e);
+
+	for (size_t i = 0; rc == 0 && i < x->n; i++) {
+		struct staged *st = &x->staged[i];
+
+		if (st->refused)
+			rc = pairs_drop(x->db, x->items[i].pair, e);
+		else
+			rc = pairs_arrive(x->db, x->items[i].pair, slice_str(st->key), e);
+	}
+	if (rc < 0) {
+		db_rollback(x->db);
+		return -1;
+	}
+	for (size_t i = 0; rc == 0 && i < x->n; i++)
+		if (x->staged[i].refused)
+			rc = item_failed(x, x->items[i].w, x->staged[i].refused, e);
+	if (rc == 0 && db_in_transaction(x->db))
+		rc = db_commit(x->db, e);
+	return rc;
+}
+
+/* Free what publish said of single messages. */
+static void forget_refusals(struct exec *x)
+{
+	for (size_t i = 0; i < x->n; i++) {
+		free(x->staged[i].refused);
+		x->staged[i].refused = NULL;
+	}
+}
+
+/* The group is where it belongs: tell it. */
+static int published(struct exec *x, struct err *e)
+{
+	bool late = x->dst->ops->caps & STORE_LATE_KEYS;
+
+	step(x, "published");
+	if (late && settle_published(x, e) < 0)
+		return -1;
+	if (!late) {
+		if (x->unsettled_first == 0)
+			x->unsettled_first = x->items[0].pair;
+		x->unsettled_last = x->items[x->n - 1].pair;
+	}
+	for (size_t i = 0; i < x->n; i++) {
+		if (x->staged[i].refused)
+			continue;
+		x->items[i].w->pair = x->items[i].pair;
+		if (x->back)
+			x->totals->pushed++;
+		else
+			x->totals->pulled++;
+		tell_message(x, x->back ? ACTION_PUSH : ACTION_PULL, x->items[i].w->key, x->staged[i].size);
+	}
+	return 0;
 }
 
 /* Make the group durable: the order of these steps is the promise. */
@@ -277,22 +350,15 @@ static int flush_group(struct exec *x, struct err *e)
 	if (journal(x, e) < 0)
 		goto fail;
 	step(x, "publish");
-	if (dst->ops->publish(dst, x->staged, x->n, e) < 0)
+	if (dst->ops->publish(dst, x->staged, x->n, e) < 0 || published(x, e) < 0)
 		goto fail;
-	step(x, "published");
-	if (x->unsettled_first == 0)
-		x->unsettled_first = x->items[0].pair;
-	x->unsettled_last = x->items[x->n - 1].pair;
-	for (size_t i = 0; i < x->n; i++) {
-		x->items[i].w->pair = x->items[i].pair;
-		x->totals->pulled++;
-		tell_message(x, ACTION_PULL, x->items[i].w->key, x->staged[i].size);
-	}
+	forget_refusals(x);
 	x->n = 0;
 	x->bytes = 0;
 	return 0;
 fail:
 	dst->ops->abandon(dst);
+	forget_refusals(x);
 	x->n = 0;
 	x->bytes = 0;
 	return -1;
@@ -345,14 +411,14 @@ static int known_after_all(struct exec *x, struct work *w, const struct pair *fo
 	w->pair = p.id;
 	w->again = p.gone != 0;
 	w->acts = plan_message(&x->policy, &m) & PLAN_REMOVE_LEFT;
-	x->back += w->again && w->acts != 0;
+	x->given_back += w->again && w->acts != 0;
 	claims_set(x->claims, p.id);
 	if (same_key && p.gone == 0 && w->tries == 0)
 		return 0;
 	if (begin_note(x, e) < 0)
 		return -1;
 	if ((!same_key && take_key(x, w, e) < 0) || pairs_rekey(x->db, p.id, w->key, e) < 0 ||
-	    (w->tries > 0 && failures_clear(x->db, x->folder, w->key, e) < 0)) {
+	    (w->tries > 0 && failures_clear(x->db, x->folder, x->back, w->key, e) < 0)) {
 		db_rollback(x->db);
 		return -1;
 	}
@@ -362,7 +428,7 @@ static int known_after_all(struct exec *x, struct work *w, const struct pair *fo
 /* Read one message into the target's staging place. */
 static int stage_one(struct exec *x, struct work *w, struct stream *body, struct err *e)
 {
-	struct store_meta meta = { .received = x->policy.now, .flags = x->flags, .size_hint = w->size };
+	struct store_meta meta = { .received = x->policy.now, .flags = x->two_way ? w->flags : x->flags, .size_hint = w->size, .date = w->date };
 	struct staged *st = &x->staged[x->n];
 
 	memset(st, 0, sizeof(*st));
@@ -395,8 +461,15 @@ static int look_up_last(struct exec *x, struct err *e)
 {
 	struct work *w = x->items[x->n - 1].w;
 	struct pair p;
-	int rc = find_double(x, w, x->staged[x->n - 1].digest, &p, e);
+	int rc;
 
+	if (x->two_way) {
+		rc = x->twin ? x->twin(x->twin_arg, w, &x->staged[x->n - 1], e) : 0;
+		if (rc != 0)
+			unstage_last(x);
+		return rc < 0 ? -1 : 0;
+	}
+	rc = find_double(x, w, x->staged[x->n - 1].digest, &p, e);
 	if (rc == 0)
 		return 0;
 	/* Also when nobody knows whether it is a double: what is complete may be published on the way out, and this must not be. */
@@ -416,7 +489,7 @@ static int suspect_last(struct exec *x, const struct err *broken, struct err *e)
 	unstage_last(x);
 	err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu ends too early, perhaps at a line with a dot that the server should have stuffed: then %s",
 	             (unsigned long long)w->num, broken->text);
-	x->suspects += w->key.n > 0;
+	x->suspects += w->key.n > 0 && !x->two_way;
 	return item_failed(x, w, &why, e);
 }
 
@@ -448,7 +521,7 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 	int rc = -1;
 
 	for (size_t i = 0; i < n; i++) {
-		if (!(w[i].acts & PLAN_COPY))
+		if (!(w[i].acts & (x->back ? PLAN_COPY_BACK : PLAN_COPY)))
 			continue;
 		if (vec_push(&nums, w[i].num) < 0 || vec_push(&todo, &w[i]) < 0) {
 			err_set(e, ERR_LOCAL, "out of memory");
@@ -484,6 +557,10 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 		if (got == 0)
 			break;
 		assert(i < todo.n);
+		if (got > 0 && !body) { /* it was deleted meanwhile */
+			todo.a[i]->acts = PLAN_NOTHING;
+			continue;
+		}
 		if (got > 0 && stage_one(x, todo.a[i], body, &why) < 0)
 			got = -1;
 		stream_free(body);
@@ -513,38 +590,59 @@ out:
 	return rc;
 }
 
+/* A call of the store that answers for each message by its num. */
 struct removing {
 	struct exec *x;
 	const struct work *w;
 	size_t n, at;
+	unsigned act;
+	VEC(const struct work *) flagged;
+	bool failed; /* out of memory */
 };
+
+/* The act that stands for a removal at the source. */
+static unsigned remove_act(const struct exec *x)
+{
+	return x->back ? PLAN_REMOVE_RIGHT : PLAN_REMOVE_LEFT;
+}
+
+/* The work that a num belongs to; answers come mostly in the order of the questions. */
+static const struct work *answered(struct removing *r, uint64_t num)
+{
+	for (size_t tried = 0; tried < r->n; tried++, r->at = (r->at + 1) % r->n)
+		if (r->w[r->at].num == num && r->w[r->at].acts & r->act)
+			return &r->w[r->at];
+	return NULL;
+}
+
+/* One message could not be changed: told, and tried again in the next run. */
+static void tell_refusal(struct exec *x, const struct work *w, const struct err *why)
+{
+	char uid[ERR_TEXT_MAX];
+	struct event ev = { .type = EVENT_ERROR, .job = x->job, .folder = x->folder_name, .kind = why->kind, .span = SPAN_MSG, .text = why->text,
+			    .uid = err_printable(uid, sizeof(uid), w->key.p, w->key.n) };
+
+	x->totals->failed++;
+	event_put(x->sink, &ev);
+}
 
 /* The source's word on one removal. */
 static void removed_one(void *arg, uint64_t num, const struct err *why)
 {
 	struct removing *r = arg;
 	struct exec *x = r->x;
-	size_t tried = 0;
+	const struct work *w = answered(r, num);
 
-	while (tried < r->n && (r->w[r->at].num != num || !(r->w[r->at].acts & PLAN_REMOVE_LEFT))) {
-		r->at = (r->at + 1) % r->n;
-		tried++;
-	}
-	if (tried == r->n)
+	if (!w)
 		return;
 	if (why) {
-		char uid[ERR_TEXT_MAX];
-		struct event ev = { .type = EVENT_ERROR, .job = x->job, .folder = x->folder_name, .kind = why->kind, .span = SPAN_MSG, .text = why->text,
-				    .uid = err_printable(uid, sizeof(uid), r->w[r->at].key.p, r->w[r->at].key.n) };
-
-		x->totals->failed++;
-		event_put(x->sink, &ev);
+		tell_refusal(x, w, why);
 		return;
 	}
-	if (vec_push(&x->removed, r->w[r->at].pair) < 0)
+	if (vec_push(&x->removed, w->pair) < 0)
 		return; /* as if the link broke after it: the next listing tells */
-	x->fresh += !r->w[r->at].again;
-	tell_message(x, ACTION_DELETE, r->w[r->at].key, r->w[r->at].size);
+	x->fresh += !w->again;
+	tell_message(x, ACTION_DELETE, w->key, w->size);
 }
 
 /* All that is published is known to be: so say in the base. */
@@ -565,16 +663,83 @@ static int settle_now(struct exec *x, struct err *e)
 	return 0;
 }
 
+/* The target's word on one change of flags. */
+static void flagged_one(void *arg, uint64_t num, const struct err *why)
+{
+	struct removing *r = arg;
+	const struct work *w = answered(r, num);
+
+	if (!w)
+		return;
+	if (why)
+		tell_refusal(r->x, w, why);
+	else
+		r->failed |= vec_push(&r->flagged, w) < 0;
+}
+
+/* Note what both sides agree on now. */
+static int note_flags(struct exec *x, const struct work *const *w, size_t n, struct err *e)
+{
+	if (n == 0)
+		return 0;
+	step(x, "note flags");
+	if (db_begin(x->db, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (pairs_flags(x->db, w[i]->pair, w[i]->agreed, e) < 0) {
+			db_rollback(x->db);
+			return -1;
+		}
+	}
+	if (db_commit(x->db, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		x->totals->flagged++;
+		tell_message(x, ACTION_FLAGS, w[i]->key, 0);
+	}
+	return 0;
+}
+
+int exec_flags(struct exec *x, struct work *w, size_t n, struct err *e)
+{
+	struct removing r = { .x = x, .w = w, .n = n, .act = x->back ? PLAN_FLAG_LEFT : PLAN_FLAG_RIGHT };
+	VEC(struct flag_change) changes = { 0 };
+	int rc = -1;
+
+	for (size_t i = 0; i < n; i++) {
+		struct flag_change c = { .num = w[i].num, .add = w[i].add, .del = w[i].del };
+
+		if (w[i].acts & r.act && vec_push(&changes, c) < 0) {
+			err_set(e, ERR_LOCAL, "out of memory");
+			goto out;
+		}
+	}
+	rc = 0;
+	if (changes.n == 0)
+		goto out;
+	step(x, "flags");
+	rc = x->dst->ops->set_flags(x->dst, changes.a, changes.n, flagged_one, &r, e);
+	if (r.failed && rc == 0)
+		rc = err_set(e, ERR_LOCAL, "out of memory");
+	/* also when the link broke: what was done is done */
+	if (note_flags(x, r.flagged.a, r.flagged.n, rc == 0 ? e : NULL) < 0)
+		rc = -1;
+out:
+	vec_release(&changes);
+	vec_release(&r.flagged);
+	return rc;
+}
+
 int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 {
-	struct removing r = { .x = x, .w = w, .n = n };
+	struct removing r = { .x = x, .w = w, .n = n, .act = remove_act(x) };
 	VEC(uint64_t) nums = { 0 };
 	int rc = -1;
 
 	if (settle_now(x, e) < 0)
 		goto out;
 	for (size_t i = 0; i < n; i++) {
-		if (!(w[i].acts & PLAN_REMOVE_LEFT) || w[i].pair == 0)
+		if (!(w[i].acts & r.act) || w[i].pair == 0)
 			continue;
 		if (vec_push(&nums, w[i].num) < 0) {
 			err_set(e, ERR_LOCAL, "out of memory");
@@ -607,7 +772,8 @@ int exec_commit(struct exec *x, bool finish, int64_t purge, uint64_t *removed, s
 	if (db_begin(x->db, e) < 0)
 		return -1;
 	for (size_t i = 0; i < x->removed.n; i++) {
-		if (pairs_gone(x->db, x->removed.a[i], x->policy.now, e) < 0) {
+		/* neither side of a two-way job holds it any more; a source that is fetched from may give it back */
+		if ((x->two_way ? pairs_drop(x->db, x->removed.a[i], e) : pairs_gone(x->db, x->removed.a[i], x->policy.now, e)) < 0) {
 			db_rollback(x->db);
 			return -1;
 		}

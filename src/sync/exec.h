@@ -3,6 +3,8 @@
  *
  * Copies go in groups: stage many, harden, commit their pairs as pending, publish; the pairs are settled in the next group's transaction. A message is removed at the
  * source only when its pair is settled: exec_remove refuses any other.
+ *
+ * A two-way job has two executors, one for each direction: `back` says that the source is the right side.
  */
 #ifndef SYNC_EXEC_H
 #define SYNC_EXEC_H
@@ -28,6 +30,11 @@ struct work {
 	int64_t pair;         /* the settled or published pair that stands for it: what makes a removal lawful; 0 none (yet) */
 	unsigned tries;       /* failed so often before */
 	bool again;           /* the source gave it back after it was removed */
+	/* Two-way. */
+	uint32_t flags;       /* COPY: what the copy gets */
+	int64_t date;         /* COPY: when it arrived at the source; 0 unknown */
+	uint32_t add, del;    /* FLAG: at the target */
+	uint32_t agreed;      /* both sides' flags when all is done: what the base is to say */
 };
 
 /* One bit for each pair of the base that was met in this session: a pair stands for one message only. */
@@ -53,6 +60,11 @@ struct exec {
 	struct plan_policy policy;
 	uint32_t flags;
 	int stop_at;
+	bool two_way, back;
+	/* Two-way: a message that was just read may be one that the other side has already. 1: so it is, and all about it is done; 0 no, -1. May be NULL. */
+	int (*twin)(void *arg, struct work *w, const struct staged *st, struct err *e);
+	void *twin_arg;
+	int *steps;               /* counts the steps of all executors of a run; NULL: of this one */
 	int64_t earlier;          /* pairs up to this id are of earlier runs */
 	const struct event_sink *sink;
 	struct event_totals *totals;
@@ -69,7 +81,7 @@ struct exec {
 	VEC(int64_t) removed;     /* pairs whose message the source has marked for removal */
 	uint64_t fresh;           /* of these, whose message was not removed before */
 	unsigned suspects;        /* messages whose end the source told wrongly; each ended a session, and the next leaves it out */
-	uint64_t back;            /* in this run: messages that were to be removed before, were gone, and are there again */
+	uint64_t given_back;      /* in this run: messages that were to be removed before, were gone, and are there again */
 	uint64_t done, done_bytes, total;
 	msec_t told;              /* when progress was last told */
 	int step;
@@ -88,7 +100,10 @@ int exec_recover(struct exec *x, struct err *e);
  */
 int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e);
 
-/* Mark the messages with PLAN_REMOVE_LEFT at the source. Nothing is final before exec_commit. */
+/* Two-way: change flags at the target as PLAN_FLAG_LEFT or _RIGHT says, and note in the base what both sides agree on then. */
+int exec_flags(struct exec *x, struct work *w, size_t n, struct err *e);
+
+/* Mark the messages with PLAN_REMOVE_LEFT (of the executor that goes back: _RIGHT) at the source. Nothing is final before exec_commit. */
 int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e);
 
 /*

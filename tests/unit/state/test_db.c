@@ -120,7 +120,7 @@ static int dump(struct db *db, struct strbuf *b, struct err *e)
 	char left[64];
 
 	strbuf_clear(b);
-	if (pairs_present(db, 1, one_line, b, e) < 0 || pairs_pending(db, 1, one_line, b, e) < 0)
+	if (pairs_present(db, 1, one_line, b, e) < 0 || pairs_pending(db, 1, false, one_line, b, e) < 0)
 		return -1;
 	for (unsigned i = 3; i < 200; i += 7) {
 		int rc;
@@ -215,7 +215,7 @@ static void new_file(void **state)
 	db_close(db);
 	umask(old);
 	assert_int_equal(files(), 1);
-	assert_int_equal(ask("PRAGMA user_version"), 1);
+	assert_int_equal(ask("PRAGMA user_version"), 2);
 	assert_int_equal(ask("PRAGMA application_id"), 0x6d61686c);
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 3);
 	assert_int_equal(ask("SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
@@ -345,7 +345,7 @@ static void looking_changes_nothing(void **state)
 	assert_int_equal(folder.id, 0);
 	assert_int_equal(pairs_by_left(db, 0, SLICE_LIT("x"), &p, &e), 0);
 	assert_int_equal(pairs_summary(db, 0, &sum, &e), 0);
-	assert_int_equal(failures_get(db, 0, SLICE_LIT("x"), &f, &e), 0);
+	assert_int_equal(failures_get(db, 0, false, SLICE_LIT("x"), &f, &e), 0);
 	assert_int_equal(failures_count(db, &a, &b, &next, &e), 0);
 	assert_int_equal(runs_last(db, &r, &e), 0);
 	assert_int_equal(pause_get(db, &next, reason, sizeof(reason), &e), 0);
@@ -566,14 +566,53 @@ static void versions(void **state)
 {
 	(void)state;
 	make_filled(5);
-	ask("PRAGMA user_version = 2");
+	ask("PRAGMA user_version = 3");
 	refused(DB_RUN, SOURCE, ERR_LOCAL, "newer mailhaul");
 	refused(DB_LOOK, SOURCE, ERR_LOCAL, "newer mailhaul");
 	ask("PRAGMA user_version = 0");
 	refused(DB_RUN, SOURCE, ERR_LOCAL, "restore it");
-	ask("PRAGMA user_version = 1");
+	ask("PRAGMA user_version = 2");
 	db_close(open_db(DB_RUN));
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 5);
+}
+
+/* A file as the first version wrote it is brought up to date by a run, with all that it knew. */
+static void first_version(void **state)
+{
+	static const char *const back[] = {
+		"DROP INDEX pair_right", "ALTER TABLE pair DROP COLUMN flags", "ALTER TABLE pair DROP COLUMN back",
+		"ALTER TABLE run DROP COLUMN pushed", "ALTER TABLE run DROP COLUMN flagged",
+		"CREATE TABLE old(folder INTEGER NOT NULL, key TEXT NOT NULL, kind INTEGER NOT NULL, reason TEXT NOT NULL, size INTEGER NOT NULL,"
+		"  tries INTEGER NOT NULL, since INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY(folder, key)) WITHOUT ROWID",
+		"INSERT INTO old SELECT folder, key, kind, reason, size, tries, since, next FROM failure", "DROP TABLE failure",
+		"ALTER TABLE old RENAME TO failure", "PRAGMA user_version = 1",
+	};
+	struct strbuf before = STRBUF_INIT(65536), after = STRBUF_INIT(65536);
+	struct err e = ERR_INIT;
+	struct failure f;
+	struct run_row r;
+	struct db *db;
+
+	(void)state;
+	make_filled(5);
+	db = open_db(DB_LOOK);
+	assert_int_equal(dump(db, &before, &e), 0);
+	db_close(db);
+	for (size_t i = 0; i < COUNT(back); i++)
+		ask(back[i]);
+	refused(DB_LOOK, SOURCE, ERR_LOCAL, "the next run will bring it up to date");
+	db = open_db(DB_RUN);
+	assert_int_equal(dump(db, &after, &e), 0);
+	assert_string_equal(strbuf_str(&before), strbuf_str(&after));
+	assert_int_equal(failures_get(db, 1, false, SLICE_LIT("uid-of-a-failure"), &f, &e), 1);
+	assert_int_equal(f.tries, 1);
+	assert_int_equal(runs_last(db, &r, &e), 1);
+	assert_int_equal(r.pulled, 3);
+	assert_int_equal(r.pushed, 0);
+	db_close(db);
+	assert_int_equal(ask("PRAGMA user_version"), 2);
+	strbuf_release(&before);
+	strbuf_release(&after);
 }
 
 static void other_sources(void **state)
@@ -795,7 +834,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(new_file), T(mode_is_mended), T(rollback), T(one_run_at_a_time), T(looking_changes_nothing),
-		T(a_run_without_changes_writes_nothing), T(a_run_that_died_leaves_a_mark), T(large_and_torn), T(other_files), T(names_in_the_way), T(other_users), T(versions),
+		T(a_run_without_changes_writes_nothing), T(a_run_that_died_leaves_a_mark), T(large_and_torn), T(other_files), T(names_in_the_way), T(other_users), T(versions), T(first_version),
 		T(other_sources), T(linked_directory), T(damaged_anywhere), T(torn_wal), T(full_disk),
 	};
 

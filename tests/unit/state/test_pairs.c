@@ -76,7 +76,7 @@ static const char *pending(int64_t folder)
 	static char ids[100];
 
 	ids[0] = '\0';
-	assert_int_equal(pairs_pending(db, folder, collect, ids, &e), 0);
+	assert_int_equal(pairs_pending(db, folder, false, collect, ids, &e), 0);
 	return ids;
 }
 
@@ -305,12 +305,12 @@ static void a_walk_can_be_stopped(void **state)
 	(void)state;
 	for (int i = 0; i < 4; i++)
 		add(1, "", i, true);
-	assert_int_equal(pairs_pending(db, 1, stop_at_second, &n, &e), -1);
+	assert_int_equal(pairs_pending(db, 1, false, stop_at_second, &n, &e), -1);
 	assert_int_equal(n, 2);
 	assert_string_equal(e.text, "enough");
 	/* and then begun anew */
 	n = -10;
-	assert_int_equal(pairs_pending(db, 1, stop_at_second, &n, &e), 0);
+	assert_int_equal(pairs_pending(db, 1, false, stop_at_second, &n, &e), 0);
 	assert_int_equal(n, -6);
 	assert_int_equal(db_commit(db, &e), 0);
 }

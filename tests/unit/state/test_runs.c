@@ -91,12 +91,12 @@ static void failures(void **state)
 	int n = 0;
 
 	(void)state;
-	assert_int_equal(failures_get(db, 1, f.key, &got, &e), 0);
+	assert_int_equal(failures_get(db, 1, false, f.key, &got, &e), 0);
 	assert_int_equal(failures_count(db, &failed, &skipped, &next, &e), 0);
 	assert_int_equal(failed + skipped, 0);
 	assert_int_equal(next, 0);
 	assert_int_equal(failures_put(db, &f, &e), 0);
-	assert_int_equal(failures_get(db, 1, f.key, &got, &e), 1);
+	assert_int_equal(failures_get(db, 1, false, f.key, &got, &e), 1);
 	assert_int_equal(got.kind, ERR_REFUSED);
 	assert_true(slice_eqs(got.reason, "-ERR no"));
 	assert_int_equal(got.size, UINT64_C(1) << 40);
@@ -108,7 +108,7 @@ static void failures(void **state)
 	f.next = 8000;
 	f.kind = ERR_TEMP;
 	assert_int_equal(failures_put(db, &f, &e), 0);
-	assert_int_equal(failures_get(db, 1, f.key, &got, &e), 1);
+	assert_int_equal(failures_get(db, 1, false, f.key, &got, &e), 1);
 	assert_int_equal(got.kind, ERR_TEMP);
 	assert_int_equal(got.tries, 2);
 	assert_int_equal(got.since, 100);
@@ -131,11 +131,11 @@ static void failures(void **state)
 	assert_string_equal(keys, "b a b  ");
 	assert_int_equal(failures_each(db, stop, &n, &e), -1);
 	assert_int_equal(n, 1);
-	assert_int_equal(failures_clear(db, 1, SLICE_LIT("b"), &e), 0);
-	assert_int_equal(failures_clear(db, 1, SLICE_LIT("never there"), &e), 0);
-	assert_int_equal(failures_get(db, 1, SLICE_LIT("b"), &got, &e), 0);
-	assert_int_equal(failures_get(db, 2, SLICE_LIT("b"), &got, &e), 1);
-	assert_int_equal(failures_get(db, 1, SLICE_LIT(""), &got, &e), 1);
+	assert_int_equal(failures_clear(db, 1, false, SLICE_LIT("b"), &e), 0);
+	assert_int_equal(failures_clear(db, 1, false, SLICE_LIT("never there"), &e), 0);
+	assert_int_equal(failures_get(db, 1, false, SLICE_LIT("b"), &got, &e), 0);
+	assert_int_equal(failures_get(db, 2, false, SLICE_LIT("b"), &got, &e), 1);
+	assert_int_equal(failures_get(db, 1, false, SLICE_LIT(""), &got, &e), 1);
 }
 
 static void runs(void **state)

@@ -227,7 +227,7 @@ static void one_fails(void **state)
 	assert_int_equal(exec_copy(&x, work, 3, &e), 0);
 	assert_int_equal(work[1].acts, PLAN_NOTHING);
 	assert_int_equal(work[1].pair, 0);
-	assert_int_equal(failures_get(db, 1, slice_str(keys[1]), &f, &e), 1);
+	assert_int_equal(failures_get(db, 1, false, slice_str(keys[1]), &f, &e), 1);
 	assert_int_equal(f.tries, 1);
 	assert_int_equal(f.next, NOW + ENGINE_FAILURE_PAUSE);
 	assert_int_equal(exec_remove(&x, work, 3, &e), 0);
@@ -274,8 +274,8 @@ static void failures_are_noted(void **state)
 		assert_int_equal(exec_copy(&x, work, 6, &e), how == 0 ? 0 : -1);
 		clock_cancel_clear();
 		assert_int_equal(totals.failed, how == 3 ? 1 : 2);
-		assert_int_equal(failures_get(db, 1, slice_str(keys[0]), &f, &e), 1);
-		assert_int_equal(failures_get(db, 1, slice_str(keys[3]), &f, &e), how < 3);
+		assert_int_equal(failures_get(db, 1, false, slice_str(keys[0]), &f, &e), 1);
+		assert_int_equal(failures_get(db, 1, false, slice_str(keys[3]), &f, &e), how < 3);
 		assert_int_equal(w->n_dst, how == 0 ? 4 : how == 1 ? 2 : 0);
 		clean();
 		teardown(state);
@@ -315,7 +315,7 @@ static void garbage_comes_behind(void **state)
 		assert_int_equal(exec_copy(&x, work, 3, &e), -1);
 		assert_int_equal(e.kind, ERR_PROTO);
 		assert_int_equal(w->n_dst, n - 1);
-		assert_int_equal(failures_get(db, 1, slice_str(keys[n - 1]), &f, &e), 1);
+		assert_int_equal(failures_get(db, 1, false, slice_str(keys[n - 1]), &f, &e), 1);
 		assert_int_equal(f.kind, ERR_PROTO);
 		assert_int_equal(pair_of(n - 1, NULL), 0);
 		assert_int_equal(work[n - 1].pair, 0);
@@ -475,7 +475,7 @@ static void gone_and_nameless(void **state)
 	assert_true(!work[0].again && work[1].again && work[2].again);
 	assert_int_equal(work[2].acts, PLAN_REMOVE_LEFT);
 	assert_int_equal(totals.pulled, 2); /* a fourth and a fifth are new */
-	assert_int_equal(x.back, 2);
+	assert_int_equal(x.given_back, 2);
 	assert_int_equal(pairs_by_left(db, 1, SLICE_LIT("it had a name"), &p, &e), 0);
 	clean();
 	/* one of this run */
