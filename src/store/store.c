@@ -155,11 +155,11 @@ int store_cannot_look_next(struct store *s, struct store_msg *m, struct err *e)
 }
 
 /* Not for two-way sync. */
-int store_cannot_find(struct store *s, struct slice key, uint32_t flags, uint64_t *num, struct err *e)
+int store_cannot_find(struct store *s, struct slice key, uint32_t flags, struct store_msg *m, struct err *e)
 {
 	(void)key;
 	(void)flags;
-	(void)num;
+	(void)m;
 	return cannot(s, "find messages", e);
 }
 

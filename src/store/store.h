@@ -115,7 +115,7 @@ struct box_info {
 struct store_msg {
 	uint64_t num;
 	struct slice key;   /* valid until the next call of this store */
-	uint64_t size;      /* as the store says; 0 unknown */
+	uint64_t size;      /* as the store says, in its own line ends; 0 unknown. Looks may leave it and the date to find */
 	uint32_t flags;     /* mail/flags.h */
 	int64_t date;       /* when it arrived there (INTERNALDATE; a file's mtime), seconds since 1970; 0 unknown */
 	bool gone;          /* LOOK_CHANGES: the message of this key is there no more; nothing else is set */
@@ -199,8 +199,11 @@ struct store_ops {
 	int (*look)(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e);
 	int (*look_box)(struct store *s, size_t *i, struct box_info *out, struct err *e);
 	int (*look_next)(struct store *s, struct store_msg *m, struct err *e);
-	/* The handle of a message in the open box, which had these flags when last seen: 1, 0 it is not there (a remote driver need not ask: 1 then), -1. */
-	int (*find)(struct store *s, struct slice key, uint32_t flags, uint64_t *num, struct err *e);
+	/*
+	 * A message of the open box, which had these flags when last seen: 1 with its num and, where that costs no round trip, its size, date and flags as they
+	 * are now (else 0 and the flags given); 0 it is not there (a remote driver need not ask: 1 then); -1. m->key is not set.
+	 */
+	int (*find)(struct store *s, struct slice key, uint32_t flags, struct store_msg *m, struct err *e);
 	/* done is called once for each, NULL or why not (SPAN_MSG), when the change is durable or acknowledged. One that is not there any more is done: the next look tells. */
 	int (*set_flags)(struct store *s, const struct flag_change *c, size_t n,
 			 void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
@@ -234,7 +237,7 @@ int store_cannot_folder_remove(struct store *s, const char *folder, uint64_t exp
 int store_cannot_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e);
 int store_cannot_look_box(struct store *s, size_t *i, struct box_info *out, struct err *e);
 int store_cannot_look_next(struct store *s, struct store_msg *m, struct err *e);
-int store_cannot_find(struct store *s, struct slice key, uint32_t flags, uint64_t *num, struct err *e);
+int store_cannot_find(struct store *s, struct slice key, uint32_t flags, struct store_msg *m, struct err *e);
 int store_cannot_set_flags(struct store *s, const struct flag_change *c, size_t n,
 			   void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 
