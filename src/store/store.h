@@ -214,6 +214,7 @@ struct store_ops {
 struct store {
 	const struct store_ops *ops;
 	struct net_stats stats; /* remote drivers count here, over all their connections */
+	const char *trash;      /* STORE_TREE: the folder that removed messages are moved to, unless they are in it; NULL: none. Borrowed, set by the engine */
 };
 
 void store_free(struct store *s); /* NULL is fine */
