@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* The whole story of a kind, one row each. */
 static const struct {
 	const char *name;
@@ -49,37 +51,6 @@ static const struct {
 	{ 0xe0000, 0xe007f }, /* tags */
 };
 
-/* The bytes a UTF-8 sequence should have by its first one; 0 when none begins so. */
-static size_t utf8_claim(unsigned char first)
-{
-	if (first < 0x80)
-		return 1;
-	if (first < 0xc0 || first > 0xf7)
-		return 0;
-	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-/* The length of the well-formed sequence at p (RFC 3629: nothing overlong, no surrogates), or 0. */
-static size_t utf8_len(const unsigned char *p, size_t n, uint32_t *out)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = utf8_claim(p[0]);
-	uint32_t c;
-
-	if (len == 0 || len > n)
-		return 0;
-	c = len == 1 ? p[0] : p[0] & (0xffU >> (len + 1));
-	for (size_t i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3fU);
-	}
-	if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return 0;
-	*out = c;
-	return len;
-}
-
 /* Whether a character may stand in a text as it is. */
 static bool is_printable(uint32_t c)
 {
@@ -92,11 +63,11 @@ static bool is_printable(uint32_t c)
 }
 
 /* One character, or one byte escaped, from p to unit. Returns the bytes used, *len those made. */
-static size_t one_printable(char unit[5], size_t *len, const unsigned char *p, size_t n)
+static size_t one_printable(char unit[5], size_t *len, const char *p, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";
 	uint32_t c = 0;
-	size_t used = utf8_len(p, n, &c);
+	size_t used = utf8_take(p, n, &c);
 
 	if (used > 0 && is_printable(c)) {
 		memcpy(unit, p, used);
@@ -105,7 +76,7 @@ static size_t one_printable(char unit[5], size_t *len, const unsigned char *p, s
 	}
 	unit[0] = '\\';
 	unit[1] = 'x';
-	unit[2] = hex[p[0] >> 4];
+	unit[2] = hex[(unsigned char)p[0] >> 4];
 	unit[3] = hex[p[0] & 15];
 	*len = 4;
 	return 1;
@@ -114,14 +85,13 @@ static size_t one_printable(char unit[5], size_t *len, const unsigned char *p, s
 /* Foreign text made printable; a cut falls between characters and is shown as "...". */
 char *err_printable(char *out, unsigned long size, const char *p, unsigned long n)
 {
-	const unsigned char *in = (const unsigned char *)p;
 	size_t at = 0, keep = 0; /* keep: the last place where "..." still fits behind */
 
 	if (size == 0)
 		return out;
 	while (n > 0) {
 		char unit[5];
-		size_t len, used = one_printable(unit, &len, in, n);
+		size_t len, used = one_printable(unit, &len, p, n);
 
 		if (at + len > size - 1) {
 			static const char dots[] = "...";
@@ -136,7 +106,7 @@ char *err_printable(char *out, unsigned long size, const char *p, unsigned long 
 		at += len;
 		if (at + 3 <= size - 1)
 			keep = at;
-		in += used;
+		p += used;
 		n -= used;
 	}
 	out[at] = '\0';
