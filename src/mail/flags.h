@@ -14,11 +14,24 @@ enum {
 	FLAG_DELETED = 8,
 	FLAG_DRAFT = 16,
 	FLAG_FORWARDED = 32, /* Maildir P */
+	FLAGS_ALL = 63,
 };
 
 /* "S", "FRS" (Maildir letters D F P R S T) -> bits; -1 on another letter. */
 int flags_of_letters(struct slice letters, uint32_t *out);
 /* In ASCII order, as the Maildir rules want; NUL-terminated. */
 void flags_to_letters(uint32_t flags, char out[8]);
+
+/*
+ * "\Seen", "$Forwarded", in any case -> the bit; 0 for every other name: a keyword, or a system
+ * flag that is nobody's to keep ("\Recent") or that is not known. "Forwarded" without $ is a
+ * keyword: a bit that came from it could not be taken away again under its registered name.
+ */
+uint32_t flag_of_imap(struct slice name);
+/*
+ * Append "(\Seen \Flagged $Forwarded)", "()" for none; bits that have no name are left out. -1 when
+ * out is full: nothing added then.
+ */
+int flags_to_imap(uint32_t flags, struct strbuf *out);
 
 #endif
