@@ -18,6 +18,21 @@ static const struct {
 
 #define LETTERS (sizeof(letters) / sizeof(letters[0]))
 
+/* In the order of RFC 3501. */
+static const struct {
+	const char *name;
+	uint32_t flag;
+} names[] = {
+	{ "\\Seen", FLAG_SEEN },
+	{ "\\Answered", FLAG_ANSWERED },
+	{ "\\Flagged", FLAG_FLAGGED },
+	{ "\\Deleted", FLAG_DELETED },
+	{ "\\Draft", FLAG_DRAFT },
+	{ "$Forwarded", FLAG_FORWARDED },
+};
+
+#define NAMES (sizeof(names) / sizeof(names[0]))
+
 /* Letters to bits. */
 int flags_of_letters(struct slice text, uint32_t *out)
 {
@@ -45,4 +60,32 @@ void flags_to_letters(uint32_t flags, char out[8])
 		if (flags & letters[k].flag)
 			out[n++] = letters[k].letter;
 	out[n] = '\0';
+}
+
+/* IMAP name to bit. */
+uint32_t flag_of_imap(struct slice name)
+{
+	for (size_t k = 0; k < NAMES; k++)
+		if (slice_ieqs(name, names[k].name))
+			return names[k].flag;
+	return 0;
+}
+
+/* Bits to an IMAP list. */
+int flags_to_imap(uint32_t flags, struct strbuf *out)
+{
+	size_t start = out->len;
+
+	strbuf_putc(out, '(');
+	for (size_t k = 0; k < NAMES; k++) {
+		if (!(flags & names[k].flag))
+			continue;
+		if (out->len > start + 1)
+			strbuf_putc(out, ' ');
+		strbuf_puts(out, names[k].name);
+	}
+	if (strbuf_putc(out, ')') == 0)
+		return 0;
+	strbuf_cut(out, start);
+	return -1;
 }
