@@ -33,7 +33,7 @@ int boxname_split(struct slice name, char separator, struct boxname *out, struct
 
 /*
  * Append the components with a separator between them; '\0' when there is none. -1 with ERR_CONF,
- * span SPAN_BOX, nothing added: a component is empty or contains the separator, there is more than
+ * span SPAN_BOX, nothing added: a component is none or contains the separator, there is more than
  * one and no separator, or the result is longer than BOXNAME_MAX or than out takes: the other side
  * can't have such a folder. What is joined splits again into the same components ("INBOX" in its
  * one spelling).
