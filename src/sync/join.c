@@ -1,0 +1,287 @@
+#include "sync/join.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define CHECK_EVERY 4096 /* messages between two looks for a signal */
+
+/* What one side shows of a message. */
+struct join_seen {
+	int64_t pair;        /* 0: not in the base */
+	struct slice key;
+	struct slice other;  /* the other side's key, of one that is in the base */
+	uint32_t flags, base;
+	uint64_t size;
+	int64_t date;
+	bool present;
+};
+
+/* A message of a whole listing, before it is known whether it differs. */
+struct listed {
+	struct slice key;
+	uint64_t size;
+	int64_t date;
+	uint32_t flags;
+	uint32_t order;      /* of two with the same key the later one counts */
+	bool gone;
+};
+
+typedef VEC(struct listed) listing;
+
+static int out_of_memory(struct err *e)
+{
+	return err_set(e, ERR_LOCAL, "out of memory: too many messages have changed at once");
+}
+
+static int add_seen(struct join *j, enum pair_side side, const struct join_seen *s, struct err *e)
+{
+	j->fresh[side] += s->pair == 0;
+	return vec_push(&j->sides[side], *s) < 0 ? out_of_memory(e) : 0;
+}
+
+/* The pair's key on a side. */
+static struct slice key_of(const struct pair *p, enum pair_side side)
+{
+	return side == PAIR_LEFT ? p->left : p->right;
+}
+
+/* A message that the base has: is it otherwise than there? m NULL: it is gone. */
+static int compare(struct join *j, enum pair_side side, const struct pair *p, const struct listed *m, struct err *e)
+{
+	struct join_seen s = { .pair = p->id, .base = p->flags, .present = m != NULL };
+
+	if (m && m->flags == p->flags)
+		return 0;
+	if (m) {
+		s.flags = m->flags;
+		s.size = m->size;
+		s.date = m->date;
+	}
+	s.key = arena_slice(&j->arena, key_of(p, side));
+	s.other = arena_slice(&j->arena, key_of(p, side == PAIR_LEFT ? PAIR_RIGHT : PAIR_LEFT));
+	if (!s.key.p || !s.other.p)
+		return out_of_memory(e);
+	return add_seen(j, side, &s, e);
+}
+
+/* A message that the base has not. Its key is in the arena already. */
+static int is_new(struct join *j, enum pair_side side, const struct listed *m, struct err *e)
+{
+	struct join_seen s = { .key = m->key, .flags = m->flags, .size = m->size, .date = m->date, .present = true };
+
+	return add_seen(j, side, &s, e);
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct listed *x = a, *y = b;
+	int rc = slice_cmp(x->key, y->key);
+
+	return rc != 0 ? rc : (x->order > y->order) - (x->order < y->order);
+}
+
+/* Two accounts of the same message: the later counts, but what it does not say is known from the earlier. */
+static void merge_listed(struct listed *into, const struct listed *later)
+{
+	uint64_t size = later->size ? later->size : into->size;
+	int64_t date = later->date ? later->date : into->date;
+
+	*into = *later;
+	into->size = size;
+	into->date = date;
+}
+
+/* All that the look tells, sorted by key, each message once. */
+static int read_listing(struct join *j, struct store *s, listing *l, struct err *e)
+{
+	struct store_msg m;
+	size_t kept = 0;
+	int rc;
+
+	while ((rc = s->ops->look_next(s, &m, e)) == 1) {
+		struct listed x = { .size = m.size, .date = m.date, .flags = m.flags, .gone = m.gone, .order = (uint32_t)l->n };
+
+		if (l->n % CHECK_EVERY == 0 && clock_check(e) < 0)
+			return -1;
+		if (m.key.n == 0)
+			return err_set_span(e, ERR_BUG, SPAN_BOX, "a message without a name");
+		x.key = arena_slice(&j->arena, m.key);
+		if (!x.key.p || l->n == UINT32_MAX || vec_push(l, x) < 0)
+			return out_of_memory(e);
+	}
+	if (rc < 0)
+		return -1;
+	if (l->n > 0)
+		qsort(l->a, l->n, sizeof(*l->a), by_key);
+	for (size_t i = 0; i < l->n; i++) {
+		if (kept > 0 && slice_eq(l->a[kept - 1].key, l->a[i].key))
+			merge_listed(&l->a[kept - 1], &l->a[i]);
+		else
+			l->a[kept++] = l->a[i];
+	}
+	l->n = kept;
+	return 0;
+}
+
+/* A whole listing on its way along the base, which is walked in the same order. */
+struct along {
+	struct join *j;
+	enum pair_side side;
+	struct db *db;
+	int64_t folder;
+	listing *l;
+	size_t at;
+};
+
+static int step_along(void *arg, const struct pair *p, struct err *e)
+{
+	struct along *a = arg;
+	struct slice key = key_of(p, a->side);
+	int order = 1;
+
+	while (a->at < a->l->n && (order = slice_cmp(a->l->a[a->at].key, key)) < 0) {
+		if (is_new(a->j, a->side, &a->l->a[a->at], e) < 0)
+			return -1;
+		a->at++;
+	}
+	if (a->at < a->l->n && order == 0)
+		return compare(a->j, a->side, p, &a->l->a[a->at++], e);
+	return compare(a->j, a->side, p, NULL, e);
+}
+
+/* Pending pairs are not walked: their messages must not count as new. */
+static int drop_pending(struct along *a, struct err *e)
+{
+	struct pairs_summary sum;
+	listing *l = a->l;
+	size_t kept = 0;
+
+	if (pairs_summary(a->db, a->folder, &sum, e) < 0)
+		return -1;
+	if (!sum.pending)
+		return 0;
+	for (size_t i = 0; i < l->n; i++) {
+		struct pair p;
+		int rc = a->side == PAIR_LEFT ? pairs_by_left(a->db, a->folder, l->a[i].key, &p, e) :
+						pairs_by_right(a->db, a->folder, l->a[i].key, &p, e);
+
+		if (rc < 0)
+			return -1;
+		if (rc == 0 || !p.pending)
+			l->a[kept++] = l->a[i];
+	}
+	l->n = kept;
+	return 0;
+}
+
+/* Every message was listed: what the base has and the listing not is gone. */
+static int join_all(struct along *a, struct err *e)
+{
+	if (drop_pending(a, e) < 0 || pairs_by_key(a->db, a->folder, a->side, step_along, a, e) < 0)
+		return -1;
+	for (; a->at < a->l->n; a->at++)
+		if (is_new(a->j, a->side, &a->l->a[a->at], e) < 0)
+			return -1;
+	return 0;
+}
+
+/* Changes alone were listed: each is looked up. */
+static int join_changes(struct along *a, struct err *e)
+{
+	for (size_t i = 0; i < a->l->n; i++) {
+		const struct listed *m = &a->l->a[i];
+		struct pair p;
+		int rc = a->side == PAIR_LEFT ? pairs_by_left(a->db, a->folder, m->key, &p, e) : pairs_by_right(a->db, a->folder, m->key, &p, e);
+
+		if (rc == 0)
+			rc = m->gone ? 0 : is_new(a->j, a->side, m, e);
+		else if (rc == 1 && p.pending)
+			rc = 0;
+		else if (rc == 1)
+			rc = compare(a->j, a->side, &p, m->gone ? NULL : m, e);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int join_side(struct join *j, enum pair_side side, struct store *s, const struct box_info *info, struct db *db, int64_t folder, struct err *e)
+{
+	listing l = { 0 };
+	struct along a = { .j = j, .side = side, .db = db, .folder = folder, .l = &l };
+	int rc = 0;
+
+	if (info->extent == LOOK_SAME)
+		return 0;
+	if (read_listing(j, s, &l, e) < 0)
+		rc = -1;
+	else
+		rc = info->extent == LOOK_ALL ? join_all(&a, e) : join_changes(&a, e);
+	vec_release(&l);
+	return rc;
+}
+
+static int by_pair(const void *a, const void *b)
+{
+	const struct join_seen *x = a, *y = b;
+
+	return (x->pair > y->pair) - (x->pair < y->pair);
+}
+
+/* One row, of what is known of each side; NULL: as the base says. */
+static int put_row(struct join *j, const struct join_seen *l, const struct join_seen *r, struct err *e)
+{
+	const struct join_seen *any = l ? l : r;
+	struct joined row = { .pair = any->pair };
+
+	row.m.known = any->pair != 0;
+	row.m.flags = any->base;
+	row.left = l ? l->key : r->other;
+	row.right = r ? r->key : l->other;
+	row.m.left = row.m.right = (struct plan_sync_side){ .present = any->pair != 0, .flags = any->base };
+	if (l)
+		row.m.left = (struct plan_sync_side){ .present = l->present, .flags = l->flags, .size = l->size, .date = l->date };
+	if (r)
+		row.m.right = (struct plan_sync_side){ .present = r->present, .flags = r->flags, .size = r->size, .date = r->date };
+	return vec_push(&j->rows, row) < 0 ? out_of_memory(e) : 0;
+}
+
+int join_rows(struct join *j, struct err *e)
+{
+	size_t l = 0, r = 0, nl = j->sides[PAIR_LEFT].n, nr = j->sides[PAIR_RIGHT].n;
+	struct join_seen *left = j->sides[PAIR_LEFT].a, *right = j->sides[PAIR_RIGHT].a;
+
+	if (nl > 0)
+		qsort(left, nl, sizeof(*left), by_pair);
+	if (nr > 0)
+		qsort(right, nr, sizeof(*right), by_pair);
+	while (l < nl || r < nr) {
+		int rc;
+
+		if (r == nr || (l < nl && (left[l].pair == 0 || left[l].pair < right[r].pair)))
+			rc = put_row(j, &left[l++], NULL, e);
+		else if (l == nl || right[r].pair == 0 || right[r].pair < left[l].pair)
+			rc = put_row(j, NULL, &right[r++], e);
+		else {
+			rc = put_row(j, &left[l], &right[r], e);
+			l++;
+			r++;
+		}
+		if (rc < 0)
+			return -1;
+	}
+	vec_release(&j->sides[PAIR_LEFT]);
+	vec_release(&j->sides[PAIR_RIGHT]);
+	return 0;
+}
+
+void join_release(struct join *j)
+{
+	vec_release(&j->sides[PAIR_LEFT]);
+	vec_release(&j->sides[PAIR_RIGHT]);
+	vec_release(&j->rows);
+	arena_release(&j->arena);
+}

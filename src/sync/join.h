@@ -1,0 +1,43 @@
+/*
+ * The three trees of a folder laid over each other: what looks tell of both sides, against the base. What is as the base says is left out, so that what is held
+ * in memory is what has changed.
+ */
+#ifndef SYNC_JOIN_H
+#define SYNC_JOIN_H
+
+#include "base/arena.h"
+#include "base/vec.h"
+#include "state/pairs.h"
+#include "store/store.h"
+#include "sync/plan.h"
+
+/* A message of which one side, or both, show something else than the base. */
+struct joined {
+	int64_t pair;             /* in the base; 0: the base has it not, and one side alone holds it */
+	struct slice left, right; /* keys; empty where that side never held it */
+	struct plan_sync_msg m;   /* retry_at is not set */
+};
+
+struct join_seen;
+
+struct join {
+	struct arena arena;       /* keys; the base's own are copied, too */
+	VEC(struct join_seen) sides[2];
+	VEC(struct joined) rows;
+	uint64_t fresh[2];        /* messages of a side that the base has not */
+};
+
+#define JOIN_INIT { .arena = ARENA_INIT((size_t)1 << 32) }
+
+/*
+ * Read the look that stands at a box of s to its end. Not for one that is reborn. A message that a listing gives twice counts once, with what was said last; one
+ * that is in the base as pending is left alone.
+ */
+int join_side(struct join *j, enum pair_side side, struct store *s, const struct box_info *info, struct db *db, int64_t folder, struct err *e);
+
+/* Both sides are read: fill j->rows. A side that was not looked at is as the base says. */
+int join_rows(struct join *j, struct err *e);
+
+void join_release(struct join *j);
+
+#endif
