@@ -1,0 +1,313 @@
+#include "sync/folders.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define VIEWS (FOLDER_ALL | FOLDER_FLAGGED | FOLDER_IMPORTANT) /* show messages that are in other folders, too */
+
+static const struct {
+	const char *name;
+	unsigned attr;
+} roles[] = {
+	{ "all", FOLDER_ALL },     { "archive", FOLDER_ARCHIVE }, { "drafts", FOLDER_DRAFTS }, { "flagged", FOLDER_FLAGGED },
+	{ "junk", FOLDER_JUNK },   { "sent", FOLDER_SENT },       { "trash", FOLDER_TRASH },   { "important", FOLDER_IMPORTANT },
+};
+
+unsigned folder_role(struct slice name)
+{
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (slice_eqs(name, roles[i].name))
+			return roles[i].attr;
+	return 0;
+}
+
+/* Both trees on their way into one table. */
+struct reading {
+	struct folders *fs;
+	const struct folders_params *p;
+	VEC(struct boxrule) take; /* the rules with roles made names */
+	VEC(struct sync_folder) right;
+	void (*warn)(void *arg, const char *text);
+	void *arg;
+};
+
+static int out_of_memory(struct err *e)
+{
+	return err_set(e, ERR_LOCAL, "out of memory");
+}
+
+/* Copy a tree's folder. */
+static int keep(struct reading *r, const struct folder_info *in, bool left, struct err *e)
+{
+	struct sync_folder f = { .on_left = left, .on_right = !left, .attrs = in->attrs, .left_messages = UINT64_MAX, .right_messages = UINT64_MAX };
+	const char *name = arena_str(&r->fs->arena, slice_str(in->name));
+
+	if (!name)
+		return out_of_memory(e);
+	if (in->attrs & FOLDER_NO_SELECT)
+		return 0;
+	if (left) {
+		f.left = name;
+		f.left_messages = in->messages;
+		memcpy(f.left_stamp, in->stamp, sizeof(f.left_stamp));
+	} else {
+		f.right = name;
+		f.right_messages = in->messages;
+		memcpy(f.right_stamp, in->stamp, sizeof(f.right_stamp));
+	}
+	if ((left ? vec_push(&r->fs->tree, f) : vec_push(&r->right, f)) < 0)
+		return out_of_memory(e);
+	return 0;
+}
+
+static int keep_left(void *arg, const struct folder_info *f, struct err *e)
+{
+	struct reading *r = arg;
+
+	r->fs->n_left++;
+	return keep(r, f, true, e);
+}
+
+static int keep_right(void *arg, const struct folder_info *f, struct err *e)
+{
+	struct reading *r = arg;
+
+	r->fs->n_right++;
+	return keep(r, f, false, e);
+}
+
+/* The left's first folder with this role, or NULL. */
+static const char *with_role(const struct reading *r, unsigned role)
+{
+	for (size_t i = 0; role != 0 && i < r->fs->tree.n; i++)
+		if (r->fs->tree.a[i].attrs & role)
+			return r->fs->tree.a[i].left;
+	return NULL;
+}
+
+/* The patterns with roles made names; a role that no folder has matches nothing. */
+static int resolve_roles(struct reading *r, struct err *e)
+{
+	for (size_t i = 0; i < r->p->n_take; i++) {
+		struct boxrule rule = r->p->take[i];
+		const char *name;
+
+		if (rule.kind == BOXRULE_ROLE) {
+			name = with_role(r, folder_role(rule.text));
+			if (name)
+				rule = (struct boxrule){ .kind = BOXRULE_NAME, .leave = rule.leave, .text = slice_str(name) };
+		}
+		if (vec_push(&r->take, rule) < 0)
+			return out_of_memory(e);
+	}
+	return 0;
+}
+
+/* Does the job take the folder that the left calls so? */
+static bool takes(const struct reading *r, const char *left, unsigned attrs)
+{
+	if (r->take.n == 0)
+		return !(attrs & VIEWS);
+	return boxrule_takes(r->take.a, r->take.n, slice_str(left), '/');
+}
+
+/* The rule for what the left calls so. */
+static const struct folder_rule *rule_for(const struct reading *r, const char *left)
+{
+	for (size_t i = 0; i < r->p->n_rules; i++) {
+		const char *name = r->p->rules[i].name;
+
+		if (name[0] == '@')
+			name = with_role(r, folder_role(slice_str(name + 1)));
+		if (name && strcmp(name, left) == 0)
+			return &r->p->rules[i];
+	}
+	return NULL;
+}
+
+/* What the left calls, or would call, the folder that the right calls so; NULL: that name belongs to another. */
+static const char *left_name(const struct reading *r, const char *right)
+{
+	for (size_t i = 0; i < r->p->n_rules; i++) {
+		const struct folder_rule *rule = &r->p->rules[i];
+
+		if (!rule->local || strcmp(rule->local, right) != 0)
+			continue;
+		return rule->name[0] == '@' ? with_role(r, folder_role(slice_str(rule->name + 1))) : rule->name;
+	}
+	for (size_t i = 0; i < r->fs->tree.n; i++)
+		if (strcmp(r->fs->tree.a[i].left, right) == 0 && r->fs->tree.a[i].right && strcmp(r->fs->tree.a[i].right, right) != 0)
+			return NULL;
+	return right;
+}
+
+static int by_right(const void *a, const void *b)
+{
+	const struct sync_folder *x = a, *y = b;
+
+	return strcmp(x->right, y->right);
+}
+
+/* The right's folder of a name, or NULL. */
+static struct sync_folder *on_right(struct reading *r, const char *name)
+{
+	struct sync_folder want = { .right = name };
+
+	return r->right.n == 0 ? NULL : bsearch(&want, r->right.a, r->right.n, sizeof(want), by_right);
+}
+
+/* Two folders of the left would be one at the right. */
+static void tell_clash(const struct reading *r, const char *left, const char *right)
+{
+	char text[ERR_TEXT_MAX], a[160], b[160];
+
+	err_printable(a, sizeof(a), left, strlen(left));
+	err_printable(b, sizeof(b), right, strlen(right));
+	snprintf(text, sizeof(text), "folder '%s' is left out: another is called '%s' here already (give one of them a name of its own with `local`)", a, b);
+	r->warn(r->arg, text);
+}
+
+/* Lay the left's folders beside the right's. */
+static int match_left(struct reading *r, struct err *e)
+{
+	for (size_t i = 0; i < r->fs->tree.n; i++) {
+		struct sync_folder *f = &r->fs->tree.a[i], *other;
+
+		if (!takes(r, f->left, f->attrs))
+			continue;
+		f->rule = rule_for(r, f->left);
+		f->right = f->rule && f->rule->local ? f->rule->local : f->left;
+		other = on_right(r, f->right);
+		if (other && other->left) {
+			tell_clash(r, f->left, f->right);
+			continue;
+		}
+		if (other) {
+			other->left = f->left; /* it is taken */
+			f->on_right = true;
+			f->right_messages = other->right_messages;
+			memcpy(f->right_stamp, other->right_stamp, sizeof(f->right_stamp));
+		} else {
+			bool clash = false;
+
+			for (size_t k = 0; k < r->fs->f.n && !clash; k++)
+				clash = r->fs->f.a[k].rule && f->rule != r->fs->f.a[k].rule && strcmp(r->fs->f.a[k].right, f->right) == 0;
+			for (size_t k = 0; f->rule && k < r->fs->f.n && !clash; k++)
+				clash = strcmp(r->fs->f.a[k].right, f->right) == 0;
+			if (clash) {
+				tell_clash(r, f->left, f->right);
+				continue;
+			}
+		}
+		if (vec_push(&r->fs->f, *f) < 0)
+			return out_of_memory(e);
+	}
+	return 0;
+}
+
+/* What the right alone has. */
+static int match_right(struct reading *r, struct err *e)
+{
+	for (size_t i = 0; i < r->right.n; i++) {
+		struct sync_folder *f = &r->right.a[i];
+		const char *left;
+		bool there = false;
+
+		if (f->left)
+			continue;
+		left = left_name(r, f->right);
+		/* a folder that the patterns leave out at the left is left out here, too */
+		for (size_t k = 0; left && k < r->fs->tree.n && !there; k++)
+			there = strcmp(r->fs->tree.a[k].left, left) == 0;
+		if (!left || there || !takes(r, left, 0))
+			continue;
+		f->left = left;
+		f->rule = rule_for(r, left);
+		if (vec_push(&r->fs->f, *f) < 0)
+			return out_of_memory(e);
+	}
+	return 0;
+}
+
+struct known {
+	struct reading *r;
+	struct db *db;
+};
+
+/* A folder of the base: find it in the table, or note that both sides have lost it. */
+static int match_known(void *arg, int64_t id, const char *left, const char *right, struct err *e)
+{
+	struct known *k = arg;
+	struct folders *fs = k->r->fs;
+	struct sync_folder f = { .base = { .id = id } };
+
+	for (size_t i = 0; i < fs->f.n; i++) {
+		if (strcmp(fs->f.a[i].left, left) == 0 && strcmp(fs->f.a[i].right, right) == 0) {
+			fs->f.a[i].base.id = id;
+			return 0;
+		}
+	}
+	if (!takes(k->r, left, 0))
+		return 0;
+	f.left = arena_str(&fs->arena, slice_str(left));
+	f.right = arena_str(&fs->arena, slice_str(right));
+	if (!f.left || !f.right || vec_push(&fs->f, f) < 0)
+		return out_of_memory(e);
+	return 0;
+}
+
+/* The stamps of the folders that the base has. */
+static int read_rows(struct folders *fs, struct db *db, struct err *e)
+{
+	for (size_t i = 0; i < fs->f.n; i++) {
+		struct sync_folder *f = &fs->f.a[i];
+
+		if (f->base.id != 0 && folders_get(db, f->left, f->right, &f->base, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int folders_read(struct folders *fs, const struct folders_params *p, struct store *left, struct store *right, struct db *db, bool right_missing,
+		 void (*warn)(void *arg, const char *text), void *arg, struct err *e)
+{
+	struct reading r = { .fs = fs, .p = p, .warn = warn, .arg = arg };
+	struct known k = { .r = &r, .db = db };
+	int rc = -1;
+
+	if (left->ops->folders(left, keep_left, &r, e) < 0)
+		goto out;
+	if (!right_missing && right->ops->folders(right, keep_right, &r, e) < 0)
+		goto out;
+	if (r.right.n > 0)
+		qsort(r.right.a, r.right.n, sizeof(*r.right.a), by_right);
+	if (resolve_roles(&r, e) < 0 || match_left(&r, e) < 0 || match_right(&r, e) < 0)
+		goto out;
+	if (folders_each(db, match_known, &k, e) < 0 || read_rows(fs, db, e) < 0)
+		goto out;
+	rc = 0;
+out:
+	vec_release(&r.take);
+	vec_release(&r.right);
+	return rc;
+}
+
+const char *folders_find(const struct folders *fs, const char *name)
+{
+	unsigned role = name[0] == '@' ? folder_role(slice_str(name + 1)) : 0;
+
+	for (size_t i = 0; i < fs->tree.n; i++)
+		if (role != 0 ? (fs->tree.a[i].attrs & role) != 0 : strcmp(fs->tree.a[i].left, name) == 0)
+			return fs->tree.a[i].left;
+	return NULL;
+}
+
+void folders_release(struct folders *fs)
+{
+	vec_release(&fs->f);
+	vec_release(&fs->tree);
+	arena_release(&fs->arena);
+}
