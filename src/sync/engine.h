@@ -8,6 +8,7 @@
 #include "state/db.h"
 #include "store/store.h"
 #include "sync/event.h"
+#include "sync/folders.h"
 #include "sync/plan.h"
 
 #define ENGINE_FAILURE_PAUSE 3600 /* seconds before a refused message is tried again; doubles up to a week */
@@ -28,5 +29,32 @@ struct engine_params {
  */
 int engine_fetch(const struct engine_params *p, struct store *src, struct store *dst, struct db *db, const struct event_sink *sink, struct event_totals *totals,
 		 struct err *e);
+
+/* Where a two-way job may do something. Left is the remote side, right the local one. */
+enum sync_where { SYNC_BOTH, SYNC_LEFT, SYNC_RIGHT, SYNC_NONE };
+
+struct sync_params {
+	const char *job;
+	struct folders_params folders;
+	enum sync_where del;          /* where messages are deleted that were deleted on the other side */
+	enum sync_where create;       /* where folders are made that the other side has */
+	bool remove_folders;          /* folders that hold messages are removed, too, where remove_where says; else only empty ones */
+	enum sync_where remove_where;
+	uint64_t max_size;            /* of messages that are pulled; 0 none */
+	int64_t max_age;              /* seconds, likewise */
+	struct plan_max_delete max_delete;
+	const char *trash;            /* folder at the left, or its role ("@trash"): what is deleted there is moved to it; NULL: it is expunged */
+	const char *right_name;       /* "maildir:/home/jane/Mail", for texts */
+	const char *state;            /* path of the base, for texts */
+	bool allow_deletions;         /* the person has said so: neither max_delete nor an empty side stops the job */
+	bool restore;                 /* what was deleted on one side is copied there again, instead of deleted on the other */
+	bool dry_run;
+	int stop_at;
+	int64_t now;
+};
+
+/* Run a two-way job; as engine_fetch. Both stores have STORE_TREE. A folder that can't be synced is told as an ERROR event and counts in totals->failed. */
+int engine_sync(const struct sync_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,
+		struct err *e);
 
 #endif

@@ -489,7 +489,7 @@ static int suspect_last(struct exec *x, const struct err *broken, struct err *e)
 	unstage_last(x);
 	err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu ends too early, perhaps at a line with a dot that the server should have stuffed: then %s",
 	             (unsigned long long)w->num, broken->text);
-	x->suspects += w->key.n > 0 && !x->two_way;
+	x->suspects += w->key.n > 0;
 	return item_failed(x, w, &why, e);
 }
 
@@ -546,7 +546,7 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 		got = x->src->ops->next(x->src, &i, &body, &why);
 		lost = got < 0 && why.span != SPAN_MSG;
 		if (unsure)
-			rc_last = lost && why.kind == ERR_PROTO ? suspect_last(x, &why, e) : look_up_last(x, e);
+			rc_last = lost && why.kind == ERR_PROTO && !x->two_way ? suspect_last(x, &why, e) : look_up_last(x, e);
 		unsure = false;
 		if (lost && rc_last == 0)
 			*e = why;
@@ -596,7 +596,7 @@ struct removing {
 	const struct work *w;
 	size_t n, at;
 	unsigned act;
-	VEC(const struct work *) flagged;
+	VEC(size_t) flagged;
 	bool failed; /* out of memory */
 };
 
@@ -674,11 +674,11 @@ static void flagged_one(void *arg, uint64_t num, const struct err *why)
 	if (why)
 		tell_refusal(r->x, w, why);
 	else
-		r->failed |= vec_push(&r->flagged, w) < 0;
+		r->failed |= vec_push(&r->flagged, (size_t)(w - r->w)) < 0;
 }
 
-/* Note what both sides agree on now. */
-static int note_flags(struct exec *x, const struct work *const *w, size_t n, struct err *e)
+/* Note what both sides agree on now; the act is done. */
+static int note_flags(struct exec *x, struct work *w, const size_t *which, size_t n, struct err *e)
 {
 	if (n == 0)
 		return 0;
@@ -686,7 +686,7 @@ static int note_flags(struct exec *x, const struct work *const *w, size_t n, str
 	if (db_begin(x->db, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		if (pairs_flags(x->db, w[i]->pair, w[i]->agreed, e) < 0) {
+		if (pairs_flags(x->db, w[which[i]].pair, w[which[i]].agreed, e) < 0) {
 			db_rollback(x->db);
 			return -1;
 		}
@@ -694,8 +694,9 @@ static int note_flags(struct exec *x, const struct work *const *w, size_t n, str
 	if (db_commit(x->db, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
+		w[which[i]].acts = PLAN_NOTHING;
 		x->totals->flagged++;
-		tell_message(x, ACTION_FLAGS, w[i]->key, 0);
+		tell_message(x, ACTION_FLAGS, w[which[i]].key, 0);
 	}
 	return 0;
 }
@@ -722,7 +723,7 @@ int exec_flags(struct exec *x, struct work *w, size_t n, struct err *e)
 	if (r.failed && rc == 0)
 		rc = err_set(e, ERR_LOCAL, "out of memory");
 	/* also when the link broke: what was done is done */
-	if (note_flags(x, r.flagged.a, r.flagged.n, rc == 0 ? e : NULL) < 0)
+	if (note_flags(x, w, r.flagged.a, r.flagged.n, rc == 0 ? e : NULL) < 0)
 		rc = -1;
 out:
 	vec_release(&changes);

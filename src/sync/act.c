@@ -1,0 +1,382 @@
+/* Doing what was decided: see twoway.h. */
+#include "sync/twoway.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "sync/twins.h"
+
+#define NO_FLAG SIZE_MAX
+
+/* What the base is to say of a message once the flags of both sides are what they shall be. */
+struct agreement {
+	int64_t pair;
+	uint32_t flags;
+	size_t flag[2];               /* which of todo.flag must have been done first; NO_FLAG */
+};
+
+/* What one folder asks for. */
+struct todo {
+	VEC(struct work) copy[2], flag[2], remove[2]; /* by the side that is changed */
+	VEC(size_t) copy_row[2];
+	VEC(int64_t) forget;
+	VEC(struct agreement) agree;
+};
+
+void act_on(struct twoway *g, struct box *b)
+{
+	for (int s = LEFT; s <= RIGHT; s++) {
+		g->x[s].folder = b->f->base.id;
+		g->x[s].folder_name = b->f->left;
+	}
+}
+
+
+static void todo_release(struct todo *t)
+{
+	for (int s = LEFT; s <= RIGHT; s++) {
+		vec_release(&t->copy[s]);
+		vec_release(&t->copy_row[s]);
+		vec_release(&t->flag[s]);
+		vec_release(&t->remove[s]);
+	}
+	vec_release(&t->forget);
+	vec_release(&t->agree);
+}
+
+/* The message of a row on a side that is open. 1, 0 it is not there any more, -1. */
+static int find(struct twoway *g, struct joined *row, int side, struct work *w, struct err *e)
+{
+	struct plan_sync_side *s = side == LEFT ? &row->m.left : &row->m.right;
+	struct store_msg m;
+	int rc;
+
+	memset(&m, 0, sizeof(m));
+	w->key = side == LEFT ? row->left : row->right;
+	rc = g->side[side]->ops->find(g->side[side], w->key, s->flags, &m, e);
+	if (rc != 1)
+		return rc;
+	w->num = m.num;
+	w->size = s->size ? s->size : m.size;
+	w->date = s->date ? s->date : m.date;
+	return 1;
+}
+
+/* What both sides agree on when one has these flags and the other those; of the rest the base says what it said. */
+static uint32_t agree_on(uint32_t a, uint32_t b, uint32_t base)
+{
+	return (a & b) | (base & (a ^ b));
+}
+
+/*
+ * A message of the base whose flags differ. Until both sides have what they shall have the base says only what they have in common then, as each run may end anywhere:
+ * a flag that one side has not got yet must not look like one that it took away.
+ */
+static int sort_flags(struct twoway *g, struct joined *row, const struct plan_sync *plan, struct todo *t, struct err *e)
+{
+	struct agreement a = { .pair = row->pair, .flags = plan->base, .flag = { NO_FLAG, NO_FLAG } };
+
+	for (int s = LEFT; s <= RIGHT; s++) {
+		unsigned flag = s == LEFT ? PLAN_FLAG_LEFT : PLAN_FLAG_RIGHT;
+		uint32_t now = s == LEFT ? row->m.left.flags : row->m.right.flags, other = s == LEFT ? row->m.right.flags : row->m.left.flags;
+		uint32_t want = s == LEFT ? plan->left : plan->right;
+		struct work w = { .pair = row->pair, .acts = flag, .add = want & ~now, .del = now & ~want, .agreed = agree_on(want, other, row->m.flags) };
+		int rc;
+
+		if (!(plan->acts & flag))
+			continue;
+		rc = find(g, row, s, &w, e);
+		if (rc <= 0)
+			return rc; /* gone meanwhile: the next look tells */
+		a.flag[s] = t->flag[s].n;
+		if (vec_push(&t->flag[s], w) < 0)
+			return twoway_no_memory(e);
+	}
+	if (plan->base == row->m.flags && plan->acts == PLAN_NOTHING)
+		return 0;
+	return vec_push(&t->agree, a) < 0 ? twoway_no_memory(e) : 0;
+}
+
+/* Put one message's acts into the lists. */
+static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, size_t at_row, struct todo *t, struct err *e)
+{
+	struct joined *row = &b->join.rows.a[at_row];
+	struct plan_sync plan = decide_row(g, b, policy, row);
+	struct work w = { .pair = row->pair, .agreed = plan.base };
+	int rc;
+
+	if (plan.acts & PLAN_FORGET)
+		return vec_push(&t->forget, row->pair) < 0 ? twoway_no_memory(e) : 0;
+	if (plan.acts & (PLAN_COPY | PLAN_COPY_BACK)) {
+		int from = plan.acts & PLAN_COPY ? LEFT : RIGHT;
+		struct earlier *f = look_earlier(g, b->f->base.id, from == RIGHT, from == LEFT ? row->left : row->right);
+
+		w.acts = plan.acts & (PLAN_COPY | PLAN_COPY_BACK);
+		w.flags = from == LEFT ? plan.right : plan.left;
+		w.tries = f ? f->tries : 0;
+		rc = find(g, row, from, &w, e);
+		if (rc == 1 && (vec_push(&t->copy[!from], w) < 0 || vec_push(&t->copy_row[!from], at_row) < 0))
+			return twoway_no_memory(e);
+		return rc < 0 ? -1 : 0;
+	}
+	for (int s = LEFT; s <= RIGHT; s++) {
+		unsigned remove = s == LEFT ? PLAN_REMOVE_LEFT : PLAN_REMOVE_RIGHT;
+
+		if (!(plan.acts & remove))
+			continue;
+		w.acts = remove;
+		rc = find(g, row, s, &w, e);
+		if (rc < 0)
+			return -1;
+		/* not there: gone on both sides now */
+		if (rc == 0 ? vec_push(&t->forget, row->pair) < 0 : vec_push(&t->remove[s], w) < 0)
+			return twoway_no_memory(e);
+		return 0;
+	}
+	return row->pair == 0 ? 0 : sort_flags(g, row, &plan, t, e);
+}
+
+static bool has_work_at(const struct box *b, const struct plan_sync_policy *policy, struct twoway *g, int side)
+{
+	unsigned mine = side == LEFT ? PLAN_COPY | PLAN_COPY_BACK | PLAN_FLAG_LEFT | PLAN_REMOVE_LEFT : PLAN_COPY | PLAN_COPY_BACK | PLAN_FLAG_RIGHT | PLAN_REMOVE_RIGHT;
+
+	for (size_t i = 0; i < b->join.rows.n; i++)
+		if (decide_row(g, b, policy, &b->join.rows.a[i]).acts & mine)
+			return true;
+	return false;
+}
+
+/* Twins: what a pull brings may be one of the messages that are to be pushed. */
+struct pairing {
+	struct twoway *g;
+	struct box *b;
+	struct todo *t;
+	struct twins twins;
+	const struct plan_sync_policy *policy;
+};
+
+static int pair_twin(void *arg, struct work *w, const struct staged *st, struct err *e)
+{
+	struct pairing *m = arg;
+	struct twoway *g = m->g;
+	struct todo *t = m->t;
+	struct twin *twin = twins_take(&m->twins, st->digest);
+	struct work *push;
+	struct plan_sync_msg msg = { .known = false };
+	struct plan_sync plan;
+	struct agreement a = { .flag = { NO_FLAG, NO_FLAG } };
+	struct pair p = { .folder = m->b->f->base.id, .size = st->size, .made = g->p->now, .two_way = true, .raw = st->raw };
+	size_t pull_row = m->t->copy_row[RIGHT].a[(size_t)(w - t->copy[RIGHT].a)];
+
+	if (!twin)
+		return 0;
+	push = &t->copy[LEFT].a[twin->row];
+	msg.left = m->b->join.rows.a[pull_row].m.left;
+	msg.right = m->b->join.rows.a[t->copy_row[LEFT].a[twin->row]].m.right;
+	plan = plan_sync(m->policy, &msg);
+	p.left = w->key;
+	p.right = push->key;
+	memcpy(p.digest, st->digest, sizeof(p.digest));
+	p.flags = msg.left.flags & msg.right.flags;
+	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+		return -1;
+	if (pairs_add(g->db, &p, e) < 0)
+		return -1;
+	log_debug("a message that is on both sides already is one from now on");
+	for (int s = LEFT; s <= RIGHT; s++) {
+		unsigned flag = s == LEFT ? PLAN_FLAG_LEFT : PLAN_FLAG_RIGHT;
+		uint32_t now = s == LEFT ? msg.left.flags : msg.right.flags, want = s == LEFT ? plan.left : plan.right;
+		struct work f = { .key = s == LEFT ? w->key : push->key, .num = s == LEFT ? w->num : push->num, .acts = flag, .pair = p.id, .add = want & ~now,
+				  .del = now & ~want, .agreed = agree_on(want, s == LEFT ? msg.right.flags : msg.left.flags, 0) };
+
+		if (!(plan.acts & flag))
+			continue;
+		a.flag[s] = t->flag[s].n;
+		if (vec_push(&t->flag[s], f) < 0)
+			return twoway_no_memory(e);
+	}
+	a.pair = p.id;
+	a.flags = plan.base;
+	if (vec_push(&t->agree, a) < 0)
+		return twoway_no_memory(e);
+	w->acts = push->acts = PLAN_NOTHING;
+	return 1;
+}
+
+/* Learn what is about to be pushed by its content, if as much as one of them may be on its way here. */
+static int read_twins(struct pairing *m, struct err *e)
+{
+	struct todo *t = m->t;
+	VEC(uint64_t) nums = { 0 };
+	VEC(size_t) rows = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < t->copy[LEFT].n; i++)
+		if (vec_push(&nums, t->copy[LEFT].a[i].num) < 0 || vec_push(&rows, i) < 0)
+			rc = twoway_no_memory(e);
+	if (rc == 0)
+		rc = twins_read(&m->twins, m->g->side[RIGHT], nums.a, rows.a, nums.n, e);
+	vec_release(&nums);
+	vec_release(&rows);
+	return rc;
+}
+
+/* All copies of a folder: what is pulled first, since it may turn out to be here already. */
+static int copy_all(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct todo *t, struct err *e)
+{
+	struct pairing m = { .g = g, .b = b, .t = t, .policy = policy };
+	int rc = 0;
+
+	if (t->copy[LEFT].n > 0 && t->copy[RIGHT].n > 0) {
+		rc = read_twins(&m, e);
+		g->x[RIGHT].twin = pair_twin;
+		g->x[RIGHT].twin_arg = &m;
+	}
+	if (rc == 0)
+		rc = exec_copy(&g->x[RIGHT], t->copy[RIGHT].a, t->copy[RIGHT].n, e);
+	g->x[RIGHT].twin = NULL;
+	twins_release(&m.twins);
+	if (rc == 0)
+		rc = exec_copy(&g->x[LEFT], t->copy[LEFT].a, t->copy[LEFT].n, e);
+	return rc;
+}
+
+/* What changes in the base alone. */
+static int note_rest(struct twoway *g, const struct todo *t, struct err *e)
+{
+	if (t->forget.n == 0 && t->agree.n == 0)
+		return 0;
+	if (db_begin(g->db, e) < 0)
+		return -1;
+	for (size_t i = 0; i < t->forget.n; i++)
+		if (pairs_drop(g->db, t->forget.a[i], e) < 0)
+			goto fail;
+	for (size_t i = 0; i < t->agree.n; i++) {
+		const struct agreement *a = &t->agree.a[i];
+		bool done = true;
+
+		for (int s = LEFT; s <= RIGHT; s++)
+			done &= a->flag[s] == NO_FLAG || t->flag[s].a[a->flag[s]].acts == PLAN_NOTHING;
+		if (done && pairs_flags(g->db, a->pair, a->flags, e) < 0)
+			goto fail;
+	}
+	return db_commit(g->db, e);
+fail:
+	db_rollback(g->db);
+	return -1;
+}
+
+/* Removals at a side: they go by the executor whose source it is. */
+static int remove_at(struct twoway *g, int side, const struct todo *t, struct err *e)
+{
+	struct exec *x = &g->x[!side];
+	uint64_t removed;
+
+	if (t->remove[side].n == 0)
+		return 0;
+	exec_forget_marks(x);
+	if (exec_remove(x, t->remove[side].a, t->remove[side].n, e) < 0)
+		return -1;
+	return exec_commit(x, false, 0, &removed, e);
+}
+
+/* Everything that a folder asks for, in the order that loses nothing: copies, flags, removals. */
+static int do_todo(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct todo *t, struct err *e)
+{
+	uint64_t none;
+
+	if (copy_all(g, b, policy, t, e) < 0)
+		return -1;
+	for (int s = RIGHT; s >= LEFT; s--)
+		if (exec_flags(&g->x[s], t->flag[s].a, t->flag[s].n, e) < 0)
+			return -1;
+	if (note_rest(g, t, e) < 0)
+		return -1;
+	for (int s = RIGHT; s >= LEFT; s--)
+		if (remove_at(g, s, t, e) < 0)
+			return -1;
+	/* what was pulled in the last group is settled now, not in the next run */
+	return exec_commit(&g->x[RIGHT], false, 0, &none, e);
+}
+
+/* The folders in the base, made in their first run. */
+int act_rows(struct twoway *g, struct err *e)
+{
+	for (size_t i = 0; i < g->boxes.n; i++) {
+		struct box *b = &g->boxes.a[i];
+
+		if (b->f->base.id != 0 || b->failed || (!box_there(b, LEFT) && !b->create[LEFT]) || (!box_there(b, RIGHT) && !b->create[RIGHT]))
+			continue;
+		if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+			return -1;
+		if (folders_get(g->db, b->f->left, b->f->right, &b->f->base, e) < 0) {
+			db_rollback(g->db);
+			return -1;
+		}
+	}
+	return db_in_transaction(g->db) ? db_commit(g->db, e) : 0;
+}
+
+/* A folder that the other side has no more. */
+static int remove_box(struct twoway *g, struct box *b, int side, struct err *e)
+{
+	if (g->side[side]->ops->folder_remove(g->side[side], box_name(b, side), b->deletions[side], e) < 0)
+		return -1;
+	if (db_begin(g->db, e) < 0)
+		return -1;
+	if (folders_drop(g->db, b->f->base.id, e) < 0) {
+		db_rollback(g->db);
+		return -1;
+	}
+	g->totals->deleted += b->deletions[side];
+	b->failed = true; /* it is no more */
+	return db_commit(g->db, e);
+}
+
+static void tell_copies(struct twoway *g, const struct box *b)
+{
+	struct event ev = { .type = EVENT_FOLDER, .folder = b->f->left, .total = b->copies };
+
+	if (b->copies > 0)
+		twoway_put(g, &ev);
+}
+
+int act_box(struct twoway *g, struct box *b, struct err *e)
+{
+	struct plan_sync_policy policy;
+	struct todo t = { 0 };
+	uint64_t failed = g->totals->failed;
+	int rc = -1;
+
+	for (int s = LEFT; s <= RIGHT; s++)
+		if (b->remove[s])
+			return remove_box(g, b, s, e);
+	for (int s = LEFT; s <= RIGHT; s++)
+		if (b->create[s] && g->side[s]->ops->folder_create(g->side[s], box_name(b, s), b->f->attrs, e) < 0)
+			return -1;
+	act_on(g, b);
+	decide_policy(g, b, &policy);
+	for (int s = LEFT; s <= RIGHT; s++) {
+		if (!has_work_at(b, &policy, g, s))
+			continue;
+		if (g->side[s]->ops->open_box(g->side[s], box_name(b, s), BOX_WRITE, &b->info[s], e) < 0)
+			goto out;
+		b->looked[s] = true;
+	}
+	decide_policy(g, b, &policy);
+	for (size_t i = 0; i < b->join.rows.n; i++)
+		if (sort_row(g, b, &policy, i, &t, e) < 0)
+			goto out;
+	g->x[LEFT].total = g->x[RIGHT].total = b->copies;
+	g->x[LEFT].done = g->x[RIGHT].done = g->x[LEFT].done_bytes = g->x[RIGHT].done_bytes = 0;
+	tell_copies(g, b);
+	rc = do_todo(g, b, &policy, &t, e);
+	/* what was refused must be found again by the next look */
+	b->failed = g->totals->failed > failed;
+out:
+	for (int s = LEFT; s <= RIGHT; s++)
+		g->side[s]->ops->close_box(g->side[s]);
+	todo_release(&t);
+	return rc;
+}
+

@@ -1,0 +1,228 @@
+/* What is to be done, and whether it may: see twoway.h. */
+#include "sync/twoway.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define VANISHED_FROM 10 /* a side that loses all of so many messages has vanished, rather than been emptied */
+#define FLAGS_ALL (FLAG_SEEN | FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DELETED | FLAG_DRAFT | FLAG_FORWARDED)
+
+void decide_policy(const struct twoway *g, const struct box *b, struct plan_sync_policy *out)
+{
+	const struct folder_rule *r = b->f->rule;
+	struct plan_side_policy *sides[2] = { &out->left, &out->right };
+	int64_t max_age = r && r->has_max_age ? r->max_age : g->p->max_age;
+
+	*out = (struct plan_sync_policy){ .now = g->p->now };
+	for (int s = LEFT; s <= RIGHT; s++) {
+		const struct box_info *info = &b->info[s];
+		bool locked = b->looked[s] && info->read_only;
+
+		*sides[s] = (struct plan_side_policy){ .may_add = !locked, .may_remove = !locked && twoway_may(g->p->del, s),
+						       .can_hold = b->looked[s] ? info->can_hold : FLAGS_ALL, .may_flag = locked ? 0 : FLAGS_ALL };
+	}
+	out->right.max_size = r && r->has_max_size ? r->max_size : g->p->max_size;
+	out->right.oldest = max_age > 0 ? g->p->now - max_age : 0;
+}
+
+/* What one message asks for. */
+struct plan_sync decide_row(struct twoway *g, const struct box *b, const struct plan_sync_policy *policy, struct joined *row)
+{
+	if (row->pair == 0) {
+		bool back = row->m.right.present;
+		struct earlier *f = look_earlier(g, b->f->base.id, back, back ? row->right : row->left);
+
+		row->m.retry_at = f ? f->next : 0;
+		if (f)
+			f->seen = true;
+	}
+	return plan_sync(policy, &row->m);
+}
+
+/* What was deleted on one side comes back there: it counts as new on the other. */
+static int restore_rows(struct twoway *g, struct box *b, struct err *e)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < b->join.rows.n; i++) {
+		struct joined *row = &b->join.rows.a[i];
+
+		if (row->pair == 0 || row->m.left.present == row->m.right.present)
+			continue;
+		if (!g->p->dry_run) {
+			if (!any && db_begin(g->db, e) < 0)
+				return -1;
+			any = true;
+			if (pairs_drop(g->db, row->pair, e) < 0) {
+				db_rollback(g->db);
+				return -1;
+			}
+		}
+		row->pair = 0;
+		row->m.known = false;
+		b->join.fresh[row->m.left.present ? LEFT : RIGHT]++;
+	}
+	return any ? db_commit(g->db, e) : 0;
+}
+
+/* A folder that one side has lost: may it be removed on the other? */
+static int plan_removal(struct twoway *g, struct box *b, int side, struct err *e)
+{
+	uint64_t there;
+	char text[ERR_TEXT_MAX], name[160];
+
+	/* all of the folder was listed: base + new - gone */
+	if (pairs_present_count(g->db, b->f->base.id, &there, e) < 0)
+		return -1;
+	for (size_t i = 0; i < b->join.rows.n; i++) {
+		const struct joined *row = &b->join.rows.a[i];
+		bool here = side == LEFT ? row->m.left.present : row->m.right.present;
+
+		if (row->pair == 0)
+			there++;
+		else if (!here)
+			there--;
+	}
+	err_printable(name, sizeof(name), box_name(b, side), strlen(box_name(b, side)));
+	b->remove[side] = false;
+	if (there == 0 && (!g->p->remove_folders || twoway_may(g->p->remove_where, side))) {
+		b->remove[side] = b->work = true;
+		return 0;
+	}
+	if (there > 0 && g->p->remove_folders && twoway_may(g->p->remove_where, side) && b->join.fresh[side] == 0) {
+		b->remove[side] = b->work = true;
+		b->deletions[side] = there;
+		return 0;
+	}
+	snprintf(text, sizeof(text), "folder '%s' is gone %s; %s it still holds %llu messages and stays (remove-folders would remove it, --restore brings it back)", name,
+		 twoway_at(!side), twoway_at(side), (unsigned long long)there);
+	if (there > 0)
+		twoway_warn(g, text);
+	b->failed = true; /* nothing more in this run, and no stamp */
+	return 0;
+}
+
+static int plan_box(struct twoway *g, struct box *b, struct err *e)
+{
+	struct plan_sync_policy policy;
+
+	if (join_rows(&b->join, e) < 0)
+		return -1;
+	for (int s = LEFT; s <= RIGHT; s++)
+		if (b->remove[s])
+			return plan_removal(g, b, s, e);
+	if (g->p->restore && restore_rows(g, b, e) < 0)
+		return -1;
+	decide_policy(g, b, &policy);
+	for (size_t i = 0; i < b->join.rows.n; i++) {
+		struct plan_sync plan = decide_row(g, b, &policy, &b->join.rows.a[i]);
+
+		b->deletions[LEFT] += (plan.acts & PLAN_REMOVE_LEFT) != 0;
+		b->deletions[RIGHT] += (plan.acts & PLAN_REMOVE_RIGHT) != 0;
+		b->copies += (plan.acts & (PLAN_COPY | PLAN_COPY_BACK)) != 0;
+		b->work |= (plan.acts & ~(unsigned)(PLAN_SKIP | PLAN_WAIT)) != 0 || plan.base != b->join.rows.a[i].m.flags;
+		if (plan.acts & PLAN_SKIP && policy.right.max_size > 0 && b->join.rows.a[i].m.left.size > policy.right.max_size)
+			g->totals->skipped++;
+	}
+	b->work |= b->create[LEFT] || b->create[RIGHT];
+	return 0;
+}
+
+/* Both sides hold mail, and nothing is known of how they belong together. */
+static int guard_first_contact(struct twoway *g, struct err *e)
+{
+	if (g->held > 0)
+		return 0;
+	for (size_t i = 0; i < g->boxes.n; i++) {
+		struct box *b = &g->boxes.a[i];
+
+		if (b->join.fresh[LEFT] == 0 || b->join.fresh[RIGHT] == 0)
+			continue;
+		err_set(e, ERR_CONF, "folder '%s': both sides hold messages, and the state of an earlier run that says which belong together is not there: nothing was changed",
+			b->f->left);
+		return err_hint(e, "restore %s from a backup; or move the mail in %s away and let everything be fetched anew", g->p->state, g->p->right_name);
+	}
+	return 0;
+}
+
+/* Would a run delete more than a person can have meant? */
+static int guard_deletions(struct twoway *g, struct err *e)
+{
+	if (g->p->allow_deletions || g->p->restore)
+		return 0;
+	for (int s = LEFT; s <= RIGHT; s++) {
+		uint64_t n = 0;
+		bool all;
+
+		for (size_t i = 0; i < g->boxes.n; i++)
+			n += g->boxes.a[i].failed ? 0 : g->boxes.a[i].deletions[s];
+		all = n >= VANISHED_FROM && n == g->held && !g->p->max_delete.none;
+		if (!all && !plan_deletes_too_many(&g->p->max_delete, n, g->held))
+			continue;
+		err_set(e, s == LEFT ? ERR_LOCAL : ERR_UNAVAIL, "%llu of %llu messages are gone %s, and would be deleted %s: nothing was changed", (unsigned long long)n,
+			(unsigned long long)g->held, twoway_at(!s), twoway_at(s));
+		return err_hint(e, "to delete them all the same, run with --allow-deletions (max-delete is the limit); to have them back, with --restore");
+	}
+	return 0;
+}
+
+int decide_all(struct twoway *g, struct err *e)
+{
+	for (size_t i = 0; i < g->boxes.n; i++) {
+		struct box *b = &g->boxes.a[i];
+		struct err why = ERR_INIT;
+
+		if (!b->failed && plan_box(g, b, &why) < 0 && box_error(g, b, &why, e) < 0)
+			return -1;
+	}
+	return guard_first_contact(g, e) < 0 || guard_deletions(g, e) < 0 ? -1 : 0;
+}
+
+static void tell_planned(struct twoway *g, const struct box *b, enum event_action action, struct slice key, uint64_t size)
+{
+	char uid[ERR_TEXT_MAX];
+	struct event ev = { .type = EVENT_MESSAGE, .folder = b->f->left, .action = action, .size = size, .dry = true };
+
+	ev.uid = err_printable(uid, sizeof(uid), key.p, key.n);
+	twoway_put(g, &ev);
+}
+
+/* What a dry run says instead of doing it. */
+void decide_tell(struct twoway *g, struct box *b)
+{
+	struct plan_sync_policy policy;
+	char text[ERR_TEXT_MAX], name[200];
+
+	for (int s = LEFT; s <= RIGHT; s++) {
+		if (!b->create[s] && !b->remove[s])
+			continue;
+		err_printable(name, sizeof(name), box_name(b, s), strlen(box_name(b, s)));
+		snprintf(text, sizeof(text), "folder '%s' would be %s %s", name, b->create[s] ? "made" : "removed", twoway_at(s));
+		twoway_warn(g, text);
+		g->totals->deleted += b->remove[s] ? b->deletions[s] : 0;
+	}
+	if (b->remove[LEFT] || b->remove[RIGHT])
+		return;
+	decide_policy(g, b, &policy);
+	for (size_t i = 0; i < b->join.rows.n; i++) {
+		struct joined *row = &b->join.rows.a[i];
+		struct plan_sync plan = decide_row(g, b, &policy, row);
+
+		if (plan.acts & PLAN_COPY) {
+			g->totals->pulled++;
+			tell_planned(g, b, ACTION_PULL, row->left, row->m.left.size);
+		}
+		if (plan.acts & PLAN_COPY_BACK) {
+			g->totals->pushed++;
+			tell_planned(g, b, ACTION_PUSH, row->right, row->m.right.size);
+		}
+		if (plan.acts & (PLAN_REMOVE_LEFT | PLAN_REMOVE_RIGHT)) {
+			g->totals->deleted++;
+			tell_planned(g, b, ACTION_DELETE, plan.acts & PLAN_REMOVE_LEFT ? row->left : row->right, 0);
+		}
+		if (plan.acts & (PLAN_FLAG_LEFT | PLAN_FLAG_RIGHT)) {
+			g->totals->flagged++;
+			tell_planned(g, b, ACTION_FLAGS, plan.acts & PLAN_FLAG_LEFT ? row->left : row->right, 0);
+		}
+	}
+}

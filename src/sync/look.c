@@ -1,0 +1,359 @@
+/* What there is on both sides: see twoway.h. */
+#include "sync/twoway.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a stamp stands for: with other limits the same folder may hold work. */
+void look_policy_text(const struct twoway *g, const struct box *b, char *out, size_t size)
+{
+	const struct folder_rule *r = b->f->rule;
+
+	snprintf(out, size, " %llu %lld %d", (unsigned long long)(r && r->has_max_size ? r->max_size : g->p->max_size),
+		 (long long)(r && r->has_max_age ? r->max_age : g->p->max_age), (int)g->p->del);
+}
+
+/* The store's part of a remembered stamp; "" when it was made under other limits. */
+static void own_stamp(const struct twoway *g, const struct box *b, const char *remembered, char out[STORE_STAMP_MAX])
+{
+	char policy[64];
+	size_t n = strlen(remembered), k;
+
+	look_policy_text(g, b, policy, sizeof(policy));
+	k = strlen(policy);
+	out[0] = '\0';
+	if (n > k && n - k < STORE_STAMP_MAX && strcmp(remembered + n - k, policy) == 0)
+		snprintf(out, STORE_STAMP_MAX, "%.*s", (int)(n - k), remembered);
+}
+
+/* Has the side surely not changed since the base was made? */
+static bool unchanged(const struct twoway *g, const struct box *b, int side)
+{
+	char own[STORE_STAMP_MAX];
+	const char *shown = side == LEFT ? b->f->left_stamp : b->f->right_stamp;
+
+	own_stamp(g, b, side == LEFT ? b->f->base.left_stamp : b->f->base.right_stamp, own);
+	return shown[0] != '\0' && strcmp(own, shown) == 0;
+}
+
+static int by_earlier(const void *a, const void *b)
+{
+	const struct earlier *x = a, *y = b;
+
+	if (x->folder != y->folder)
+		return x->folder < y->folder ? -1 : 1;
+	if (x->back != y->back)
+		return x->back ? 1 : -1;
+	return slice_cmp(x->key, y->key);
+}
+
+static int load_failure(void *arg, const struct failure *f, struct err *e)
+{
+	struct twoway *g = arg;
+	struct earlier x = { .folder = f->folder, .back = f->back, .next = f->next, .tries = f->tries ? f->tries : 1 };
+
+	x.key = arena_slice(&g->keys, f->key);
+	return !x.key.p || vec_push(&g->earlier, x) < 0 ? twoway_no_memory(e) : 0;
+}
+
+struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct slice key)
+{
+	struct earlier want = { .folder = folder, .back = back, .key = key };
+
+	return g->earlier.n == 0 ? NULL : bsearch(&want, g->earlier.a, g->earlier.n, sizeof(want), by_earlier);
+}
+
+/* What failed before, and which folders must be listed whole because it is time to try again. */
+int look_failures(struct twoway *g, struct err *e)
+{
+	arena_reset(&g->keys);
+	vec_clear(&g->earlier);
+	if (failures_each(g->db, load_failure, g, e) < 0)
+		return -1;
+	if (g->earlier.n > 0)
+		qsort(g->earlier.a, g->earlier.n, sizeof(*g->earlier.a), by_earlier);
+	for (size_t i = 0; i < g->earlier.n; i++) {
+		if (g->earlier.a[i].next > g->p->now)
+			continue;
+		for (size_t k = 0; k < g->boxes.n; k++)
+			if (g->boxes.a[k].f->base.id == g->earlier.a[i].folder)
+				g->boxes.a[k].force[g->earlier.a[i].back ? RIGHT : LEFT] = true;
+	}
+	return 0;
+}
+
+static int restore_folder(struct twoway *g, struct box *b, struct err *e);
+
+/* The inbox is never removed, and never made anew where it was lost. */
+static void inbox_gone(struct twoway *g, struct box *b)
+{
+	struct err why = ERR_INIT;
+
+	err_set_span(&why, b->f->on_left ? ERR_LOCAL : ERR_UNAVAIL, SPAN_BOX, "the inbox is gone %s: it was left alone", twoway_at(b->f->on_left ? RIGHT : LEFT));
+	err_hint(&why, "put it back, or run with --restore to have it filled again");
+	box_failed(g, b, &why);
+}
+
+/* Where is the folder, where should it be? */
+static int decide(struct twoway *g, struct box *b, struct err *e)
+{
+	int gone;
+
+	if (b->f->base.id != 0 && b->f->on_left != b->f->on_right && g->p->restore && restore_folder(g, b, e) < 0)
+		return -1;
+	if (b->f->base.id == 0) {
+		b->create[LEFT] = !b->f->on_left && twoway_may(g->p->create, LEFT);
+		b->create[RIGHT] = !b->f->on_right && twoway_may(g->p->create, RIGHT);
+		return 0;
+	}
+	if (b->f->on_left == b->f->on_right)
+		return 0;
+	gone = b->f->on_left ? RIGHT : LEFT;
+	if (strcmp(b->f->left, "INBOX") == 0)
+		inbox_gone(g, b);
+	else
+		b->remove[!gone] = true;
+	return 0;
+}
+
+/* Forget that a folder was once there, so that it is made again with all that the other side has. */
+static int restore_folder(struct twoway *g, struct box *b, struct err *e)
+{
+	if (!g->p->dry_run) {
+		if (db_begin(g->db, e) < 0)
+			return -1;
+		if (folders_drop(g->db, b->f->base.id, e) < 0) {
+			db_rollback(g->db);
+			return -1;
+		}
+		if (db_commit(g->db, e) < 0)
+			return -1;
+	}
+	b->f->base = (struct folder_row){ .id = 0 };
+	return 0;
+}
+
+/* A side that has lost its folders altogether is not one that was emptied. */
+static int guard_trees(struct twoway *g, struct err *e)
+{
+	bool known = false;
+
+	for (size_t i = 0; i < g->boxes.n; i++)
+		known |= g->boxes.a[i].f->base.id != 0;
+	if (g->folders.n_left == 0) {
+		err_set(e, ERR_UNAVAIL, "the server shows no folders at all, not even an inbox: nothing was changed");
+		return err_hint(e, "try again later; if it stays so, ask whoever runs the server");
+	}
+	if (known && g->folders.n_right == 0 && !g->p->restore) {
+		err_set(e, ERR_LOCAL, "%s holds no folders any more: nothing was changed", g->p->right_name);
+		return err_hint(e, "is its disk mounted? Put it back; or run with --restore to fetch everything again");
+	}
+	return 0;
+}
+
+int look_folders(struct twoway *g, struct err *e)
+{
+	struct err why = ERR_INIT;
+	bool first = true;
+	int rc;
+
+	g->folders = (struct folders)FOLDERS_INIT;
+	rc = folders_read(&g->folders, &g->p->folders, g->side[LEFT], g->side[RIGHT], g->db, false, twoway_warn, g, &why);
+	if (rc < 0 && why.kind == ERR_LOCAL) {
+		uint64_t held;
+
+		/* The right's root is not there: before the first run that is as it should be. */
+		if (pairs_total(g->db, &held, e) < 0)
+			return -1;
+		first = held == 0 || g->p->restore;
+		if (first && !g->p->dry_run && g->side[RIGHT]->ops->folder_create(g->side[RIGHT], "INBOX", 0, e) < 0)
+			return -1;
+		if (first) {
+			folders_release(&g->folders);
+			g->folders = (struct folders)FOLDERS_INIT;
+			err_clear(&why);
+			rc = folders_read(&g->folders, &g->p->folders, g->side[LEFT], g->side[RIGHT], g->db, g->p->dry_run, twoway_warn, g, &why);
+		}
+	}
+	if (rc < 0) {
+		*e = why;
+		return -1;
+	}
+	for (size_t i = 0; i < g->folders.f.n; i++) {
+		struct box b = { .f = &g->folders.f.a[i], .join = JOIN_INIT };
+
+		if (vec_push(&g->boxes, b) < 0)
+			return twoway_no_memory(e);
+	}
+	if (guard_trees(g, e) < 0)
+		return -1;
+	for (size_t i = 0; i < g->boxes.n; i++)
+		if (decide(g, &g->boxes.a[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+struct known_walk {
+	int (*each)(void *to, struct slice key, struct err *e);
+	void *to;
+	int side;
+};
+
+static int one_known(void *arg, const struct pair *p, struct err *e)
+{
+	struct known_walk *k = arg;
+
+	return k->each(k->to, k->side == LEFT ? p->left : p->right, e);
+}
+
+/* The keys that the base knows of a folder, for a store that asks. */
+static int known(struct twoway *g, int side, const char *folder, int (*each)(void *to, struct slice key, struct err *e), void *to, struct err *e)
+{
+	struct known_walk k = { .each = each, .to = to, .side = side };
+
+	for (size_t i = 0; i < g->boxes.n; i++)
+		if (strcmp(box_name(&g->boxes.a[i], side), folder) == 0)
+			return pairs_by_key(g->db, g->boxes.a[i].f->base.id, side == LEFT ? PAIR_LEFT : PAIR_RIGHT, one_known, &k, e);
+	return err_set(e, ERR_BUG, "a folder that nobody looks at");
+}
+
+static int known_left(void *arg, const char *folder, int (*each)(void *to, struct slice key, struct err *e), void *to, struct err *e)
+{
+	return known(arg, LEFT, folder, each, to, e);
+}
+
+static int known_right(void *arg, const char *folder, int (*each)(void *to, struct slice key, struct err *e), void *to, struct err *e)
+{
+	return known(arg, RIGHT, folder, each, to, e);
+}
+
+/* What an interrupted run left: look it up before the folder is looked at. */
+static int recover_box(struct twoway *g, struct box *b, struct err *e)
+{
+	struct pairs_summary sum;
+	struct err why = ERR_INIT;
+
+	if (b->f->base.id == 0 || g->p->dry_run)
+		return 0;
+	if (pairs_summary(g->db, b->f->base.id, &sum, e) < 0)
+		return -1;
+	if (!sum.pending)
+		return 0;
+	act_on(g, b);
+	b->force[LEFT] = b->force[RIGHT] = true;
+	for (int s = LEFT; s <= RIGHT; s++) {
+		struct box_info info;
+		int rc = 0;
+
+		if (box_there(b, s))
+			rc = g->side[s]->ops->open_box(g->side[s], box_name(b, s), BOX_WRITE, &info, &why);
+		if (rc == 0 && box_there(b, s))
+			rc = exec_recover(&g->x[s], &why);
+		g->side[s]->ops->close_box(g->side[s]);
+		if (rc < 0)
+			return box_error(g, b, &why, e);
+	}
+	return 0;
+}
+
+/* Deal with the look that stands at a box: join it to the base. */
+static int take_look(struct twoway *g, struct box *b, int side, struct err *e)
+{
+	const struct box_info *info = &b->info[side];
+
+	b->looked[side] = true;
+	if (info->reborn) {
+		err_set_span(e, ERR_REFUSED, SPAN_BOX, "the server has renumbered '%s' (its UIDVALIDITY is another): nothing was changed", box_name(b, side));
+		return err_hint(e, "move the local folder away and run with --restore to have it fetched again");
+	}
+	memcpy(b->stamp[side], info->stamp, sizeof(b->stamp[side]));
+	return join_side(&b->join, side == LEFT ? PAIR_LEFT : PAIR_RIGHT, g->side[side], info, g->db, b->f->base.id, e);
+}
+
+/* Look at all folders of a side that may have changed. */
+static int look_side(struct twoway *g, int side, struct err *e)
+{
+	struct store *s = g->side[side];
+	VEC(struct look) looks = { 0 };
+	VEC(size_t) which = { 0 };
+	VEC(char *) stamps = { 0 };
+	int rc = -1;
+
+	for (size_t i = 0; i < g->boxes.n; i++) {
+		struct box *b = &g->boxes.a[i];
+		struct look l = { .folder = box_name(b, side), .known = side == LEFT ? known_left : known_right, .arg = g };
+		char own[STORE_STAMP_MAX];
+		char *copy;
+
+		if (b->failed || !box_there(b, side) || (!box_there(b, !side) && !b->create[!side] && !b->remove[side]))
+			continue;
+		memcpy(b->stamp[side], side == LEFT ? b->f->left_stamp : b->f->right_stamp, sizeof(b->stamp[side]));
+		if (unchanged(g, b, side) && !b->force[side])
+			continue;
+		own_stamp(g, b, side == LEFT ? b->f->base.left_stamp : b->f->base.right_stamp, own);
+		if (b->force[side] || b->remove[side])
+			own[0] = '\0';
+		copy = strdup(own);
+		if (!copy || vec_push(&stamps, copy) < 0) {
+			free(copy);
+			twoway_no_memory(e);
+			goto out;
+		}
+		l.stamp = copy;
+		if (b->f->base.id != 0 && pairs_present_count(g->db, b->f->base.id, &l.messages, e) < 0)
+			goto out;
+		if (vec_push(&looks, l) < 0 || vec_push(&which, i) < 0) {
+			twoway_no_memory(e);
+			goto out;
+		}
+	}
+	rc = 0;
+	if (looks.n == 0)
+		goto out;
+	rc = s->ops->look(s, looks.a, looks.n, g->p->dry_run ? BOX_READ : BOX_WRITE, e);
+	while (rc == 0) {
+		struct err why = ERR_INIT;
+		struct box_info info;
+		struct box *b;
+		size_t i = looks.n;
+
+		rc = clock_check(e);
+		if (rc < 0)
+			break;
+		memset(&info, 0, sizeof(info));
+		rc = s->ops->look_box(s, &i, &info, &why);
+		if (rc == 0)
+			break;
+		if (rc < 0 && i >= looks.n) {
+			*e = why;
+			break;
+		}
+		b = &g->boxes.a[which.a[i]];
+		b->info[side] = info;
+		if (rc == 1)
+			rc = take_look(g, b, side, &why);
+		if (rc < 0)
+			rc = box_error(g, b, &why, e);
+	}
+out:
+	for (size_t i = 0; i < stamps.n; i++)
+		free(stamps.a[i]);
+	vec_release(&stamps);
+	vec_release(&looks);
+	vec_release(&which);
+	return rc;
+}
+
+int look_recover(struct twoway *g, struct err *e)
+{
+	for (size_t i = 0; i < g->boxes.n; i++)
+		if (recover_box(g, &g->boxes.a[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+int look_messages(struct twoway *g, struct err *e)
+{
+	return look_side(g, LEFT, e) < 0 || look_side(g, RIGHT, e) < 0 ? -1 : 0;
+}

@@ -1,0 +1,245 @@
+/* Two-way as a whole: see twoway.h. */
+#include "sync/twoway.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SESSIONS_MAX 20 /* that may break in a run */
+
+void twoway_put(struct twoway *g, struct event *ev)
+{
+	ev->job = g->p->job;
+	event_put(g->sink, ev);
+}
+
+void twoway_warn(void *arg, const char *text)
+{
+	struct event ev = { .type = EVENT_WARNING, .text = text };
+
+	twoway_put(arg, &ev);
+}
+
+int twoway_no_memory(struct err *e)
+{
+	return err_set(e, ERR_LOCAL, "out of memory");
+}
+
+/* The store's word for a side, for a person. */
+const char *twoway_at(int side)
+{
+	return side == LEFT ? "at the server" : "here";
+}
+
+bool twoway_may(enum sync_where where, int side)
+{
+	return where == SYNC_BOTH || where == (side == LEFT ? SYNC_LEFT : SYNC_RIGHT);
+}
+
+bool box_there(const struct box *b, int side)
+{
+	return side == LEFT ? b->f->on_left : b->f->on_right;
+}
+
+const char *box_name(const struct box *b, int side)
+{
+	return side == LEFT ? b->f->left : b->f->right;
+}
+
+/* The folder is left as it is in this run; the others go on. */
+void box_failed(struct twoway *g, struct box *b, const struct err *why)
+{
+	struct event ev = { .type = EVENT_ERROR, .folder = b->f->left, .kind = why->kind, .span = SPAN_BOX, .text = why->text, .retry_after = why->retry_after };
+
+	b->failed = true;
+	g->totals->failed++;
+	twoway_put(g, &ev);
+}
+
+/* Does an error end the job, or only this folder? 0 when the others can go on. */
+int box_error(struct twoway *g, struct box *b, struct err *why, struct err *e)
+{
+	if (why->span == SPAN_ACCT || why->kind == ERR_CANCEL) {
+		*e = *why;
+		return -1;
+	}
+	box_failed(g, b, why);
+	return 0;
+}
+
+/* What the next run may take for unchanged. Both stamps are of before this run's own changes: those show as such once more, and are none. */
+static int remember(struct twoway *g, struct box *b, struct err *e)
+{
+	char text[2][sizeof(b->f->base.left_stamp)], policy[64];
+	const char *old[2] = { b->f->base.left_stamp, b->f->base.right_stamp };
+
+	look_policy_text(g, b, policy, sizeof(policy));
+	for (int s = LEFT; s <= RIGHT; s++) {
+		text[s][0] = '\0';
+		if (b->stamp[s][0] != '\0')
+			snprintf(text[s], sizeof(text[s]), "%s%s", b->stamp[s], policy);
+	}
+	if (b->f->base.id == 0 || (strcmp(text[LEFT], old[LEFT]) == 0 && strcmp(text[RIGHT], old[RIGHT]) == 0))
+		return 0;
+	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+		return -1;
+	return folders_stamp(g->db, b->f->base.id, text[LEFT], text[RIGHT], e);
+}
+
+/* Failures of messages that are not there any more, in folders that were listed whole. */
+static int drop_stale_failures(struct twoway *g, struct err *e)
+{
+	for (size_t i = 0; i < g->earlier.n; i++) {
+		const struct earlier *f = &g->earlier.a[i];
+		bool whole = false;
+
+		for (size_t k = 0; k < g->boxes.n && !whole; k++) {
+			const struct box *b = &g->boxes.a[k];
+			int side = f->back ? RIGHT : LEFT;
+
+			whole = b->f->base.id == f->folder && !b->failed && b->looked[side] && b->info[side].extent == LOOK_ALL && b->force[side];
+		}
+		if (f->seen || !whole)
+			continue;
+		if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+			return -1;
+		if (failures_clear(g->db, f->folder, f->back, f->key, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Folders that neither side has any more. */
+static int forget_folders(struct twoway *g, struct err *e)
+{
+	for (size_t i = 0; i < g->boxes.n; i++) {
+		struct box *b = &g->boxes.a[i];
+
+		if (b->f->base.id == 0 || b->f->on_left || b->f->on_right)
+			continue;
+		if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+			return -1;
+		if (folders_drop(g->db, b->f->base.id, e) < 0)
+			return -1;
+		b->failed = true;
+	}
+	return 0;
+}
+
+static int finish(struct twoway *g, struct err *e)
+{
+	int rc = forget_folders(g, e);
+
+	if (rc == 0)
+		rc = drop_stale_failures(g, e);
+	for (size_t i = 0; rc == 0 && i < g->boxes.n; i++)
+		if (!g->boxes.a[i].failed)
+			rc = remember(g, &g->boxes.a[i], e);
+	if (rc == 0 && db_in_transaction(g->db))
+		return db_commit(g->db, e);
+	if (rc < 0)
+		db_rollback(g->db);
+	return rc;
+}
+
+static void forget_session(struct twoway *g)
+{
+	for (size_t i = 0; i < g->boxes.n; i++)
+		join_release(&g->boxes.a[i].join);
+	vec_release(&g->boxes);
+	folders_release(&g->folders);
+}
+
+/* The trash is looked up in the tree: who names a role means the folder that has it. */
+static int find_trash(struct twoway *g, struct err *e)
+{
+	const char *name;
+
+	g->side[LEFT]->trash = NULL;
+	if (!g->p->trash)
+		return 0;
+	name = folders_find(&g->folders, g->p->trash);
+	if (!name && g->p->trash[0] == '@') {
+		err_set(e, ERR_CONF, "trash = \"%s\": the server says of no folder that it is its %s", g->p->trash, g->p->trash + 1);
+		return err_hint(e, "name the folder");
+	}
+	g->side[LEFT]->trash = name ? name : g->p->trash;
+	return 0;
+}
+
+static uint64_t done_so_far(const struct event_totals *t)
+{
+	return t->pulled + t->pushed + t->deleted + t->flagged;
+}
+
+static int session(struct twoway *g, struct err *e)
+{
+	if (look_folders(g, e) < 0 || find_trash(g, e) < 0 || look_failures(g, e) < 0)
+		return -1;
+	if (look_recover(g, e) < 0 || look_messages(g, e) < 0)
+		return -1;
+	if (pairs_total(g->db, &g->held, e) < 0 || decide_all(g, e) < 0 || (!g->p->dry_run && act_rows(g, e) < 0))
+		return -1;
+	for (size_t i = 0; i < g->boxes.n; i++) {
+		struct box *b = &g->boxes.a[i];
+		struct err why = ERR_INIT;
+
+		if (b->failed || !b->work)
+			continue;
+		if (g->p->dry_run)
+			decide_tell(g, b);
+		else if (act_box(g, b, &why) < 0 && box_error(g, b, &why, e) < 0)
+			return -1;
+	}
+	return g->p->dry_run ? 0 : finish(g, e);
+}
+
+/* Did the link break, rather than the server refuse or ask for patience? */
+static bool lost_link(const struct err *e)
+{
+	return (e->kind == ERR_TEMP || e->kind == ERR_TIMEOUT) && e->retry_after == 0;
+}
+
+int engine_sync(const struct sync_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,
+		struct err *e)
+{
+	struct twoway g = { .p = p, .side = { left, right }, .db = db, .sink = sink, .totals = totals };
+	msec_t begun = clock_now();
+	int rc = -1;
+
+	assert(left->ops->caps & STORE_TREE && right->ops->caps & STORE_TREE);
+	memset(totals, 0, sizeof(*totals));
+	for (int s = LEFT; s <= RIGHT; s++)
+		g.x[s] = (struct exec){ .src = g.side[!s], .dst = g.side[s], .db = db, .job = p->job, .policy = { .mode = PLAN_SYNC, .now = p->now },
+					.two_way = true, .back = s == LEFT, .steps = &g.steps, .stop_at = p->stop_at, .earlier = -1, .sink = sink,
+					.totals = totals, .claims = &g.claims };
+	if (exec_init(&g.x[LEFT], e) < 0 || exec_init(&g.x[RIGHT], e) < 0)
+		goto out;
+	for (int sessions = 0;; sessions++) {
+		uint64_t before = done_so_far(totals);
+		struct err why;
+
+		rc = session(&g, e);
+		forget_session(&g);
+		if (rc == 0 || !e || !lost_link(e) || done_so_far(totals) == before || sessions == SESSIONS_MAX)
+			break;
+		why = *e;
+		err_in(&why, "going on after");
+		twoway_warn(&g, why.text);
+		err_clear(e);
+		left->ops->close_box(left);
+		right->ops->close_box(right);
+	}
+out:
+	exec_release(&g.x[LEFT]);
+	exec_release(&g.x[RIGHT]);
+	vec_release(&g.earlier);
+	arena_release(&g.keys);
+	left->ops->close_box(left);
+	right->ops->close_box(right);
+	totals->bytes_in = left->stats.in + right->stats.in;
+	totals->bytes_out = left->stats.out + right->stats.out;
+	totals->round_trips = left->stats.turns + right->stats.turns;
+	totals->seconds = (double)(clock_now() - begun) / 1000.0;
+	return rc;
+}

@@ -1,0 +1,90 @@
+/*
+ * Two-way, the private side: one job on its way through looking (look.c), planning (decide.c) and doing (act.c). See engine.h for the job itself.
+ *
+ * Both sides are looked at, folder by folder, everything is planned, and only then, when no guard objects, something is done.
+ */
+#ifndef SYNC_TWOWAY_H
+#define SYNC_TWOWAY_H
+
+#include "mail/flags.h"
+#include "state/pairs.h"
+#include "state/runs.h"
+#include "sync/engine.h"
+#include "sync/exec.h"
+#include "sync/join.h"
+
+enum { LEFT = PAIR_LEFT, RIGHT = PAIR_RIGHT };
+
+/* A failure of an earlier run. */
+struct earlier {
+	int64_t folder;
+	bool back;
+	struct slice key;
+	int64_t next;
+	unsigned tries;
+	bool seen;
+};
+
+/* One folder on its way. */
+struct box {
+	struct sync_folder *f;
+	struct box_info info[2];      /* of the looks */
+	bool looked[2], force[2];
+	char stamp[2][STORE_STAMP_MAX]; /* what the base is to remember when all is done */
+	bool create[2];               /* it is to be made there */
+	bool remove[2];               /* it is gone on the other side: to be removed here */
+	bool failed;                  /* nothing more is done with it, and nothing remembered */
+	struct join join;
+	uint64_t deletions[2], copies;
+	bool work;
+};
+
+struct twoway {
+	const struct sync_params *p;
+	struct store *side[2];
+	struct db *db;
+	const struct event_sink *sink;
+	struct event_totals *totals;
+	struct folders folders;
+	VEC(struct box) boxes;
+	VEC(struct earlier) earlier;
+	struct arena keys;            /* of earlier */
+	struct exec x[2];             /* by their target's side */
+	struct claims claims;
+	int steps;
+	uint64_t held;                /* pairs in the base */
+};
+
+void twoway_warn(void *arg, const char *text); /* arg: struct twoway */
+void twoway_put(struct twoway *g, struct event *ev);
+int twoway_no_memory(struct err *e);           /* -1 */
+const char *twoway_at(int side);               /* "at the server", "here" */
+const char *box_name(const struct box *b, int side);
+bool box_there(const struct box *b, int side);
+bool twoway_may(enum sync_where where, int side);
+
+/* The folder is left as it is in this run; the others go on. */
+void box_failed(struct twoway *g, struct box *b, const struct err *why);
+/* Does an error end the job (-1, *e), or only this folder (0, told)? */
+int box_error(struct twoway *g, struct box *b, struct err *why, struct err *e);
+
+/* look.c: the trees, what is to become of each folder, and what has changed in them. */
+int look_folders(struct twoway *g, struct err *e);
+int look_failures(struct twoway *g, struct err *e);
+int look_recover(struct twoway *g, struct err *e); /* what an interrupted run left is looked up before anything else */
+int look_messages(struct twoway *g, struct err *e);
+struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct slice key); /* NULL: no failure */
+void look_policy_text(const struct twoway *g, const struct box *b, char *out, size_t size);
+
+/* decide.c: the plan of every folder, and the guards. */
+void decide_policy(const struct twoway *g, const struct box *b, struct plan_sync_policy *out);
+struct plan_sync decide_row(struct twoway *g, const struct box *b, const struct plan_sync_policy *policy, struct joined *row);
+int decide_all(struct twoway *g, struct err *e);
+void decide_tell(struct twoway *g, struct box *b); /* what a dry run says instead of doing it */
+
+/* act.c */
+void act_on(struct twoway *g, struct box *b); /* the executors work on this folder now */
+int act_rows(struct twoway *g, struct err *e); /* folders get their rows in the base */
+int act_box(struct twoway *g, struct box *b, struct err *e);
+
+#endif
