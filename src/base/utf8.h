@@ -9,8 +9,8 @@
 #include "base/slice.h"
 
 /*
- * The length (1 to 4) of the well-formed character at p (n > 0 bytes), which goes to *out; 0 if there
- * is none, *out untouched then.
+ * The length (1 to 4) of the well-formed character at p (n > 0 bytes), which goes to *out; 0 if
+ * there is none, *out untouched then.
  */
 size_t utf8_take(const char *p, size_t n, uint32_t *out);
 

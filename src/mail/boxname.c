@@ -95,17 +95,29 @@ static bool is_hex(char c)
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
 }
 
+/* Whether byte i begins what reads as an escape: '%' and two hex digits. */
+static bool is_escape(struct slice s, size_t i)
+{
+	return s.p[i] == '%' && i + 2 < s.n && is_hex(s.p[i + 1]) && is_hex(s.p[i + 2]);
+}
+
+/* Whether a Maildir holds such a directory itself. */
+static bool is_reserved(struct slice s)
+{
+	return slice_eqs(s, "cur") || slice_eqs(s, "new") || slice_eqs(s, "tmp");
+}
+
 /* Whether the character c, at byte i of a component, can't stand for itself. */
-static bool needs_escape(struct slice component, size_t i, uint32_t c, const char *also, bool entry)
+static bool needs_escape(struct slice component, size_t i, uint32_t c, const char *also,
+                         bool entry)
 {
 	if (c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == '/' || (c == '.' && i == 0))
 		return true;
 	if (c < 0x80 && also && strchr(also, (int)c))
 		return true;
 	if (c == '%')
-		return i + 2 < component.n && is_hex(component.p[i + 1]) && is_hex(component.p[i + 2]);
-	return entry && i == 0 && (slice_eqs(component, "cur") || slice_eqs(component, "new") ||
-	                           slice_eqs(component, "tmp"));
+		return is_escape(component, i);
+	return entry && i == 0 && is_reserved(component);
 }
 
 /* Put a character as it is, or its bytes as %XX. */
@@ -131,7 +143,8 @@ static const char *escape(struct slice component, const char *also, bool entry, 
 		uint32_t c = 0;
 
 		used = utf8_take(component.p + i, component.n - i, &c);
-		put_char(slice_of(component.p + i, used), needs_escape(component, i, c, also, entry), out);
+		put_char(slice_of(component.p + i, used),
+		         needs_escape(component, i, c, also, entry), out);
 		if (out->failed || out->len - start > BOXNAME_ENTRY)
 			return "too long for a directory";
 	}
@@ -163,7 +176,7 @@ static void put_unescaped(struct slice name, struct strbuf *out)
 	for (size_t i = 0; i < name.n; i++) {
 		char c = name.p[i];
 
-		if (c == '%' && i + 2 < name.n && is_hex(name.p[i + 1]) && is_hex(name.p[i + 2])) {
+		if (is_escape(name, i)) {
 			c = (char)(hex_value(name.p[i + 1]) << 4 | hex_value(name.p[i + 2]));
 			i += 2;
 		}
@@ -175,7 +188,7 @@ static void put_unescaped(struct slice name, struct strbuf *out)
 int boxname_unescape(struct slice name, const char *also, bool entry, struct strbuf *out,
                      struct err *e)
 {
-	struct strbuf again = STRBUF_INIT(2 * BOXNAME_MAX);
+	struct strbuf again = STRBUF_INIT(BOXNAME_MAX);
 	size_t start = out->len;
 	const char *why = NULL;
 	struct slice made;
@@ -239,7 +252,9 @@ static size_t inbox_len(struct slice name, char separator)
 /* Whether a byte of the pattern stands for byte i of the name. */
 static bool same(char p, struct slice name, size_t i, size_t inbox)
 {
-	return i < inbox ? slice_ieqs(slice_of(&p, 1), (char[]){ name.p[i], '\0' }) : p == name.p[i];
+	if (i < inbox)
+		return slice_ieqs(slice_of(&p, 1), (char[]){ name.p[i], '\0' });
+	return p == name.p[i];
 }
 
 /* A place to go back to: the wildcard takes one byte more. */

@@ -79,7 +79,7 @@ int boxname_unescape(struct slice name, const char *also, bool entry, struct str
  */
 enum boxrule_kind {
 	BOXRULE_PATTERN,
-	BOXRULE_ROLE, /* text is the role without its '@'; matches nothing until it is made a name */
+	BOXRULE_ROLE, /* text is the role without '@'; matches nothing until it is made a name */
 	BOXRULE_NAME, /* text is a folder's whole name; no character in it is special */
 };
 

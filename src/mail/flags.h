@@ -1,4 +1,7 @@
-/* System flags of a message: IMAP names (RFC 3501 section 2.3.2, RFC 5788 $Forwarded) and Maildir letters. */
+/*
+ * System flags of a message: IMAP names (RFC 3501 section 2.3.2, RFC 5788 $Forwarded) and Maildir
+ * letters.
+ */
 #ifndef MAIL_FLAGS_H
 #define MAIL_FLAGS_H
 

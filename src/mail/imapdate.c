@@ -1,6 +1,7 @@
 /* INTERNALDATE: see imapdate.h. */
 #include "mail/imapdate.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,6 +23,7 @@ static bool is_leap(int year)
 /* Days of a year before a month (0 to 12). */
 static int days_before(int year, int month)
 {
+	assert(month >= 0 && month <= 12);
 	return month == 12 ? 365 + is_leap(year) : before[month] + (month > 1 && is_leap(year));
 }
 
@@ -92,7 +94,9 @@ static bool take_zone(struct slice s, int *out)
 	sign = s.p[0] == '-' ? -1 : 1;
 	if (!take_byte(&s, '+') && !take_byte(&s, '-'))
 		return false;
-	if (!take_number(&s, 2, 2, 0, 23, &hours) || !take_number(&s, 2, 2, 0, 59, &minutes) || s.n > 0)
+	if (!take_number(&s, 2, 2, 0, 23, &hours) || !take_number(&s, 2, 2, 0, 59, &minutes))
+		return false;
+	if (s.n > 0)
 		return false;
 	*out = sign * (hours * 60 + minutes);
 	return true;
@@ -134,7 +138,8 @@ static bool parse(struct slice s, int64_t *out)
 	if (!take_zone(s, &zone))
 		return false;
 	days = days_to(year) + days_before(year, month) + day - 1;
-	*out = clamp(days * DAY + hour * 3600 + minute * 60 + second - zone * 60);
+	second += hour * 3600 + (minute - zone) * 60;
+	*out = clamp(days * DAY + second);
 	return true;
 }
 

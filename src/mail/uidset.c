@@ -8,7 +8,7 @@
 
 #include "base/vec.h"
 
-#define SHOWN 60 /* bytes of a text that an error shows */
+#define SHOWN 64 /* bytes of a text that an error shows, and a NUL */
 
 /* Give the memory back. */
 void uidset_release(struct uidset *s)
@@ -169,16 +169,18 @@ int uidset_subtract(struct uidset *s, const struct uidset *other, struct err *e)
 
 		while (k < other->n && other->a[k].last < next)
 			k++;
-		/* one of the other's ranges may reach into several of ours: the next one looks at it again */
+		/* what reaches beyond this range is looked at again by the next one */
 		for (; ok && k < other->n && other->a[k].first <= last; k++) {
+			struct uidrange gap = { (uint32_t)next, other->a[k].first - 1 };
+
 			if (other->a[k].first > next)
-				ok = append(&made, (struct uidrange){ (uint32_t)next, other->a[k].first - 1 }) == 0;
+				ok = append(&made, gap) == 0;
 			next = (uint64_t)other->a[k].last + 1;
 			if (next > last)
 				break;
 		}
 		if (ok && next <= last)
-			ok = append(&made, (struct uidrange){ (uint32_t)next, (uint32_t)last }) == 0;
+			ok = append(&made, (struct uidrange){ (uint32_t)next, s->a[i].last }) == 0;
 	}
 	return replace(s, &made, ok, e);
 }
@@ -264,7 +266,9 @@ static bool take_uid(struct slice *rest, uint32_t *out)
 
 	while (digits < rest->n && rest->p[digits] >= '0' && rest->p[digits] <= '9')
 		digits++;
-	if (digits == 0 || rest->p[0] == '0' || !slice_u64(slice_of(rest->p, digits), UINT32_MAX, &value))
+	if (digits == 0 || rest->p[0] == '0')
+		return false;
+	if (!slice_u64(slice_of(rest->p, digits), UINT32_MAX, &value))
 		return false;
 	rest->p += digits;
 	rest->n -= digits;
@@ -297,8 +301,10 @@ static bool take_range(struct slice *rest, struct uidrange *out)
 /* The error of a text that is no set. */
 static int malformed(struct slice text, struct err *e)
 {
-	return err_set(e, ERR_PROTO, "'%.*s%s' is no set of UIDs", (int)(text.n < SHOWN ? text.n : SHOWN),
-	               text.n > 0 ? text.p : "", text.n > SHOWN ? "..." : "");
+	char shown[SHOWN];
+
+	err_printable(shown, sizeof(shown), text.p, text.n);
+	return err_set(e, ERR_PROTO, "'%s' is no set of UIDs", shown);
 }
 
 /* For qsort: by the first UID. */
@@ -327,7 +333,7 @@ static int take_all(struct slice text, struct uidset *out, bool *sorted, struct 
 	return 0;
 }
 
-/* A text's UIDs. Sorted as a whole, for ranges added one by one before others would cost their square. */
+/* A text's UIDs. Sorted as a whole: ranges put before others one by one would cost their square. */
 int uidset_parse(struct slice text, size_t max_ranges, struct uidset *s, struct err *e)
 {
 	struct uidset raw = UIDSET_INIT, made = UIDSET_INIT;
@@ -338,8 +344,8 @@ int uidset_parse(struct slice text, size_t max_ranges, struct uidset *s, struct 
 	for (size_t i = 0; i < text.n; i++)
 		elements += text.p[i] == ',';
 	if (elements > max_ranges)
-		return err_set(e, ERR_PROTO, "a set of UIDs with %zu ranges: at most %zu are taken", elements,
-		               max_ranges);
+		return err_set(e, ERR_PROTO, "a set of UIDs with %zu ranges: at most %zu are taken",
+		               elements, max_ranges);
 	if (take_all(text, &raw, &sorted, e) < 0)
 		goto out;
 	if (!sorted) {

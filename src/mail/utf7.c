@@ -70,7 +70,7 @@ static const char *decode_run(struct slice run, struct strbuf *out)
 /* A server's name to UTF-8. */
 int utf7_decode(struct slice name, struct strbuf *out, struct err *e)
 {
-	size_t start = out->len, shift_end = 0; /* shift_end: behind the last shift, 0 if there was none */
+	size_t start = out->len, shift_end = 0; /* behind the last shift; 0 if there was none */
 	const char *why = NULL;
 
 	for (size_t i = 0; i < name.n && !why;) {
