@@ -299,9 +299,18 @@ static int do_todo(struct twoway *g, struct box *b, const struct plan_sync_polic
 	return exec_commit(&g->x[RIGHT], false, 0, &none, e);
 }
 
-/* The folders in the base, made in their first run. */
-int act_rows(struct twoway *g, struct err *e)
+int act_folders(struct twoway *g, struct err *e)
 {
+	for (size_t i = 0; i < g->boxes.n; i++) {
+		struct box *b = &g->boxes.a[i];
+		struct err why = ERR_INIT;
+
+		for (int s = LEFT; s <= RIGHT && !b->failed; s++)
+			if (b->create[s] && g->side[s]->ops->folder_create(g->side[s], box_name(b, s), b->f->attrs, &why) < 0 &&
+			    box_error(g, b, &why, e) < 0)
+				return -1;
+	}
+	/* only now: a folder that the base has, and a side has not, was removed there */
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
 
@@ -351,9 +360,6 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 	for (int s = LEFT; s <= RIGHT; s++)
 		if (b->remove[s])
 			return remove_box(g, b, s, e);
-	for (int s = LEFT; s <= RIGHT; s++)
-		if (b->create[s] && g->side[s]->ops->folder_create(g->side[s], box_name(b, s), b->f->attrs, e) < 0)
-			return -1;
 	act_on(g, b);
 	decide_policy(g, b, &policy);
 	for (int s = LEFT; s <= RIGHT; s++) {

@@ -131,7 +131,7 @@ static int plan_box(struct twoway *g, struct box *b, struct err *e)
 /* Both sides hold mail, and nothing is known of how they belong together. */
 static int guard_first_contact(struct twoway *g, struct err *e)
 {
-	if (g->held > 0)
+	if (g->known)
 		return 0;
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];

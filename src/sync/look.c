@@ -137,15 +137,14 @@ static int restore_folder(struct twoway *g, struct box *b, struct err *e)
 /* A side that has lost its folders altogether is not one that was emptied. */
 static int guard_trees(struct twoway *g, struct err *e)
 {
-	bool known = false;
-
+	g->known = false;
 	for (size_t i = 0; i < g->boxes.n; i++)
-		known |= g->boxes.a[i].f->base.id != 0;
+		g->known |= g->boxes.a[i].f->base.id != 0;
 	if (g->folders.n_left == 0) {
 		err_set(e, ERR_UNAVAIL, "the server shows no folders at all, not even an inbox: nothing was changed");
 		return err_hint(e, "try again later; if it stays so, ask whoever runs the server");
 	}
-	if (known && g->folders.n_right == 0 && !g->p->restore) {
+	if (g->known && g->folders.n_right == 0 && !g->p->restore) {
 		err_set(e, ERR_LOCAL, "%s holds no folders any more: nothing was changed", g->p->right_name);
 		return err_hint(e, "is its disk mounted? Put it back; or run with --restore to fetch everything again");
 	}

@@ -53,6 +53,7 @@ struct twoway {
 	struct claims claims;
 	int steps;
 	uint64_t held;                /* pairs in the base */
+	bool known;                   /* the base has folders: this is not the first run */
 };
 
 void twoway_warn(void *arg, const char *text); /* arg: struct twoway */
@@ -84,7 +85,7 @@ void decide_tell(struct twoway *g, struct box *b); /* what a dry run says instea
 
 /* act.c */
 void act_on(struct twoway *g, struct box *b); /* the executors work on this folder now */
-int act_rows(struct twoway *g, struct err *e); /* folders get their rows in the base */
+int act_folders(struct twoway *g, struct err *e); /* those that are missing on a side are made; new ones get their rows in the base */
 int act_box(struct twoway *g, struct box *b, struct err *e);
 
 #endif

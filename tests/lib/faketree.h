@@ -1,0 +1,70 @@
+/*
+ * A two-way store in memory, rigged to misbehave on order: the left as an IMAP server (UIDs that are given on arrival, changes by a counter), the right as a Maildir
+ * (names that it makes itself, everything listed). What it holds lives in shared memory and outlives the process that a test lets die.
+ */
+#ifndef TESTS_FAKETREE_H
+#define TESTS_FAKETREE_H
+
+#include "store/store.h"
+
+#define TREE_FOLDERS 8
+#define TREE_MESSAGES 400
+#define TREE_CRASH 101
+
+enum tree_looks { TREE_CHANGES, TREE_ALL, TREE_LOOKS };
+
+struct tree_msg {
+	uint32_t content; /* equal: the same bytes; 0: this place is free */
+	uint32_t key;     /* "12" at the left, "name-12" at the right */
+	uint32_t flags;
+	uint64_t changed; /* when, by the side's counter */
+};
+
+struct tree_folder {
+	char name[64];    /* "": this place is free */
+	uint32_t validity, next;
+	uint64_t changed;
+	struct tree_msg m[TREE_MESSAGES];
+	struct { uint32_t key; uint64_t when; } gone[TREE_MESSAGES];
+	size_t n_gone;
+};
+
+struct tree_side {
+	struct tree_folder f[TREE_FOLDERS];
+	uint64_t clock;
+	bool remote;         /* late keys */
+	bool stamps;         /* of folders, without a look */
+	enum tree_looks looks;
+	uint32_t can_hold;
+	bool missing;        /* the root is not there */
+	uint32_t refuse;     /* this content is refused as a copy; 0 none */
+	bool refuse_flags;
+	unsigned looked, opened, read; /* counts */
+};
+
+struct tree_world {
+	struct tree_side side[2];
+	unsigned ops;        /* calls that do something, so far */
+	unsigned crash_at;   /* the process dies before the n-th of them; 0 never */
+	unsigned cut_at;     /* the n-th breaks the link of the left; 0 never */
+	bool dead;           /* until it is opened again */
+	unsigned misuse;
+	char why[200];
+};
+
+struct tree_world *tree_world_new(void);
+void tree_world_free(struct tree_world *w);
+void tree_world_clear(struct tree_world *w);
+
+struct store *tree_store(struct tree_world *w, int side);
+
+/* What a mail reader does. */
+struct tree_folder *tree_folder(struct tree_world *w, int side, const char *name, bool make); /* NULL: there is none */
+void tree_remove_folder(struct tree_world *w, int side, const char *name);
+struct tree_msg *tree_add(struct tree_world *w, int side, const char *folder, uint32_t content, uint32_t flags);
+void tree_delete(struct tree_world *w, int side, struct tree_folder *f, struct tree_msg *m);
+void tree_flag(struct tree_world *w, int side, struct tree_folder *f, struct tree_msg *m, uint32_t flags);
+struct tree_msg *tree_find(struct tree_folder *f, uint32_t content);
+size_t tree_count(const struct tree_folder *f);
+
+#endif

@@ -1,0 +1,793 @@
+/*
+ * Two-way jobs as a whole, against rigged trees. What is held to: design.md's promises 1, 2 and 5. A run is a process of its own where it may die; both sides live on
+ * in shared memory, the base in its file.
+ */
+#include "../../lib/unit.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../lib/faketree.h"
+#include "mail/flags.h"
+#include "state/pairs.h"
+#include "state/runs.h"
+#include "sync/engine.h"
+
+#define NOW 1700000000
+enum { L, R };
+
+struct fixture {
+	struct tree_world *w;
+	char *dir;
+	char db[4096];
+	struct sync_params p;
+	struct event_totals t;
+	struct err e;
+	unsigned errors, warnings, messages;
+	char text[1000];
+};
+
+static uint64_t rng;
+static char where[200];
+
+/* What dies here is a process, never the machine. */
+int fsync(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+int fdatasync(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+static uint64_t draw(void)
+{
+	uint64_t z = rng += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)(draw() % n);
+}
+
+static int setup(void **state)
+{
+	static struct fixture f;
+
+	f = (struct fixture){ .w = tree_world_new(), .dir = scratch_make() };
+	snprintf(f.db, sizeof(f.db), "%s/job.db", f.dir);
+	*state = &f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	tree_world_free(f->w);
+	scratch_remove(f->dir);
+	return 0;
+}
+
+static void lose_state(struct fixture *f)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm", ".lock", ".new" };
+
+	for (size_t i = 0; i < COUNT(suffixes); i++) {
+		char name[5000];
+
+		snprintf(name, sizeof(name), "%s%s", f->db, suffixes[i]);
+		unlink(name);
+	}
+}
+
+static void fresh(struct fixture *f)
+{
+	lose_state(f);
+	tree_world_clear(f->w);
+	where[0] = '\0';
+	f->p = (struct sync_params){ .job = "job", .now = NOW, .right_name = "maildir:/x", .state = "/state/job.db", .max_delete = { .percent = 25, .count = 50 } };
+}
+
+static void listen_to(void *arg, const struct event *ev)
+{
+	struct fixture *f = arg;
+
+	f->messages += ev->type == EVENT_MESSAGE;
+	f->errors += ev->type == EVENT_ERROR;
+	f->warnings += ev->type == EVENT_WARNING;
+	if (ev->type == EVENT_ERROR || ev->type == EVENT_WARNING)
+		snprintf(f->text, sizeof(f->text), "%s", ev->text);
+}
+
+static int run_here(struct fixture *f)
+{
+	struct event_sink sink = { listen_to, f };
+	struct store *left = tree_store(f->w, L), *right = tree_store(f->w, R);
+	struct db *db = NULL;
+	int rc;
+
+	f->errors = f->warnings = f->messages = 0;
+	f->text[0] = '\0';
+	f->e = (struct err)ERR_INIT;
+	rc = db_open(f->db, f->p.dry_run ? DB_LOOK : DB_RUN, "fake:job", &db, &f->e);
+	if (rc == 0)
+		rc = engine_sync(&f->p, left, right, db, &sink, &f->t, &f->e);
+	store_free(left);
+	store_free(right);
+	db_close(db);
+	if (f->w->misuse)
+		fail_msg("%s: contract broken: %s", where, f->w->why);
+	return rc;
+}
+
+/* Run in a child that may die; its exit status. */
+static int run_apart(struct fixture *f)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(run_here(f) < 0 ? 1 : 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (f->w->misuse)
+		fail_msg("%s: contract broken: %s", where, f->w->why);
+	return WEXITSTATUS(status);
+}
+
+static void calm(struct fixture *f)
+{
+	f->w->crash_at = f->w->cut_at = 0;
+	f->w->dead = false;
+	f->p.stop_at = 0;
+}
+
+static void run_clean(struct fixture *f)
+{
+	calm(f);
+	if (run_here(f) < 0)
+		fail_msg("%s: an undisturbed run failed: %s", where, f->e.text);
+	if (f->errors)
+		fail_msg("%s: an undisturbed run told an error: %s", where, f->text);
+}
+
+static uint64_t done(const struct fixture *f)
+{
+	return f->t.pulled + f->t.pushed + f->t.deleted + f->t.flagged;
+}
+
+/* Both sides hold the same; each content at most once in a folder. */
+static void check_equal(struct fixture *f)
+{
+	for (int s = L; s <= R; s++) {
+		for (size_t i = 0; i < TREE_FOLDERS; i++) {
+			struct tree_folder *a = &f->w->side[s].f[i], *b;
+
+			if (a->name[0] == '\0')
+				continue;
+			b = tree_folder(f->w, !s, a->name, false);
+			if (!b)
+				fail_msg("%s: folder %s is on side %d alone", where, a->name, s);
+			for (size_t k = 0; k < TREE_MESSAGES; k++) {
+				struct tree_msg *m = &a->m[k], *o;
+
+				if (m->content == 0)
+					continue;
+				if (tree_find(a, m->content) != m)
+					fail_msg("%s: content %u is twice in %s on side %d", where, m->content, a->name, s);
+				o = tree_find(b, m->content);
+				if (!o)
+					fail_msg("%s: content %u of %s is on side %d alone", where, m->content, a->name, s);
+				if (o->flags != m->flags)
+					fail_msg("%s: content %u of %s has flags %x here, %x there", where, m->content, a->name, m->flags, o->flags);
+			}
+		}
+	}
+}
+
+static void settle(struct fixture *f)
+{
+	run_clean(f);
+	check_equal(f);
+	run_clean(f);
+	if (done(f))
+		fail_msg("%s: a second run had something to do", where);
+	check_equal(f);
+}
+
+/* ---- the matrix: what happens to one message on each side, with every way of looking, stopped at every step ---- */
+
+enum fate { NOTHING, FLAG_A, FLAG_B, UNFLAG, DELETE, FATES };
+
+static void befall(struct fixture *f, int s, enum fate what)
+{
+	struct tree_folder *box = tree_folder(f->w, s, "INBOX", false);
+	struct tree_msg *m = tree_find(box, 7);
+
+	switch (what) {
+	case FLAG_A:
+		tree_flag(f->w, s, box, m, m->flags | FLAG_SEEN);
+		break;
+	case FLAG_B:
+		tree_flag(f->w, s, box, m, m->flags | FLAG_FLAGGED);
+		break;
+	case UNFLAG:
+		tree_flag(f->w, s, box, m, m->flags & ~(uint32_t)FLAG_ANSWERED);
+		break;
+	case DELETE:
+		tree_delete(f->w, s, box, m);
+		break;
+	default:
+		break;
+	}
+}
+
+static uint32_t after(enum fate what, uint32_t flags)
+{
+	return what == FLAG_A ? flags | FLAG_SEEN : what == FLAG_B ? flags | FLAG_FLAGGED : what == UNFLAG ? flags & ~(uint32_t)FLAG_ANSWERED : flags;
+}
+
+static void check_matrix(struct fixture *f, enum fate l, enum fate r)
+{
+	struct tree_msg *m = tree_find(tree_folder(f->w, L, "INBOX", false), 7);
+
+	check_equal(f);
+	if (l == DELETE || r == DELETE) {
+		if (m)
+			fail_msg("%s: it came back", where);
+		return;
+	}
+	if (!m)
+		fail_msg("%s: it is lost", where);
+	if (m->flags != after(r, after(l, FLAG_ANSWERED)))
+		fail_msg("%s: flags %x", where, m->flags);
+	/* new ones came across */
+	for (int s = L; s <= R; s++)
+		for (uint32_t c = 11; c <= 12; c++)
+			if (!tree_find(tree_folder(f->w, s, "INBOX", false), c))
+				fail_msg("%s: new message %u is lost", where, c);
+}
+
+static void prepare(struct fixture *f, enum fate l, enum fate r, unsigned looks, bool stamps)
+{
+	fresh(f);
+	snprintf(where, sizeof(where), "left %d, right %d, looks %u, stamps %d", (int)l, (int)r, looks, stamps);
+	f->w->side[L].looks = looks;
+	f->w->side[L].stamps = stamps;
+	tree_add(f->w, L, "INBOX", 7, FLAG_ANSWERED);
+	tree_add(f->w, R, "INBOX", 8, 0);
+	tree_add(f->w, L, "Work", 9, FLAG_SEEN);
+	tree_delete(f->w, R, tree_folder(f->w, R, "INBOX", false), tree_find(tree_folder(f->w, R, "INBOX", false), 8));
+	settle(f);
+	befall(f, L, l);
+	befall(f, R, r);
+	tree_add(f->w, L, "INBOX", 11, FLAG_SEEN);
+	tree_add(f->w, R, "INBOX", 12, FLAG_DRAFT);
+}
+
+static void matrix(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned looks = 0; looks < TREE_LOOKS; looks++) {
+		for (int stamps = 0; stamps < 2; stamps++) {
+			for (enum fate l = 0; l < FATES; l++) {
+				for (enum fate r = 0; r < FATES; r++) {
+					prepare(f, l, r, looks, stamps);
+					settle(f);
+					check_matrix(f, l, r);
+				}
+			}
+		}
+	}
+}
+
+/* The same, stopped before every step of the executor, or dead before every call of a store that does something. */
+static void matrix_interrupted(void **state)
+{
+	struct fixture *f = *state;
+
+	for (enum fate l = 0; l < FATES; l++) {
+		for (enum fate r = 0; r < FATES; r++) {
+			for (int kind = 0; kind < 3; kind++) {
+				for (unsigned n = 1;; n++) {
+					char old[200];
+					unsigned begun;
+					int status;
+
+					prepare(f, l, r, (l + r) % TREE_LOOKS, true);
+					memcpy(old, where, sizeof(old));
+					snprintf(where, sizeof(where), "%.150s, %s %u", old, kind == 0 ? "stop" : kind == 1 ? "crash" : "cut", n);
+					if (kind == 0)
+						f->p.stop_at = (int)n;
+					else if (kind == 1)
+						f->w->crash_at = f->w->ops + n;
+					else
+						f->w->cut_at = f->w->ops + n;
+					begun = f->w->ops;
+					status = run_apart(f);
+					begun = f->w->ops - begun;
+					settle(f);
+					check_matrix(f, l, r);
+					if (kind < 2 ? status == 0 : n > begun)
+						break;
+				}
+			}
+		}
+	}
+}
+
+/* ---- single matters ---- */
+
+static void no_op(void **state)
+{
+	struct fixture *f = *state;
+
+	fresh(f);
+	for (uint32_t i = 1; i < 50; i++)
+		tree_add(f->w, L, i % 2 ? "INBOX" : "Work", i, i % 64);
+	settle(f);
+	run_clean(f);
+	f->w->side[L].looked = f->w->side[L].opened = f->w->side[R].looked = f->w->side[R].opened = 0;
+	run_clean(f);
+	assert_int_equal(f->w->side[L].looked + f->w->side[L].opened + f->w->side[R].looked + f->w->side[R].opened, 0);
+}
+
+static void first_contact(void **state)
+{
+	struct fixture *f = *state;
+
+	fresh(f);
+	tree_add(f->w, L, "INBOX", 1, 0);
+	tree_add(f->w, R, "INBOX", 2, 0);
+	assert_int_equal(run_here(f), -1);
+	assert_int_equal(f->e.kind, ERR_CONF);
+	assert_non_null(strstr(f->e.text, "nothing was changed"));
+	assert_int_equal(tree_count(tree_folder(f->w, L, "INBOX", false)), 1);
+	assert_int_equal(tree_count(tree_folder(f->w, R, "INBOX", false)), 1);
+}
+
+static void fill(struct fixture *f, uint32_t n)
+{
+	fresh(f);
+	for (uint32_t i = 1; i <= n; i++)
+		tree_add(f->w, L, "INBOX", i, 0);
+	tree_add(f->w, L, "Work", 1000, 0);
+	settle(f);
+}
+
+static void empty_folder(struct fixture *f, int s, const char *name, unsigned keep)
+{
+	struct tree_folder *box = tree_folder(f->w, s, name, false);
+
+	for (size_t i = 0; i < TREE_MESSAGES; i++)
+		if (box->m[i].content != 0 && tree_count(box) > keep)
+			tree_delete(f->w, s, box, &box->m[i]);
+}
+
+/* State lost, or from last week. */
+static void states(void **state)
+{
+	struct fixture *f = *state;
+	char copy[5000], cmd[12000];
+
+	fill(f, 20);
+	lose_state(f);
+	assert_int_equal(run_here(f), -1);
+	assert_non_null(strstr(f->e.text, "both sides hold messages"));
+
+	fill(f, 20);
+	snprintf(copy, sizeof(copy), "%s.old", f->db);
+	snprintf(cmd, sizeof(cmd), "cp '%s' '%s'", f->db, copy);
+	assert_int_equal(system(cmd), 0);
+	for (uint32_t i = 30; i < 40; i++)
+		tree_add(f->w, i % 2 ? L : R, "INBOX", i, i % 4);
+	empty_folder(f, L, "INBOX", 20);
+	settle(f);
+	tree_flag(f->w, L, tree_folder(f->w, L, "INBOX", false), tree_find(tree_folder(f->w, L, "INBOX", false), 39), FLAG_FLAGGED);
+	lose_state(f);
+	snprintf(cmd, sizeof(cmd), "cp '%s' '%s'", copy, f->db);
+	assert_int_equal(system(cmd), 0);
+	settle(f);
+	assert_int_equal(tree_count(tree_folder(f->w, L, "INBOX", false)), 25);
+	assert_int_equal(tree_find(tree_folder(f->w, R, "INBOX", false), 39)->flags & FLAG_FLAGGED, FLAG_FLAGGED);
+	unlink(copy);
+}
+
+/* A side that loses everything, or its folders, stops the job; the two ways on work. */
+static void vanished(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int s = L; s <= R; s++) {
+		for (int way = 0; way < 5; way++) {
+			fill(f, 20);
+			snprintf(where, sizeof(where), "side %d, way %d", s, way);
+			if (way < 3) {
+				empty_folder(f, s, "INBOX", 0);
+				empty_folder(f, s, "Work", 0);
+			} else {
+				tree_remove_folder(f->w, s, "INBOX");
+				tree_remove_folder(f->w, s, "Work");
+			}
+			assert_int_equal(run_here(f), -1);
+			assert_non_null(strstr(f->e.text, "nothing was changed"));
+			assert_int_equal(tree_count(tree_folder(f->w, !s, "INBOX", false)), 20);
+			if (way == 1) {
+				f->p.allow_deletions = true;
+				settle(f);
+				assert_int_equal(tree_count(tree_folder(f->w, L, "INBOX", false)), 0);
+			} else if (way == 2 || (way == 4 && s == R)) {
+				f->p.restore = true;
+				run_clean(f);
+				f->p.restore = false;
+				settle(f);
+				assert_int_equal(tree_count(tree_folder(f->w, s, "INBOX", false)), 20);
+				assert_int_equal(tree_count(tree_folder(f->w, s, "Work", false)), 1);
+			}
+		}
+	}
+	/* the root itself */
+	fill(f, 20);
+	f->w->side[R].missing = true;
+	assert_int_equal(run_here(f), -1);
+	assert_int_equal(tree_count(tree_folder(f->w, L, "INBOX", false)), 20);
+}
+
+static void max_delete(void **state)
+{
+	struct fixture *f = *state;
+
+	fill(f, 300);
+	empty_folder(f, R, "INBOX", 200); /* 100 of 301: more than 25 %, more than 50 */
+	assert_int_equal(run_here(f), -1);
+	assert_non_null(strstr(f->e.text, "100 of 301"));
+	assert_int_equal(tree_count(tree_folder(f->w, L, "INBOX", false)), 300);
+	f->p.max_delete.none = true;
+	settle(f);
+	assert_int_equal(tree_count(tree_folder(f->w, L, "INBOX", false)), 200);
+	fill(f, 300);
+	empty_folder(f, L, "INBOX", 240); /* 20 % */
+	settle(f);
+	assert_int_equal(tree_count(tree_folder(f->w, R, "INBOX", false)), 240);
+}
+
+static void renumbered(void **state)
+{
+	struct fixture *f = *state;
+
+	fill(f, 5);
+	tree_folder(f->w, L, "INBOX", false)->validity += 1000;
+	tree_folder(f->w, L, "INBOX", false)->changed++;
+	tree_add(f->w, L, "Work", 77, 0);
+	assert_int_equal(run_here(f), 0);
+	assert_int_equal(f->errors, 1);
+	assert_int_equal(f->t.failed, 1);
+	assert_non_null(strstr(f->text, "UIDVALIDITY"));
+	assert_int_equal(tree_count(tree_folder(f->w, R, "INBOX", false)), 5);
+	assert_non_null(tree_find(tree_folder(f->w, R, "Work", false), 77)); /* the others go on */
+}
+
+static void where_deletions_go(void **state)
+{
+	static const struct {
+		enum sync_where del;
+		bool left_follows, right_follows;
+	} rows[] = { { SYNC_BOTH, true, true }, { SYNC_LEFT, true, false }, { SYNC_RIGHT, false, true }, { SYNC_NONE, false, false } };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct tree_folder *l, *r;
+
+		fill(f, 9);
+		f->p.del = rows[i].del;
+		l = tree_folder(f->w, L, "INBOX", false);
+		r = tree_folder(f->w, R, "INBOX", false);
+		tree_delete(f->w, L, l, tree_find(l, 1));
+		tree_delete(f->w, R, r, tree_find(r, 2));
+		run_clean(f);
+		run_clean(f);
+		assert_int_equal(tree_find(l, 2) == NULL, rows[i].left_follows);
+		assert_int_equal(tree_find(r, 1) == NULL, rows[i].right_follows);
+		/* what stays is no new message, and follows when the person changes their mind */
+		assert_int_equal(tree_find(l, 1) == NULL, 1);
+		assert_int_equal(tree_find(r, 2) == NULL, 1);
+		f->p.del = SYNC_BOTH;
+		settle(f);
+		assert_int_equal(tree_count(l), 7);
+	}
+}
+
+static void folders_come_and_go(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int s = L; s <= R; s++) {
+		fill(f, 3);
+		tree_add(f->w, s, "New/Deep", 50, 0);
+		tree_folder(f->w, s, "Empty", true);
+		settle(f);
+		assert_non_null(tree_folder(f->w, !s, "Empty", false));
+		/* an empty one goes on both sides; one that holds mail stays, unless that is wanted */
+		tree_remove_folder(f->w, s, "Empty");
+		tree_remove_folder(f->w, s, "New/Deep");
+		run_clean(f);
+		assert_null(tree_folder(f->w, !s, "Empty", false));
+		assert_non_null(tree_folder(f->w, !s, "New/Deep", false));
+		assert_int_equal(f->warnings, 1);
+		f->p.remove_folders = true;
+		f->p.remove_where = SYNC_BOTH;
+		settle(f);
+		assert_null(tree_folder(f->w, !s, "New/Deep", false));
+		/* new mail in it saves it */
+		tree_add(f->w, s, "Again", 51, 0);
+		settle(f);
+		tree_remove_folder(f->w, s, "Again");
+		tree_add(f->w, !s, "Again", 52, 0);
+		run_clean(f);
+		assert_int_equal(tree_count(tree_folder(f->w, !s, "Again", false)), 2);
+		/* both gone: forgotten */
+		tree_remove_folder(f->w, !s, "Again");
+		settle(f);
+		/* not made where that is not wanted */
+		f->p.create = s == L ? SYNC_LEFT : SYNC_RIGHT;
+		tree_add(f->w, s, "Mine", 53, 0);
+		run_clean(f);
+		assert_null(tree_folder(f->w, !s, "Mine", false));
+	}
+}
+
+static void names_and_limits(void **state)
+{
+	static const struct folder_rule rules[] = { { .name = "Work", .local = "Arbeit", .max_size = 50, .has_max_size = true } };
+	struct boxrule take[2];
+	struct fixture *f = *state;
+	struct err e = ERR_INIT;
+
+	fresh(f);
+	f->p.folders.rules = rules;
+	f->p.folders.n_rules = 1;
+	assert_int_equal(boxrule_parse(SLICE_LIT("*"), &take[0], &e), 0);
+	assert_int_equal(boxrule_parse(SLICE_LIT("!Junk"), &take[1], &e), 0);
+	f->p.folders.take = take;
+	f->p.folders.n_take = 2;
+	tree_add(f->w, L, "INBOX", 1, 0);
+	tree_folder(f->w, L, "Work", true);
+	run_clean(f);
+	tree_add(f->w, L, "Work", 2, 0); /* says 100 bytes: larger than the folder's limit */
+	tree_add(f->w, L, "Junk", 3, 0);
+	tree_add(f->w, R, "Arbeit", 4, 0);
+	tree_folder(f->w, R, "Junk", true);
+	run_clean(f);
+	assert_int_equal(f->t.skipped, 1);
+	assert_null(tree_folder(f->w, R, "Work", false));
+	assert_null(tree_folder(f->w, L, "Arbeit", false));
+	assert_int_equal(tree_count(tree_folder(f->w, R, "Arbeit", false)), 1);
+	assert_int_equal(tree_count(tree_folder(f->w, L, "Work", false)), 2);
+	assert_int_equal(tree_count(tree_folder(f->w, R, "Junk", false)), 0);
+	run_clean(f);
+	run_clean(f);
+	assert_int_equal(done(f), 0);
+	assert_int_equal(tree_count(tree_folder(f->w, L, "Work", false)), 2); /* left out is not deleted */
+	/* the limit is raised: it comes */
+	f->p.folders.n_rules = 0;
+	f->p.folders.rules = (const struct folder_rule[]){ { .name = "Work", .local = "Arbeit" } };
+	f->p.folders.n_rules = 1;
+	run_clean(f);
+	assert_int_equal(tree_count(tree_folder(f->w, R, "Arbeit", false)), 2);
+}
+
+/* One message that is refused does not stop the rest, and is tried again when its time has come. */
+static void refused(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int s = L; s <= R; s++) {
+		fresh(f);
+		tree_add(f->w, R, "INBOX", 99, 0);
+		tree_delete(f->w, R, tree_folder(f->w, R, "INBOX", false), tree_find(tree_folder(f->w, R, "INBOX", false), 99));
+		for (uint32_t i = 1; i <= 5; i++)
+			tree_add(f->w, !s, "INBOX", i, 0);
+		f->w->side[s].refuse = 3;
+		assert_int_equal(run_here(f), 0);
+		assert_int_equal(f->t.failed, 1);
+		assert_int_equal(tree_count(tree_folder(f->w, s, "INBOX", false)), 4);
+		run_clean(f); /* not yet */
+		assert_int_equal(done(f), 0);
+		f->p.now += 7 * 86400;
+		assert_int_equal(run_here(f), 0);
+		assert_int_equal(f->t.failed, 1);
+		f->w->side[s].refuse = 0;
+		f->p.now += 14 * 86400;
+		settle(f);
+		assert_int_equal(tree_count(tree_folder(f->w, s, "INBOX", false)), 5);
+	}
+	/* flags that are refused are offered again in each run */
+	fill(f, 3);
+	tree_flag(f->w, R, tree_folder(f->w, R, "INBOX", false), tree_find(tree_folder(f->w, R, "INBOX", false), 2), FLAG_SEEN);
+	f->w->side[L].refuse_flags = true;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(run_here(f), 0);
+		assert_int_equal(f->t.failed, 1);
+	}
+	f->w->side[L].refuse_flags = false;
+	settle(f);
+}
+
+/* A flag that one side can't hold is neither lost nor taken away. */
+static void flags_not_held(void **state)
+{
+	struct fixture *f = *state;
+	struct tree_folder *l, *r;
+
+	fresh(f);
+	f->w->side[L].can_hold = 63 & ~(uint32_t)FLAG_FORWARDED;
+	l = tree_folder(f->w, L, "INBOX", false);
+	r = tree_folder(f->w, R, "INBOX", false);
+	tree_add(f->w, L, "INBOX", 1, 0);
+	run_clean(f);
+	tree_flag(f->w, R, r, tree_find(r, 1), FLAG_FORWARDED | FLAG_SEEN);
+	run_clean(f);
+	run_clean(f);
+	assert_int_equal(done(f), 0);
+	assert_int_equal(tree_find(l, 1)->flags, FLAG_SEEN);
+	assert_int_equal(tree_find(r, 1)->flags, FLAG_FORWARDED | FLAG_SEEN);
+	tree_flag(f->w, L, l, tree_find(l, 1), FLAG_SEEN | FLAG_FLAGGED);
+	run_clean(f);
+	assert_int_equal(tree_find(r, 1)->flags, FLAG_FORWARDED | FLAG_SEEN | FLAG_FLAGGED);
+	f->w->side[L].can_hold = 63;
+	tree_add(f->w, L, "INBOX", 2, 0);
+	tree_flag(f->w, L, l, tree_find(l, 1), FLAG_SEEN);
+	run_clean(f);
+	assert_int_equal(tree_find(r, 1)->flags & FLAG_FORWARDED, FLAG_FORWARDED);
+}
+
+static void dry_run(void **state)
+{
+	struct fixture *f = *state;
+	struct tree_world *before;
+
+	fill(f, 5);
+	empty_folder(f, L, "INBOX", 4);
+	tree_add(f->w, R, "Other", 60, 0);
+	tree_add(f->w, L, "INBOX", 61, 0);
+	tree_flag(f->w, R, tree_folder(f->w, R, "INBOX", false), tree_find(tree_folder(f->w, R, "INBOX", false), 5), FLAG_SEEN);
+	before = malloc(sizeof(*before));
+	assert_non_null(before);
+	f->p.dry_run = true;
+	memcpy(before->side, f->w->side, sizeof(before->side));
+	run_clean(f);
+	for (int s = L; s <= R; s++)
+		assert_memory_equal(before->side[s].f, f->w->side[s].f, sizeof(before->side[s].f));
+	free(before);
+	assert_int_equal(f->t.pulled, 1);
+	assert_int_equal(f->t.pushed, 1);
+	assert_int_equal(f->t.deleted, 1);
+	assert_int_equal(f->t.flagged, 1);
+	assert_int_equal(f->messages, 4);
+	f->p.dry_run = false;
+	settle(f);
+}
+
+/* ---- the model: readers at both sides and runs that die, at random ---- */
+
+enum fate_of { ALIVE, DEAD, EITHER };
+
+struct model {
+	enum fate_of fate[TREE_MESSAGES * 10];
+	char folder[TREE_MESSAGES * 10][16];
+	uint32_t n;
+	bool dirty; /* a run has died since the last one that came to its end */
+};
+
+static const char *const names[] = { "INBOX", "Work", "A/B" };
+
+/* One thing that a reader does. */
+static void read_mail(struct fixture *f, struct model *m)
+{
+	int s = (int)below(2);
+	const char *name = names[below(COUNT(names))];
+	struct tree_folder *box = tree_folder(f->w, s, name, false);
+	struct tree_msg *x = NULL;
+
+	if (below(3) == 0 || !box || tree_count(box) == 0) {
+		if (m->n + 1 == COUNT(m->fate) || (box && tree_count(box) > 60))
+			return;
+		m->n++;
+		snprintf(m->folder[m->n], sizeof(m->folder[0]), "%s", name);
+		tree_add(f->w, s, name, m->n, below(64));
+		return;
+	}
+	for (unsigned tries = below(TREE_MESSAGES); !x; tries++)
+		if (box->m[tries % TREE_MESSAGES].content)
+			x = &box->m[tries % TREE_MESSAGES];
+	if (below(3) == 0) {
+		/* a copy that a dead run had just made may be taken for one that was never made: then it comes again, which loses nothing */
+		m->fate[x->content] = m->dirty ? EITHER : DEAD;
+		tree_delete(f->w, s, box, x);
+	} else {
+		tree_flag(f->w, s, box, x, x->flags ^ (1u << below(6)));
+	}
+}
+
+static void check_model(struct fixture *f, const struct model *m)
+{
+	check_equal(f);
+	for (uint32_t c = 1; c <= m->n; c++) {
+		struct tree_msg *x = tree_find(tree_folder(f->w, L, m->folder[c], false), c);
+
+		if (!x && m->fate[c] == ALIVE)
+			fail_msg("%s: content %u is lost", where, c);
+		if (x && m->fate[c] == DEAD)
+			fail_msg("%s: content %u has come back", where, c);
+	}
+}
+
+static void model(void **state)
+{
+	struct fixture *f = *state;
+	const char *seeds = getenv("MAILHAUL_SEEDS"), *first = getenv("MAILHAUL_SEED");
+	unsigned n = seeds ? (unsigned)atoi(seeds) : 60;
+	uint64_t from = first ? strtoull(first, NULL, 0) : 1;
+	static struct model m;
+
+	for (uint64_t seed = from; seed < from + n; seed++) {
+		rng = seed;
+		fresh(f);
+		memset(&m, 0, sizeof(m));
+		f->p.max_delete.none = true;
+		f->p.allow_deletions = true;
+		f->w->side[L].looks = below(TREE_LOOKS);
+		f->w->side[L].stamps = below(2);
+		f->w->side[R].stamps = below(2);
+		run_clean(f);
+		for (int round = 0; round < 25; round++) {
+			unsigned what = below(5);
+
+			snprintf(where, sizeof(where), "seed %llu, round %d", (unsigned long long)seed, round);
+			for (unsigned i = round == 0 ? 0 : below(12); i > 0; i--)
+				read_mail(f, &m);
+			calm(f);
+			if (what == 0)
+				f->p.stop_at = (int)(1 + below(30));
+			else if (what == 1)
+				f->w->crash_at = f->w->ops + 1 + below(150);
+			else if (what == 2)
+				f->w->cut_at = f->w->ops + 1 + below(150);
+			if (what < 3) {
+				m.dirty |= run_apart(f) != 0;
+				/* what broke and went on in the same run may have left copies that nobody can tell either */
+				continue;
+			}
+			run_clean(f);
+			for (uint32_t c = 1; c <= m.n; c++)
+				if (m.fate[c] == EITHER)
+					m.fate[c] = tree_find(tree_folder(f->w, L, m.folder[c], false), c) ? ALIVE : DEAD;
+			m.dirty = false;
+			check_model(f, &m);
+		}
+		settle(f);
+		check_model(f, &m);
+	}
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(matrix), T(matrix_interrupted), T(no_op), T(first_contact), T(states), T(vanished), T(max_delete), T(renumbered), T(where_deletions_go),
+		T(folders_come_and_go), T(names_and_limits), T(refused), T(flags_not_held), T(dry_run), T(model),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
