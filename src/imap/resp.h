@@ -1,17 +1,22 @@
 /*
- * What an IMAP server says (RFC 3501 section 7, RFC 9051 section 7 and the extensions named below), one response at a time and typed. No state of a session is kept, and nothing is
- * believed: which command a response belongs to, whether it was due, and whether its numbers make sense is for the caller to judge.
+ * What an IMAP server says (RFC 3501 section 7, RFC 9051 section 7 and the extensions named below), one response at a
+ * time and typed. No state of a session is kept, and nothing is believed: which command a response belongs to, whether
+ * it was due, and whether its numbers make sense is for the caller to judge.
  *
- * Slices and lists are in the reader's memory, valid until the next imap_resp_next() (those of IMAP_FETCH_BODY until the one after its IMAP_FETCH). They are the server's bytes: not
- * printable, perhaps with NUL in them where a literal brought them; err_printable() or err_set() before a person sees them.
+ * Slices and lists are in the reader's memory, valid until the next imap_resp_next() (those of IMAP_FETCH_BODY until the
+ * one after its IMAP_FETCH). They are the server's bytes: not printable, perhaps with NUL in them where a literal
+ * brought them; err_printable() or err_set() before a person sees them.
  *
- * Memory is bounded by imap_limits (tok.h): 16 MB of words (reached only by a server that tries), 32 MB for each of two sets; bodies are streamed. A passed limit is ERR_PROTO.
+ * Memory is bounded by imap_limits (tok.h): 32 MB of words and 32 MB of sets (reached only by a server that tries);
+ * bodies are streamed. A passed limit is ERR_PROTO.
  */
 #ifndef IMAP_RESP_H
 #define IMAP_RESP_H
 
+#include "base/vec.h"
 #include "imap/tok.h"
 #include "mail/flags.h"
+#include "mail/uidset.h"
 
 #define IMAP_WORDS_MAX (16 << 20) /* bytes of one response's words, flags and names */
 
@@ -40,7 +45,10 @@ enum imap_kind {
 
 enum imap_cond { IMAP_OK, IMAP_NO, IMAP_BAD, IMAP_BYE, IMAP_PREAUTH };
 
-/* Response codes (RFC 3501 section 7.1; 4315, 4469, 4978, 5465, 5530, 6154, 7162, 7889, 8474). A code whose arguments are not as its RFC says is IMAP_CODE_OTHER. */
+/*
+ * Response codes (RFC 3501 section 7.1; 4315, 4469, 4978, 5465, 5530, 6154, 7162, 7889, 8474). A code whose arguments
+ * are not as its RFC says is IMAP_CODE_OTHER.
+ */
 enum imap_code_kind {
 	IMAP_CODE_NONE,
 	IMAP_CODE_OTHER,          /* unknown, or damaged */
@@ -90,11 +98,6 @@ struct imap_words {
 	size_t n;
 };
 
-struct imap_set {
-	const struct imap_range *a; /* in the order of the wire; may overlap and repeat */
-	size_t n;
-};
-
 struct imap_flags {
 	uint32_t bits;         /* mail/flags.h */
 	bool star;             /* \*: keywords may be created */
@@ -108,7 +111,7 @@ struct imap_code {
 	uint64_t num;
 	struct imap_flags flags;
 	struct imap_words words;
-	struct imap_set src, dst;
+	struct slice src, dst; /* uid-sets in their order on the wire, for uidseq_init(); checked */
 	struct slice id;
 };
 
@@ -177,7 +180,7 @@ struct imap_search {
 	unsigned has;          /* IMAP_SEARCH: IMAP_HAS_ALL always. IMAP_ESEARCH: no ALL when nothing was found */
 	uint32_t min, max, count;
 	uint64_t modseq;
-	struct imap_set all;
+	const struct uidset *all; /* never NULL in IMAP_SEARCH, IMAP_ESEARCH, IMAP_VANISHED; the reader's own */
 };
 
 enum {
@@ -195,8 +198,9 @@ enum {
 };
 
 /*
- * An attribute that came twice has its last value; but a UID that differs from one before in the same response is ERR_PROTO, and so is a UID of 0 or beyond 32 bits, or a MODSEQ beyond
- * 63. A size that is no number in range is left out: it is a hint.
+ * An attribute that came twice has its last value; but a UID that differs from one before in the same response is
+ * ERR_PROTO, and so is a UID of 0 or beyond 32 bits, or a MODSEQ beyond 63. A size that is no number in range is left
+ * out: it is a hint.
  */
 struct imap_fetch {
 	uint32_t seq;
@@ -263,22 +267,21 @@ struct imap_reader {
 	VEC(struct slice) words;
 	VEC(struct imap_namespace) namespaces;
 	VEC(struct imap_pair) pairs;
-	imap_ranges sets[2];
+	struct uidset set;
 };
 
-/* Over in, which is borrowed. Nothing is read. */
+/* Over in, which is borrowed. Nothing is read. The struct must stay where it is. */
 void imap_reader_init(struct imap_reader *rd, struct bufin *in);
 void imap_reader_release(struct imap_reader *rd); /* safe on a zeroed struct */
 
 /*
- * Read exactly one response and nothing behind it. 1; 0 when the server closed the connection between two responses; -1 as in tok.h: after a time-out with rd->x.dead still false nothing was taken,
- * and it may be called again (IDLE).
+ * Read exactly one response and nothing behind it. 1; 0 when the server closed the connection between two responses; -1
+ * as in tok.h: after a time-out with rd->x.dead still false nothing was taken, and it may be called again (IDLE).
  *
- * A body comes first: IMAP_FETCH_BODY as soon as its size is known, with those attributes that the server put before it (r->fetch.has tells; the UID may well come behind). r->body.s may be
- * read or left. The next call goes on in the same response: to another IMAP_FETCH_BODY, or to IMAP_FETCH with all attributes. Only then the message's UID is certain.
+ * A body comes first: IMAP_FETCH_BODY as soon as its size is known, with those attributes that the server put before it
+ * (r->fetch.has tells; the UID may well come behind). r->body.s may be read or left. The next call goes on in the same
+ * response: to another IMAP_FETCH_BODY, or to IMAP_FETCH with all attributes. Only then the message's UID is certain.
  */
 int imap_resp_next(struct imap_reader *rd, struct imap_resp *r, struct err *e);
-
-uint64_t imap_set_count(struct imap_set s); /* numbers in it, doubles counted twice */
 
 #endif

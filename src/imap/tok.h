@@ -1,13 +1,17 @@
 /*
- * The words of IMAP as they come over the wire (RFC 3501 section 9, RFC 9051 section 9; literal8 of RFC 3516): read from a bufin one at a time. A literal is
- * given by its size, and its bytes are a stream. Reads block; there is no "need more", no look back, and no recursion.
+ * The words of IMAP as they come over the wire (RFC 3501 section 9, RFC 9051 section 9; literal8 of RFC 3516): read from
+ * a bufin one at a time. A literal is given by its size, and its bytes are a stream. Reads block; there is no "need
+ * more", no look back, and no recursion.
  *
- * What is tolerated: lines that end in a bare LF; any number of blanks (or tabs) where one is due, or before the end of a line; bytes above 127 in atoms and
- * quoted strings; a backslash before any character of a quoted string; literals written {n+}, which only a client may send and which mean the same.
- * What is not: NUL and other control characters in atoms; NUL, CR and LF in quoted strings; a CR that is not before LF; a `{` that does not begin a literal.
+ * What is tolerated: lines that end in a bare LF; any number of blanks (or tabs) where one is due, or before the end of
+ * a line; bytes above 127 in atoms and quoted strings; a backslash before any character of a quoted string; literals
+ * written {n+}, which only a client may send and which mean the same.
+ * What is not: NUL and other control characters in atoms; NUL, CR and LF in quoted strings; a CR that is not before LF;
+ * a `{` that does not begin a literal.
  *
- * Every -1 but one is the end of the link (`dead` is set, and whatever is read next is -1 again): ERR_PROTO for broken grammar and passed limits, ERR_TEMP when the
- * connection ended in the middle, whatever the stream said. The exception: a read that fails (time-out, SIGTERM) before any byte of a line was taken leaves all as it was.
+ * Every -1 but one is the end of the link (`dead` is set, and whatever is read next is -1 again): ERR_PROTO for broken
+ * grammar and passed limits, ERR_TEMP when the connection ended in the middle, whatever the stream said. The exception:
+ * a read that fails (time-out, SIGTERM) before any byte of a line was taken leaves all as it was.
  */
 #ifndef IMAP_TOK_H
 #define IMAP_TOK_H
@@ -18,7 +22,7 @@
 #include "base/arena.h"
 #include "base/slice.h"
 #include "base/strbuf.h"
-#include "base/vec.h"
+#include "mail/uidset.h"
 #include "net/bufin.h"
 
 struct imap_limits {
@@ -56,12 +60,6 @@ struct imap_tok {
 	uint64_t size;      /* IMAP_TOK_LITERAL: at most limits.body */
 };
 
-/* A range of UIDs or sequence numbers, 1 <= lo <= hi. Sets keep the order of the wire (COPYUID needs it); only a range right behind its predecessor is joined with it. */
-struct imap_range {
-	uint32_t lo, hi;
-};
-typedef VEC(struct imap_range) imap_ranges;
-
 struct imap_body {
 	struct stream s;
 	struct imap_lexer *x;
@@ -74,8 +72,9 @@ struct imap_lexer {
 	struct arena *a;         /* borrowed: where imap_tok_string copies to */
 	struct imap_limits limits;
 	/*
-	 * Read more behind what is at hand: 1, 0 at the end, -1. NULL: bufin_more. For the owner of the link, who arms the deadline and measures the rate here: all
-	 * that may wait goes through it. body: the bytes are for a stream that a caller reads.
+	 * Read more behind what is at hand: 1, 0 at the end, -1. NULL: bufin_more. For the owner of the link, who arms
+	 * the deadline and measures the rate here: all that may wait goes through it. body: the bytes are for a stream
+	 * that a caller reads.
 	 */
 	int (*fill)(void *arg, struct bufin *in, bool body, struct slice *have, struct err *e);
 	void *fill_arg;
@@ -94,8 +93,8 @@ void imap_lexer_init(struct imap_lexer *x, struct bufin *in, struct arena *a);
 void imap_lexer_release(struct imap_lexer *x);
 
 /*
- * Begin a response: the counts of the limits start anew. Waits for its first byte. 1; 0 when the server closed the connection instead; -1, after which it may be called again unless
- * `dead` is set.
+ * Begin a response: the counts of the limits start anew. Waits for its first byte. 1; 0 when the server closed the
+ * connection instead; -1, after which it may be called again unless `dead` is set.
  */
 int imap_tok_begin(struct imap_lexer *x, struct err *e);
 
@@ -106,16 +105,18 @@ int imap_tok_next(struct imap_lexer *x, bool brackets, struct imap_tok *t, struc
 int imap_tok_peek(struct imap_lexer *x, struct err *e);
 
 /*
- * The bytes of an atom, NIL (its spelling), quoted string or literal, copied to the arena; never .p == NULL. A literal of more than limits.string is ERR_PROTO. What a literal brings is handed out
- * as it is, NUL, CR and LF too. Another token: ERR_PROTO "WHAT is missing". 0, -1.
+ * The bytes of an atom, NIL (its spelling), quoted string or literal, copied to the arena; never .p == NULL. A literal
+ * of more than limits.string is ERR_PROTO. What a literal brings is handed out as it is, NUL, CR and LF too. Another
+ * token: ERR_PROTO "WHAT is missing". 0, -1.
  */
 int imap_tok_string(struct imap_lexer *x, const struct imap_tok *t, const char *what, struct slice *out, struct err *e);
 
 /*
- * The bytes of a literal, quoted string or NIL (none) as a stream that belongs to the lexer: it ends (0) after exactly t->size bytes; -1 when the connection ends before.
- * Freeing it does nothing. Before the next token is read, imap_tok_drain must have taken what its reader left.
+ * The bytes of a literal, quoted string or NIL (none) as a stream that belongs to the lexer: it ends (0) after exactly
+ * t->size bytes (which is set here for a string); -1 when the connection ends before. Freeing it does nothing. Before
+ * the next token is read, imap_tok_drain must have taken what its reader left.
  */
-int imap_tok_body(struct imap_lexer *x, const struct imap_tok *t, struct stream **s, struct err *e);
+int imap_tok_body(struct imap_lexer *x, struct imap_tok *t, struct stream **s, struct err *e);
 int imap_tok_drain(struct imap_lexer *x, struct err *e);
 
 /* Read over the value that begins with t: a word, a literal (limits.skip), or a parenthesis up to its end (limits.depth). 0, -1. */
@@ -127,10 +128,11 @@ int imap_tok_skip_line(struct imap_lexer *x, struct err *e);
 /* The rest of the line as it is (no literals: resp-text), its leading blanks and its end taken and left out; in the arena. NUL is ERR_PROTO. 0, -1. */
 int imap_tok_text(struct imap_lexer *x, struct slice *out, struct err *e);
 
-/* A set of numbers, "1,3:5" (RFC 3501 sequence-set without `*`), read on the fly and added to v; and lists of such with blanks between (SEARCH). Zero and `*` are ERR_PROTO. 0, -1. */
-int imap_tok_set(struct imap_lexer *x, imap_ranges *v, struct err *e);
-
-/* The same from text at hand. false: it is no such set, or memory or limits.ranges is passed; v is as before. */
-bool imap_set_parse(struct slice text, size_t max, imap_ranges *v);
+/*
+ * Numbers with commas, colons and blanks between them ("1,3:5", "1 2 7": what SEARCH, ESEARCH and VANISHED bring), in
+ * any order, added on the fly to v, which is sorted at the end. Zero and `*` are ERR_PROTO, and so is another digit-less
+ * beginning. O(n log n) whatever the order. 0, -1.
+ */
+int imap_tok_set(struct imap_lexer *x, struct uidset *v, struct err *e);
 
 #endif
