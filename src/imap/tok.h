@@ -10,8 +10,8 @@
  * a `{` that does not begin a literal.
  *
  * Every -1 but one is the end of the link (`dead` is set, and whatever is read next is -1 again): ERR_PROTO for broken
- * grammar and passed limits, ERR_TEMP when the connection ended in the middle, whatever the stream said. The exception:
- * a read that fails (time-out, SIGTERM) before any byte of a line was taken leaves all as it was.
+ * grammar and passed limits, ERR_TEMP when the connection ended in the middle, else the stream's own error. The
+ * exception: a read that fails by ERR_TIMEOUT or ERR_CANCEL before any byte of a response was there leaves all as it was.
  */
 #ifndef IMAP_TOK_H
 #define IMAP_TOK_H
@@ -129,9 +129,9 @@ int imap_tok_skip_line(struct imap_lexer *x, struct err *e);
 int imap_tok_text(struct imap_lexer *x, struct slice *out, struct err *e);
 
 /*
- * Numbers with commas, colons and blanks between them ("1,3:5", "1 2 7": what SEARCH, ESEARCH and VANISHED bring), in
- * any order, added on the fly to v, which is sorted at the end. Zero and `*` are ERR_PROTO, and so is another digit-less
- * beginning. O(n log n) whatever the order. 0, -1.
+ * Numbers with commas, colons and blanks between them ("1,3:5", "1 2 7": what SEARCH, ESEARCH and VANISHED bring), at
+ * least one, in any order, added on the fly to v, which is sorted at the end: O(n log n) whatever the order. Zero and
+ * `*` are ERR_PROTO. 0, -1.
  */
 int imap_tok_set(struct imap_lexer *x, struct uidset *v, struct err *e);
 
