@@ -11,7 +11,6 @@
 
 #define OUT_MAX (256 << 10)    /* commands queued at once; OAuth responses are the longest */
 #define TEXT_SHOWN 200         /* bytes of a server's text in an error */
-#define SLOW_MS (5 * 60 * 1000)
 #define LISTING_RATE 10        /* bytes a second: some servers hash every message for a listing */
 #define LOGIN_DELAY_UNKNOWN 60 /* seconds, when the server asks for a pause and doesn't say how long */
 
@@ -175,8 +174,7 @@ static int reply(struct pop3_conn *c, bool challenge, struct slice *text, struct
 		return dead(c);
 	}
 	arm(c);
-	c->slow_ms = 0;
-	c->slow_bytes = 0;
+	c->pace = (struct pace){ 0 };
 	r = bufin_line(&c->in, POP3_LINE_MAX, &line, &crlf, e);
 	if (r == 0)
 		return lost(c, e);
@@ -212,31 +210,14 @@ int pop3_challenge(struct pop3_conn *c, struct slice *text, struct err *e)
 	return reply(c, true, text, e);
 }
 
-/*
- * Read on. Only the time we stood waiting counts against the peer: one that is slower than min_rate bytes a second over SLOW_MS keeps us from our work
- * as well as one that says nothing.
- */
+/* Read on. */
 int pop3_fill(struct pop3_conn *c, uint64_t min_rate, struct slice *have, struct err *e)
 {
-	size_t before = bufin_pending(&c->in);
-	msec_t start = clock_now();
 	int r;
 
-	stream_set_deadline(c->s, start + c->timeout);
-	r = bufin_more(&c->in, have, e);
-	if (r < 0)
-		return dead(c);
-	c->slow_ms += clock_now() - start;
-	c->slow_bytes += bufin_pending(&c->in) - before;
-	if (c->slow_ms >= SLOW_MS) {
-		if (c->slow_bytes < min_rate * (SLOW_MS / 1000)) {
-			err_set(e, ERR_TIMEOUT, "the server sends less than %u bytes a second", (unsigned)min_rate);
-			return dead(c);
-		}
-		c->slow_ms = 0;
-		c->slow_bytes = 0;
-	}
-	return r;
+	c->pace.timeout = c->timeout;
+	r = pace_fill(&c->pace, &c->in, min_rate, have, e);
+	return r < 0 ? dead(c) : r;
 }
 
 /* Read over the rest of a line that is too long; what it began with stays in c->cut. */

@@ -12,6 +12,7 @@
 #include "base/strbuf.h"
 #include "net/bufin.h"
 #include "net/dial.h"
+#include "net/pace.h"
 
 #define POP3_LINE_MAX 8192               /* RFC 2449 says 512; servers don't */
 #define POP3_OVERLONG_MAX (16 << 20)     /* one line of a listing that is read over for the sake of the others */
@@ -62,8 +63,7 @@ struct pop3_conn {
 	unsigned disabled;       /* enum pop3_cap that the person doesn't want: never in caps.have */
 	const char *what;        /* "isp": for error texts. Borrowed */
 	char cut[64];            /* the beginning of a line that was too long (pop3_multi) */
-	int64_t slow_ms;         /* waiting time and bytes of the running reply: who trickles is given up */
-	uint64_t slow_bytes;
+	struct pace pace;        /* of the running reply: who trickles is given up */
 };
 
 /* Queue a command (no CRLF). Verb and argument hold no CR, LF or NUL: ERR_PROTO otherwise. */
@@ -89,7 +89,7 @@ int pop3_challenge(struct pop3_conn *c, struct slice *text, struct err *e);
  */
 int pop3_multi(struct pop3_conn *c, size_t max, uint64_t *budget, struct slice *line, struct err *e);
 
-/* More bytes at hand, however they come: reads at least once. 1, 0 at the end of the stream, -1. For the readers of bodies. */
+/* More bytes at hand, however they come: reads at least once (net/pace.h). 1, 0 at the end of the stream, -1. For the readers of bodies. */
 int pop3_fill(struct pop3_conn *c, uint64_t min_rate, struct slice *have, struct err *e);
 
 /* Take over a connected stream (freed on failure); nothing is read or sent. c is all zero. For pop3_open and tests. */

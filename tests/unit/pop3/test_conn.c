@@ -280,7 +280,7 @@ static void test_slow(void **state)
 	(void)state;
 	attach_str(&c, "+OK\r\n1 a\r\n.\r\n", 5);
 	assert_int_equal(pop3_status(&c, NULL, &e), 1);
-	c.slow_ms = 5 * 60 * 1000;
+	c.pace.waited = PACE_MS;
 	assert_int_equal(pop3_multi(&c, 100, &budget, &line, &e), -1);
 	assert_int_equal(e.kind, ERR_TIMEOUT);
 	assert_true(c.dead);

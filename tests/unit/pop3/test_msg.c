@@ -228,7 +228,7 @@ static void test_slow_body(void **state)
 	attach(&c, W("+OK\r\nabc\r\n.\r\n"), 5);
 	assert_int_equal(pop3_status(&c, NULL, &e), 1);
 	b = pop3_body(&c, 9, &e);
-	c.slow_ms = 5 * 60 * 1000;
+	c.pace.waited = PACE_MS;
 	assert_int_equal(stream_read(b, buf, sizeof(buf), &e), -1);
 	assert_int_equal(e.kind, ERR_TIMEOUT);
 	assert_non_null(strstr(e.text, "message 9"));
