@@ -1,30 +1,23 @@
-/* A POP3 server for tests that plays a script: each connection waits for lines and says what stands beside them. */
-#ifndef TEST_SCRIPT_H
-#define TEST_SCRIPT_H
+/* What the tests of POP3 and of its store share: a scripted server, and parameters for it. */
+#ifndef TEST_POP3_SCRIPT_H
+#define TEST_POP3_SCRIPT_H
 
-#include "../net/peer.h"
+#include "../../lib/script.h"
 #include "pop3/login.h"
 
-#define SCRIPT_HEARD 65536
-
-/* want NULL: say it unasked. say NULL: close the connection. {0} ends: what else comes is read and written down. */
-struct turn {
-	const char *want, *say;
-};
-
-struct script {
-	struct peer peer;
-	const struct turn *const *turns; /* one row of turns for each connection; NULL ends */
-	char *heard;                     /* all lines of all connections, "|" behind each, "#" at each end; shared with the child */
-};
-
-void script_start(struct script *s, const struct turn *const *turns);
-void script_stop(struct script *s);
-
-/* Wait until n connections are over, then fail unless exactly these lines came. */
-void script_expect(struct script *s, int n, const char *heard);
-
-/* jane with the password "5ecret", without TLS, on a link that counts as secure; 5 s for each wait. */
-struct pop3_params script_params(const struct script *s);
+/*
+ * jane with the password "5ecret", without TLS, on a link that counts as secure; 5 s for each wait.
+ */
+static inline struct pop3_params script_params(const struct script *s)
+{
+	return (struct pop3_params){
+		.dial = { .host = "127.0.0.1", .port = s->peer.port, .security = DIAL_PLAIN,
+			.timeout = 5000 },
+		.what = "isp",
+		.user = "jane",
+		.secret = { .literal = "5ecret" },
+		.secure = true,
+	};
+}
 
 #endif

@@ -69,7 +69,8 @@ static void play(int fd, int nth, void *arg)
 void script_start(struct script *s, const struct turn *const *turns)
 {
 	s->turns = turns;
-	s->heard = mmap(NULL, SCRIPT_HEARD, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	s->heard = mmap(NULL, SCRIPT_HEARD, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		0);
 	assert_ptr_not_equal(s->heard, MAP_FAILED);
 	peer_start(&s->peer, play, s);
 }
@@ -95,16 +96,4 @@ void script_expect(struct script *s, int n, const char *heard)
 		usleep(10000);
 	}
 	assert_string_equal(s->heard, heard);
-}
-
-/* Parameters. */
-struct pop3_params script_params(const struct script *s)
-{
-	return (struct pop3_params){
-		.dial = { .host = "127.0.0.1", .port = s->peer.port, .security = DIAL_PLAIN, .timeout = 5000 },
-		.what = "isp",
-		.user = "jane",
-		.secret = { .literal = "5ecret" },
-		.secure = true,
-	};
 }
