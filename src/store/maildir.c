@@ -1,84 +1,24 @@
 /*
- * Maildir as a target: see maildir.h and, for the order of things, store.h. All work is done beneath directories that are held open and were reached
- * through no symbolic link but those in the path the person wrote; nothing that is there is ever overwritten.
- *
- * Durability: a message's bytes are fsynced while its only name is in tmp/; whether that name is durable doesn't matter. After the renames the directories
- * that got the names are fsynced. tmp/ isn't: should its old entry come back with a crash, it is a stale file that is cleaned up in its time.
+ * Maildir as a store: see maildir.h and store.h. All work is done beneath directories that are held open and were reached through no symbolic link but
+ * those in the path the person wrote.
  */
-#include "store/maildir.h"
+#include "store/maildir_p.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
-#include <sys/utsname.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "base/vec.h"
-#include "mail/eol.h"
-#include "mail/flags.h"
 
-#define CHUNK 65536       /* bytes of a body at a time */
-#define SYNCFS_FROM 16       /* as many files are synced by syncfs */
-#define SYNCFS_SLOW_MS 1000
-#define WRITEBACK_FROM 65536 /* bytes: write-back of smaller files is left to the group's sync */
-#define OPEN_MAX 1100     /* staged files kept open for their fsync */
-#define OPEN_SPARE 100    /* descriptors left for everything else */
-#define NAME_TRIES 100
-#define HOST_MAX 63
-#define TMP_HOURS 36      /* as the Maildir rules say */
-
-/* One message that is staged. */
-struct rec {
-	char name[192];   /* leaves room for flags within NAME_MAX */
-	int fd;           /* -1 once it is on disk */
-	uint32_t flags;
-	bool gone;        /* unstaged or published: nothing of ours is in tmp/ any more */
-};
-
-struct maildir {
-	struct store store;
-	char *path;
-	char *what;       /* "a message in PATH", for errors */
-	enum maildir_layout layout;
-	int tmp_hours;
-	int root, box, tmp, fresh, cur; /* directories; `fresh` is new/ */
-	VEC(struct rec) recs;
-	bool slow_syncfs;     /* it took long: others write much to this file system */
-	size_t first_open, open, max_open; /* recs before first_open are on disk */
-	uint32_t counter;
-	long pid;         /* of whoever opened it */
-	char host[HOST_MAX + 1];
-	bool lost;        /* a sync or rename failed: nothing of this group counts as durable any more */
-	struct digest *digest;
-	char *in, *out;   /* a chunk as it came; up to two as they will be written */
-};
-
-/* A body on its way into a file. */
-struct writer {
-	struct rec *rec;
-	struct eol eol;
-	bool raw;
-	size_t held;      /* bytes in m->out */
-	uint64_t flushed; /* bytes in the file */
-};
-
-/* The driver of a store. */
-static struct maildir *of(struct store *s)
-{
-	return (struct maildir *)s;
-}
+#define TMP_HOURS 36 /* as the Maildir rules say */
 
 /* Close a descriptor that is open. */
-static void close_fd(int *fd)
+void maildir_close_fd(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
@@ -88,10 +28,10 @@ static void close_fd(int *fd)
 /* The host's name as it stands in file names: '/' and ':' as the Maildir rules want them, other unusual bytes as '_'. */
 static void take_host(struct maildir *m)
 {
-	char name[HOST_MAX + 1] = "";
+	char name[MAILDIR_HOST_MAX + 1] = "";
 	size_t n = 0;
 
-	if (gethostname(name, HOST_MAX) < 0 || !name[0])
+	if (gethostname(name, MAILDIR_HOST_MAX) < 0 || !name[0])
 		snprintf(name, sizeof(name), "localhost");
 	for (const char *p = name; *p; p++) {
 		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '-' ||
@@ -105,378 +45,8 @@ static void take_host(struct maildir *m)
 	m->host[n] = '\0';
 }
 
-/* A name that nobody else takes. The counter starts anywhere, since process numbers and clocks repeat themselves (containers, restarts). */
-static void new_name(struct maildir *m, char *out, size_t size)
-{
-	int64_t now = clock_wall_usec();
-
-	snprintf(out, size, "%lld.M%lldP%ldQ%lu.%s", (long long)(now / 1000000), (long long)(now % 1000000), m->pid,
-	         (unsigned long)m->counter++, m->host);
-}
-
-#ifndef XFS_SUPER_MAGIC
-#define XFS_SUPER_MAGIC 0x58465342
-#endif
-
-/* Since Linux 5.8 syncfs tells of errors in write-back. */
-static bool syncfs_tells_errors(void)
-{
-	int major = 0, minor = 0;
-	struct utsname u;
-
-	return uname(&u) == 0 && sscanf(u.release, "%d.%d", &major, &minor) == 2 && (major > 5 || (major == 5 && minor >= 8));
-}
-
-/*
- * Many files at once by one syncfs(2), where that is known to write everything and to report errors: a file system like FUSE may answer without doing a thing.
- * It also writes what other programs have left unwritten; where that takes long, it isn't done again. 1 done, 0 not, -1.
- */
-static int sync_whole(struct maildir *m, struct err *e)
-{
-	msec_t begun = clock_now();
-	struct statfs fs;
-
-	if (m->slow_syncfs || !syncfs_tells_errors() || fstatfs(m->tmp, &fs) < 0 ||
-	    (fs.f_type != EXT4_SUPER_MAGIC && fs.f_type != XFS_SUPER_MAGIC && fs.f_type != BTRFS_SUPER_MAGIC))
-		return 0;
-	/* Errors of write-back since m->tmp was opened are told here: before anything was staged. */
-	if (syncfs(m->tmp) < 0)
-		return err_errno(e, "%s", m->what);
-	m->slow_syncfs = clock_now() - begun > SYNCFS_SLOW_MS;
-	return 1;
-}
-
-/*
- * Put the bytes of recs[from..to) on disk. Write-back of large ones was started when they were staged.
- * The one place that knows how a group is synced.
- */
-static int sync_group(struct maildir *m, size_t from, size_t to, struct err *e)
-{
-	int done = to - from >= SYNCFS_FROM ? sync_whole(m, e) : 0;
-
-	if (done < 0) {
-		m->lost = true;
-		return -1;
-	}
-	for (size_t i = from; i < to; i++) {
-		struct rec *r = &m->recs.a[i];
-
-		if (r->fd < 0)
-			continue;
-		if (clock_check(e) < 0)
-			return -1;
-		if (done == 0 && fs_sync(r->fd, m->what, e) < 0) {
-			m->lost = true;
-			return -1;
-		}
-		m->open--;
-		if (close(r->fd) < 0 && errno != EINTR) {
-			r->fd = -1;
-			m->lost = true;
-			return err_errno(e, "can't write %s", m->what); /* NFS reports a full disk here */
-		}
-		r->fd = -1;
-	}
-	return 0;
-}
-
-/* Put the oldest staged file on disk, to have its descriptor back. */
-static int sync_oldest(struct maildir *m, struct err *e)
-{
-	if (m->first_open >= m->recs.n)
-		return 0;
-	m->first_open++;
-	return sync_group(m, m->first_open - 1, m->first_open, e);
-}
-
-/* A new file in tmp/ for r. */
-static int new_file(struct maildir *m, struct rec *r, struct err *e)
-{
-	while (m->open >= m->max_open && m->first_open < m->recs.n)
-		if (sync_oldest(m, e) < 0)
-			return -1;
-	for (int i = 0; i < NAME_TRIES; i++) {
-		new_name(m, r->name, sizeof(r->name));
-		r->fd = openat(m->tmp, r->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (r->fd >= 0) {
-			m->open++;
-			return 0;
-		}
-		if ((errno == EMFILE || errno == ENFILE) && m->first_open < m->recs.n) {
-			if (sync_oldest(m, e) < 0)
-				return -1;
-		} else if (errno != EEXIST && errno != EINTR) {
-			break;
-		}
-	}
-	return err_errno(e, "can't make a file in %s/tmp", m->path);
-}
-
-/* Take a file in tmp/ away again. */
-static void drop_file(struct maildir *m, struct rec *r)
-{
-	if (r->gone)
-		return;
-	if (r->fd >= 0)
-		m->open--;
-	close_fd(&r->fd);
-	unlinkat(m->tmp, r->name, 0);
-	r->gone = true;
-}
-
-/* Write what is held. */
-static int flush(struct maildir *m, struct writer *w, struct err *e)
-{
-	if (fs_write_all(w->rec->fd, m->out, w->held, m->what, e) < 0)
-		return -1;
-	w->flushed += w->held;
-	w->held = 0;
-	return 0;
-}
-
-/* Copy the file `from` into r's with its line ends as they came. scratch has room for three chunks. */
-static int copy_crlf(struct maildir *m, struct writer *w, int from, char *scratch, struct err *e)
-{
-	if (lseek(from, 0, SEEK_SET) < 0)
-		return err_errno(e, "can't read %s", m->what);
-	w->flushed = 0;
-	for (;;) {
-		ssize_t n = fs_read(from, scratch, CHUNK, m->what, e);
-		size_t k;
-
-		if (n <= 0)
-			return (int)n;
-		k = eol_to_crlf(scratch, (size_t)n, scratch + CHUNK);
-		if (fs_write_all(w->rec->fd, scratch + CHUNK, k, m->what, e) < 0)
-			return -1;
-		w->flushed += k;
-	}
-}
-
-/* A bare LF has come: what was written is written again as it came. */
-static int restore(struct maildir *m, struct writer *w, struct err *e)
-{
-	char *scratch = malloc((size_t)3 * CHUNK);
-	struct rec old = *w->rec;
-	int rc = 0;
-
-	if (!scratch)
-		return err_set(e, ERR_LOCAL, "out of memory");
-	if (w->flushed > 0) {
-		rc = new_file(m, w->rec, e);
-		if (rc == 0)
-			rc = copy_crlf(m, w, old.fd, scratch, e);
-		else
-			*w->rec = old;
-		if (w->rec->fd != old.fd)
-			drop_file(m, &old);
-	}
-	for (size_t at = 0; rc == 0 && at < w->held; at += CHUNK) {
-		size_t n = w->held - at < CHUNK ? w->held - at : CHUNK, k = eol_to_crlf(m->out + at, n, scratch);
-
-		rc = fs_write_all(w->rec->fd, scratch, k, m->what, e);
-		w->flushed += k;
-	}
-	w->held = 0;
-	free(scratch);
-	return rc;
-}
-
-/* Add bytes as they are to what is held. */
-static void hold(struct maildir *m, struct writer *w, const char *p, size_t n)
-{
-	memcpy(m->out + w->held, p, n);
-	w->held += n;
-}
-
-/* Take a chunk of the body. The digest is of the LF form, whatever is stored. */
-static int take_chunk(struct maildir *m, struct writer *w, size_t n, struct err *e)
-{
-	bool cr = w->eol.cr;
-	size_t k = eol_to_lf(&w->eol, m->in, n, m->out + w->held);
-
-	if (digest_put(m->digest, m->out + w->held, k) < 0)
-		return err_set(e, ERR_LOCAL, "SHA-256 failed");
-	if (w->raw) {
-		hold(m, w, m->in, n);
-	} else if (w->eol.bare_lf) {
-		w->raw = true;
-		if (restore(m, w, e) < 0)
-			return -1;
-		if (cr)
-			hold(m, w, "\r", 1);
-		hold(m, w, m->in, n);
-	} else {
-		w->held += k;
-	}
-	return w->held >= CHUNK ? flush(m, w, e) : 0;
-}
-
-/* Stream the body into its file. */
-static int take_body(struct maildir *m, struct writer *w, struct stream *body, struct staged *out, struct err *e)
-{
-	char last;
-	ssize_t n;
-
-	while ((n = stream_read(body, m->in, CHUNK, e)) > 0)
-		if (take_chunk(m, w, (size_t)n, e) < 0)
-			return -1;
-	if (n < 0)
-		return -1;
-	if (eol_end(&w->eol, &last) > 0) {
-		if (digest_put(m->digest, &last, 1) < 0)
-			return err_set(e, ERR_LOCAL, "SHA-256 failed");
-		if (!w->raw)
-			hold(m, w, &last, 1);
-	}
-	if (w->held > 0 && flush(m, w, e) < 0)
-		return -1;
-	if (digest_end(m->digest, out->digest) < 0)
-		return err_set(e, ERR_LOCAL, "SHA-256 failed");
-	out->size = w->flushed;
-	out->raw = w->raw;
-	if (w->flushed >= WRITEBACK_FROM)
-		fs_writeback(w->rec->fd);
-	return 0;
-}
-
-/* Write the body to tmp/. */
-static int maildir_stage(struct store *s, struct stream *body, const struct store_meta *meta, struct staged *out, struct err *e)
-{
-	struct maildir *m = of(s);
-	struct rec r = { .fd = -1, .flags = meta->flags };
-	struct writer w = { .rec = &r };
-
-	memset(out, 0, sizeof(*out));
-	if (m->tmp < 0)
-		return err_set(e, ERR_BUG, "maildir: no box is open");
-	if (new_file(m, &r, e) < 0)
-		return -1;
-	if (take_body(m, &w, body, out, e) < 0)
-		goto fail;
-	if (vec_push(&m->recs, r) < 0) {
-		err_set(e, ERR_LOCAL, "out of memory");
-		goto fail;
-	}
-	snprintf(out->key, sizeof(out->key), "%s", r.name);
-	return 0;
-fail:
-	drop_file(m, &r);
-	digest_end(m->digest, out->digest); /* ready for the next */
-	return -1;
-}
-
-/* Drop one that is staged. */
-static void maildir_unstage(struct store *s, struct staged *out)
-{
-	struct maildir *m = of(s);
-
-	out->dropped = true;
-	for (size_t i = m->recs.n; i-- > 0;) {
-		if (strcmp(m->recs.a[i].name, out->key) == 0) {
-			drop_file(m, &m->recs.a[i]);
-			return;
-		}
-	}
-}
-
-/* Put everything staged on disk. */
-static int maildir_harden(struct store *s, struct staged *st, size_t n, struct err *e)
-{
-	struct maildir *m = of(s);
-
-	(void)st;
-	(void)n;
-	if (m->lost)
-		return err_set(e, ERR_BUG, "maildir: harden after a failure");
-	if (sync_group(m, m->first_open, m->recs.n, e) < 0)
-		return -1;
-	m->first_open = m->recs.n;
-	return 0;
-}
-
-/* rename(2) that never overwrites, on file systems of all kinds. */
-static int rename_new(int from, const char *name, int to, const char *dest)
-{
-	struct stat st;
-
-	if (renameat2(from, name, to, dest, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -1;
-	if (linkat(from, name, to, dest, 0) == 0) {
-		unlinkat(from, name, 0);
-		return 0;
-	}
-	if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
-		return -1;
-	/* neither: what is left is to look first, under a name that nobody else makes */
-	if (fstatat(to, dest, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		errno = EEXIST;
-		return -1;
-	}
-	return renameat(from, name, to, dest);
-}
-
-/* Give a message its place: new/NAME, or cur/NAME:2,FLAGS. */
-static int publish_one(struct maildir *m, struct rec *r, bool *in_new, bool *in_cur, struct err *e)
-{
-	char dest[sizeof(r->name) + 16], letters[8];
-
-	if (r->fd >= 0)
-		return err_set(e, ERR_BUG, "maildir: publish before harden");
-	flags_to_letters(r->flags, letters);
-	if (letters[0])
-		snprintf(dest, sizeof(dest), "%s:2,%s", r->name, letters);
-	else
-		snprintf(dest, sizeof(dest), "%s", r->name);
-	if (rename_new(m->tmp, r->name, letters[0] ? m->cur : m->fresh, dest) < 0)
-		return err_errno(e, "can't move a message from %s/tmp to %s/%s", m->path, letters[0] ? "cur" : "new", dest);
-	r->gone = true;
-	*(letters[0] ? in_cur : in_new) = true;
-	return 0;
-}
-
-/* Make everything staged visible, and durable where it now is. What was moved before an error stays: recover will find it. */
-static int maildir_publish(struct store *s, struct staged *st, size_t n, struct err *e)
-{
-	struct maildir *m = of(s);
-	bool in_new = false, in_cur = false;
-	int rc = 0;
-
-	(void)st;
-	(void)n;
-	if (m->lost)
-		return err_set(e, ERR_BUG, "maildir: publish after a failure");
-	for (size_t i = 0; rc == 0 && i < m->recs.n; i++)
-		if (!m->recs.a[i].gone)
-			rc = publish_one(m, &m->recs.a[i], &in_new, &in_cur, e);
-	if (in_new && fs_sync(m->fresh, "new/", rc == 0 ? e : NULL) < 0)
-		rc = rc == 0 ? err_in(e, "%s", m->path) : rc;
-	if (in_cur && fs_sync(m->cur, "cur/", rc == 0 ? e : NULL) < 0)
-		rc = rc == 0 ? err_in(e, "%s", m->path) : rc;
-	m->lost = rc < 0;
-	if (rc < 0)
-		return -1;
-	vec_clear(&m->recs);
-	m->first_open = 0;
-	return 0;
-}
-
-/* Drop all that is staged. */
-static void maildir_abandon(struct store *s)
-{
-	struct maildir *m = of(s);
-
-	for (size_t i = 0; i < m->recs.n; i++)
-		drop_file(m, &m->recs.a[i]);
-	vec_clear(&m->recs);
-	m->first_open = 0;
-	m->lost = false;
-}
-
 /* A directory stream over a held directory, which stays open; NULL on error. */
-static DIR *open_listing(struct maildir *m, int dirfd, struct err *e)
+DIR *maildir_list(struct maildir *m, int dirfd, struct err *e)
 {
 	int fd = fs_open_beneath(dirfd, ".", O_RDONLY | O_DIRECTORY, 0, e);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -486,13 +56,13 @@ static DIR *open_listing(struct maildir *m, int dirfd, struct err *e)
 			err_in(e, "%s", m->path);
 		else
 			err_errno(e, "can't list %s", m->path);
-		close_fd(&fd);
+		maildir_close_fd(&fd);
 	}
 	return d;
 }
 
 /* The next entry that is no dot file: 1, 0 at the end, -1. */
-static int next_entry(struct maildir *m, DIR *d, struct dirent **out, struct err *e)
+int maildir_list_next(struct maildir *m, DIR *d, struct dirent **out, struct err *e)
 {
 	do {
 		errno = 0;
@@ -501,138 +71,6 @@ static int next_entry(struct maildir *m, DIR *d, struct dirent **out, struct err
 	if (*out)
 		return 1;
 	return errno ? err_errno(e, "can't list %s", m->path) : 0;
-}
-
-/* Remove what deliveries left in tmp/ that never came to their end. */
-static int clean_tmp(struct maildir *m, struct err *e)
-{
-	int64_t before = clock_wall() - (int64_t)m->tmp_hours * 3600;
-	DIR *d = open_listing(m, m->tmp, e);
-	struct dirent *entry;
-	int rc;
-
-	if (!d)
-		return -1;
-	while ((rc = next_entry(m, d, &entry, e)) > 0) {
-		struct stat st;
-
-		if (fstatat(m->tmp, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-		    st.st_mtime < before && st.st_atime < before)
-			unlinkat(m->tmp, entry->d_name, 0);
-	}
-	closedir(d);
-	return rc;
-}
-
-/* Order pending deliveries by key. */
-static int by_key(const void *a, const void *b)
-{
-	const struct recovery *const *x = a, *const *y = b;
-
-	return strcmp((*x)->key, (*y)->key);
-}
-
-/* Mark the pending deliveries that have this unique name. */
-static void mark(struct recovery **sorted, size_t n, struct slice unique, size_t *missing)
-{
-	size_t low = 0, high = n;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (slice_cmp(slice_str(sorted[mid]->key), unique) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (; low < n && slice_eqs(unique, sorted[low]->key); low++) {
-		*missing -= !sorted[low]->found;
-		sorted[low]->found = true;
-	}
-}
-
-/* Look through one directory for pending deliveries. */
-static int look_through(struct maildir *m, int dirfd, struct recovery **sorted, size_t n, size_t *missing, struct err *e)
-{
-	DIR *d = open_listing(m, dirfd, e);
-	struct dirent *entry;
-	int rc;
-
-	if (!d)
-		return -1;
-	while ((rc = next_entry(m, d, &entry, e)) > 0) {
-		struct slice unique;
-		uint32_t flags;
-
-		if ((entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN) &&
-		    maildir_name(slice_str(entry->d_name), &unique, &flags))
-			mark(sorted, n, unique, missing);
-	}
-	closedir(d);
-	return rc;
-}
-
-/*
- * Which pending deliveries are there? new/ before cur/, as that is how mail readers move them. They rename within cur/ too while we list it, and a listing may
- * then miss the file, so what wasn't found is looked for once more.
- */
-static int maildir_recover(struct store *s, struct recovery *r, size_t n, struct err *e)
-{
-	struct maildir *m = of(s);
-	struct recovery **sorted;
-	size_t missing = n;
-	int rc = 0;
-
-	if (m->tmp < 0)
-		return err_set(e, ERR_BUG, "maildir: no box is open");
-	if (n == 0)
-		return 0;
-	sorted = calloc(n, sizeof(struct recovery *));
-	if (!sorted)
-		return err_set(e, ERR_LOCAL, "out of memory");
-	for (size_t i = 0; i < n; i++) {
-		r[i].found = false;
-		sorted[i] = &r[i];
-	}
-	qsort(sorted, n, sizeof(struct recovery *), by_key);
-	for (int pass = 0; rc == 0 && pass < 2 && missing > 0; pass++) {
-		rc = look_through(m, m->fresh, sorted, n, &missing, e);
-		if (rc == 0)
-			rc = look_through(m, m->cur, sorted, n, &missing, e);
-	}
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		struct slice unique;
-		uint32_t flags;
-
-		/* the key comes from a file: only what can be a name of ours is removed */
-		if (!r[i].found && maildir_name(slice_str(r[i].key), &unique, &flags) && slice_eqs(unique, r[i].key))
-			unlinkat(m->tmp, r[i].key, 0);
-	}
-	/* What was found may have been renamed just before the interruption: what is told to be there must survive a power cut. */
-	if (rc == 0 && missing < n && (fs_sync(m->fresh, "new/", e) < 0 || fs_sync(m->cur, "cur/", e) < 0))
-		rc = err_in(e, "%s", m->path);
-	free(sorted);
-	return rc;
-}
-
-/* Use more descriptors if we may; how many staged files can stay open. */
-static size_t room_for_files(void)
-{
-	const rlim_t want = OPEN_MAX + OPEN_SPARE;
-	struct rlimit rl;
-
-	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
-		return OPEN_SPARE;
-	if (rl.rlim_cur < want && rl.rlim_cur < rl.rlim_max) {
-		struct rlimit more = rl;
-
-		more.rlim_cur = rl.rlim_max < want ? rl.rlim_max : want;
-		if (setrlimit(RLIMIT_NOFILE, &more) == 0)
-			rl = more;
-	}
-	if (rl.rlim_cur >= want)
-		return OPEN_MAX;
-	return rl.rlim_cur > 2 * OPEN_SPARE ? (size_t)(rl.rlim_cur - OPEN_SPARE) : (size_t)(rl.rlim_cur / 4 + 1);
 }
 
 /* Open the directory that the person named, making it if wanted. */
@@ -692,8 +130,8 @@ static int mark_folder(struct maildir *m, const char *box, struct err *e)
 		rc = fs_sync(dir, box, e);
 	else if (errno != EEXIST)
 		rc = err_errno(e, "can't make %s/%s/maildirfolder", m->path, box);
-	close_fd(&fd);
-	close_fd(&dir);
+	maildir_close_fd(&fd);
+	maildir_close_fd(&dir);
 	return rc;
 }
 
@@ -709,19 +147,19 @@ static int open_parts(struct maildir *m, const char *box, bool create, struct er
 /* Give the box up. */
 static void maildir_close(struct store *s)
 {
-	struct maildir *m = of(s);
+	struct maildir *m = maildir_of(s);
 
 	maildir_abandon(s);
-	close_fd(&m->tmp);
-	close_fd(&m->fresh);
-	close_fd(&m->cur);
-	close_fd(&m->root);
+	maildir_close_fd(&m->tmp);
+	maildir_close_fd(&m->fresh);
+	maildir_close_fd(&m->cur);
+	maildir_close_fd(&m->root);
 }
 
 /* Open a box. */
 static int maildir_open(struct store *s, const char *folder, unsigned how, struct box_info *out, struct err *e)
 {
-	struct maildir *m = of(s);
+	struct maildir *m = maildir_of(s);
 	struct strbuf box = STRBUF_INIT(8192);
 	bool create = how & BOX_CREATE;
 	int rc;
@@ -734,9 +172,9 @@ static int maildir_open(struct store *s, const char *folder, unsigned how, struc
 	if (rc == 0)
 		rc = open_parts(m, box.s, create, e);
 	if (rc == 0 && (how & BOX_WRITE)) {
-		m->max_open = room_for_files();
+		m->max_open = maildir_put_room();
 		m->pid = getpid();
-		rc = clean_tmp(m, e);
+		rc = maildir_put_clean(m, e);
 	}
 	if (rc < 0)
 		maildir_close(s);
@@ -747,7 +185,7 @@ static int maildir_open(struct store *s, const char *folder, unsigned how, struc
 /* Free everything. */
 static void maildir_free(struct store *s)
 {
-	struct maildir *m = of(s);
+	struct maildir *m = maildir_of(s);
 
 	maildir_close(s);
 	vec_release(&m->recs);
@@ -797,8 +235,8 @@ struct store *maildir_new(const struct maildir_params *p, struct err *e)
 		m->counter = (uint32_t)clock_wall_usec();
 	m->counter &= 0x3fffffff; /* room to count without starting over */
 	m->path = strdup(p->path);
-	m->in = malloc(CHUNK);
-	m->out = malloc(2 * CHUNK + 2);
+	m->in = malloc(MAILDIR_CHUNK);
+	m->out = malloc(2 * MAILDIR_CHUNK + 2);
 	if (!m->path || !m->in || !m->out || asprintf(&m->what, "a message in %s", m->path) < 0)
 		goto fail;
 	m->digest = digest_new(e);
