@@ -69,3 +69,29 @@ size_t eol_to_crlf(const char *in, size_t n, char *out)
 	}
 	return (size_t)(o - out);
 }
+
+/* LF -> CRLF, and CRLF as it is. */
+size_t eol_to_wire(bool *cr, const char *in, size_t n, char *out)
+{
+	const char *end = in + n;
+	char *o = out;
+
+	while (in < end) {
+		const char *lf = memchr(in, '\n', (size_t)(end - in));
+		size_t run = (size_t)((lf ? lf : end) - in);
+
+		if (run > 0) {
+			memcpy(o, in, run);
+			o += run;
+			in += run;
+			*cr = in[-1] == '\r';
+		}
+		if (lf) {
+			if (!*cr)
+				*o++ = '\r';
+			*o++ = *in++;
+			*cr = false;
+		}
+	}
+	return (size_t)(o - out);
+}

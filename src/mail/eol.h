@@ -25,4 +25,10 @@ size_t eol_end(struct eol *c, char *out); /* a last CR, if one is held back */
 /* Every LF -> CRLF, whatever stands before it (CR CR LF was stored as CR LF); room for 2 * n. Returns the bytes put. */
 size_t eol_to_crlf(const char *in, size_t n, char *out);
 
+/*
+ * What other programs wrote may have ends of both kinds: only an LF without a CR before it -> CRLF; room for 2 * n. Returns the bytes put.
+ * *cr: whether the chunk before this one ended in a CR; false at first.
+ */
+size_t eol_to_wire(bool *cr, const char *in, size_t n, char *out);
+
 #endif

@@ -145,12 +145,51 @@ static void start_over(void **state)
 	}
 }
 
+/* All short files in all splits: no LF stands alone, nothing but CRs came in, and what has none alone is unchanged. */
+static void to_wire(void **state)
+{
+	static const char bytes[] = "\r\na";
+
+	(void)state;
+	for (unsigned number = 0; number < 729; number++) {
+		char file[7], want[16];
+		unsigned rest = number;
+		size_t wanted = 0;
+
+		for (size_t i = 0; i < 6; i++, rest /= 3) {
+			file[i] = bytes[rest % 3];
+			if (file[i] == '\n' && (i == 0 || file[i - 1] != '\r'))
+				want[wanted++] = '\r';
+			want[wanted++] = file[i];
+		}
+		for (size_t step = 1; step <= 6; step++) {
+			size_t len = 0;
+			bool cr = false;
+			char out[16];
+
+			for (size_t at = 0; at < 6; at += step) {
+				size_t some = step < 6 - at ? step : 6 - at;
+				char *room = test_malloc(2 * some);
+				size_t k = eol_to_wire(&cr, file + at, some, room);
+
+				assert_true(k <= 2 * some);
+				memcpy(out + len, room, k);
+				len += k;
+				test_free(room);
+			}
+			assert_int_equal(len, wanted);
+			assert_memory_equal(out, want, wanted);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_split),
 		cmocka_unit_test(and_back),
 		cmocka_unit_test(start_over),
+		cmocka_unit_test(to_wire),
 	};
 
 	return cmocka_run_group_tests_name("mail/eol", tests, NULL, NULL);
