@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "mail/eol.h"
 #include "mail/flags.h"
 
@@ -273,6 +274,15 @@ static int take_body(struct maildir *m, struct writer *w, struct stream *body, s
 	return 0;
 }
 
+/* Give a file the message's own time of arrival, which is kept nowhere else. Its access time stays new: by that others tell what is stale in tmp/. */
+static void set_date(const struct maildir_rec *r, int64_t date)
+{
+	const struct timespec t[2] = { { .tv_nsec = UTIME_NOW }, { .tv_sec = (time_t)date } };
+
+	if (date != 0 && futimens(r->fd, t) < 0)
+		log_debug("can't set the date of %s: %s", r->name, strerror(errno)); /* no reason to refuse the message */
+}
+
 /* Write the body to tmp/. */
 int maildir_stage(struct store *s, struct stream *body, const struct store_meta *meta, struct staged *out, struct err *e)
 {
@@ -287,6 +297,7 @@ int maildir_stage(struct store *s, struct stream *body, const struct store_meta 
 		return -1;
 	if (take_body(m, &w, body, out, e) < 0)
 		goto fail;
+	set_date(&r, meta->date);
 	if (vec_push(&m->recs, r) < 0) {
 		err_set(e, ERR_LOCAL, "out of memory");
 		goto fail;
