@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "mail/flags.h"
 
 #define TMP_HOURS 36 /* as the Maildir rules say */
 
@@ -53,9 +54,9 @@ DIR *maildir_list(struct maildir *m, int dirfd, struct err *e)
 
 	if (!d) {
 		if (fd < 0)
-			err_in(e, "%s", m->path);
+			err_in(e, "%s", m->at.s);
 		else
-			err_errno(e, "can't list %s", m->path);
+			err_errno(e, "can't list %s", m->at.s);
 		maildir_close_fd(&fd);
 	}
 	return d;
@@ -70,11 +71,42 @@ int maildir_list_next(struct maildir *m, DIR *d, struct dirent **out, struct err
 	} while (*out && (*out)->d_name[0] == '.');
 	if (*out)
 		return 1;
-	return errno ? err_errno(e, "can't list %s", m->path) : 0;
+	return errno ? err_errno(e, "can't list %s", m->at.s) : 0;
+}
+
+/* The path of a folder's box. */
+int maildir_box_path(struct maildir *m, const char *folder, struct strbuf *out, struct err *e)
+{
+	return maildir_folder_path(m->layout, m->layout == MAILDIR_PLUSPLUS && strcmp(folder, "INBOX") == 0 ? "" : folder, out, e);
+}
+
+/* Which box errors are about. */
+int maildir_set_at(struct maildir *m, const char *box, struct err *e)
+{
+	strbuf_clear(&m->at);
+	strbuf_clear(&m->what);
+	if (strbuf_printf(&m->at, "%s%s%s", m->path, strcmp(box, ".") == 0 ? "" : "/", strcmp(box, ".") == 0 ? "" : box) < 0 ||
+	    strbuf_printf(&m->what, "a message in %s", m->at.s) < 0)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	return 0;
+}
+
+/* Give up no more than the box. */
+int maildir_of_box(struct err *e)
+{
+	if (e && e->kind != ERR_CANCEL && e->kind != ERR_BUG)
+		e->span = SPAN_BOX;
+	return -1;
+}
+
+/* Whether files can't be made and renamed in a directory. */
+bool maildir_read_only(int dirfd)
+{
+	return faccessat(dirfd, ".", W_OK | X_OK, AT_EACCESS) < 0;
 }
 
 /* Open the directory that the person named, making it if wanted. */
-static int open_root(struct maildir *m, bool create, struct err *e)
+int maildir_open_root(struct maildir *m, bool create, struct err *e)
 {
 	struct stat st;
 
@@ -87,41 +119,53 @@ static int open_root(struct maildir *m, bool create, struct err *e)
 		if (fs_mkdirs(m->path, 0700, e) < 0)
 			return -1;
 	} else if (errno == ENOENT) {
-		return err_set(e, ERR_LOCAL, "there is no Maildir %s", m->path);
+		err_set(e, ERR_LOCAL, "there is no Maildir %s", m->path);
+		return err_hint(e, "is its disk not mounted?");
 	}
-	m->root = fs_open_dir(m->path, e);
-	return m->root < 0 ? -1 : 0;
+	return fs_open_dir(m->path, e);
+}
+
+/* A directory that need not be there. */
+int maildir_open_dir(struct maildir *m, int dirfd, const char *name, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int fd = fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0, &why);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT)
+		return MAILDIR_ABSENT;
+	if (e)
+		*e = why;
+	return err_in(e, "%s", m->path);
 }
 
 /* Open one of the three directories of a box, making it if wanted. */
-static int open_part(struct maildir *m, const char *box, const char *part, bool create, int *fd, struct err *e)
+int maildir_open_part(struct maildir *m, int root, const char *box, const char *part, bool create, struct err *e)
 {
 	struct strbuf name = STRBUF_INIT(16384);
-	int rc = -1;
+	int fd = -1;
 
 	if (strbuf_printf(&name, "%s/%s", box, part) < 0) {
 		err_set(e, ERR_LOCAL, "out of memory");
 		goto out;
 	}
-	if (create && fs_mkdirs_beneath(m->root, name.s, 0700, e) < 0) {
+	if (create && fs_mkdirs_beneath(root, name.s, 0700, e) < 0) {
 		err_in(e, "%s", m->path);
 		goto out;
 	}
-	*fd = fs_open_beneath(m->root, name.s, O_RDONLY | O_DIRECTORY, 0, e);
-	if (*fd < 0) {
-		err_in(e, "%s is no Maildir", m->path);
-		goto out;
-	}
-	rc = 0;
+	fd = fs_open_beneath(root, name.s, O_RDONLY | O_DIRECTORY, 0, e);
+	if (fd < 0)
+		err_in(e, "%s is no Maildir", m->at.s);
 out:
 	strbuf_release(&name);
-	return rc;
+	return fd;
 }
 
 /* Maildir++ marks its folders with an empty file. */
-static int mark_folder(struct maildir *m, const char *box, struct err *e)
+static int mark_folder(struct maildir *m, int root, const char *box, struct err *e)
 {
-	int dir = fs_open_beneath(m->root, box, O_RDONLY | O_DIRECTORY, 0, e), fd, rc = 0;
+	int dir = fs_open_beneath(root, box, O_RDONLY | O_DIRECTORY, 0, e), fd, rc = 0;
 
 	if (dir < 0)
 		return err_in(e, "%s", m->path);
@@ -135,25 +179,74 @@ static int mark_folder(struct maildir *m, const char *box, struct err *e)
 	return rc;
 }
 
-/* Open the three directories of a box. cur/ comes last: it is what others look for to tell a Maildir. */
-static int open_parts(struct maildir *m, const char *box, bool create, struct err *e)
+/* Make the directories of a box. cur/ comes last: it is what tells a Maildir. */
+int maildir_make_box(struct maildir *m, int root, const char *box, struct err *e)
 {
-	if (open_part(m, box, "tmp", create, &m->tmp, e) < 0 || open_part(m, box, "new", create, &m->fresh, e) < 0 ||
-	    open_part(m, box, "cur", create, &m->cur, e) < 0)
+	static const char *const parts[] = { "tmp", "new", "cur" };
+
+	for (size_t i = 0; i < 3; i++) {
+		int fd = maildir_open_part(m, root, box, parts[i], true, e);
+
+		if (fd < 0)
+			return -1;
+		close(fd);
+	}
+	return m->layout == MAILDIR_PLUSPLUS && strcmp(box, ".") != 0 ? mark_folder(m, root, box, e) : 0;
+}
+
+/* Open the three directories of a box. One that has a cur/ is a Maildir, and gets what it lacks if it is to be written. */
+static int open_parts(struct maildir *m, const char *box, unsigned how, struct err *e)
+{
+	bool make = how & (BOX_CREATE | BOX_WRITE);
+
+	if ((how & BOX_CREATE) && maildir_make_box(m, m->root, box, e) < 0)
 		return -1;
-	return create && m->layout == MAILDIR_PLUSPLUS && strcmp(box, ".") != 0 ? mark_folder(m, box, e) : 0;
+	m->cur = maildir_open_part(m, m->root, box, "cur", false, e);
+	if (m->cur >= 0)
+		m->tmp = maildir_open_part(m, m->root, box, "tmp", make, e);
+	if (m->tmp >= 0)
+		m->fresh = maildir_open_part(m, m->root, box, "new", make, e);
+	return m->fresh < 0 ? -1 : 0;
 }
 
 /* Give the box up. */
-static void maildir_close(struct store *s)
+void maildir_close(struct store *s)
 {
 	struct maildir *m = maildir_of(s);
 
 	maildir_abandon(s);
+	maildir_close_fd(&m->trash);
 	maildir_close_fd(&m->tmp);
 	maildir_close_fd(&m->fresh);
 	maildir_close_fd(&m->cur);
 	maildir_close_fd(&m->root);
+	maildir_files_clear(&m->files);
+	vec_clear(&m->wanted);
+	m->want_at = m->file_at = 0;
+	m->changed_cur = m->changed_fresh = m->trash_asked = false;
+	m->looks = NULL;
+	m->looking = m->listing = false;
+}
+
+/* What there is to know of a box without reading it; its messages when they will be listed. */
+static int tell(struct maildir *m, unsigned how, struct box_info *out, struct err *e)
+{
+	const struct maildir_dirs d = { m->fresh, m->cur };
+	int64_t now = maildir_now();
+	struct maildir_stamp stamp;
+
+	if (maildir_stamp(&d, &stamp) < 0)
+		return err_errno(e, "can't look at %s", m->at.s);
+	maildir_stamp_print(&stamp, now, out->stamp);
+	out->can_hold = MAILDIR_FLAGS;
+	out->read_only = maildir_read_only(m->cur) || maildir_read_only(m->fresh) || maildir_read_only(m->tmp);
+	if (!(how & BOX_SIZES))
+		return 0;
+	m->sizes = true;
+	if (maildir_files_read(m, &d, &m->files, NULL, NULL, e) < 0)
+		return -1;
+	out->messages = m->files.live;
+	return 0;
 }
 
 /* Open a box. */
@@ -161,21 +254,27 @@ static int maildir_open(struct store *s, const char *folder, unsigned how, struc
 {
 	struct maildir *m = maildir_of(s);
 	struct strbuf box = STRBUF_INIT(8192);
-	bool create = how & BOX_CREATE;
 	int rc;
 
 	memset(out, 0, sizeof(*out));
 	maildir_close(s);
-	rc = maildir_folder_path(m->layout, folder, &box, e);
+	m->sizes = false;
+	rc = maildir_box_path(m, folder, &box, e);
 	if (rc == 0)
-		rc = open_root(m, create, e);
+		rc = maildir_set_at(m, box.s, e);
+	if (rc == 0) {
+		m->root = maildir_open_root(m, how & BOX_CREATE, e);
+		rc = m->root < 0 ? -1 : 0;
+	}
 	if (rc == 0)
-		rc = open_parts(m, box.s, create, e);
+		rc = open_parts(m, box.s, how, e);
 	if (rc == 0 && (how & BOX_WRITE)) {
 		m->max_open = maildir_put_room();
 		m->pid = getpid();
 		rc = maildir_put_clean(m, e);
 	}
+	if (rc == 0)
+		rc = tell(m, how, out, e);
 	if (rc < 0)
 		maildir_close(s);
 	strbuf_release(&box);
@@ -188,12 +287,15 @@ static void maildir_free(struct store *s)
 	struct maildir *m = maildir_of(s);
 
 	maildir_close(s);
+	maildir_files_release(&m->files);
+	vec_release(&m->wanted);
 	vec_release(&m->recs);
 	digest_free(m->digest);
+	strbuf_release(&m->at);
+	strbuf_release(&m->what);
 	free(m->in);
 	free(m->out);
 	free(m->path);
-	free(m->what);
 	free(m);
 }
 
@@ -226,7 +328,8 @@ struct store *maildir_new(const struct maildir_params *p, struct err *e)
 	if (!m)
 		goto fail;
 	m->store.ops = &maildir_ops;
-	m->root = m->tmp = m->fresh = m->cur = -1;
+	m->root = m->tmp = m->fresh = m->cur = m->trash = -1;
+	m->at.max = m->what.max = 65536;
 	m->layout = p->layout;
 	m->tmp_hours = p->tmp_hours > 0 ? p->tmp_hours : TMP_HOURS;
 	m->max_open = 1;
@@ -237,7 +340,7 @@ struct store *maildir_new(const struct maildir_params *p, struct err *e)
 	m->path = strdup(p->path);
 	m->in = malloc(MAILDIR_CHUNK);
 	m->out = malloc(2 * MAILDIR_CHUNK + 2);
-	if (!m->path || !m->in || !m->out || asprintf(&m->what, "a message in %s", m->path) < 0)
+	if (!m->path || !m->in || !m->out || maildir_set_at(m, ".", e) < 0)
 		goto fail;
 	m->digest = digest_new(e);
 	if (!m->digest) {

@@ -1,14 +1,19 @@
-/* Maildir's own: what its parts (maildir.c, maildirput.c) share. */
+/*
+ * Maildir's own: what its parts share. maildir.c opens and closes, maildirput.c delivers, maildirfiles.c reads directories, maildirlook.c looks, maildirtree.c
+ * knows folders, maildirtake.c reads, removes and flags messages.
+ */
 #ifndef STORE_MAILDIR_P_H
 #define STORE_MAILDIR_P_H
 
 #include <dirent.h>
 
+#include "base/clock.h"
 #include "base/vec.h"
 #include "store/maildir.h"
 
 #define MAILDIR_CHUNK 65536 /* bytes of a body at a time */
 #define MAILDIR_HOST_MAX 63
+#define MAILDIR_FLAGS (FLAG_SEEN | FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DELETED | FLAG_DRAFT | FLAG_FORWARDED)
 
 /* One message that is staged. */
 struct maildir_rec {
@@ -18,13 +23,52 @@ struct maildir_rec {
 	bool gone;        /* unstaged or published: nothing of ours is in tmp/ any more */
 };
 
+/* When a directory was changed, nanoseconds since 1970; all 0: it isn't there. */
+struct maildir_times {
+	uint64_t dev, ino;
+	int64_t mtime, ctime;
+};
+
+struct maildir_stamp {
+	struct maildir_times cur, fresh;
+};
+
+/* The directories of a box that hold messages. */
+struct maildir_dirs {
+	int fresh, cur; /* `fresh` is new/; -1 there is none */
+};
+
+/* A message's file, as it was called when it was seen last. */
+struct maildir_file {
+	uint64_t ino;
+	uint32_t name;     /* offset in names */
+	uint32_t hash, pass;
+	uint16_t unique_n;
+	bool in_cur, gone;
+	bool twin;         /* there was another of this unique name */
+};
+
+struct maildir_files {
+	struct strbuf names;        /* each NUL-terminated */
+	VEC(struct maildir_file) a; /* one for each unique name, never removed: the place is a message's num - 1 */
+	uint32_t *slots;            /* hash table of places + 1 */
+	size_t n_slots, live;       /* live: how many are not gone */
+	uint32_t pass;              /* of the last reading; 0 none yet */
+	bool reading;
+	bool exact;                 /* the last reading shows what there was at the moment of `stamp` */
+	struct maildir_stamp stamp; /* just before the last reading, at `began` */
+	int64_t began;
+};
+
 struct maildir {
 	struct store store;
 	char *path;
-	char *what;       /* "a message in PATH", for errors */
 	enum maildir_layout layout;
 	int tmp_hours;
-	int root, box, tmp, fresh, cur; /* directories; `fresh` is new/ */
+	int root, tmp, fresh, cur; /* directories; `fresh` is new/ */
+	struct strbuf at, what;    /* for errors: the box's path; "a message in PATH" */
+
+	/* Delivery. */
 	VEC(struct maildir_rec) recs;
 	bool slow_syncfs;     /* it took long: others write much to this file system */
 	size_t first_open, open, max_open; /* recs before first_open are on disk */
@@ -34,6 +78,21 @@ struct maildir {
 	bool lost;        /* a sync or rename failed: nothing of this group counts as durable any more */
 	struct digest *digest;
 	char *in, *out;   /* a chunk as it came; up to two as they will be written */
+
+	/* Of the open box, or of the folder that is looked at. */
+	struct maildir_files files;
+	size_t file_at;       /* what list_next or look_next comes to */
+	bool listing, sizes;  /* list_next may be called; it tells sizes */
+	VEC(uint64_t) wanted;
+	size_t want_at;
+	bool changed_cur, changed_fresh; /* files were removed: commit syncs */
+	bool trash_asked;
+	int trash;            /* cur/ of the trash; -1 none */
+
+	/* Looks. */
+	const struct look *looks;
+	size_t n_looks, look_at;
+	bool looking;         /* look_next may be called */
 };
 
 /* The driver of a store. */
@@ -42,17 +101,70 @@ static inline struct maildir *maildir_of(struct store *s)
 	return (struct maildir *)s;
 }
 
-/* Close a descriptor that is open. */
+/* maildir.c. Close a descriptor that is open. */
 void maildir_close_fd(int *fd);
+void maildir_close(struct store *s); /* the box, and what is looked at */
 
 /* A directory stream over a held directory, which stays open; NULL on error. And its next entry that is no dot file: 1, 0 at the end, -1. */
 DIR *maildir_list(struct maildir *m, int dirfd, struct err *e);
 int maildir_list_next(struct maildir *m, DIR *d, struct dirent **out, struct err *e);
 
+/* The path of a folder's box beneath the root: as maildir_folder_path, but INBOX of Maildir++ is the root. */
+int maildir_box_path(struct maildir *m, const char *folder, struct strbuf *out, struct err *e);
+/* The root that the person named; a missing one is an error unless it shall be made. -1 */
+int maildir_open_root(struct maildir *m, bool create, struct err *e);
+/* cur/, new/ or tmp/ of a box beneath the root, made if wanted. -1 */
+int maildir_open_part(struct maildir *m, int root, const char *box, const char *part, bool create, struct err *e);
+/* A directory beneath another. -1, or MAILDIR_ABSENT without an error. */
+#define MAILDIR_ABSENT (-2)
+int maildir_open_dir(struct maildir *m, int dirfd, const char *name, struct err *e);
+/* The error concerns one folder only, unless we were told to stop. Returns -1. */
+int maildir_of_box(struct err *e);
+/* Make the directories of a box beneath the root, durably. */
+int maildir_make_box(struct maildir *m, int root, const char *box, struct err *e);
+/* From now on errors are about this box. */
+int maildir_set_at(struct maildir *m, const char *box, struct err *e);
+/* Whether files can't be made and renamed in a directory. */
+bool maildir_read_only(int dirfd);
+
 /* maildirput.c. Use more descriptors if we may; how many staged files can stay open. */
 size_t maildir_put_room(void);
 /* Remove what deliveries left in tmp/ that never came to their end. */
 int maildir_put_clean(struct maildir *m, struct err *e);
+/* Whether a file in tmp/ is such. */
+bool maildir_put_stale(const struct maildir *m, int tmp, const char *name);
+/* A name that nobody else takes. */
+void maildir_new_name(struct maildir *m, char *out, size_t size);
+/* rename(2) that never overwrites, on file systems of all kinds; -1 with errno. */
+int maildir_rename_new(int from, const char *name, int to, const char *dest);
+
+/* maildirfiles.c. Times of a directory beneath another, or of dirfd itself (""); -1 with errno. */
+int maildir_times(int dirfd, const char *name, struct maildir_times *out);
+bool maildir_times_eq(const struct maildir_times *a, const struct maildir_times *b);
+/* Whether a change at `now` would show in them, and how many milliseconds to wait until it would. */
+bool maildir_times_settled(const struct maildir_times *t, int64_t now);
+msec_t maildir_times_wait(const struct maildir_times *t);
+int64_t maildir_now(void); /* nanoseconds since 1970 */
+
+int maildir_stamp(const struct maildir_dirs *d, struct maildir_stamp *out); /* -1 with errno */
+bool maildir_stamp_eq(const struct maildir_stamp *a, const struct maildir_stamp *b);
+/* As box_info.stamp, taken at `now`; "" when the box was changed so shortly before that a later change might not show. */
+void maildir_stamp_print(const struct maildir_stamp *s, int64_t now, char out[STORE_STAMP_MAX]);
+
+void maildir_files_clear(struct maildir_files *f); /* safe on a zeroed struct, as release is */
+void maildir_files_release(struct maildir_files *f);
+/* name is NUL-terminated and one that maildir_name accepts. */
+int maildir_files_put(struct maildir_files *f, struct slice name, size_t unique_n, bool in_cur, uint64_t ino, struct err *e);
+void maildir_files_drop(struct maildir_files *f, size_t i);
+bool maildir_files_find(const struct maildir_files *f, struct slice unique, size_t *i);
+const char *maildir_file_name(const struct maildir_files *f, size_t i); /* until the next put or read */
+struct slice maildir_file_unique(const struct maildir_files *f, size_t i);
+/*
+ * Read the directories; what was known stays, and what is not there any more is marked as gone if the reading is exact. doubt says (1, 0, -1) after one that
+ * isn't whether something would be concluded from what it doesn't show: then they are read again, until it doesn't. NULL: one reading will do.
+ */
+int maildir_files_read(struct maildir *m, const struct maildir_dirs *d, struct maildir_files *f,
+                       int (*doubt)(void *arg, struct err *e), void *arg, struct err *e);
 
 /* As in store_ops. */
 int maildir_stage(struct store *s, struct stream *body, const struct store_meta *meta, struct staged *out, struct err *e);
@@ -61,5 +173,21 @@ int maildir_harden(struct store *s, struct staged *st, size_t n, struct err *e);
 int maildir_publish(struct store *s, struct staged *st, size_t n, struct err *e);
 void maildir_abandon(struct store *s);
 int maildir_recover(struct store *s, struct recovery *r, size_t n, struct err *e);
+int maildir_folders(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e);
+int maildir_folder_create(struct store *s, const char *folder, unsigned attrs, struct err *e);
+int maildir_folder_remove(struct store *s, const char *folder, uint64_t expected, struct err *e);
+int maildir_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e);
+int maildir_look_box(struct store *s, size_t *i, struct box_info *out, struct err *e);
+int maildir_look_next(struct store *s, struct store_msg *out, struct err *e);
+int maildir_list_start(struct store *s, struct err *e);
+int maildir_list_msg(struct store *s, struct store_msg *out, struct err *e);
+int maildir_find(struct store *s, struct slice key, uint32_t flags, struct store_msg *out, struct err *e);
+int maildir_want(struct store *s, const uint64_t *nums, size_t n, struct err *e);
+int maildir_next(struct store *s, size_t *i, struct stream **body, struct err *e);
+int maildir_remove(struct store *s, const uint64_t *nums, size_t n,
+                   void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
+int maildir_commit(struct store *s, struct err *e);
+int maildir_set_flags(struct store *s, const struct flag_change *c, size_t n,
+                      void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 
 #endif

@@ -40,7 +40,7 @@ struct writer {
 };
 
 /* A name that nobody else takes. The counter starts anywhere, since process numbers and clocks repeat themselves (containers, restarts). */
-static void new_name(struct maildir *m, char *out, size_t size)
+void maildir_new_name(struct maildir *m, char *out, size_t size)
 {
 	int64_t now = clock_wall_usec();
 
@@ -75,7 +75,7 @@ static int sync_whole(struct maildir *m, struct err *e)
 		return 0;
 	/* Errors of write-back since m->tmp was opened are told here: before anything was staged. */
 	if (syncfs(m->tmp) < 0)
-		return err_errno(e, "%s", m->what);
+		return err_errno(e, "%s", m->what.s);
 	m->slow_syncfs = clock_now() - begun > SYNCFS_SLOW_MS;
 	return 1;
 }
@@ -99,7 +99,7 @@ static int sync_group(struct maildir *m, size_t from, size_t to, struct err *e)
 			continue;
 		if (clock_check(e) < 0)
 			return -1;
-		if (done == 0 && fs_sync(r->fd, m->what, e) < 0) {
+		if (done == 0 && fs_sync(r->fd, m->what.s, e) < 0) {
 			m->lost = true;
 			return -1;
 		}
@@ -107,7 +107,7 @@ static int sync_group(struct maildir *m, size_t from, size_t to, struct err *e)
 		if (close(r->fd) < 0 && errno != EINTR) {
 			r->fd = -1;
 			m->lost = true;
-			return err_errno(e, "can't write %s", m->what); /* NFS reports a full disk here */
+			return err_errno(e, "can't write %s", m->what.s); /* NFS reports a full disk here */
 		}
 		r->fd = -1;
 	}
@@ -130,7 +130,7 @@ static int new_file(struct maildir *m, struct maildir_rec *r, struct err *e)
 		if (sync_oldest(m, e) < 0)
 			return -1;
 	for (int i = 0; i < NAME_TRIES; i++) {
-		new_name(m, r->name, sizeof(r->name));
+		maildir_new_name(m, r->name, sizeof(r->name));
 		r->fd = openat(m->tmp, r->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (r->fd >= 0) {
 			m->open++;
@@ -143,7 +143,7 @@ static int new_file(struct maildir *m, struct maildir_rec *r, struct err *e)
 			break;
 		}
 	}
-	return err_errno(e, "can't make a file in %s/tmp", m->path);
+	return err_errno(e, "can't make a file in %s/tmp", m->at.s);
 }
 
 /* Take a file in tmp/ away again. */
@@ -161,7 +161,7 @@ static void drop_file(struct maildir *m, struct maildir_rec *r)
 /* Write what is held. */
 static int flush(struct maildir *m, struct writer *w, struct err *e)
 {
-	if (fs_write_all(w->rec->fd, m->out, w->held, m->what, e) < 0)
+	if (fs_write_all(w->rec->fd, m->out, w->held, m->what.s, e) < 0)
 		return -1;
 	w->flushed += w->held;
 	w->held = 0;
@@ -172,16 +172,16 @@ static int flush(struct maildir *m, struct writer *w, struct err *e)
 static int copy_crlf(struct maildir *m, struct writer *w, int from, char *scratch, struct err *e)
 {
 	if (lseek(from, 0, SEEK_SET) < 0)
-		return err_errno(e, "can't read %s", m->what);
+		return err_errno(e, "can't read %s", m->what.s);
 	w->flushed = 0;
 	for (;;) {
-		ssize_t n = fs_read(from, scratch, MAILDIR_CHUNK, m->what, e);
+		ssize_t n = fs_read(from, scratch, MAILDIR_CHUNK, m->what.s, e);
 		size_t k;
 
 		if (n <= 0)
 			return (int)n;
 		k = eol_to_crlf(scratch, (size_t)n, scratch + MAILDIR_CHUNK);
-		if (fs_write_all(w->rec->fd, scratch + MAILDIR_CHUNK, k, m->what, e) < 0)
+		if (fs_write_all(w->rec->fd, scratch + MAILDIR_CHUNK, k, m->what.s, e) < 0)
 			return -1;
 		w->flushed += k;
 	}
@@ -208,7 +208,7 @@ static int restore(struct maildir *m, struct writer *w, struct err *e)
 	for (size_t at = 0; rc == 0 && at < w->held; at += MAILDIR_CHUNK) {
 		size_t n = w->held - at < MAILDIR_CHUNK ? w->held - at : MAILDIR_CHUNK, k = eol_to_crlf(m->out + at, n, scratch);
 
-		rc = fs_write_all(w->rec->fd, scratch, k, m->what, e);
+		rc = fs_write_all(w->rec->fd, scratch, k, m->what.s, e);
 		w->flushed += k;
 	}
 	w->held = 0;
@@ -340,7 +340,7 @@ int maildir_harden(struct store *s, struct staged *st, size_t n, struct err *e)
 }
 
 /* rename(2) that never overwrites, on file systems of all kinds. */
-static int rename_new(int from, const char *name, int to, const char *dest)
+int maildir_rename_new(int from, const char *name, int to, const char *dest)
 {
 	struct stat st;
 
@@ -374,8 +374,8 @@ static int publish_one(struct maildir *m, struct maildir_rec *r, bool *in_new, b
 		snprintf(dest, sizeof(dest), "%s:2,%s", r->name, letters);
 	else
 		snprintf(dest, sizeof(dest), "%s", r->name);
-	if (rename_new(m->tmp, r->name, letters[0] ? m->cur : m->fresh, dest) < 0)
-		return err_errno(e, "can't move a message from %s/tmp to %s/%s", m->path, letters[0] ? "cur" : "new", dest);
+	if (maildir_rename_new(m->tmp, r->name, letters[0] ? m->cur : m->fresh, dest) < 0)
+		return err_errno(e, "can't move a message from %s/tmp to %s/%s", m->at.s, letters[0] ? "cur" : "new", dest);
 	r->gone = true;
 	*(letters[0] ? in_cur : in_new) = true;
 	return 0;
@@ -396,9 +396,9 @@ int maildir_publish(struct store *s, struct staged *st, size_t n, struct err *e)
 		if (!m->recs.a[i].gone)
 			rc = publish_one(m, &m->recs.a[i], &in_new, &in_cur, e);
 	if (in_new && fs_sync(m->fresh, "new/", rc == 0 ? e : NULL) < 0)
-		rc = rc == 0 ? err_in(e, "%s", m->path) : rc;
+		rc = rc == 0 ? err_in(e, "%s", m->at.s) : rc;
 	if (in_cur && fs_sync(m->cur, "cur/", rc == 0 ? e : NULL) < 0)
-		rc = rc == 0 ? err_in(e, "%s", m->path) : rc;
+		rc = rc == 0 ? err_in(e, "%s", m->at.s) : rc;
 	m->lost = rc < 0;
 	if (rc < 0)
 		return -1;
@@ -419,23 +419,27 @@ void maildir_abandon(struct store *s)
 	m->lost = false;
 }
 
+/* Whether a file in tmp/ is of a delivery that never came to its end. */
+bool maildir_put_stale(const struct maildir *m, int tmp, const char *name)
+{
+	int64_t before = clock_wall() - (int64_t)m->tmp_hours * 3600;
+	struct stat st;
+
+	return fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_mtime < before && st.st_atime < before;
+}
+
 /* Remove what deliveries left in tmp/ that never came to their end. */
 int maildir_put_clean(struct maildir *m, struct err *e)
 {
-	int64_t before = clock_wall() - (int64_t)m->tmp_hours * 3600;
 	DIR *d = maildir_list(m, m->tmp, e);
 	struct dirent *entry;
 	int rc;
 
 	if (!d)
 		return -1;
-	while ((rc = maildir_list_next(m, d, &entry, e)) > 0) {
-		struct stat st;
-
-		if (fstatat(m->tmp, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-		    st.st_mtime < before && st.st_atime < before)
+	while ((rc = maildir_list_next(m, d, &entry, e)) > 0)
+		if (maildir_put_stale(m, m->tmp, entry->d_name))
 			unlinkat(m->tmp, entry->d_name, 0);
-	}
 	closedir(d);
 	return rc;
 }
@@ -526,7 +530,7 @@ int maildir_recover(struct store *s, struct recovery *r, size_t n, struct err *e
 	}
 	/* What was found may have been renamed just before the interruption: what is told to be there must survive a power cut. */
 	if (rc == 0 && missing < n && (fs_sync(m->fresh, "new/", e) < 0 || fs_sync(m->cur, "cur/", e) < 0))
-		rc = err_in(e, "%s", m->path);
+		rc = err_in(e, "%s", m->at.s);
 	free(sorted);
 	return rc;
 }
