@@ -1,0 +1,515 @@
+/*
+ * The folders of a Maildir: see maildir.h for where they are.
+ *
+ * A folder that isn't listed would be taken as removed, and directories are renamed while others read them: so the times of all directories that were read are
+ * looked at again afterwards, and the tree is read anew when one has changed.
+ */
+#include "store/maildir_p.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+
+#define DIRS_MAX 200000
+#define PATHS_MAX (256u << 20)
+#define READINGS 6
+#define LIST_MAX (1u << 30)
+
+/* A directory that may hold folders, or be one. */
+struct dir {
+	size_t path;  /* offset in tree.paths; relative to the root */
+	struct maildir_times before;
+	bool link;    /* it is none, but leads to a Maildir elsewhere */
+	bool read;    /* its entries are part of the tree */
+	bool box;     /* it has a cur/ */
+	char stamp[STORE_STAMP_MAX];
+};
+
+struct tree {
+	struct maildir *m;
+	int root;
+	struct strbuf paths;
+	VEC(struct dir) dirs; /* those that are still to be read stand behind those that were */
+};
+
+/* A directory's path; moves when one is added. */
+static const char *path_of(const struct tree *t, size_t i)
+{
+	return t->paths.s + t->dirs.a[i].path;
+}
+
+/* Note a directory. */
+static int add_dir(struct tree *t, const char *parent, const char *name, struct err *e)
+{
+	struct dir d = { .path = t->paths.len };
+	int rc;
+
+	/* parent may point into what grows */
+	if (strcmp(parent, ".") == 0) {
+		rc = strbuf_puts(&t->paths, name);
+	} else {
+		size_t at = (size_t)(parent - t->paths.s), n = strlen(parent);
+
+		rc = strbuf_room(&t->paths, n + strlen(name) + 2) ? 0 : -1;
+		if (rc == 0) {
+			strbuf_put(&t->paths, t->paths.s + at, n);
+			strbuf_putc(&t->paths, '/');
+			rc = strbuf_puts(&t->paths, name);
+		}
+	}
+	if (rc < 0 || strbuf_putc(&t->paths, '\0') < 0 || t->dirs.n >= DIRS_MAX || vec_push(&t->dirs, d) < 0)
+		return err_set(e, ERR_LOCAL, "%s: too many directories", t->m->path);
+	return 0;
+}
+
+/* A directory's folder name; false when it is none's: then it is no folder, and nothing beneath it is. */
+static bool folder_of(const struct maildir *m, const char *path, struct strbuf *out)
+{
+	strbuf_clear(out);
+	if (m->layout == MAILDIR_PLUSPLUS && strcmp(path, ".") == 0)
+		return strbuf_puts(out, "INBOX") == 0;
+	if (m->layout == MAILDIR_PLUSPLUS && strcmp(path, ".INBOX") == 0)
+		return false; /* the root is */
+	return strcmp(path, ".") != 0 && maildir_path_folder(m->layout, slice_str(path), out) == 0;
+}
+
+/* Whether a link leads to a Maildir. */
+static bool leads_to_box(int fd, const char *name)
+{
+	char cur[NAME_MAX + 8];
+	struct stat st;
+
+	snprintf(cur, sizeof(cur), "%s/cur", name);
+	return fstatat(fd, cur, &st, 0) == 0 && S_ISDIR(st.st_mode);
+}
+
+/*
+ * Whether an entry can be a folder's directory. Links aren't followed: they may lead to anything, and in circles. One that leads to a Maildir is listed
+ * nevertheless: opening it fails and says why, while a folder that was moved away and linked would else be taken for removed.
+ */
+static bool may_be_folder(const struct tree *t, int fd, const struct dirent *entry, bool *link)
+{
+	const char *name = entry->d_name;
+	struct stat st = { 0 };
+
+	if (entry->d_type == DT_DIR)
+		st.st_mode = S_IFDIR;
+	else if (entry->d_type == DT_LNK)
+		st.st_mode = S_IFLNK;
+	else if (entry->d_type != DT_UNKNOWN || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	*link = S_ISLNK(st.st_mode);
+	if (!*link && !S_ISDIR(st.st_mode))
+		return false;
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "cur") == 0 || strcmp(name, "new") == 0 || strcmp(name, "tmp") == 0)
+		return false;
+	if (t->m->layout == MAILDIR_PLUSPLUS && name[0] != '.')
+		return false;
+	return !*link || leads_to_box(fd, name);
+}
+
+/* Note what a directory holds. */
+static int read_entries(struct tree *t, size_t i, int fd, struct err *e)
+{
+	struct strbuf folder = STRBUF_INIT(8192);
+	DIR *d = maildir_list(t->m, fd, e);
+	struct dirent *entry;
+	int rc = d ? 0 : -1;
+
+	while (rc == 0) {
+		bool link;
+
+		errno = 0;
+		entry = readdir(d);
+		if (!entry) {
+			if (errno)
+				rc = err_errno(e, "can't list %s/%s", t->m->path, path_of(t, i));
+			break;
+		}
+		if (!may_be_folder(t, fd, entry, &link))
+			continue;
+		rc = add_dir(t, path_of(t, i), entry->d_name, e);
+		if (rc == 0)
+			t->dirs.a[t->dirs.n - 1].link = t->dirs.a[t->dirs.n - 1].box = link;
+		if (rc == 0 && !folder_of(t->m, path_of(t, t->dirs.n - 1), &folder)) {
+			log_debug("%s: %s is no folder's name", t->m->path, path_of(t, t->dirs.n - 1));
+			t->dirs.n--;
+		}
+	}
+	if (d)
+		closedir(d);
+	strbuf_release(&folder);
+	return rc;
+}
+
+/* Whether a directory is a Maildir, and its stamp. fd: itself. */
+static int look_at_box(struct tree *t, struct dir *d, int fd, struct err *e)
+{
+	int64_t now = maildir_now();
+	struct maildir_stamp stamp;
+
+	if (maildir_times(fd, "cur", &stamp.cur) < 0) {
+		if (errno == ENOENT)
+			return 0;
+		if (errno != ENOTDIR)
+			return err_errno(e, "can't look at %s/%s/cur", t->m->path, t->paths.s + d->path);
+		d->box = true; /* a link, say: whoever looks is told so, and doesn't take the folder for removed */
+		return 0;
+	}
+	d->box = true;
+	if (maildir_times(fd, "new", &stamp.fresh) < 0 && errno != ENOENT)
+		return 0;
+	maildir_stamp_print(&stamp, now, d->stamp);
+	return 0;
+}
+
+/* Visit one directory. What can't be read can't be left out: its folders would seem to be gone. */
+static int visit(struct tree *t, size_t i, struct err *e)
+{
+	bool root = strcmp(path_of(t, i), ".") == 0;
+	int fd = maildir_open_dir(t->m, t->root, path_of(t, i), e), rc = 0;
+
+	if (fd == MAILDIR_ABSENT && !root)
+		return 0; /* that its parent has changed will be seen */
+	if (fd < 0)
+		return -1;
+	if (root || t->m->layout == MAILDIR_NESTED) {
+		if (maildir_times(fd, "", &t->dirs.a[i].before) < 0)
+			rc = err_errno(e, "can't look at %s/%s", t->m->path, path_of(t, i));
+		t->dirs.a[i].read = true;
+		if (rc == 0)
+			rc = read_entries(t, i, fd, e);
+	}
+	if (rc == 0 && (!root || t->m->layout == MAILDIR_PLUSPLUS))
+		rc = look_at_box(t, &t->dirs.a[i], fd, e);
+	close(fd);
+	return rc;
+}
+
+/* Whether the tree is as it was when the reading began: 1, or 0 and how long to wait before the next one. */
+static int is_exact(const struct tree *t, int64_t began, msec_t *wait)
+{
+	int exact = 1;
+
+	*wait = 0;
+	for (size_t i = 0; i < t->dirs.n; i++) {
+		const struct dir *d = &t->dirs.a[i];
+		struct maildir_times now;
+
+		if (!d->read)
+			continue;
+		if (maildir_times(t->root, path_of(t, i), &now) == 0 && maildir_times_eq(&now, &d->before) &&
+		    maildir_times_settled(&d->before, began))
+			continue;
+		exact = 0;
+		if (maildir_times_wait(&d->before) > *wait)
+			*wait = maildir_times_wait(&d->before);
+	}
+	return exact;
+}
+
+/* Read the tree once. */
+static int read_tree(struct tree *t, struct err *e)
+{
+	strbuf_clear(&t->paths);
+	vec_clear(&t->dirs);
+	if (add_dir(t, ".", ".", e) < 0)
+		return -1;
+	for (size_t i = 0; i < t->dirs.n; i++)
+		if (clock_check(e) < 0 || (!t->dirs.a[i].link && visit(t, i, e) < 0))
+			return -1;
+	return 0;
+}
+
+/* Read the tree until it is certain. */
+static int read_exactly(struct tree *t, struct err *e)
+{
+	for (int i = 0; i < READINGS; i++) {
+		int64_t began = maildir_now();
+		msec_t wait;
+
+		if (read_tree(t, e) < 0)
+			return -1;
+		if (is_exact(t, began, &wait))
+			return 0;
+		if (i + 1 < READINGS && wait_until(clock_in(wait), e) < 0)
+			return -1;
+	}
+	return err_set(e, ERR_TEMP, "the folders of %s are changed again and again while they are read", t->m->path);
+}
+
+/* All folders. */
+int maildir_folders(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+	struct tree t = { .m = m, .paths = STRBUF_INIT(PATHS_MAX) };
+	struct strbuf folder = STRBUF_INIT(8192);
+	int rc;
+
+	t.root = maildir_open_root(m, false, e);
+	if (t.root < 0)
+		return -1;
+	rc = read_exactly(&t, e);
+	for (size_t i = 0; rc == 0 && i < t.dirs.n; i++) {
+		struct folder_info f = { .messages = UINT64_MAX };
+
+		if (!t.dirs.a[i].box || !folder_of(m, path_of(&t, i), &folder))
+			continue;
+		f.name = folder.s;
+		memcpy(f.stamp, t.dirs.a[i].stamp, sizeof(f.stamp));
+		rc = cb(arg, &f, e);
+	}
+	strbuf_release(&folder);
+	strbuf_release(&t.paths);
+	vec_release(&t.dirs);
+	close(t.root);
+	return rc;
+}
+
+/* Sync all directories down to the one at path: others than ours may have been made by a run that died before it synced them. */
+static int sync_levels(struct maildir *m, int root, const char *path, struct err *e)
+{
+	char copy[16384];
+	size_t n = strlen(path);
+
+	if (n >= sizeof(copy))
+		return err_set(e, ERR_BUG, "maildir: the path of a folder is too long");
+	if (fs_sync_dir(root, ".", e) < 0)
+		return err_in(e, "%s", m->path);
+	for (size_t i = 1; i <= n; i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		memcpy(copy, path, i);
+		copy[i] = '\0';
+		if (fs_sync_dir(root, copy, e) < 0)
+			return err_in(e, "%s", m->path);
+	}
+	return 0;
+}
+
+/* Make a folder; "" makes the root that the folders will be in. */
+int maildir_folder_create(struct store *s, const char *folder, unsigned attrs, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+	struct strbuf box = STRBUF_INIT(16384);
+	int rc = maildir_box_path(m, folder, &box, e), root = -1;
+
+	(void)attrs;
+	if (rc == 0)
+		rc = root = maildir_open_root(m, folder[0] == '\0', e);
+	if (rc >= 0 && folder[0] != '\0') {
+		rc = maildir_make_box(m, root, box.s, e);
+		if (rc == 0)
+			rc = sync_levels(m, root, box.s, e);
+		if (rc < 0)
+			maildir_of_box(e);
+	}
+	maildir_close_fd(&root);
+	strbuf_release(&box);
+	return rc < 0 ? -1 : 0;
+}
+
+/* Notes of other programs about a folder's messages, which mean nothing without them. A trailing '*' stands for any rest. */
+static const char *const litter[] = {
+	"maildirfolder", "maildirsize", "dovecot-uidlist*", "dovecot-uidvalidity*", "dovecot-keywords*", "dovecot.index*", "dovecot-acl-list", ".mbsyncstate*",
+	".isyncuidmap.db*", ".uidvalidity*", "courierimapuiddb", "courierimapacl", ".mh_sequences",
+};
+
+/* Whether a file is such a note. */
+static bool is_litter(const char *name)
+{
+	for (size_t i = 0; i < sizeof(litter) / sizeof(litter[0]); i++) {
+		size_t n = strlen(litter[i]);
+
+		if (litter[i][n - 1] == '*' ? strncmp(name, litter[i], n - 1) == 0 : strcmp(name, litter[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A folder on its way out. */
+struct removal {
+	struct maildir *m;
+	const char *folder;
+	int root, dir;        /* the folder's own directory */
+	int part[3];
+	struct strbuf names[3]; /* to be deleted, each NUL-terminated */
+	uint64_t files;       /* of messages */
+};
+
+enum { PART_TMP, PART_NEW, PART_CUR };
+static const char *const part_names[] = { "tmp", "new", "cur" };
+
+/* Note what is in one of its directories; refuses what is neither a message nor a leftover in tmp/. */
+static int note_part(struct removal *r, int part, struct err *e)
+{
+	DIR *d = maildir_list(r->m, r->part[part], e);
+	struct dirent *entry;
+	int rc = -1;
+
+	if (!d)
+		return -1;
+	for (;;) {
+		struct slice unique;
+		const char *name;
+		uint32_t flags;
+		bool ours;
+
+		errno = 0;
+		entry = readdir(d);
+		if (!entry)
+			break;
+		name = entry->d_name;
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+			continue;
+		ours = entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN;
+		ours = ours && (part == PART_TMP ? maildir_put_stale(r->m, r->part[part], name) : maildir_name(slice_str(name), &unique, &flags));
+		if (!ours) {
+			err_set_span(e, ERR_REFUSED, SPAN_BOX, part == PART_TMP ? "folder '%s' is not removed: another program is delivering %s/%s there" :
+			             "folder '%s' is not removed: %s/%s is no message", r->folder, part_names[part], name);
+			closedir(d);
+			return -1;
+		}
+		r->files += part != PART_TMP;
+		if (strbuf_puts(&r->names[part], name) < 0 || strbuf_putc(&r->names[part], '\0') < 0) {
+			closedir(d);
+			return err_set(e, ERR_LOCAL, "out of memory");
+		}
+	}
+	if (errno)
+		err_errno(e, "can't list %s/%s", strbuf_str(&r->m->at), part_names[part]);
+	else
+		rc = 0;
+	closedir(d);
+	return rc;
+}
+
+/* Delete what was noted in a directory, and the directory unless something has come meanwhile. */
+static int remove_part(struct removal *r, int part, struct err *e)
+{
+	struct strbuf *names = &r->names[part];
+
+	for (size_t at = 0; at < names->len; at += strlen(names->s + at) + 1) {
+		if (clock_check(e) < 0)
+			return -1;
+		if (unlinkat(r->part[part], names->s + at, 0) < 0 && errno != ENOENT)
+			return err_errno(e, "can't remove %s/%s/%s", strbuf_str(&r->m->at), part_names[part], names->s + at);
+	}
+	return 0;
+}
+
+/* Remove the three directories: tmp/ first, since whoever delivers begins there. */
+static int remove_parts(struct removal *r, struct err *e)
+{
+	for (int part = PART_TMP; part <= PART_CUR; part++) {
+		if (unlinkat(r->dir, part_names[part], AT_REMOVEDIR) == 0 || errno == ENOENT)
+			continue;
+		if (errno != ENOTEMPTY && errno != EEXIST)
+			return err_errno(e, "can't remove %s/%s", strbuf_str(&r->m->at), part_names[part]);
+		while (part-- > PART_TMP)
+			mkdirat(r->dir, part_names[part], 0700);
+		return err_set_span(e, ERR_REFUSED, SPAN_BOX, "folder '%s' is not removed: something came into it meanwhile", r->folder);
+	}
+	return 0;
+}
+
+/* Remove the directory itself with the notes in it, unless there is more. */
+static int remove_dir(struct removal *r, const char *box, struct err *e)
+{
+	DIR *d = maildir_list(r->m, r->dir, e);
+	struct strbuf parent = STRBUF_INIT(16384);
+	const char *slash = strrchr(box, '/'), *name = slash ? slash + 1 : box;
+	struct dirent *entry;
+	int up, rc;
+
+	if (!d)
+		return -1;
+	while ((entry = readdir(d)))
+		if (is_litter(entry->d_name))
+			unlinkat(r->dir, entry->d_name, 0);
+	closedir(d);
+	if (strbuf_put(&parent, slash ? box : ".", slash ? (size_t)(slash - box) : 1) < 0)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	up = fs_open_beneath(r->root, parent.s, O_RDONLY | O_DIRECTORY, 0, e);
+	rc = up < 0 ? -1 : fs_sync(r->dir, box, e);
+	if (rc == 0 && unlinkat(up, name, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT)
+		rc = err_errno(e, "can't remove %s", strbuf_str(&r->m->at));
+	if (rc == 0)
+		rc = fs_sync(up, parent.s, e);
+	maildir_close_fd(&up);
+	strbuf_release(&parent);
+	return rc < 0 ? err_in(e, "%s", r->m->path) : 0;
+}
+
+/* Open what there is of a folder; 0 when there is nothing. */
+static int open_removal(struct removal *r, const char *box, struct err *e)
+{
+	r->root = maildir_open_root(r->m, false, e);
+	if (r->root < 0)
+		return -1;
+	r->dir = maildir_open_dir(r->m, r->root, box, e);
+	if (r->dir < 0)
+		return r->dir == MAILDIR_ABSENT ? 0 : -1;
+	for (int part = PART_TMP; part <= PART_CUR; part++) {
+		r->part[part] = maildir_open_dir(r->m, r->dir, part_names[part], e);
+		if (r->part[part] < 0 && r->part[part] != MAILDIR_ABSENT)
+			return -1;
+	}
+	return 1;
+}
+
+/* Remove an open folder. */
+static int remove_folder(struct removal *r, const char *box, uint64_t expected, struct err *e)
+{
+	for (int part = PART_TMP; part <= PART_CUR; part++)
+		if (r->part[part] >= 0 && note_part(r, part, e) < 0)
+			return -1;
+	if (r->files > expected)
+		return err_set_span(e, ERR_REFUSED, SPAN_BOX, "folder '%s' is not removed: it holds %llu messages, of which %llu are known to be elsewhere",
+		                    r->folder, (unsigned long long)r->files, (unsigned long long)expected);
+	for (int part = PART_CUR; part >= PART_TMP; part--)
+		if (r->part[part] >= 0 && remove_part(r, part, e) < 0)
+			return -1;
+	if (remove_parts(r, e) < 0)
+		return -1;
+	return remove_dir(r, box, e);
+}
+
+/* Remove a folder. */
+int maildir_folder_remove(struct store *s, const char *folder, uint64_t expected, struct err *e)
+{
+	struct removal r = { .m = maildir_of(s), .folder = folder,
+	                     .root = -1, .dir = -1, .part = { -1, -1, -1 } };
+	struct strbuf box = STRBUF_INIT(16384);
+	int rc;
+
+	if (folder[0] == '\0' || strcmp(folder, "INBOX") == 0)
+		return err_set_span(e, ERR_REFUSED, SPAN_BOX, "the inbox can't be removed");
+	maildir_close(s);
+	for (size_t i = 0; i < 3; i++)
+		r.names[i].max = LIST_MAX;
+	rc = maildir_box_path(r.m, folder, &box, e);
+	if (rc == 0)
+		rc = maildir_set_at(r.m, box.s, e);
+	if (rc == 0)
+		rc = open_removal(&r, box.s, e);
+	if (rc > 0)
+		rc = remove_folder(&r, box.s, expected, e);
+	if (rc < 0 && r.root >= 0)
+		maildir_of_box(e);
+	for (size_t i = 0; i < 3; i++) {
+		maildir_close_fd(&r.part[i]);
+		strbuf_release(&r.names[i]);
+	}
+	maildir_close_fd(&r.dir);
+	maildir_close_fd(&r.root);
+	strbuf_release(&box);
+	return rc < 0 ? -1 : 0;
+}
