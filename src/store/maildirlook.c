@@ -1,0 +1,152 @@
+/* What has changed in the folders of a Maildir: see store.h. A folder's stamp spares reading it; what is read is told whole. */
+#include "store/maildir_p.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "mail/flags.h"
+
+/* Announce. */
+int maildir_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+
+	(void)how; /* nothing is held between two looks */
+	maildir_close(s);
+	m->root = maildir_open_root(m, false, e);
+	if (m->root < 0)
+		return -1;
+	m->looks = l;
+	m->n_looks = n;
+	m->look_at = 0;
+	return 0;
+}
+
+/* Open the directories of a folder. */
+static int open_dirs(struct maildir *m, const char *folder, struct maildir_dirs *d, struct err *e)
+{
+	struct strbuf box = STRBUF_INIT(16384);
+	int rc = maildir_box_path(m, folder, &box, e);
+
+	if (rc == 0)
+		rc = maildir_set_at(m, box.s, e);
+	if (rc == 0)
+		rc = d->cur = maildir_open_part(m, m->root, box.s, "cur", false, e);
+	if (rc >= 0) {
+		/* what was kept by a program that knows no empty directories (git) has no new/ */
+		rc = strbuf_puts(&box, "/new") < 0 ? err_set(e, ERR_LOCAL, "out of memory") : maildir_open_dir(m, m->root, box.s, e);
+		d->fresh = rc < 0 ? -1 : rc;
+		rc = rc == -1 ? -1 : 0;
+	}
+	strbuf_release(&box);
+	return rc;
+}
+
+/* For one key of the base: whether the directories didn't show it. */
+struct absence {
+	struct maildir *m;
+	const struct look *look;
+	bool found; /* one that is absent */
+};
+
+/* A key of the base. -1 without an error ends the search. */
+static int one_known(void *to, struct slice key, struct err *e)
+{
+	struct absence *a = to;
+	size_t i;
+
+	(void)e;
+	a->found = !maildir_files_find(&a->m->files, key, &i) || a->m->files.a.a[i].gone;
+	return a->found ? -1 : 0;
+}
+
+/* Whether a message of the base is not shown. */
+static int any_absent(void *arg, struct err *e)
+{
+	struct absence *a = arg;
+
+	a->found = false;
+	if (!a->look->known)
+		return a->look->messages > 0;
+	if (a->look->known(a->look->arg, a->look->folder, one_known, a, e) < 0 && !a->found)
+		return -1;
+	return a->found;
+}
+
+/* Look at one folder whose directories are open. */
+static int look_at(struct maildir *m, const struct look *l, const struct maildir_dirs *d, struct box_info *out, struct err *e)
+{
+	struct absence a = { .m = m, .look = l };
+	int64_t now = maildir_now();
+	struct maildir_stamp stamp;
+
+	if (maildir_stamp(d, &stamp) < 0)
+		return err_errno(e, "can't look at %s", strbuf_str(&m->at));
+	out->can_hold = MAILDIR_FLAGS;
+	out->read_only = maildir_read_only(d->cur) || (d->fresh >= 0 && maildir_read_only(d->fresh));
+	maildir_stamp_print(&stamp, now, out->stamp);
+	if (out->stamp[0] && l->stamp && strcmp(out->stamp, l->stamp) == 0) {
+		out->extent = LOOK_SAME;
+		out->messages = l->messages;
+		return 0;
+	}
+	out->stamp[0] = '\0';
+	if (maildir_files_read(m, d, &m->files, any_absent, &a, e) < 0)
+		return -1;
+	/* a reading that isn't exact may have missed what is new */
+	if (m->files.exact)
+		maildir_stamp_print(&m->files.stamp, m->files.began, out->stamp);
+	out->extent = LOOK_ALL;
+	out->messages = m->files.live;
+	m->looking = true;
+	return 0;
+}
+
+/* The next folder. */
+int maildir_look_box(struct store *s, size_t *i, struct box_info *out, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+	struct maildir_dirs d = { -1, -1 };
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	maildir_files_clear(&m->files);
+	m->file_at = 0;
+	m->looking = false;
+	if (m->root < 0 || !m->looks)
+		return err_set(e, ERR_BUG, "maildir: nothing to look at was announced");
+	if (m->look_at >= m->n_looks)
+		return 0;
+	*i = m->look_at++;
+	rc = open_dirs(m, m->looks[*i].folder, &d, e);
+	if (rc == 0)
+		rc = look_at(m, &m->looks[*i], &d, out, e);
+	maildir_close_fd(&d.fresh);
+	maildir_close_fd(&d.cur);
+	if (rc == 0)
+		return 1;
+	return maildir_of_box(e);
+}
+
+/* The next message of the folder. Sizes and dates would cost a call each: find tells them. */
+int maildir_look_next(struct store *s, struct store_msg *out, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+	const struct maildir_files *f = &m->files;
+
+	(void)e;
+	while (m->looking && m->file_at < f->a.n) {
+		size_t i = m->file_at++;
+		struct slice unique;
+
+		if (f->a.a[i].gone)
+			continue;
+		*out = (struct store_msg){ .key = maildir_file_unique(f, i) };
+		maildir_name(slice_str(maildir_file_name(f, i)), &unique, &out->flags);
+		return 1;
+	}
+	return 0;
+}
