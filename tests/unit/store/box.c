@@ -18,6 +18,8 @@
 #include <cmocka.h>
 #include <openssl/evp.h>
 
+#include "base/clock.h"
+
 void scratch_make(char dir[BOX_PATH])
 {
 	const char *tmp = getenv("TMPDIR");
@@ -82,6 +84,21 @@ size_t dir_count(const char *path)
 		n += entry->d_name[0] != '.';
 	closedir(d);
 	return n;
+}
+
+void fs_clock_moves(const char *dir)
+{
+	struct stat first = { 0 }, now;
+	char path[BOX_PATH + 16];
+
+	snprintf(path, sizeof(path), "%s/.clock", dir);
+	do {
+		file_write(path, "x", 1);
+		assert_int_equal(stat(path, &now), 0);
+		if (first.st_ino == 0)
+			first = now;
+	} while (now.st_mtim.tv_sec == first.st_mtim.tv_sec && now.st_mtim.tv_nsec == first.st_mtim.tv_nsec);
+	clock_test_set(now.st_mtim.tv_sec + 10);
 }
 
 void bag_add(struct bag *b, const void *p, size_t n)

@@ -18,6 +18,9 @@ void file_write(const char *path, const void *p, size_t n);
 long file_size(const char *path); /* -1: none */
 size_t dir_count(const char *path);
 
+/* Wait until what is changed in dir from now on has later times, and let ours be a while after: so what is there now is old. Until clock_test_set(-1). */
+void fs_clock_moves(const char *dir);
+
 /* Messages, in any order, as many of each as there are. */
 struct bag {
 	struct strbuf *a;

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "conform.h"
+#include "conformtree.h"
 #include "store/maildir.h"
 #include "store/mbox.h"
 
@@ -121,6 +122,35 @@ static void expect_cl2(const struct sample *s, struct strbuf *out)
 	assert_false(out->failed);
 }
 
+static struct store *make_tree(const char *dir, enum maildir_layout layout, struct err *e)
+{
+	char path[BOX_PATH + 16];
+	struct store *s;
+
+	snprintf(path, sizeof(path), "%s/tree", dir);
+	s = maildir_new(&(struct maildir_params){ .path = path, .layout = layout }, e);
+	if (s && (s->ops->folder_create(s, "", 0, e) < 0 || s->ops->folder_create(s, "INBOX", 0, e) < 0)) {
+		store_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static struct store *make_nested(const char *dir, struct err *e)
+{
+	return make_tree(dir, MAILDIR_NESTED, e);
+}
+
+static struct store *make_plusplus(const char *dir, struct err *e)
+{
+	return make_tree(dir, MAILDIR_PLUSPLUS, e);
+}
+
+static struct store *make_flat(const char *dir, struct err *e)
+{
+	return make_tree(dir, MAILDIR_FLAT, e);
+}
+
 int main(void)
 {
 	static const struct conform kinds[] = {
@@ -129,9 +159,16 @@ int main(void)
 		{ "store/mboxo conforms", make_o, read_o, expect_o, false },
 		{ "store/mboxcl2 conforms", make_cl2, read_cl2, expect_cl2, false },
 	};
+	static const struct conform_tree trees[] = {
+		{ "store/maildir nested conforms as a tree", make_nested, fs_clock_moves },
+		{ "store/maildir++ conforms as a tree", make_plusplus, fs_clock_moves },
+		{ "store/maildir flat conforms as a tree", make_flat, fs_clock_moves },
+	};
 	int failed = 0;
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		failed += conform_run(&kinds[i]);
+	for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++)
+		failed += conform_tree_run(&trees[i]);
 	return failed;
 }

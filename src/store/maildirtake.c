@@ -1,0 +1,706 @@
+/*
+ * The messages of an open box: found by key, read, removed, flagged. Mail readers rename files at any time, so a name is only a guess: a file that isn't where
+ * it was is looked for under its likely names, then in the directories; and only where a reading is exact is it taken for gone.
+ */
+#include "store/maildir_p.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "mail/eol.h"
+#include "mail/flags.h"
+
+#define TRIES 20 /* times that somebody may rename a file under our hands */
+#define BODY_CHUNK 32768
+
+/* The open box's directories. */
+static struct maildir_dirs dirs_of(const struct maildir *m)
+{
+	return (struct maildir_dirs){ m->fresh, m->cur };
+}
+
+/* Where a file is. */
+static int dir_of(const struct maildir *m, size_t i)
+{
+	return m->files.a.a[i].in_cur ? m->cur : m->fresh;
+}
+
+static const char *part_of(const struct maildir *m, size_t i)
+{
+	return m->files.a.a[i].in_cur ? "cur" : "new";
+}
+
+/* The message with this handle. */
+static int file_of(struct maildir *m, uint64_t num, size_t *i, struct err *e)
+{
+	if (m->cur < 0 || num == 0 || num > m->files.a.n)
+		return err_set(e, ERR_BUG, "maildir: %llu is no message of an open box", (unsigned long long)num);
+	*i = (size_t)(num - 1);
+	return 0;
+}
+
+/* Whether an error of the system concerns the one file only. */
+static bool only_this(int error)
+{
+	return error == EACCES || error == EPERM || error == ELOOP || error == ENAMETOOLONG || error == EEXIST || error == EBUSY || error == EISDIR ||
+	       error == EXDEV || error == ETXTBSY;
+}
+
+/* An error with one file: 1 when the others can go on. */
+static int fail_file(const struct maildir *m, size_t i, const char *what, struct err *e)
+{
+	bool one = only_this(errno);
+
+	err_errno(e, "can't %s %s/%s/%s", what, m->at.s, part_of(m, i), maildir_file_name(&m->files, i));
+	if (e)
+		e->span = one ? SPAN_MSG : SPAN_BOX;
+	return one ? 1 : -1;
+}
+
+/* Try one name. 1 there is a file, 0, -1. */
+static int try_name(struct maildir *m, bool in_cur, struct slice key, const char *info, struct stat *st, struct err *e)
+{
+	char name[2 * NAME_MAX];
+	struct slice unique, whole;
+	uint32_t flags;
+	int n = snprintf(name, sizeof(name), "%.*s%s", (int)key.n, key.p, info);
+
+	if (n < 0 || n > NAME_MAX || fstatat(in_cur ? m->cur : m->fresh, name, st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st->st_mode))
+		return 0;
+	whole = slice_of(name, (size_t)n);
+	if (!maildir_name(whole, &unique, &flags))
+		return 0;
+	return maildir_files_put(&m->files, whole, unique.n, in_cur, st->st_ino, e) < 0 ? -1 : 1;
+}
+
+/* Try the names that a message is likely to have. */
+static int try_names(struct maildir *m, struct slice key, uint32_t flags, struct stat *st, struct err *e)
+{
+	char letters[8], info[16], seen[16];
+	int rc;
+
+	flags_to_letters(flags, letters);
+	snprintf(info, sizeof(info), ":2,%s", letters);
+	flags_to_letters(flags | FLAG_SEEN, letters);
+	snprintf(seen, sizeof(seen), ":2,%s", letters);
+	rc = try_name(m, true, key, info, st, e);
+	if (rc == 0)
+		rc = try_name(m, false, key, "", st, e);
+	if (rc == 0 && strcmp(info, seen) != 0)
+		rc = try_name(m, true, key, seen, st, e);
+	if (rc == 0 && flags != 0)
+		rc = try_name(m, true, key, ":2,", st, e);
+	return rc == 0 ? try_name(m, true, key, "", st, e) : rc;
+}
+
+/* A message that is looked for. */
+struct wanted {
+	const struct maildir *m;
+	struct slice key;
+};
+
+/* Whether the last reading hasn't shown it. */
+static int not_shown(void *arg, struct err *e)
+{
+	const struct wanted *w = arg;
+	size_t i;
+
+	(void)e;
+	return !maildir_files_find(&w->m->files, w->key, &i) || w->m->files.a.a[i].pass != w->m->files.pass;
+}
+
+/* Whether the files are known exactly, as they are now. */
+static bool is_known(const struct maildir *m)
+{
+	const struct maildir_dirs d = dirs_of(m);
+	struct maildir_stamp now;
+
+	return m->files.exact && maildir_stamp(&d, &now) == 0 && maildir_stamp_eq(&now, &m->files.stamp);
+}
+
+/* Find a message's file: 1 with its place, 0 it is gone, -1. key doesn't point into the list. */
+static int locate(struct maildir *m, struct slice key, uint32_t flags, size_t *i, struct stat *st, struct err *e)
+{
+	const struct maildir_dirs d = dirs_of(m);
+	struct wanted w = { m, key };
+
+	for (int tries = 0; tries < TRIES; tries++) {
+		int rc;
+
+		if (maildir_files_find(&m->files, key, i) && !m->files.a.a[*i].gone) {
+			if (fstatat(dir_of(m, *i), maildir_file_name(&m->files, *i), st, AT_SYMLINK_NOFOLLOW) == 0)
+				return 1;
+			if (errno != ENOENT) {
+				fail_file(m, *i, "look at", e);
+				return -1;
+			}
+		}
+		rc = try_names(m, key, flags, st, e);
+		if (rc != 0)
+			return rc < 0 || !maildir_files_find(&m->files, key, i) ? -1 : 1;
+		if (is_known(m)) {
+			if (maildir_files_find(&m->files, key, i))
+				maildir_files_drop(&m->files, *i);
+			return 0;
+		}
+		if (maildir_files_read(m, &d, &m->files, not_shown, &w, e) < 0) {
+			if (e && e->kind == ERR_TEMP)
+				e->span = SPAN_MSG;
+			return -1;
+		}
+	}
+	return err_set_span(e, ERR_TEMP, SPAN_MSG, "a message in %s is renamed again and again", m->at.s);
+}
+
+/* Find the file of a message that isn't where it was. */
+static int locate_again(struct maildir *m, size_t i, struct stat *st, struct err *e)
+{
+	struct slice unique = maildir_file_unique(&m->files, i), part;
+	char key[NAME_MAX + 1];
+	uint32_t flags = 0;
+
+	memcpy(key, unique.p, unique.n);
+	maildir_name(slice_str(maildir_file_name(&m->files, i)), &part, &flags);
+	return locate(m, slice_of(key, unique.n), flags, &i, st, e);
+}
+
+/* What there is to tell of a message. */
+static void tell(const struct maildir *m, size_t i, const struct stat *st, struct store_msg *out)
+{
+	struct slice unique;
+
+	*out = (struct store_msg){ .num = i + 1 };
+	maildir_name(slice_str(maildir_file_name(&m->files, i)), &unique, &out->flags);
+	if (!st)
+		return;
+	out->size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
+	out->date = st->st_mtime;
+}
+
+/* The message of a key. */
+int maildir_find(struct store *s, struct slice key, uint32_t flags, struct store_msg *out, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+	struct slice unique;
+	struct stat st;
+	uint32_t none;
+	size_t i;
+	int rc;
+
+	if (m->cur < 0)
+		return err_set(e, ERR_BUG, "maildir: no box is open");
+	if (!maildir_name(key, &unique, &none) || unique.n != key.n)
+		return 0; /* no file can be called so */
+	rc = locate(m, key, flags, &i, &st, e);
+	if (rc > 0)
+		tell(m, i, &st, out);
+	return rc;
+}
+
+/* A listing is wanted that nothing is missing from. */
+static int always(void *arg, struct err *e)
+{
+	(void)arg;
+	(void)e;
+	return 1;
+}
+
+/* List all. */
+int maildir_list_start(struct store *s, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+	const struct maildir_dirs d = dirs_of(m);
+
+	if (m->cur < 0)
+		return err_set(e, ERR_BUG, "maildir: no box is open");
+	m->file_at = 0;
+	m->listing = true;
+	return is_known(m) ? 0 : maildir_files_read(m, &d, &m->files, always, NULL, e);
+}
+
+/* The next of them. */
+int maildir_list_msg(struct store *s, struct store_msg *out, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+
+	if (!m->listing)
+		return err_set(e, ERR_BUG, "maildir: no listing was started");
+	while (m->file_at < m->files.a.n) {
+		size_t i = m->file_at++;
+		struct stat st;
+
+		if (m->files.a.a[i].gone)
+			continue;
+		if (m->sizes && fstatat(dir_of(m, i), maildir_file_name(&m->files, i), &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			int rc = errno == ENOENT ? locate_again(m, i, &st, e) : fail_file(m, i, "look at", e);
+
+			if (rc < 0)
+				return -1;
+			if (rc == 0)
+				continue;
+			if (errno != ENOENT)
+				memset(&st, 0, sizeof(st));
+		}
+		tell(m, i, m->sizes ? &st : NULL, out);
+		out->key = maildir_file_unique(&m->files, i);
+		return 1;
+	}
+	return 0;
+}
+
+/* Announce what will be read. */
+int maildir_want(struct store *s, const uint64_t *nums, size_t n, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+	size_t at;
+
+	vec_clear(&m->wanted);
+	m->want_at = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (file_of(m, nums[i], &at, e) < 0)
+			return -1;
+		if (vec_push(&m->wanted, nums[i]) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	return 0;
+}
+
+/* A message on its way out. */
+struct body {
+	struct stream s;
+	int fd;
+	bool cr;
+	size_t at, n; /* of out */
+	char *what;
+	char in[BODY_CHUNK], out[2 * BODY_CHUNK];
+};
+
+/* stream_ops.read */
+static ssize_t body_read(struct stream *s, void *buf, size_t n, struct err *e)
+{
+	struct body *b = (struct body *)s;
+
+	if (b->at == b->n) {
+		ssize_t got = fs_read(b->fd, b->in, sizeof(b->in), b->what, e);
+
+		if (got < 0 && e)
+			e->span = SPAN_MSG;
+		if (got <= 0)
+			return got;
+		b->n = eol_to_wire(&b->cr, b->in, (size_t)got, b->out);
+		b->at = 0;
+	}
+	if (n > b->n - b->at)
+		n = b->n - b->at;
+	memcpy(buf, b->out + b->at, n);
+	b->at += n;
+	return (ssize_t)n;
+}
+
+/* stream_ops.write: never called */
+static int body_write(struct stream *s, const void *buf, size_t n, struct err *e)
+{
+	(void)s;
+	(void)buf;
+	(void)n;
+	return err_set(e, ERR_BUG, "a message body can't be written");
+}
+
+/* stream_ops.flush */
+static int body_flush(struct stream *s, struct err *e)
+{
+	(void)s;
+	(void)e;
+	return 0;
+}
+
+/* stream_ops.shut */
+static void body_shut(struct stream *s)
+{
+	(void)s;
+}
+
+/* stream_ops.free */
+static void body_free(struct stream *s)
+{
+	struct body *b = (struct body *)s;
+
+	close(b->fd);
+	free(b->what);
+	free(b);
+}
+
+static const struct stream_ops body_ops = {
+	.name = "maildir body",
+	.read = body_read,
+	.write = body_write,
+	.flush = body_flush,
+	.shut = body_shut,
+	.free = body_free,
+};
+
+/* The body in an open file, which is closed on failure, too. */
+static struct stream *body_new(const struct maildir *m, size_t i, int fd, struct err *e)
+{
+	struct body *b = malloc(sizeof(*b));
+
+	if (!b || asprintf(&b->what, "%s/%s/%s", m->at.s, part_of(m, i), maildir_file_name(&m->files, i)) < 0) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		close(fd);
+		free(b);
+		return NULL;
+	}
+	b->s = (struct stream){ .ops = &body_ops };
+	b->fd = fd;
+	b->cr = false;
+	b->at = b->n = 0;
+	return &b->s;
+}
+
+/* Open a message's file: 1, 0 it is gone, -1. What lies there instead of a file (a link, a FIFO) is neither followed nor waited for. */
+static int open_file(struct maildir *m, size_t i, int *fd, struct err *e)
+{
+	struct stat st;
+
+	for (int tries = 0; tries < TRIES; tries++) {
+		int rc;
+
+		*fd = openat(dir_of(m, i), maildir_file_name(&m->files, i), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (*fd >= 0 && fstat(*fd, &st) == 0 && S_ISREG(st.st_mode))
+			return 1;
+		if (*fd >= 0 || errno == ELOOP || errno == ENXIO) {
+			maildir_close_fd(fd);
+			return err_set_span(e, ERR_LOCAL, SPAN_MSG, "%s/%s/%s is no file, but a link or a device", m->at.s, part_of(m, i),
+			                    maildir_file_name(&m->files, i));
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno != ENOENT) {
+			bool ours = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+
+			err_errno(e, "can't read %s/%s/%s", m->at.s, part_of(m, i), maildir_file_name(&m->files, i));
+			if (e && !ours)
+				e->span = SPAN_MSG;
+			return -1;
+		}
+		rc = m->files.a.a[i].gone ? 0 : locate_again(m, i, &st, e);
+		if (rc <= 0)
+			return rc;
+	}
+	return err_set_span(e, ERR_TEMP, SPAN_MSG, "a message in %s is renamed again and again", m->at.s);
+}
+
+/* The next wanted message. */
+int maildir_next(struct store *s, size_t *i, struct stream **body, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+	size_t file = 0;
+	int fd, rc;
+
+	*body = NULL;
+	if (m->want_at >= m->wanted.n)
+		return 0;
+	*i = m->want_at++;
+	if (file_of(m, m->wanted.a[*i], &file, e) < 0)
+		return -1;
+	rc = open_file(m, file, &fd, e);
+	if (rc < 0)
+		return -1;
+	if (rc == 0)
+		return 1; /* it is gone */
+	*body = body_new(m, file, fd, e);
+	return *body ? 1 : -1;
+}
+
+/* Find the trash, unless it is the open box: m->trash. */
+static int open_trash(struct maildir *m, struct err *e)
+{
+	struct strbuf box = STRBUF_INIT(16384);
+	struct maildir_times here, there;
+	int rc = 0;
+
+	if (m->trash_asked)
+		return 0;
+	if (m->store.trash) {
+		rc = maildir_box_path(m, m->store.trash, &box, e);
+		if (rc == 0)
+			rc = maildir_make_box(m, m->root, box.s, e);
+		if (rc == 0) {
+			m->trash = maildir_open_part(m, m->root, box.s, "cur", false, e);
+			rc = m->trash < 0 ? -1 : 0;
+		}
+		if (rc == 0 && maildir_times(m->cur, "", &here) == 0 && maildir_times(m->trash, "", &there) == 0 && here.dev == there.dev &&
+		    here.ino == there.ino)
+			maildir_close_fd(&m->trash);
+		strbuf_release(&box);
+	}
+	if (rc < 0)
+		return err_in(e, "the trash '%s'", m->store.trash);
+	m->trash_asked = true;
+	return 0;
+}
+
+/*
+ * A message's name with other flags. What we don't know among its letters stays, in ASCII order as the Maildir rules want it, and what follows after a comma,
+ * too. False when that is too long for a name.
+ */
+static bool new_info(struct slice name, struct slice unique, uint32_t add, uint32_t del, char out[NAME_MAX + 1])
+{
+	struct slice info = slice_of(name.p + unique.n, name.n - unique.n);
+	bool has[256] = { false };
+	char letters[8];
+	size_t n = 0;
+
+	if (slice_starts(info, ":2,")) {
+		info = slice_of(info.p + 3, info.n - 3);
+		for (; info.n > 0 && info.p[0] != ','; info = slice_of(info.p + 1, info.n - 1))
+			has[(unsigned char)info.p[0]] = true;
+	} else {
+		info.n = 0; /* of another kind: there is but one kind with flags */
+	}
+	flags_to_letters(del, letters);
+	for (const char *p = letters; *p; p++)
+		has[(unsigned char)*p] = false;
+	flags_to_letters(add, letters);
+	for (const char *p = letters; *p; p++)
+		has[(unsigned char)*p] = true;
+	if (unique.n + 3 + info.n > NAME_MAX)
+		return false;
+	memcpy(out, unique.p, unique.n);
+	n = unique.n;
+	memcpy(out + n, ":2,", 3);
+	n += 3;
+	for (size_t c = 1; c < 256; c++) {
+		if (has[c] && n + 1 + info.n > NAME_MAX)
+			return false;
+		if (has[c])
+			out[n++] = (char)c;
+	}
+	if (info.n > 0)
+		memcpy(out + n, info.p, info.n);
+	out[n + info.n] = '\0';
+	return true;
+}
+
+/* Move a file to the trash, where it is no longer marked as deleted. 0, -1 with errno. */
+static int to_trash(struct maildir *m, size_t i)
+{
+	struct slice name = slice_str(maildir_file_name(&m->files, i)), unique = maildir_file_unique(&m->files, i);
+	char kept[NAME_MAX + 1], fresh[192], dest[sizeof(kept) + sizeof(fresh)];
+
+	if (!new_info(name, unique, 0, FLAG_DELETED, kept)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	snprintf(dest, sizeof(dest), "%s", kept);
+	for (int tries = 0; tries < TRIES; tries++) {
+		if (maildir_rename_new(dir_of(m, i), name.p, m->trash, dest) == 0)
+			return 0;
+		if (errno != EEXIST)
+			return -1;
+		/* a copy of it is there: it gets a name of its own */
+		maildir_new_name(m, fresh, sizeof(fresh));
+		snprintf(dest, sizeof(dest), "%s%s", fresh, kept + unique.n);
+	}
+	return -1;
+}
+
+/* Remove a message's other names, should a link(2) and unlink(2) of somebody have been cut between. Another file of its unique name is another message. */
+static int remove_links(struct maildir *m, size_t i, const struct stat *was, struct err *e)
+{
+	for (int tries = 0; tries < TRIES; tries++) {
+		struct stat st;
+		int rc = locate_again(m, i, &st, e);
+
+		if (rc <= 0)
+			return rc;
+		if (st.st_ino != was->st_ino || st.st_dev != was->st_dev)
+			return 0;
+		if (unlinkat(dir_of(m, i), maildir_file_name(&m->files, i), 0) < 0 && errno != ENOENT)
+			return fail_file(m, i, "remove", e);
+	}
+	return 0;
+}
+
+/* Remove one: 0 it is there no more, 1 it can't be removed (e says why), -1. */
+static int remove_one(struct maildir *m, size_t i, struct err *e)
+{
+	const struct maildir_dirs d = dirs_of(m);
+
+	for (int tries = 0; tries < TRIES; tries++) {
+		struct stat st;
+		int rc;
+
+		if (m->files.a.a[i].gone)
+			return 0;
+		if (fstatat(dir_of(m, i), maildir_file_name(&m->files, i), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			/* it has other names, perhaps of the same unique part: that shows in the directories only */
+			if (st.st_nlink > 1 && m->files.pass == 0 && maildir_files_read(m, &d, &m->files, NULL, NULL, e) < 0)
+				return -1;
+			if ((m->trash >= 0 ? to_trash(m, i) : unlinkat(dir_of(m, i), maildir_file_name(&m->files, i), 0)) == 0) {
+				bool twin = m->files.a.a[i].twin;
+
+				*(m->files.a.a[i].in_cur ? &m->changed_cur : &m->changed_fresh) = true;
+				maildir_files_drop(&m->files, i);
+				return st.st_nlink > 1 && twin ? remove_links(m, i, &st, e) : 0;
+			}
+		}
+		if (errno != ENOENT)
+			return fail_file(m, i, m->trash >= 0 ? "move to the trash" : "remove", e);
+		rc = locate_again(m, i, &st, e);
+		if (rc < 0)
+			return e && e->span == SPAN_MSG ? 1 : -1;
+	}
+	err_set_span(e, ERR_TEMP, SPAN_MSG, "a message in %s is renamed again and again", m->at.s);
+	return 1;
+}
+
+/* Remove messages. */
+int maildir_remove(struct store *s, const uint64_t *nums, size_t n,
+                   void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+
+	if (m->cur < 0)
+		return err_set(e, ERR_BUG, "maildir: no box is open");
+	if (open_trash(m, e) < 0)
+		return maildir_of_box(e);
+	for (size_t k = 0; k < n; k++) {
+		struct err why = ERR_INIT;
+		size_t i = 0;
+		int rc;
+
+		if (clock_check(e) < 0 || file_of(m, nums[k], &i, e) < 0)
+			return -1;
+		rc = remove_one(m, i, &why);
+		if (rc < 0) {
+			if (e)
+				*e = why;
+			return -1;
+		}
+		done(arg, nums[k], rc == 0 ? NULL : &why);
+	}
+	return 0;
+}
+
+/* Make removals durable, those of the trash first. */
+int maildir_commit(struct store *s, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+	int rc = 0;
+
+	if (m->cur < 0)
+		return err_set(e, ERR_BUG, "maildir: no box is open");
+	if (m->trash >= 0 && (m->changed_cur || m->changed_fresh))
+		rc = fs_sync(m->trash, "the trash", e);
+	if (rc == 0 && m->changed_cur)
+		rc = fs_sync(m->cur, "cur/", e);
+	if (rc == 0 && m->changed_fresh)
+		rc = fs_sync(m->fresh, "new/", e);
+	if (rc < 0)
+		err_in(e, "%s", m->at.s);
+	maildir_close(s);
+	return rc;
+}
+
+/* Give a message's file another name in cur/. 0, -1 with errno. */
+static int rename_one(struct maildir *m, size_t i, const char *dest)
+{
+	const char *name = maildir_file_name(&m->files, i);
+	struct stat ours, theirs;
+
+	if (maildir_rename_new(dir_of(m, i), name, m->cur, dest) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return -1;
+	/* the same file under two names (see remove_links) is brought to one */
+	if (fstatat(dir_of(m, i), name, &ours, AT_SYMLINK_NOFOLLOW) == 0 && fstatat(m->cur, dest, &theirs, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev)
+		return unlinkat(dir_of(m, i), name, 0);
+	errno = EEXIST;
+	return -1;
+}
+
+/* Change the flags of one: 0 they are so (or it is gone), 1 they can't be changed (e says why), -1. */
+static int flag_one(struct maildir *m, size_t i, const struct flag_change *c, bool *in_cur, bool *in_new, struct err *e)
+{
+	for (int tries = 0; tries < TRIES; tries++) {
+		char dest[NAME_MAX + 1];
+		struct slice name, unique;
+		struct stat st;
+		uint32_t flags;
+		int rc;
+
+		if (m->files.a.a[i].gone)
+			return 0;
+		name = slice_str(maildir_file_name(&m->files, i));
+		maildir_name(name, &unique, &flags);
+		if (((flags & ~c->del) | c->add) == flags && fstatat(dir_of(m, i), name.p, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return 0;
+		errno = ENAMETOOLONG;
+		if (new_info(name, unique, c->add, c->del, dest) && rename_one(m, i, dest) == 0) {
+			*(m->files.a.a[i].in_cur ? in_cur : in_new) = true;
+			*in_cur = true;
+			return maildir_files_put(&m->files, slice_str(dest), unique.n, true, m->files.a.a[i].ino, e);
+		}
+		if (errno != ENOENT)
+			return fail_file(m, i, "change the flags of", e);
+		rc = locate_again(m, i, &st, e);
+		if (rc < 0)
+			return e && e->span == SPAN_MSG ? 1 : -1;
+	}
+	err_set_span(e, ERR_TEMP, SPAN_MSG, "a message in %s is renamed again and again", m->at.s);
+	return 1;
+}
+
+/* Change flags. */
+int maildir_set_flags(struct store *s, const struct flag_change *c, size_t n,
+                      void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+	bool in_cur = false, in_new = false, *ok;
+	int rc = 0;
+
+	if (m->cur < 0)
+		return err_set(e, ERR_BUG, "maildir: no box is open");
+	ok = calloc(n + 1, sizeof(*ok));
+	if (!ok)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	for (size_t k = 0; rc == 0 && k < n; k++) {
+		struct err why = ERR_INIT;
+		size_t i = 0;
+
+		rc = clock_check(e);
+		if (rc == 0)
+			rc = file_of(m, c[k].num, &i, e);
+		if (rc < 0)
+			break;
+		rc = flag_one(m, i, &c[k], &in_cur, &in_new, &why);
+		ok[k] = rc == 0;
+		if (rc < 0 && e)
+			*e = why;
+		if (rc > 0) {
+			done(arg, c[k].num, &why);
+			rc = 0;
+		}
+	}
+	/* the new names first */
+	if (rc == 0 && in_cur && fs_sync(m->cur, "cur/", e) < 0)
+		rc = err_in(e, "%s", m->at.s);
+	if (rc == 0 && in_new && fs_sync(m->fresh, "new/", e) < 0)
+		rc = err_in(e, "%s", m->at.s);
+	for (size_t k = 0; rc == 0 && k < n; k++)
+		if (ok[k])
+			done(arg, c[k].num, NULL);
+	free(ok);
+	return rc;
+}
