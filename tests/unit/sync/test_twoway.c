@@ -440,6 +440,25 @@ static void vanished(void **state)
 			}
 		}
 	}
+	/* the inbox alone is no folder like another: it is neither removed nor made anew */
+	for (int s = L; s <= R; s++) {
+		for (unsigned n = 0; n < 20; n += 19) {
+			fill(f, n);
+			f->p.remove_folders = true;
+			tree_remove_folder(f->w, s, "INBOX");
+			tree_add(f->w, s, "Work", 2000, 0);
+			assert_int_equal(run_here(f), 0);
+			assert_int_equal(f->t.failed, 1);
+			assert_int_equal(tree_count(tree_folder(f->w, !s, "INBOX", false)), n);
+			assert_non_null(tree_folder(f->w, !s, "INBOX", false));
+			assert_non_null(tree_find(tree_folder(f->w, !s, "Work", false), 2000));
+			f->p.restore = true;
+			run_clean(f);
+			f->p.restore = false;
+			settle(f);
+			assert_int_equal(tree_count(tree_folder(f->w, s, "INBOX", false)), n);
+		}
+	}
 	/* the root itself */
 	fill(f, 20);
 	f->w->side[R].missing = true;
