@@ -5,16 +5,16 @@
  *   flat       PATH/Work.2026
  * The box "" is PATH itself in every layout. Unique names: seconds.M<usec>P<pid>Q<counter>.host (no flags for new/, ":2,FLAGS" for cur/).
  *
- * The tree. A folder is a directory with a cur/ whose name is one that maildir_folder_path makes; others are passed over, and with them all beneath. INBOX is the
- * directory of just this name, and the root in Maildir++; in the other layouts messages in the root itself are in no folder. "inbox" and the like are names as any
- * other: whoever brings them to a store without case must tell them apart. Symbolic links beneath PATH are not followed; one that leads to a Maildir is listed as
- * a folder, and looking at it fails. A missing PATH is an error (ERR_LOCAL) and never an empty tree; folder_create("") makes it.
+ * The tree. A folder is a directory with a cur/ whose name is one that maildir_folder_path makes; others are passed over, and with them all beneath. INBOX is
+ * the directory of just this name, and the root in Maildir++; in the other layouts messages in the root itself are in no folder. "inbox" and the like are names
+ * as any other: whoever brings them to a store without case must tell them apart. Symbolic links beneath PATH are not followed; one that leads to a Maildir is
+ * listed as a folder, and looking at it fails. A missing PATH is an error (ERR_LOCAL) and never an empty tree; folder_create("") makes it.
  *
- * Looking. A stamp is made of device, inode and times of cur/ and new/, and tells of every file that was added, removed or renamed; there is none ("") for a box that
- * was changed in the last two seconds. A look is LOOK_SAME or LOOK_ALL; a message of the base is only left out when it is certain that it isn't just being renamed: when
- * others never cease to change the box, looking fails with ERR_TEMP (SPAN_BOX). A message's key is its file name up to the ':', whoever made it. Dot files and
- * directories are no messages; what else is in the place of one (a link, a FIFO) is listed, and can't be read (SPAN_MSG). Of two files with one unique name only one is
- * seen, always the same (that of the lower inode); when that is removed, the other one is a new message, unless it is the same file.
+ * Looking. A stamp is made of device, inode and times of cur/ and new/, and tells of every file that was added, removed or renamed; there is none ("") for a box
+ * that was changed in the last two seconds. A look is LOOK_SAME or LOOK_ALL; a message of the base is left out only when it is certain that it isn't just being
+ * renamed: when others never cease to change the box, looking fails with ERR_TEMP (SPAN_BOX). A message's key is its file name up to the ':', whoever made it.
+ * Dot files and directories are no messages; what else is in the place of one (a link, a FIFO) is listed, and can't be read (SPAN_MSG). Of two files with one
+ * unique name only one is seen, always the same (that of the lower inode), and remove refuses it (SPAN_MSG), unless both are the same file.
  *
  * Removals become durable with commit, but can't be taken back by close_box. A message's date is its file's mtime.
  */

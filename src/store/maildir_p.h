@@ -45,7 +45,7 @@ struct maildir_file {
 	uint32_t hash, pass;
 	uint16_t unique_n;
 	bool in_cur, gone;
-	bool twin;         /* there was another of this unique name */
+	bool twin, linked; /* the reading showed another file of this unique name; this one twice */
 };
 
 struct maildir_files {

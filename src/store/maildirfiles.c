@@ -142,9 +142,9 @@ void maildir_files_clear(struct maildir_files *f)
 {
 	strbuf_clear(&f->names);
 	f->names.max = NAMES_MAX;
-	vec_clear(&f->a);
-	if (f->slots)
+	if (f->a.n > 0)
 		memset(f->slots, 0, f->n_slots * sizeof(*f->slots));
+	vec_clear(&f->a);
 	f->pass = 0;
 	f->exact = false;
 	f->live = 0;
@@ -270,11 +270,11 @@ int maildir_files_put(struct maildir_files *f, struct slice name, size_t unique_
 	}
 	file = &f->a.a[*slot - 1];
 	if (!file->gone && file->pass == f->pass && f->reading) {
-		file->twin = true;
+		*(file->ino == ino ? &file->linked : &file->twin) = true;
 		if (!is_better(f, file, name, in_cur, ino))
 			return 0;
 	} else if (file->pass != f->pass) {
-		file->twin = false;
+		file->twin = file->linked = false;
 	}
 	f->live += file->gone;
 	file->gone = false;

@@ -514,7 +514,7 @@ static int to_trash(struct maildir *m, size_t i)
 	return -1;
 }
 
-/* Remove a message's other names, should a link(2) and unlink(2) of somebody have been cut between. Another file of its unique name is another message. */
+/* Remove a message's other names, should a link(2) and unlink(2) of somebody have been cut between. */
 static int remove_links(struct maildir *m, size_t i, const struct stat *was, struct err *e)
 {
 	for (int tries = 0; tries < TRIES; tries++) {
@@ -534,25 +534,26 @@ static int remove_links(struct maildir *m, size_t i, const struct stat *was, str
 /* Remove one: 0 it is there no more, 1 it can't be removed (e says why), -1. */
 static int remove_one(struct maildir *m, size_t i, struct err *e)
 {
-	const struct maildir_dirs d = dirs_of(m);
-
 	for (int tries = 0; tries < TRIES; tries++) {
+		bool linked = m->files.a.a[i].linked;
 		struct stat st;
 		int rc;
 
 		if (m->files.a.a[i].gone)
 			return 0;
-		if (fstatat(dir_of(m, i), maildir_file_name(&m->files, i), &st, AT_SYMLINK_NOFOLLOW) == 0) {
-			/* it has other names, perhaps of the same unique part: that shows in the directories only */
-			if (st.st_nlink > 1 && m->files.pass == 0 && maildir_files_read(m, &d, &m->files, NULL, NULL, e) < 0)
-				return -1;
-			if ((m->trash >= 0 ? to_trash(m, i) : unlinkat(dir_of(m, i), maildir_file_name(&m->files, i), 0)) == 0) {
-				bool twin = m->files.a.a[i].twin;
+		if (m->files.a.a[i].twin) {
+			struct slice unique = maildir_file_unique(&m->files, i);
 
-				*(m->files.a.a[i].in_cur ? &m->changed_cur : &m->changed_fresh) = true;
-				maildir_files_drop(&m->files, i);
-				return st.st_nlink > 1 && twin ? remove_links(m, i, &st, e) : 0;
-			}
+			/* nobody knows which of them was ever elsewhere */
+			err_set_span(e, ERR_LOCAL, SPAN_MSG, "%s: two files are called %.*s, and neither is removed", m->at.s, (int)unique.n, unique.p);
+			err_hint(e, "give one of them another name");
+			return 1;
+		}
+		if (fstatat(dir_of(m, i), maildir_file_name(&m->files, i), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    (m->trash >= 0 ? to_trash(m, i) : unlinkat(dir_of(m, i), maildir_file_name(&m->files, i), 0)) == 0) {
+			*(m->files.a.a[i].in_cur ? &m->changed_cur : &m->changed_fresh) = true;
+			maildir_files_drop(&m->files, i);
+			return linked ? remove_links(m, i, &st, e) : 0;
 		}
 		if (errno != ENOENT)
 			return fail_file(m, i, m->trash >= 0 ? "move to the trash" : "remove", e);
@@ -569,10 +570,14 @@ int maildir_remove(struct store *s, const uint64_t *nums, size_t n,
                    void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e)
 {
 	struct maildir *m = maildir_of(s);
+	const struct maildir_dirs d = dirs_of(m);
 
 	if (m->cur < 0)
 		return err_set(e, ERR_BUG, "maildir: no box is open");
 	if (open_trash(m, e) < 0)
+		return maildir_of_box(e);
+	/* only the directories show whether a unique name is unique */
+	if (n > 0 && m->files.pass == 0 && maildir_files_read(m, &d, &m->files, NULL, NULL, e) < 0)
 		return maildir_of_box(e);
 	for (size_t k = 0; k < n; k++) {
 		struct err why = ERR_INIT;

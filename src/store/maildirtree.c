@@ -472,8 +472,9 @@ static int remove_folder(struct removal *r, const char *box, uint64_t expected, 
 		if (r->part[part] >= 0 && note_part(r, part, e) < 0)
 			return -1;
 	if (r->files > expected)
-		return err_set_span(e, ERR_REFUSED, SPAN_BOX, "folder '%s' is not removed: it holds %llu messages, of which %llu are known to be elsewhere",
-		                    r->folder, (unsigned long long)r->files, (unsigned long long)expected);
+		return err_set_span(e, ERR_REFUSED, SPAN_BOX,
+		                    "folder '%s' is not removed: it holds %llu messages, of which %llu are known to be elsewhere", r->folder,
+		                    (unsigned long long)r->files, (unsigned long long)expected);
 	for (int part = PART_CUR; part >= PART_TMP; part--)
 		if (r->part[part] >= 0 && remove_part(r, part, e) < 0)
 			return -1;

@@ -252,7 +252,7 @@ static int stop_at_once(void *arg, const struct folder_info *f, struct err *e)
 
 static void folders_come_and_go(void **state)
 {
-	static const char *const folders[] = { "Work", "Work/2026/May", "a.b", "50% ~x", "Gr\xc3\xbc\xc3\x9f" "e", "Deep/er/and/deeper", "new", "a.b/cur" };
+	static const char *const folders[] = { "Work", "Work/2026/May", "a.b", "50% ~x", "Gr\xc3\xbcn", "Deep/er/and/deeper", "new", "a.b/cur" };
 	const size_t n = sizeof(folders) / sizeof(folders[0]);
 	struct rig r;
 	int calls = 0;
