@@ -29,8 +29,8 @@ bool maildir_name(struct slice name, struct slice *unique, uint32_t *flags)
 	*flags = 0;
 	if (!slice_starts(info, "2,"))
 		return true;
-	/* letters that we don't know (keywords of other programs) are no reason not to see the message */
-	for (size_t i = 2; i < info.n; i++) {
+	/* letters that we don't know (keywords of other programs) are no reason not to see the message; behind a comma are other things */
+	for (size_t i = 2; i < info.n && info.p[i] != ','; i++) {
 		uint32_t one;
 
 		if (flags_of_letters(slice_of(info.p + i, 1), &one) == 0)
