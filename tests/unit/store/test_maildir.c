@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,12 @@ static struct {
 	int rename_errno, link_errno; /* as on file systems that lack them; 0: real */
 	char occupy[2 * BOX_PATH];    /* a directory: each name is taken there just before it is renamed to */
 	char plant[BOX_PATH];         /* a symbolic link to this is planted at the next name that is made */
+	const char *hide;             /* files whose names begin so are renamed as readdir comes to them, and not shown: in `readings` readings of cur/ */
+	int readings;
+	char cur[2 * BOX_PATH];       /* where they are */
+	const char *moment;           /* when readdir comes to this name ("": to an end), `happen` is called, once */
+	void (*happen)(void);
+	unsigned invent;              /* so many names are shown that aren't there */
 } sys;
 
 static void note(char c)
@@ -127,6 +134,43 @@ int __wrap_openat(int dirfd, const char *name, int flags, mode_t mode)
 		sys.plant[0] = '\0';
 	}
 	return __real_openat(dirfd, name, flags, mode);
+}
+
+struct dirent *__real_readdir(DIR *d);
+struct dirent *__wrap_readdir(DIR *d);
+
+/* The file system shows a directory while others rename in it. */
+struct dirent *__wrap_readdir(DIR *d)
+{
+	static struct dirent invented;
+	struct dirent *entry;
+
+	if (sys.invent > 0) {
+		unsigned n = sys.invent--;
+
+		invented.d_type = DT_REG;
+		invented.d_ino = n;
+		snprintf(invented.d_name, sizeof(invented.d_name), "%u.M%uP1234Q%u.mail.example.org,S=%u:2,FS", 1700000000 + n / 7, n % 1000000, n, n);
+		return &invented;
+	}
+	entry = __real_readdir(d);
+	if (sys.moment && strcmp(entry ? entry->d_name : "", sys.moment) == 0) {
+		sys.moment = NULL;
+		sys.happen();
+	}
+	while (entry && sys.hide && sys.readings > 0 && strncmp(entry->d_name, sys.hide, strlen(sys.hide)) == 0) {
+		char from[3 * BOX_PATH], to[3 * BOX_PATH];
+
+		sys.readings--;
+		snprintf(from, sizeof(from), "%s/%s", sys.cur, entry->d_name);
+		snprintf(to, sizeof(to), "%s/%s:2,%s", sys.cur, sys.hide, strchr(entry->d_name, 'S') ? "F" : "S");
+		assert_int_equal(rename(from, to), 0);
+		/* neither the old name nor the new one is shown */
+		do {
+			entry = __real_readdir(d);
+		} while (entry && strncmp(entry->d_name, sys.hide, strlen(sys.hide)) == 0);
+	}
+	return entry;
 }
 
 struct rig {
@@ -912,6 +956,988 @@ static void cancelled(void **state)
 	rig_stop(&r);
 }
 
+/* The same rig with a tree of a layout, and nothing in it. */
+static void rig_tree(struct rig *r, enum maildir_layout layout)
+{
+	rig_start(r);
+	store_free(r->s);
+	r->params.layout = layout;
+	r->s = maildir_new(&r->params, &r->e);
+	assert_non_null(r->s);
+	assert_int_equal(mkdir(r->path, 0700), 0);
+}
+
+static void make_dir(struct rig *r, const char *path)
+{
+	char whole[2 * BOX_PATH], *slash;
+
+	join(whole, sizeof(whole), r->path, path, "");
+	for (slash = whole + strlen(r->path); (slash = strchr(slash + 1, '/'));) {
+		*slash = '\0';
+		mkdir(whole, 0700);
+		*slash = '/';
+	}
+	assert_int_equal(mkdir(whole, 0700), 0);
+}
+
+/* A file beneath the rig's path; text NULL: none. */
+static void put_file(struct rig *r, const char *path, const char *text)
+{
+	char whole[2 * BOX_PATH];
+
+	join(whole, sizeof(whole), r->path, path, "");
+	if (text)
+		file_write(whole, text, strlen(text));
+	else
+		assert_int_equal(unlink(whole), 0);
+}
+
+static bool is_there(struct rig *r, const char *path)
+{
+	char whole[2 * BOX_PATH];
+	struct stat st;
+
+	join(whole, sizeof(whole), r->path, path, "");
+	return lstat(whole, &st) == 0;
+}
+
+static void move_file(struct rig *r, const char *from, const char *to)
+{
+	char a[2 * BOX_PATH], b[2 * BOX_PATH];
+
+	join(a, sizeof(a), r->path, from, "");
+	join(b, sizeof(b), r->path, to, "");
+	assert_int_equal(rename(a, b), 0);
+}
+
+static void link_to(struct rig *r, const char *target, const char *path)
+{
+	char whole[2 * BOX_PATH];
+
+	join(whole, sizeof(whole), r->path, path, "");
+	assert_int_equal(symlink(target, whole), 0);
+}
+
+struct tree_seen {
+	char names[4096];
+	char stamp[STORE_STAMP_MAX]; /* of the last */
+	size_t n;
+};
+
+static int see_folder(void *arg, const struct folder_info *f, struct err *e)
+{
+	struct tree_seen *t = arg;
+	size_t n = strlen(t->names);
+
+	(void)e;
+	assert_int_equal(f->messages, UINT64_MAX);
+	snprintf(t->names + n, sizeof(t->names) - n, "[%s]", f->name);
+	memcpy(t->stamp, f->stamp, sizeof(t->stamp));
+	t->n++;
+	return 0;
+}
+
+static bool lists(const struct tree_seen *t, const char *folder)
+{
+	char name[300];
+
+	snprintf(name, sizeof(name), "[%s]", folder);
+	return strstr(t->names, name) != NULL;
+}
+
+static struct tree_seen see_tree(struct rig *r)
+{
+	struct tree_seen t = { .n = 0 };
+
+	if (r->s->ops->folders(r->s, see_folder, &t, &r->e) < 0)
+		fail_msg("folders: %s", r->e.text);
+	return t;
+}
+
+static void lists_nested(void **state)
+{
+	static const char *const folders[] = { "INBOX", "inbox", "Work/2026", "50%", "a/b/c/d/e/f/g", "linked", "odd" };
+	struct tree_seen t;
+	struct rig r;
+
+	(void)state;
+	rig_tree(&r, MAILDIR_NESTED);
+	t = see_tree(&r);
+	assert_int_equal(t.n, 0);
+	make_dir(&r, "cur"); /* the root is no folder */
+	make_dir(&r, "new");
+	make_dir(&r, "tmp/cur");
+	make_dir(&r, "INBOX/cur");
+	make_dir(&r, "inbox/cur");
+	make_dir(&r, "Work/2026/cur");
+	make_dir(&r, "Work/cur.old");
+	make_dir(&r, "50%25/cur");
+	make_dir(&r, "50%/cur");
+	make_dir(&r, ".hidden/cur");
+	make_dir(&r, "%41/cur");
+	make_dir(&r, "x\n/cur");
+	make_dir(&r, "a/b/c/d/e/f/g/cur");
+	make_dir(&r, "odd");
+	link_to(&r, "../INBOX/cur", "odd/cur");
+	put_file(&r, "file", "x");
+	link_to(&r, "INBOX", "linked");
+	link_to(&r, "..", "circle");
+	link_to(&r, "nowhere", "dangling");
+	t = see_tree(&r);
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		if (!lists(&t, folders[i]))
+			fail_msg("%s is not in %s", folders[i], t.names);
+	assert_int_equal(t.n, sizeof(folders) / sizeof(folders[0]));
+	/* what is a link is not entered, nor taken for missing */
+	for (size_t i = 5; i < 7; i++) {
+		const struct look l = { .folder = folders[i], .stamp = "" };
+		size_t at;
+
+		assert_int_equal(r.s->ops->look(r.s, &l, 1, BOX_READ, &r.e), 0);
+		assert_int_equal(r.s->ops->look_box(r.s, &at, &r.info, &r.e), -1);
+		assert_int_equal(r.e.span, SPAN_BOX);
+		assert_non_null(strstr(r.e.text, "link"));
+	}
+	rig_stop(&r);
+}
+
+static void lists_plusplus_and_flat(void **state)
+{
+	struct tree_seen t;
+	struct staged st;
+	struct rig r;
+
+	(void)state;
+	rig_tree(&r, MAILDIR_PLUSPLUS);
+	make_dir(&r, ".Work.2026/cur");
+	make_dir(&r, ".INBOX/cur");
+	make_dir(&r, ".INBOX.Sub/cur");
+	make_dir(&r, "..bad/cur");
+	make_dir(&r, "plain/cur");
+	make_dir(&r, ".empty");
+	t = see_tree(&r);
+	assert_int_equal(t.n, 2);
+	assert_int_equal(r.s->ops->folder_create(r.s, "INBOX", 0, &r.e), 0);
+	t = see_tree(&r);
+	assert_true(lists(&t, "INBOX") && lists(&t, "Work/2026") && lists(&t, "INBOX/Sub"));
+	assert_int_equal(t.n, 3);
+	assert_int_equal(r.s->ops->open_box(r.s, "INBOX", BOX_WRITE, &r.info, &r.e), 0);
+	stage(&r, "x\r\n", &st);
+	assert_int_equal(r.s->ops->harden(r.s, &st, 1, &r.e), 0);
+	assert_int_equal(r.s->ops->publish(r.s, &st, 1, &r.e), 0);
+	assert_int_equal(count(&r, "new"), 1);
+	rig_stop(&r);
+
+	rig_tree(&r, MAILDIR_FLAT);
+	make_dir(&r, "cur");
+	make_dir(&r, "INBOX/cur");
+	make_dir(&r, "Work.2026/cur");
+	make_dir(&r, "Work.2026/deeper/cur");
+	make_dir(&r, ".hidden/cur");
+	t = see_tree(&r);
+	assert_true(lists(&t, "INBOX") && lists(&t, "Work/2026"));
+	assert_int_equal(t.n, 2);
+	rig_stop(&r);
+}
+
+static int never(void *arg, const struct folder_info *f, struct err *e)
+{
+	(void)arg;
+	(void)e;
+	fail_msg("folder %s", f->name);
+	return -1;
+}
+
+/* A root that isn't there is no empty tree. */
+static void missing_root(void **state)
+{
+	const struct look l = { .folder = "INBOX", .stamp = "" };
+	struct rig r;
+
+	(void)state;
+	rig_start(&r);
+	for (int file = 0; file < 2; file++) {
+		if (file)
+			file_write(r.path, "x", 1);
+		assert_int_equal(r.s->ops->folders(r.s, never, NULL, &r.e), -1);
+		assert_int_equal(r.e.kind, ERR_LOCAL);
+		assert_int_equal(r.e.span, SPAN_ACCT);
+		assert_non_null(strstr(r.e.text, r.path));
+		assert_true(file || strstr(r.e.text, "mounted"));
+		assert_int_equal(r.s->ops->look(r.s, &l, 1, BOX_READ, &r.e), -1);
+		assert_int_equal(r.e.span, SPAN_ACCT);
+		assert_int_equal(r.s->ops->folder_create(r.s, "Work", 0, &r.e), -1);
+		assert_int_equal(r.e.kind, ERR_LOCAL);
+		assert_int_equal(r.s->ops->folder_remove(r.s, "Work", 9, &r.e), -1);
+		assert_int_equal(r.e.span, SPAN_ACCT);
+	}
+	assert_int_equal(unlink(r.path), 0);
+	assert_int_equal(r.s->ops->folder_create(r.s, "", 0, &r.e), 0);
+	assert_int_equal(see_tree(&r).n, 0);
+	rig_stop(&r);
+}
+
+/* A directory is moved from one level to the next while the tree is read. */
+static struct rig *moving;
+
+static void move_folder(void)
+{
+	move_file(moving, "A/x", "B/x");
+	move_file(moving, "B/y", "A/y");
+}
+
+static void folders_move_meanwhile(void **state)
+{
+	static const char *const moments[] = { "x", "y", "A", "B", "cur" };
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
+		struct tree_seen t;
+
+		rig_tree(&r, MAILDIR_NESTED);
+		make_dir(&r, "A/x/cur");
+		make_dir(&r, "B/y/cur");
+		fs_clock_moves(r.dir);
+		moving = &r;
+		sys.happen = move_folder;
+		sys.moment = moments[i];
+		t = see_tree(&r);
+		if (strcmp(moments[i], "cur") != 0)
+			assert_null(sys.moment);
+		sys.moment = NULL;
+		assert_int_equal(t.n, 2);
+		assert_true(lists(&t, "A/x") || lists(&t, "B/x"));
+		assert_true(lists(&t, "A/y") || lists(&t, "B/y"));
+		rig_stop(&r);
+	}
+}
+
+/* What the base would know of a box. */
+struct base {
+	const char *keys[8];
+	size_t n;
+	char stamp[STORE_STAMP_MAX];
+	int asked;
+};
+
+static int base_known(void *arg, const char *folder, int (*each)(void *to, struct slice key, struct err *e), void *to, struct err *e)
+{
+	struct base *b = arg;
+
+	(void)folder;
+	b->asked++;
+	for (size_t i = 0; i < b->n; i++)
+		if (each(to, slice_str(b->keys[i]), e) < 0)
+			return -1;
+	return 0;
+}
+
+/* Look at a folder: "key:flags key:flags ", sorted. -1 when it can't be looked at. */
+static int look_at(struct rig *r, const char *folder, struct base *b, char out[1024])
+{
+	const struct look l = { .folder = folder, .stamp = b->stamp, .messages = b->n, .known = base_known, .arg = b };
+	char rows[16][128];
+	struct store_msg m;
+	size_t i, n = 0, len = 0;
+
+	b->asked = 0;
+	if (r->s->ops->look(r->s, &l, 1, BOX_READ, &r->e) < 0)
+		fail_msg("look: %s", r->e.text);
+	out[0] = '\0';
+	if (r->s->ops->look_box(r->s, &i, &r->info, &r->e) < 0)
+		return -1;
+	if (r->info.extent == LOOK_SAME)
+		snprintf(out, 1024, "same");
+	while (r->s->ops->look_next(r->s, &m, &r->e) > 0) {
+		char letters[8];
+
+		flags_to_letters(m.flags, letters);
+		assert_true(n < 16);
+		snprintf(rows[n++], sizeof(rows[0]), "%.*s:%s ", (int)m.key.n, m.key.p, letters);
+	}
+	if (r->info.extent == LOOK_ALL)
+		assert_int_equal(r->info.messages, n);
+	qsort(rows, n, sizeof(rows[0]), (int (*)(const void *, const void *))strcmp);
+	for (i = 0; i < n; i++)
+		len += (size_t)snprintf(out + len, 1024 - len, "%s", rows[i]);
+	memcpy(b->stamp, r->info.stamp, sizeof(b->stamp));
+	return 0;
+}
+
+static void see(struct rig *r, struct base *b, const char *want)
+{
+	char got[1024];
+
+	if (look_at(r, "Box", b, got) < 0)
+		fail_msg("look: %s", r->e.text);
+	assert_string_equal(got, want);
+}
+
+/* A folder "Box" with some messages, in a tree. */
+static void rig_look(struct rig *r)
+{
+	rig_tree(r, MAILDIR_NESTED);
+	make_dir(r, "Box/cur");
+	make_dir(r, "Box/new");
+	make_dir(r, "Box/tmp");
+	put_file(r, "Box/new/1.a", "a\n");
+	put_file(r, "Box/cur/2.b:2,", "b\n");
+	put_file(r, "Box/cur/3.c:2,FS", "c\n");
+	snprintf(sys.cur, sizeof(sys.cur), "%s/Box/cur", r->path);
+}
+
+/* Each kind of change shows in the stamp, also when the times are set back; and what isn't a change doesn't. */
+static void stamps(void **state)
+{
+	static const struct {
+		const char *from, *to, *want;
+	} rows[] = {
+		{ NULL, "Box/tmp/9.x", "same" },
+		{ NULL, "Box/note", "same" },
+		{ NULL, "Box/new/4.d", "1.a: 2.b: 3.c:FS 4.d: " },
+		{ "Box/new/4.d", "Box/cur/4.d:2,S", "1.a: 2.b: 3.c:FS 4.d:S " },
+		{ "Box/cur/4.d:2,S", "Box/cur/4.d:2,RS", "1.a: 2.b: 3.c:FS 4.d:RS " },
+		{ "Box/cur/4.d:2,RS", "Box/cur/5.e:2,RS", "1.a: 2.b: 3.c:FS 5.e:RS " },
+		{ "Box/cur/5.e:2,RS", NULL, "1.a: 2.b: 3.c:FS " },
+		{ "Box/new/1.a", "Box/out", "2.b: 3.c:FS " },
+		{ "Box/out", "Box/new/1.a", "1.a: 2.b: 3.c:FS " },
+	};
+	struct base b = { .n = 0 };
+	char path[2][2 * BOX_PATH];
+	struct tree_seen t;
+	struct rig r;
+
+	(void)state;
+	rig_look(&r);
+	see(&r, &b, "1.a: 2.b: 3.c:FS ");
+	assert_string_equal(b.stamp, ""); /* too fresh to be trusted */
+	join(path[0], sizeof(path[0]), r.path, "Box/cur", "");
+	join(path[1], sizeof(path[1]), r.path, "Box/new", "");
+	fs_clock_moves(r.dir);
+	see(&r, &b, "1.a: 2.b: 3.c:FS ");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct timespec was[2][2];
+
+		assert_true(b.stamp[0] != '\0');
+		see(&r, &b, "same");
+		for (size_t k = 0; k < 2; k++) {
+			struct stat st;
+
+			assert_int_equal(stat(path[k], &st), 0);
+			was[k][0] = st.st_atim;
+			was[k][1] = st.st_mtim;
+		}
+		fs_clock_moves(r.dir);
+		if (!rows[i].from || !rows[i].to)
+			put_file(&r, rows[i].from ? rows[i].from : rows[i].to, rows[i].from ? NULL : "x\n");
+		else
+			move_file(&r, rows[i].from, rows[i].to);
+		if (strcmp(rows[i].want, "same") != 0)
+			for (size_t k = 0; k < 2; k++)
+				assert_int_equal(utimensat(AT_FDCWD, path[k], was[k], 0), 0);
+		fs_clock_moves(r.dir);
+		see(&r, &b, rows[i].want);
+	}
+	t = see_tree(&r);
+	assert_string_equal(t.stamp, b.stamp);
+	/* another directory in its place */
+	move_file(&r, "Box", "Box.old");
+	make_dir(&r, "Box/cur");
+	fs_clock_moves(r.dir);
+	see(&r, &b, "");
+	/* times of the future say nothing */
+	{
+		const struct timespec later[2] = { { .tv_sec = clock_wall() + 1000 }, { .tv_sec = clock_wall() + 1000 } };
+
+		assert_int_equal(utimensat(AT_FDCWD, path[0], later, 0), 0);
+		see(&r, &b, "");
+		assert_string_equal(b.stamp, "");
+	}
+	rig_stop(&r);
+}
+
+/* A file that is renamed just as the directory is read, and not shown, once or several times: it isn't gone. And if nobody can tell, nothing is told. */
+static void renamed_while_read(void **state)
+{
+	struct base b = { .keys = { "1.a", "2.b", "3.c" }, .n = 3 }, stranger = { .keys = { "1.a", "3.c" }, .n = 2 };
+	char got[1024];
+	struct rig r;
+
+	(void)state;
+	for (int readings = 1; readings < 20; readings += readings < 4 ? 1 : 15) {
+		rig_look(&r);
+		fs_clock_moves(r.dir);
+		sys.hide = "2.b";
+		sys.readings = readings;
+		if (readings < 5) {
+			assert_int_equal(look_at(&r, "Box", &b, got), 0);
+			assert_non_null(strstr(got, "1.a: 2.b:"));
+			assert_int_equal(b.asked, readings + (b.stamp[0] == '\0'));
+			assert_int_equal(sys.readings, 0);
+		} else {
+			assert_int_equal(look_at(&r, "Box", &b, got), -1);
+			assert_int_equal(r.e.kind, ERR_TEMP);
+			assert_int_equal(r.e.span, SPAN_BOX);
+			assert_non_null(strstr(r.e.text, "Box"));
+		}
+		b.stamp[0] = '\0';
+		/* one that the base doesn't know may come later */
+		sys.readings = 1;
+		assert_int_equal(look_at(&r, "Box", &stranger, got), 0);
+		assert_string_equal(got, "1.a: 3.c:FS ");
+		assert_string_equal(stranger.stamp, "");
+		rig_stop(&r);
+	}
+	/* and what is really gone is told at once */
+	rig_look(&r);
+	put_file(&r, "Box/cur/2.b:2,", NULL);
+	see(&r, &b, "1.a: 3.c:FS ");
+	rig_stop(&r);
+}
+
+static void to_cur(void)
+{
+	move_file(moving, "Box/new/1.a", "Box/cur/1.a:2,S");
+}
+
+static void to_new(void)
+{
+	move_file(moving, "Box/cur/2.b:2,", "Box/new/2.b");
+}
+
+/* Rename messages for ever; no assertions here: it is a child. */
+static void rename_on_and_on(const char *box, size_t n)
+{
+	static const char *const parts[] = { "new", "cur", "cur", "cur" }, *const infos[] = { "", ":2,S", ":2,FS", ":2," };
+	char *form = calloc(n, 1);
+
+	while (form) {
+		char from[2 * BOX_PATH], to[2 * BOX_PATH];
+		size_t i = any((uint32_t)n);
+		uint32_t next = any(4);
+
+		snprintf(from, sizeof(from), "%s/%s/%zu.x%s", box, parts[(size_t)form[i]], i, infos[(size_t)form[i]]);
+		snprintf(to, sizeof(to), "%s/%s/%zu.x%s", box, parts[next], i, infos[next]);
+		form[i] = (char)next;
+		if (rename(from, to) < 0)
+			_exit(1);
+	}
+}
+
+static int many_known(void *arg, const char *folder, int (*each)(void *to, struct slice key, struct err *e), void *to, struct err *e)
+{
+	(void)folder;
+	for (size_t i = 0; i < *(size_t *)arg; i++) {
+		char key[32];
+
+		snprintf(key, sizeof(key), "%zu.x", i);
+		if (each(to, slice_str(key), e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Against a reader that never rests: a listing taken just so misses messages in one of three readings. */
+static void never_loses_sight(void **state)
+{
+	size_t n = 1000, seen, i;
+	char path[2 * BOX_PATH];
+	struct store_msg m;
+	struct rig r;
+	pid_t pid;
+
+	(void)state;
+	rig_tree(&r, MAILDIR_NESTED);
+	make_dir(&r, "Box/cur");
+	make_dir(&r, "Box/new");
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "Box/new/%zu.x", i);
+		put_file(&r, path, "x");
+	}
+	join(path, sizeof(path), r.path, "Box", "");
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		rename_on_and_on(path, n);
+	for (int looks = 0; looks < 40; looks++) {
+		const struct look l = { .folder = "Box", .stamp = "", .messages = n, .known = many_known, .arg = &n };
+
+		assert_int_equal(r.s->ops->look(r.s, &l, 1, BOX_READ, &r.e), 0);
+		if (r.s->ops->look_box(r.s, &i, &r.info, &r.e) < 0) {
+			assert_int_equal(r.e.kind, ERR_TEMP);
+			continue;
+		}
+		for (seen = 0; r.s->ops->look_next(r.s, &m, &r.e) > 0; seen++)
+			;
+		assert_int_equal(seen, n);
+	}
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0); /* it was at work all the time */
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	rig_stop(&r);
+}
+
+/* From new/ to cur/ between the two readings: it is there twice; from cur/ to new/: not at all. */
+static void moved_while_read(void **state)
+{
+	struct base b = { .keys = { "1.a", "2.b", "3.c" }, .n = 3 };
+	struct rig r;
+
+	(void)state;
+	rig_look(&r);
+	moving = &r;
+	fs_clock_moves(r.dir);
+	sys.happen = to_cur;
+	sys.moment = ""; /* of new/ */
+	see(&r, &b, "1.a:S 2.b: 3.c:FS ");
+	assert_null(sys.moment);
+	assert_string_equal(b.stamp, "");
+	rig_stop(&r);
+
+	rig_look(&r);
+	fs_clock_moves(r.dir);
+	sys.happen = to_new;
+	sys.moment = "";
+	see(&r, &b, "1.a: 2.b: 3.c:FS ");
+	assert_null(sys.moment);
+	rig_stop(&r);
+}
+
+/* Everything in the directories that is no message, or in the place of one. */
+static void no_messages(void **state)
+{
+	struct base b = { .n = 0 };
+	struct stream *body;
+	char path[2 * BOX_PATH];
+	struct store_msg m;
+	uint64_t nums[3];
+	struct rig r;
+	size_t i;
+
+	(void)state;
+	rig_look(&r);
+	make_dir(&r, "Box/cur/dir");
+	put_file(&r, "Box/cur/.dot", "x");
+	put_file(&r, "Box/new/:2,S", "x");
+	link_to(&r, "/etc/passwd", "Box/cur/4.link:2,S");
+	join(path, sizeof(path), r.path, "Box/new/5.fifo", "");
+	assert_int_equal(mkfifo(path, 0600), 0);
+	see(&r, &b, "1.a: 2.b: 3.c:FS 4.link:S 5.fifo: ");
+	assert_int_equal(r.s->ops->open_box(r.s, "Box", BOX_WRITE, &r.info, &r.e), 0);
+	assert_int_equal(r.s->ops->find(r.s, slice_str("4.link"), FLAG_SEEN, &m, &r.e), 1);
+	nums[0] = m.num;
+	assert_int_equal(r.s->ops->find(r.s, slice_str("5.fifo"), 0, &m, &r.e), 1);
+	nums[1] = m.num;
+	assert_int_equal(r.s->ops->find(r.s, slice_str("1.a"), 0, &m, &r.e), 1);
+	nums[2] = m.num;
+	assert_int_equal(m.size, 2);
+	assert_int_equal(r.s->ops->find(r.s, slice_str("dir"), 0, &m, &r.e), 0);
+	assert_int_equal(r.s->ops->find(r.s, slice_str(".dot"), 0, &m, &r.e), 0);
+	assert_int_equal(r.s->ops->find(r.s, slice_str("../new/1.a"), 0, &m, &r.e), 0);
+	assert_int_equal(r.s->ops->want(r.s, nums, 3, &r.e), 0);
+	for (size_t at = 0; at < 2; at++) {
+		assert_int_equal(r.s->ops->next(r.s, &i, &body, &r.e), -1);
+		assert_int_equal(i, at);
+		assert_int_equal(r.e.span, SPAN_MSG);
+		assert_non_null(strstr(r.e.text, at ? "5.fifo" : "4.link"));
+	}
+	assert_int_equal(r.s->ops->next(r.s, &i, &body, &r.e), 1);
+	assert_non_null(body);
+	stream_free(body);
+	rig_stop(&r);
+}
+
+static void hear(void *arg, uint64_t num, const struct err *why)
+{
+	size_t *counts = arg;
+
+	(void)num;
+	note(why ? 'x' : 'o');
+	if (why)
+		assert_int_equal(why->span, SPAN_MSG);
+	counts[why ? 1 : 0]++;
+}
+
+/* Change one message's flags, which is found by its key. */
+static int change(struct rig *r, const char *key, uint32_t seen, uint32_t add, uint32_t del, size_t counts[2])
+{
+	struct flag_change c = { 0, add, del };
+	struct store_msg m;
+
+	counts[0] = counts[1] = 0;
+	assert_int_equal(r->s->ops->find(r->s, slice_str(key), seen, &m, &r->e), 1);
+	c.num = m.num;
+	sys.log[0] = '\0';
+	return r->s->ops->set_flags(r->s, &c, 1, hear, counts, &r->e);
+}
+
+static void flag_names(void **state)
+{
+	static const struct {
+		const char *from;
+		uint32_t add, del;
+		const char *to;
+	} rows[] = {
+		{ "new/x", FLAG_SEEN, 0, "cur/x:2,S" },
+		{ "new/x", 0, FLAG_SEEN, "new/x" },
+		{ "cur/x", FLAG_DRAFT | FLAG_FORWARDED, 0, "cur/x:2,DP" },
+		{ "cur/x:2,", 0, FLAG_SEEN, "cur/x:2," },
+		{ "cur/x:2,S", 0, FLAG_SEEN, "cur/x:2," },
+		{ "cur/x:2,FS", FLAG_ANSWERED, FLAG_FLAGGED, "cur/x:2,RS" },
+		{ "cur/x:2,Sab", FLAG_FLAGGED | FLAG_DELETED, 0, "cur/x:2,FSTab" },
+		{ "cur/x:2,baS", 0, FLAG_SEEN, "cur/x:2,ab" },
+		{ "cur/x:2,SXz", FLAG_ANSWERED, FLAG_SEEN, "cur/x:2,RXz" },
+		{ "cur/x:2,S,W=5:2,S", FLAG_FLAGGED, FLAG_SEEN, "cur/x:2,F,W=5:2,S" },
+		{ "cur/x:1,old", FLAG_SEEN, 0, "cur/x:2,S" },
+		{ "cur/x,S=12,U=3:2,", FLAG_SEEN, 0, "cur/x,S=12,U=3:2,S" },
+		{ "cur/x:2,\xc3\xa9", FLAG_SEEN, 0, "cur/x:2,S\xa9\xc3" },
+	};
+	size_t counts[2];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char path[BOX_PATH], key[64];
+		struct rig r;
+
+		rig_start(&r);
+		rig_open(&r);
+		put_file(&r, rows[i].from, "x\n");
+		snprintf(key, sizeof(key), "%.*s", (int)strcspn(rows[i].from + 4, ":"), rows[i].from + 4);
+		assert_int_equal(change(&r, key, 0, rows[i].add, rows[i].del, counts), 0);
+		assert_int_equal(counts[0], 1);
+		snprintf(path, sizeof(path), "%s", rows[i].to);
+		if (!is_there(&r, path))
+			fail_msg("%s is not there, made of %s", path, rows[i].from);
+		assert_int_equal(count(&r, "cur") + count(&r, "new"), 1);
+		rig_stop(&r);
+	}
+}
+
+/* Renames first, then one sync of each directory, then it is told. */
+static void flags_on_disk(void **state)
+{
+	struct flag_change c[4];
+	size_t counts[2] = { 0, 0 };
+	struct store_msg m;
+	char name[300];
+	struct rig r;
+
+	(void)state;
+	rig_start(&r);
+	rig_open(&r);
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), "%s/%zu.x", i < 2 ? "new" : "cur", i);
+		put_file(&r, name, "x\n");
+		assert_int_equal(r.s->ops->find(r.s, slice_str(name + 4), 0, &m, &r.e), 1);
+		c[i] = (struct flag_change){ m.num, FLAG_SEEN, 0 };
+	}
+	sys.log[0] = '\0';
+	assert_int_equal(r.s->ops->set_flags(r.s, c, 4, hear, counts, &r.e), 0);
+	assert_string_equal(sys.log, "rrrrddoooo");
+	sys.log[0] = '\0';
+	assert_int_equal(r.s->ops->set_flags(r.s, c, 4, hear, counts, &r.e), 0); /* as they are */
+	assert_string_equal(sys.log, "oooo");
+	assert_int_equal(counts[0], 8);
+	/* the sync fails: nothing is told as done */
+	sys.err = EIO;
+	sys.fail_dir = 0;
+	assert_int_equal(change(&r, "0.x", FLAG_SEEN, FLAG_FLAGGED, 0, counts), -1);
+	assert_int_equal(counts[0] + counts[1], 0);
+	assert_non_null(strstr(r.e.text, r.path));
+	sys.fail_dir = -1;
+	/* a rename that fails: for this one, or for all */
+	sys.err = EACCES;
+	sys.fail_rename = 0;
+	assert_int_equal(change(&r, "1.x", FLAG_SEEN, FLAG_FLAGGED, 0, counts), 0);
+	assert_int_equal(counts[1], 1);
+	sys.err = ENOSPC;
+	sys.fail_rename = 0;
+	assert_int_equal(change(&r, "1.x", FLAG_SEEN, FLAG_FLAGGED, 0, counts), -1);
+	assert_int_equal(r.e.kind, ERR_LOCAL);
+	assert_int_equal(r.e.span, SPAN_BOX);
+	assert_non_null(strstr(r.e.text, strerror(ENOSPC)));
+	assert_non_null(strstr(r.e.text, "1.x"));
+	sys.fail_rename = -1;
+	/* another file has the name */
+	put_file(&r, "cur/1.x:2,FS", "theirs\n");
+	put_file(&r, "cur/9.y:2,FS", "y\n");
+	assert_int_equal(change(&r, "1.x", FLAG_SEEN, FLAG_FLAGGED, 0, counts), 0);
+	assert_int_equal(counts[1], 1);
+	assert_true(is_there(&r, "cur/1.x:2,S") && is_there(&r, "cur/1.x:2,FS"));
+	/* no room in the name */
+	memset(name, 'n', sizeof(name));
+	memcpy(name, "cur/", 4);
+	name[4 + 255] = '\0';
+	put_file(&r, name, "x\n");
+	assert_int_equal(change(&r, name + 4, 0, FLAG_FLAGGED, 0, counts), 0);
+	assert_int_equal(counts[1], 1);
+	rig_stop(&r);
+}
+
+/* Two files of one unique name: one is the message, always the same. */
+static void twins(void **state)
+{
+	struct base b = { .n = 0 };
+	size_t counts[2] = { 0, 0 };
+	char a[2 * BOX_PATH], c[2 * BOX_PATH];
+	struct store_msg m;
+	struct rig r;
+
+	(void)state;
+	rig_look(&r);
+	put_file(&r, "Box/cur/2.b:2,RS", "another b\n"); /* made later: the higher inode, as a rule */
+	{
+		struct stat one, two;
+		bool first;
+
+		join(a, sizeof(a), r.path, "Box/cur/2.b:2,", "");
+		join(c, sizeof(c), r.path, "Box/cur/2.b:2,RS", "");
+		assert_int_equal(stat(a, &one), 0);
+		assert_int_equal(stat(c, &two), 0);
+		first = one.st_ino < two.st_ino;
+		see(&r, &b, first ? "1.a: 2.b: 3.c:FS " : "1.a: 2.b:RS 3.c:FS ");
+		move_file(&r, first ? "Box/cur/2.b:2," : "Box/cur/2.b:2,RS", "Box/cur/2.b:2,T");
+		see(&r, &b, "1.a: 2.b:T 3.c:FS ");
+		move_file(&r, "Box/cur/2.b:2,T", "Box/new/2.b");
+		see(&r, &b, "1.a: 2.b: 3.c:FS ");
+	}
+	/* neither is removed: one of them has not been anywhere else */
+	assert_int_equal(r.s->ops->open_box(r.s, "Box", BOX_WRITE, &r.info, &r.e), 0);
+	assert_int_equal(r.s->ops->find(r.s, slice_str("2.b"), 0, &m, &r.e), 1);
+	assert_int_equal(r.s->ops->remove(r.s, &m.num, 1, hear, counts, &r.e), 0);
+	assert_int_equal(r.s->ops->commit(r.s, &r.e), 0);
+	assert_int_equal(counts[1], 1);
+	see(&r, &b, "1.a: 2.b: 3.c:FS ");
+	assert_int_equal(dir_count(sys.cur), 2);
+	rig_stop(&r);
+
+	/* one file under two names is one message, whose flags can be changed, and which can be removed */
+	for (int removed = 0; removed < 2; removed++) {
+		rig_look(&r);
+		join(a, sizeof(a), r.path, "Box/cur/3.c:2,FS", "");
+		join(c, sizeof(c), r.path, removed ? "Box/new/3.c" : "Box/cur/3.c:2,", "");
+		assert_int_equal(link(a, c), 0);
+		see(&r, &b, "1.a: 2.b: 3.c:FS ");
+		assert_int_equal(r.s->ops->open_box(r.s, "Box", BOX_WRITE, &r.info, &r.e), 0);
+		if (removed) {
+			assert_int_equal(r.s->ops->find(r.s, slice_str("3.c"), FLAG_SEEN | FLAG_FLAGGED, &m, &r.e), 1);
+			assert_int_equal(r.s->ops->remove(r.s, &m.num, 1, hear, counts, &r.e), 0);
+			assert_int_equal(r.s->ops->commit(r.s, &r.e), 0);
+			see(&r, &b, "1.a: 2.b: ");
+		} else {
+			assert_int_equal(change(&r, "3.c", FLAG_SEEN | FLAG_FLAGGED, 0, FLAG_SEEN | FLAG_FLAGGED, counts), 0);
+			assert_int_equal(counts[0], 1);
+			see(&r, &b, "1.a: 2.b: 3.c: ");
+			assert_int_equal(dir_count(sys.cur), 2);
+		}
+		rig_stop(&r);
+	}
+}
+
+/* A message's date is its file's; while it is in tmp/, others see that it is not old. */
+static void dates(void **state)
+{
+	static const int64_t all[] = { 1, 86400, 1000000000, 4102444800, -5 };
+	struct staged st;
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		const struct store_meta meta = { .received = NOW, .date = all[i] };
+		struct stream *body = memstream_new("x\r\n\ny\r\n", 7, 1, NULL);
+		char path[2 * BOX_PATH];
+		struct store_msg m;
+		struct stat sb;
+
+		rig_start(&r);
+		rig_open(&r);
+		assert_int_equal(r.s->ops->stage(r.s, body, &meta, &st, &r.e), 0);
+		stream_free(body);
+		join(path, sizeof(path), r.path, "tmp", st.key);
+		assert_int_equal(stat(path, &sb), 0);
+		assert_int_equal(sb.st_mtim.tv_sec, all[i]);
+		assert_true(sb.st_atim.tv_sec > NOW);
+		assert_int_equal(r.s->ops->harden(r.s, &st, 1, &r.e), 0);
+		assert_int_equal(r.s->ops->publish(r.s, &st, 1, &r.e), 0);
+		assert_int_equal(r.s->ops->find(r.s, slice_str(st.key), 0, &m, &r.e), 1);
+		assert_int_equal(m.date, all[i]);
+		assert_int_equal(m.size, 7);
+		rig_stop(&r);
+	}
+}
+
+static void arrives(void)
+{
+	put_file(moving, "Box/new/8.late", "late\n");
+}
+
+static void removes_folders(void **state)
+{
+	static const char *const refused[] = { "Box/tmp/9.x", "Box/cur/.dot", "Box/new/sub/x", "Box/cur/link" };
+	struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	char path[2 * BOX_PATH];
+	struct rig r;
+
+	(void)state;
+	/* with the notes of other programs, and what was never delivered */
+	rig_look(&r);
+	put_file(&r, "Box/dovecot-uidlist", "x");
+	put_file(&r, "Box/dovecot.index.log", "x");
+	put_file(&r, "Box/.mbsyncstate", "x");
+	put_file(&r, "Box/tmp/9.x", "x");
+	join(path, sizeof(path), r.path, "Box/tmp/9.x", "");
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	assert_int_equal(r.s->ops->folder_remove(r.s, "Box", 3, &r.e), 0);
+	assert_false(is_there(&r, "Box"));
+	assert_int_equal(r.s->ops->folder_remove(r.s, "Box", 3, &r.e), 0); /* it is gone */
+	rig_stop(&r);
+	/* others' files stay, and so does the directory; it is no folder any more */
+	rig_look(&r);
+	put_file(&r, "Box/notes.txt", "precious");
+	make_dir(&r, "Box/Sub/cur");
+	assert_int_equal(r.s->ops->folder_remove(r.s, "Box", 3, &r.e), 0);
+	assert_true(is_there(&r, "Box/notes.txt") && is_there(&r, "Box/Sub/cur") && !is_there(&r, "Box/cur") && !is_there(&r, "Box/tmp"));
+	assert_int_equal(see_tree(&r).n, 1);
+	rig_stop(&r);
+	/* more than is known: nothing is touched */
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		rig_look(&r);
+		if (i == 2)
+			make_dir(&r, refused[i]);
+		else if (i == 3)
+			link_to(&r, "2.b:2,", refused[i]);
+		else
+			put_file(&r, refused[i], "x");
+		assert_int_equal(r.s->ops->folder_remove(r.s, "Box", 100, &r.e), -1);
+		assert_int_equal(r.e.kind, ERR_REFUSED);
+		assert_int_equal(r.e.span, SPAN_BOX);
+		assert_true(is_there(&r, refused[i]) && is_there(&r, "Box/new/1.a") && is_there(&r, "Box/cur/2.b:2,"));
+		rig_stop(&r);
+	}
+	/* a message comes when all have been counted */
+	rig_look(&r);
+	moving = &r;
+	sys.happen = arrives;
+	sys.moment = "3.c:2,FS";
+	assert_int_equal(r.s->ops->folder_remove(r.s, "Box", 3, &r.e), -1);
+	assert_int_equal(r.e.kind, ERR_REFUSED);
+	assert_null(sys.moment);
+	assert_true(is_there(&r, "Box/new/8.late") && is_there(&r, "Box/tmp") && is_there(&r, "Box/cur"));
+	rig_stop(&r);
+}
+
+static void trash_names(void **state)
+{
+	struct base b = { .n = 0 };
+	size_t counts[2] = { 0, 0 };
+	char got[1024];
+	struct store_msg m;
+	struct rig r;
+
+	(void)state;
+	rig_look(&r);
+	r.s->trash = "Trash";
+	make_dir(&r, "Trash/cur");
+	put_file(&r, "Trash/cur/3.c:2,FS", "another c\n");
+	assert_int_equal(r.s->ops->open_box(r.s, "Box", BOX_WRITE, &r.info, &r.e), 0);
+	assert_int_equal(r.s->ops->find(r.s, slice_str("3.c"), FLAG_SEEN | FLAG_FLAGGED, &m, &r.e), 1);
+	sys.log[0] = '\0';
+	assert_int_equal(r.s->ops->remove(r.s, &m.num, 1, hear, counts, &r.e), 0);
+	assert_int_equal(r.s->ops->commit(r.s, &r.e), 0);
+	assert_string_equal(sys.log + strlen(sys.log) - 3, "odd");
+	see(&r, &b, "1.a: 2.b: ");
+	assert_int_equal(look_at(&r, "Trash", &b, got), 0);
+	assert_int_equal(r.info.messages, 2);
+	assert_non_null(strstr(got, "3.c:FS "));
+	rig_stop(&r);
+}
+
+/* What a Maildir may lack. */
+static void lacks_directories(void **state)
+{
+	struct base b = { .n = 0 };
+	struct rig r;
+
+	(void)state;
+	rig_tree(&r, MAILDIR_NESTED);
+	make_dir(&r, "Box/cur");
+	put_file(&r, "Box/cur/1.a:2,S", "a\n");
+	fs_clock_moves(r.dir);
+	see(&r, &b, "1.a:S ");
+	see(&r, &b, "same");
+	assert_int_equal(r.s->ops->open_box(r.s, "Box", BOX_WRITE, &r.info, &r.e), 0);
+	assert_true(is_there(&r, "Box/new") && is_there(&r, "Box/tmp"));
+	rig_stop(&r);
+}
+
+/* As many names as a person's mail has: read in no time, in little memory, each once. */
+static void huge(void **state)
+{
+	const unsigned n = 100000;
+	struct rusage before, after;
+	const struct look l = { .folder = "Box", .stamp = "" };
+	struct store_msg m;
+	msec_t begun;
+	struct rig r;
+	size_t i, seen = 0;
+
+	(void)state;
+	rig_look(&r);
+	assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
+	begun = clock_now();
+	sys.invent = n;
+	assert_int_equal(r.s->ops->look(r.s, &l, 1, BOX_READ, &r.e), 0);
+	assert_int_equal(r.s->ops->look_box(r.s, &i, &r.info, &r.e), 1);
+	assert_int_equal(r.info.messages, n + 3);
+	while (r.s->ops->look_next(r.s, &m, &r.e) > 0)
+		seen++;
+	assert_int_equal(seen, n + 3);
+	assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
+	print_message("# %u names: %lld ms, %ld KiB\n", n, (long long)(clock_now() - begun), after.ru_maxrss - before.ru_maxrss);
+	assert_true(after.ru_maxrss - before.ru_maxrss < 65536);
+	assert_true(clock_now() - begun < 10000); /* nothing in it grows with the square */
+	rig_stop(&r);
+}
+
+/* Where we may not write, nor read. Root may. */
+static void no_permission(void **state)
+{
+	struct base b = { .n = 0 };
+	struct stream *body;
+	char path[2 * BOX_PATH];
+	struct store_msg m;
+	size_t counts[2], i;
+	struct rig r;
+
+	(void)state;
+	if (geteuid() == 0)
+		skip();
+	rig_look(&r);
+	join(path, sizeof(path), r.path, "Box/cur/3.c:2,FS", "");
+	assert_int_equal(chmod(path, 0), 0);
+	assert_int_equal(chmod(sys.cur, 0500), 0);
+	see(&r, &b, "1.a: 2.b: 3.c:FS ");
+	assert_true(r.info.read_only);
+	assert_int_equal(r.s->ops->open_box(r.s, "Box", BOX_READ, &r.info, &r.e), 0);
+	assert_true(r.info.read_only);
+	assert_int_equal(change(&r, "2.b", 0, FLAG_SEEN, 0, counts), 0);
+	assert_int_equal(counts[1], 1);
+	assert_int_equal(r.s->ops->find(r.s, slice_str("3.c"), FLAG_SEEN | FLAG_FLAGGED, &m, &r.e), 1);
+	assert_int_equal(r.s->ops->want(r.s, &m.num, 1, &r.e), 0);
+	assert_int_equal(r.s->ops->next(r.s, &i, &body, &r.e), -1);
+	assert_int_equal(r.e.span, SPAN_MSG);
+	/* what can't be listed is not left out */
+	assert_int_equal(chmod(sys.cur, 0700), 0);
+	make_dir(&r, "Closed/Sub/cur");
+	join(path, sizeof(path), r.path, "Closed", "");
+	assert_int_equal(chmod(path, 0), 0);
+	assert_int_equal(r.s->ops->folders(r.s, see_folder, &(struct tree_seen){ .n = 0 }, &r.e), -1);
+	assert_non_null(strstr(r.e.text, "Closed"));
+	assert_int_equal(chmod(path, 0700), 0);
+	rig_stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -935,6 +1961,24 @@ int main(void)
 		cmocka_unit_test(stale_tmp),
 		cmocka_unit_test(few_descriptors),
 		cmocka_unit_test(cancelled),
+		cmocka_unit_test(lists_nested),
+		cmocka_unit_test(lists_plusplus_and_flat),
+		cmocka_unit_test(missing_root),
+		cmocka_unit_test(folders_move_meanwhile),
+		cmocka_unit_test(stamps),
+		cmocka_unit_test(renamed_while_read),
+		cmocka_unit_test(never_loses_sight),
+		cmocka_unit_test(moved_while_read),
+		cmocka_unit_test(no_messages),
+		cmocka_unit_test(flag_names),
+		cmocka_unit_test(flags_on_disk),
+		cmocka_unit_test(twins),
+		cmocka_unit_test(dates),
+		cmocka_unit_test(removes_folders),
+		cmocka_unit_test(trash_names),
+		cmocka_unit_test(lacks_directories),
+		cmocka_unit_test(huge),
+		cmocka_unit_test(no_permission),
 	};
 
 	return cmocka_run_group_tests_name("store/maildir", tests, NULL, NULL);
