@@ -187,7 +187,8 @@ struct store_ops {
 	int (*recover)(struct store *s, struct recovery *r, size_t n, struct err *e); /* in the order they were staged */
 
 	/*
-	 * Tree. folders: all that there are, connecting first where needed; cb returns 0 or -1. create makes missing levels above it, too, and succeeds when it is there.
+	 * Tree. folders: all that there are, connecting first where needed; cb returns 0 or -1. create makes missing levels above it, too, and succeeds when it is there; "" makes the
+	 * root of a local store.
 	 * folder_remove removes the folder with what is in it, but not those below it; it fails when someone put something there that `expected` messages don't account for.
 	 */
 	int (*folders)(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e);

@@ -166,7 +166,7 @@ int look_folders(struct twoway *g, struct err *e)
 		if (pairs_total(g->db, &held, e) < 0)
 			return -1;
 		first = held == 0 || g->p->restore;
-		if (first && !g->p->dry_run && g->side[RIGHT]->ops->folder_create(g->side[RIGHT], "INBOX", 0, e) < 0)
+		if (first && !g->p->dry_run && g->side[RIGHT]->ops->folder_create(g->side[RIGHT], "", 0, e) < 0)
 			return -1;
 		if (first) {
 			folders_release(&g->folders);

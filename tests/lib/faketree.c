@@ -263,8 +263,11 @@ static int folder_create(struct store *s, const char *folder, unsigned attrs, st
 	(void)attrs;
 	if (moment(t, e) < 0)
 		return -1;
+	if (side(t)->missing && folder[0] != '\0')
+		return err_set(e, ERR_LOCAL, "no root");
 	side(t)->missing = false;
-	tree_folder(t->w, t->n, folder, true);
+	if (folder[0] != '\0')
+		tree_folder(t->w, t->n, folder, true);
 	return 0;
 }
 

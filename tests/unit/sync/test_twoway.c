@@ -459,11 +459,22 @@ static void vanished(void **state)
 			assert_int_equal(tree_count(tree_folder(f->w, s, "INBOX", false)), n);
 		}
 	}
-	/* the root itself */
+	/* the root itself, which the first run makes */
 	fill(f, 20);
 	f->w->side[R].missing = true;
 	assert_int_equal(run_here(f), -1);
 	assert_int_equal(tree_count(tree_folder(f->w, L, "INBOX", false)), 20);
+	fresh(f);
+	tree_add(f->w, L, "INBOX", 1, 0);
+	tree_remove_folder(f->w, R, "INBOX");
+	f->w->side[R].missing = true;
+	f->p.dry_run = true;
+	run_clean(f);
+	assert_true(f->w->side[R].missing);
+	assert_int_equal(f->t.pulled, 1);
+	f->p.dry_run = false;
+	settle(f);
+	assert_int_equal(tree_count(tree_folder(f->w, R, "INBOX", false)), 1);
 }
 
 static void max_delete(void **state)
