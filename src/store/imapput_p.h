@@ -1,0 +1,65 @@
+/* Deliveries to an IMAP mailbox from inside: see imapput.c and imapseek.c. */
+#ifndef STORE_IMAPPUT_P_H
+#define STORE_IMAPPUT_P_H
+
+#include "mail/header.h"
+#include "store/imapstore_p.h"
+
+#define IMAPPUT_CHUNK 65536
+#define IMAPPUT_MID 8 /* bytes of the hash of a Message-ID */
+
+/* A message in the spool. */
+struct imapput_item {
+	uint64_t at, size;
+	uint32_t flags;
+	int64_t date;
+	bool utf8; /* its header holds UTF-8 */
+	bool has_mid;
+	unsigned char mid[IMAPPUT_MID];
+	bool dropped;
+};
+
+/* A stream over a part of the spool. */
+struct imapput_part {
+	struct stream s;
+	struct spool *spool;
+	uint64_t left;
+};
+
+struct imapput {
+	struct spool spool;
+	VEC(struct imapput_item) items;
+	VEC(size_t) order; /* items of the staged ones that harden saw; SIZE_MAX: dropped */
+	uint32_t lowest;   /* what is delivered from now on gets no UID below */
+	uint32_t validity; /* that lowest is of; with the folder */
+	const struct imapfolder *folder;
+	struct digest *digest;
+	struct header head;
+	struct imapput_part part;
+	VEC(char) keys; /* of what recover found */
+	char in[IMAPPUT_CHUNK], lf[IMAPPUT_CHUNK + 1];
+};
+
+/* What is looked for. */
+struct imapsought {
+	uint32_t from; /* UIDs below are older */
+	uint64_t size;
+	bool has_mid;
+	unsigned char mid[IMAPPUT_MID];
+	const unsigned char *digest;
+	uint32_t uid; /* found; 0 not */
+};
+
+/* ---- imapput.c ---- */
+
+/* The store's; made when it is first needed. NULL on failure. */
+struct imapput *imapput_of(struct imapstore *t, struct err *e);
+bool imapput_hash(struct imapput *u, const char *message_id,
+	unsigned char out[IMAPPUT_MID]); /* false: there is none */
+
+/* ---- imapseek.c ---- */
+
+/* Find those that have no UID yet in the open box. sure: the server has taken them. */
+int imapseek(struct imapstore *t, struct imapsought *s, size_t n, bool sure, struct err *e);
+
+#endif

@@ -1,0 +1,219 @@
+/*
+ * An IMAP store from inside. Its parts:
+ *   imapstore.c  the link, flights of commands, the selected mailbox
+ *   imapname.c   names of folders
+ *   imaplist.c   the list of folders
+ *   imaptree.c   folders that are known, made, removed
+ *   imaplook.c   looks and listings
+ *   imaptake.c   bodies
+ *   imapmark.c   flags and removals
+ *   imapput.c    deliveries
+ *   imapseek.c   deliveries that are to be found again
+ */
+#ifndef STORE_IMAPSTORE_P_H
+#define STORE_IMAPSTORE_P_H
+
+#include "base/spool.h"
+#include "base/vec.h"
+#include "mail/uidset.h"
+#include "store/imapstore.h"
+
+/* bytes of a UID set in a command without names */
+#define IMAPSTORE_SET_MAX (IMAP_LINE_ADVICE - 128)
+
+/* What a stamp says; 0: unknown. */
+struct imapstamp {
+	uint32_t validity, uidnext, messages;
+	uint64_t modseq;
+};
+
+/* A folder, known by listing or by use. Lives as long as the store. */
+struct imapfolder {
+	char *name;             /* the engine's */
+	char *wire;             /* the server's */
+	unsigned attrs;         /* enum folder_attr */
+	bool listed;            /* by the last listing */
+	struct imapstamp stamp; /* as STATUS said in the last listing; validity 0: it did not */
+	bool status;            /* stamp.messages is known */
+	uint32_t looked;        /* UIDVALIDITY by which its keys were understood; 0: not yet */
+};
+
+/* The mailbox that is selected. */
+struct imapselected {
+	struct imapfolder *f; /* NULL: none */
+	bool write;
+	bool has_exists, has_permanent, read_only;
+	bool stale;      /* we changed it since: to be selected anew when it is opened again */
+	uint32_t exists; /* by the end of SELECT; later news don't count */
+	uint32_t validity, uidnext;
+	uint64_t modseq;
+	uint32_t permanent, known; /* flags: PERMANENTFLAGS with \* as FLAG_FORWARDED; FLAGS */
+};
+
+struct imaplook;
+struct imaptake;
+struct imapput;
+
+struct imapstore {
+	struct store s;
+	const struct imapstore_params *p;
+	struct imap_params login;
+	struct imap_remembered remembered;
+	struct imap_conn conn;
+	bool up; /* conn stands, logged in, or did before it died */
+	struct imapselected sel;
+	struct imapfolder *box; /* open: selected, and the link has not been lost since */
+
+	VEC(struct imapfolder *) folders; /* by name */
+	bool listed;
+	char prefix[256]; /* of the wire names of our folders, once listed */
+	char sep;         /* between their levels; '\0' none */
+
+	struct imaplook *look;
+	struct imaptake *take;
+	struct imapput *put;
+	struct uidset marked; /* to be expunged by commit */
+};
+
+/* Hand an error on to a caller who may not want it. */
+static inline void imapstore_give(struct err *e, const struct err *why)
+{
+	if (e)
+		*e = *why;
+}
+
+/* ---- imapstore.c ---- */
+
+struct imapstore *imapstore_of(struct store *s);
+/* Put the account's name in front of what costs more than a message. -1. */
+int imapstore_fail(struct imapstore *t, struct err *e);
+/* The link stands, dialled anew if it must be, and nothing is in flight but what login left. */
+int imapstore_ready(struct imapstore *t, struct err *e);
+/* The same, for what needs the open box: it can't be dialled anew. */
+int imapstore_need_box(struct imapstore *t, bool write, struct err *e);
+/* After an error: was the link lost? Then everything that depends on it is forgotten. -1 always. */
+int imapstore_broken(struct imapstore *t, struct err *e);
+
+/* Several commands, pipelined. */
+struct imapstore_flight {
+	size_t n;
+	/* Build the i-th command, imap_end and all. */
+	int (*send)(struct imapstore *t, void *arg, size_t i, uint32_t *tag, struct err *e);
+	/*
+	 * Its end: OK (r), or refused (why). -1 with *e: no more are sent; what flies is still
+	 * read.
+	 */
+	int (*end)(struct imapstore *t, void *arg, size_t i, const struct imap_resp *r,
+		const struct err *why, struct err *e);
+	int (*data)(struct imapstore *t, void *arg, const struct imap_resp *r,
+		struct err *e); /* may be NULL; -1 as above */
+	void *arg;
+};
+int imapstore_fly(struct imapstore *t, const struct imapstore_flight *f, struct err *e);
+
+/* One command that was sent, read to its end. 1 OK, 0 refused (*why), -1. */
+int imapstore_finish(struct imapstore *t, uint32_t tag, imap_on *on, void *arg,
+	const struct imap_resp **r, struct err *why, struct err *e);
+
+bool imapstamp_parse(const char *text, struct imapstamp *out);
+void imapstamp_print(const struct imapstamp *s, char out[STORE_STAMP_MAX]);
+bool imapstore_uid(struct slice key, uint32_t *uid);
+
+/* A SELECT or EXAMINE: queue it, take what the server says of the mailbox, and its end. */
+int imapselect_send(
+	struct imapstore *t, const struct imapfolder *f, bool write, uint32_t *tag, struct err *e);
+void imapselect_begin(struct imapstore *t);
+void imapselect_data(struct imapstore *t, const struct imap_resp *r);
+int imapselect_end(struct imapstore *t, struct imapfolder *f, bool write, const struct imap_resp *r,
+	struct err *e); /* checks that nothing is missing */
+void imapselect_info(const struct imapstore *t, struct box_info *out);
+uint32_t imapselect_holds(const struct imapstore *t); /* flags that the mailbox can keep */
+int imapselect(struct imapstore *t, struct imapfolder *f, bool write, struct err *e);
+
+/* ---- imapname.c ---- */
+
+#define IMAPNAME_WIRE_MAX 4000 /* bytes of a name on the wire */
+
+/*
+ * Learn what stands before our folders' names, and between their levels: by the namespaces; sep: by
+ * the list, where they don't tell.
+ */
+void imapname_learn(struct imapstore *t, char sep);
+/* Is it one of ours? */
+bool imapname_ours(const struct imapstore *t, const char *wire);
+/* From the wire (one of ours, without what stands before them all) to the engine's name. -1 with
+ * why it can't be shown. */
+int imapname_show(
+	struct imapstore *t, struct slice wire, char sep, struct strbuf *out, struct err *e);
+/* And back; malloc'ed, NULL on failure. */
+char *imapname_wire(struct imapstore *t, const char *name, struct err *e);
+
+/* ---- imaplist.c ---- */
+
+/* List, and know what is there. status: stamps are wanted. */
+int imaplist(struct imapstore *t, bool status, struct err *e);
+
+/* ---- imaptree.c ---- */
+
+void imaptree_release(struct imapstore *t);
+/* Where a name stands among those that are known, or would. */
+size_t imaptree_place(const struct imapstore *t, const char *name, bool *there);
+/* Know another one, at its place; takes both strings in any case. NULL on failure. */
+struct imapfolder *imaptree_add(
+	struct imapstore *t, size_t at, char *name, char *wire, struct err *e);
+/*
+ * The folder of a name. One that is not known is listed for, and then named as the server would
+ * name it; whether it is there is another question.
+ */
+int imaptree_find(struct imapstore *t, const char *name, struct imapfolder **out, struct err *e);
+int imaptree_create(struct imapstore *t, struct imapfolder *f, unsigned attrs, struct err *e);
+int imaptree_folders(struct store *s,
+	int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e);
+int imaptree_folder_create(struct store *s, const char *folder, unsigned attrs, struct err *e);
+int imaptree_folder_remove(struct store *s, const char *folder, uint64_t expected, struct err *e);
+
+/* ---- imaplook.c ---- */
+
+void imaplook_free(struct imaplook *k); /* NULL is fine */
+void imaplook_drop(
+	struct imapstore *t); /* nothing of it is in flight any more: the link was lost */
+int imaplook_settle(
+	struct imapstore *t, struct err *e); /* read what is in flight and end the look */
+int imaplook_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e);
+int imaplook_box(struct store *s, size_t *i, struct box_info *out, struct err *e);
+int imaplook_next(struct store *s, struct store_msg *m, struct err *e);
+int imaplook_list_start(struct store *s, struct err *e);
+int imaplook_list_next(struct store *s, struct store_msg *m, struct err *e);
+
+/* ---- imaptake.c ---- */
+
+void imaptake_free(struct imaptake *k);
+void imaptake_drop(struct imapstore *t);
+int imaptake_settle(struct imapstore *t, struct err *e);
+bool imaptake_flying(const struct imapstore *t);
+int imaptake_want(struct store *s, const uint64_t *nums, size_t n, struct err *e);
+int imaptake_next(struct store *s, size_t *i, struct stream **body, struct err *e);
+/* A stream over a spool that it empties, and reads from its start; freeing it leaves the spool
+ * alone. */
+struct stream *imaptake_spooled(struct spool *spool, struct err *e);
+
+/* ---- imapmark.c ---- */
+
+int imapmark_set_flags(struct store *s, const struct flag_change *c, size_t n,
+	void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
+int imapmark_remove(struct store *s, const uint64_t *nums, size_t n,
+	void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
+int imapmark_commit(struct store *s, struct err *e);
+
+/* ---- imapput.c ---- */
+
+void imapput_free(struct imapput *u);
+int imapput_stage(struct store *s, struct stream *body, const struct store_meta *m,
+	struct staged *out, struct err *e);
+void imapput_unstage(struct store *s, struct staged *out);
+int imapput_harden(struct store *s, struct staged *st, size_t n, struct err *e);
+int imapput_publish(struct store *s, struct staged *st, size_t n, struct err *e);
+void imapput_abandon(struct store *s);
+int imapput_recover(struct store *s, struct recovery *r, size_t n, struct err *e);
+
+#endif
