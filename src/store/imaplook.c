@@ -1,0 +1,757 @@
+/*
+ * Looks at the folders of an IMAP account, the cheapest way that each allows. The commands of all
+ * folders are in flight while the answers of the first are read:
+ *
+ *   MODE_MODSEQ  what has changed since a HIGHESTMODSEQ (RFC 7162), what is new, and what is
+ *                gone: by VANISHED with QRESYNC, else by a SEARCH for what is left, which is sent
+ *                only when the numbers don't prove that nothing can be gone
+ *   MODE_FLAGS   the flags of all that were there, and what is new
+ *   MODE_FULL    all of all
+ *
+ * A look tells the state as of its SELECT. What happens later may be told or not; the stamp is that
+ * of the SELECT, so that the next look tells it. Whether the way was the right one is seen at the
+ * SELECT's end, before anything is told; if not, the folder is asked again, another way, behind all
+ * others.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "mail/imapdate.h"
+#include "store/imapstore_p.h"
+
+#define FEW 1000 /* so many UIDs that are gone are told without asking which of them are known */
+#define RANGES_MAX (4u << 20)  /* of a set that a server fills */
+#define EFFORT_MAX (64u << 20) /* ranges looked at to fill it */
+#define DISORDER_MAX 4096      /* messages that are not listed in ascending order */
+#define FLOOD_MAX 100000       /* messages beyond twice what EXISTS said */
+
+enum mode { MODE_FULL, MODE_FLAGS, MODE_MODSEQ };
+
+enum command { CMD_SELECT, CMD_OLD, CMD_SEARCH, CMD_NEW };
+#define COMMANDS_MAX 4
+
+/* A folder to look at. */
+struct item {
+	size_t i; /* as announced */
+	struct imapfolder *f;
+	struct imapstamp base; /* validity 0: none */
+	enum mode mode;
+	bool search; /* MODE_MODSEQ without QRESYNC */
+	enum command cmds[COMMANDS_MAX];
+	uint32_t tags[COMMANDS_MAX];
+	unsigned n, sent; /* commands */
+	unsigned ended;   /* a bit for each */
+	bool skip;        /* what is still to come of it is of no interest */
+};
+
+struct imaplook {
+	const struct look *l;
+	unsigned how;
+	VEC(struct item) items;
+	size_t sending;    /* items before it are sent */
+	size_t reading;    /* the item whose answers are due */
+	bool entered;      /* its state below is its own */
+	bool told;         /* look_box told it, and look_next reads it */
+	bool active, stop; /* stop: nothing more is sent */
+	struct look own;   /* of a listing */
+	/* The item that is read. */
+	struct uidset seen; /* listed */
+	struct uidset vanished, found;
+	struct uidset gone; /* to be told */
+	struct uidset_iter going;
+	bool finished;
+	size_t effort;
+	uint64_t rows, listed; /* messages; those that were there at the SELECT */
+	uint64_t fresh;        /* of these, new since the base */
+	uint64_t expunged;     /* since the SELECT */
+	unsigned disorder;
+	char key[16];
+};
+
+void imaplook_free(struct imaplook *k)
+{
+	if (!k)
+		return;
+	vec_release(&k->items);
+	uidset_release(&k->seen);
+	uidset_release(&k->vanished);
+	uidset_release(&k->found);
+	uidset_release(&k->gone);
+	free(k);
+}
+
+void imaplook_drop(struct imapstore *t)
+{
+	if (t->look)
+		t->look->active = t->look->told = false;
+}
+
+/* ---- what is asked ---- */
+
+static bool with_vanished(const struct imapstore *t)
+{
+	return t->conn.enabled & IMAP_CAP_QRESYNC;
+}
+
+/* Do the numbers prove that none of those that the base knows is gone? As many came as there can be
+ * new ones. */
+static bool nothing_gone(const struct imapstamp *base, uint32_t messages, uint32_t uidnext)
+{
+	return uidnext >= base->uidnext && messages >= base->messages &&
+		messages - base->messages == uidnext - base->uidnext;
+}
+
+/* The commands of a way. */
+static void plan_commands(const struct imapstore *t, struct item *it)
+{
+	const struct imapstamp *now = &it->f->stamp; /* by STATUS */
+
+	it->cmds[it->n++] = CMD_SELECT;
+	if (it->base.validity != 0 && now->validity != 0 && now->validity != it->base.validity)
+		return;
+	if (it->mode != MODE_FULL && it->base.uidnext > 1)
+		it->cmds[it->n++] = CMD_OLD;
+	if (it->mode == MODE_MODSEQ && it->search && !with_vanished(t) && it->base.uidnext > 1)
+		it->cmds[it->n++] = CMD_SEARCH;
+	it->cmds[it->n++] = CMD_NEW;
+}
+
+/* The way for a folder. */
+static void plan(const struct imapstore *t, struct item *it, const char *stamp)
+{
+	const struct imapstamp *now = &it->f->stamp;
+
+	if (!imapstamp_parse(stamp, &it->base))
+		it->base = (struct imapstamp){ 0 };
+	if (it->base.validity == 0 || it->base.uidnext == 0)
+		it->mode = MODE_FULL;
+	else if (it->base.modseq == 0 || !(t->conn.caps.have & IMAP_CAP_CONDSTORE))
+		it->mode = MODE_FLAGS;
+	else
+		it->mode = MODE_MODSEQ;
+	it->search = now->validity == 0 || !nothing_gone(&it->base, now->messages, now->uidnext);
+	plan_commands(t, it);
+}
+
+/* From which UID on a message is new. */
+static uint32_t new_from(const struct item *it)
+{
+	return it->mode == MODE_FULL ? 1 : it->base.uidnext;
+}
+
+/* Send one command. */
+static int send_one(struct imapstore *t, struct item *it, unsigned c, struct err *e)
+{
+	struct imap_conn *conn = &t->conn;
+	uint32_t *tag = &it->tags[c], last = it->base.uidnext - 1;
+
+	switch (it->cmds[c]) {
+	case CMD_SELECT:
+		return imapselect_send(t, it->f, t->look->how & BOX_WRITE, tag, e);
+	case CMD_OLD:
+		if (it->mode == MODE_FLAGS)
+			return imap_send(conn, tag, e, "UID FETCH 1:%" PRIu32 " (UID FLAGS)", last);
+		return imap_send(conn, tag, e,
+			"UID FETCH 1:%" PRIu32 " (UID FLAGS) (CHANGEDSINCE %" PRIu64 "%s)", last,
+			it->base.modseq, with_vanished(t) ? " VANISHED" : "");
+	case CMD_SEARCH:
+		return imap_send(conn, tag, e, "UID SEARCH %sUID 1:%" PRIu32,
+			conn->caps.have & IMAP_CAP_ESEARCH ? "RETURN (ALL) " : "", last);
+	case CMD_NEW:
+		break;
+	}
+	return imap_send(conn, tag, e,
+		"UID FETCH %" PRIu32 ":* (UID FLAGS INTERNALDATE RFC822.SIZE)", new_from(it));
+}
+
+/* Send as much as may fly. */
+static int pump(struct imapstore *t, struct err *e)
+{
+	struct imaplook *k = t->look;
+
+	while (!k->stop && k->sending < k->items.n && imap_may_send(&t->conn)) {
+		struct item *it = &k->items.a[k->sending];
+
+		if (send_one(t, it, it->sent, e) < 0) {
+			t->conn.dead = true; /* what flies could not be told apart any more */
+			return imapstore_broken(t, e);
+		}
+		it->sent++;
+		if (it->sent == it->n)
+			k->sending++;
+	}
+	return 0;
+}
+
+/* ---- what is answered ---- */
+
+/* The item that is read; its place may change when one is added. */
+static struct item *current(struct imaplook *k)
+{
+	return &k->items.a[k->reading];
+}
+
+/* Are all commands of an item that were sent, or will be, over? */
+static bool over(const struct imaplook *k, const struct item *it)
+{
+	return (it->sent == it->n || k->stop) && it->ended == (1u << it->sent) - 1;
+}
+
+/* Begin to read the current item. */
+static void enter(struct imapstore *t)
+{
+	struct imaplook *k = t->look;
+
+	uidset_clear(&k->seen);
+	uidset_clear(&k->vanished);
+	uidset_clear(&k->found);
+	uidset_clear(&k->gone);
+	k->finished = k->told = false;
+	k->effort = 0;
+	k->rows = k->listed = k->fresh = k->expunged = 0;
+	k->disorder = 0;
+	k->entered = true;
+	imapselect_begin(t);
+}
+
+/* This can't be; the folder is given up. */
+static int nonsense(const struct item *it, struct err *e, const char *what)
+{
+	return err_set_span(e, ERR_PROTO, SPAN_BOX, "'%s': the server %s", it->f->name, what);
+}
+
+/* Add UIDs that the server names to a set of ours. */
+static int gather(struct imaplook *k, struct uidset *s, const struct uidset *more, struct err *e)
+{
+	k->effort += s->n + more->n;
+	if (k->effort > EFFORT_MAX || s->n + more->n > RANGES_MAX)
+		return nonsense(current(k), e, "names messages without end");
+	return uidset_unite(s, more, e);
+}
+
+/* Make a message of a row: 1, 0 it is of no interest, -1. */
+static int take_row(
+	struct imapstore *t, const struct imap_fetch *f, struct store_msg *m, struct err *e)
+{
+	struct imaplook *k = t->look;
+	const struct item *it = current(k);
+	const bool full = f->has & (IMAP_HAS_DATE | IMAP_HAS_RFC822_SIZE),
+		   fresh = f->uid >= new_from(it);
+	int64_t date = 0;
+
+	if (!(f->has & IMAP_HAS_UID) || !(f->has & IMAP_HAS_FLAGS))
+		return 0;
+	/*
+	 * News of a new one before its row, and the last one, which "n:*" always brings (RFC 3501
+	 * section 9, seq-range).
+	 */
+	if (fresh ? !full : full && it->mode == MODE_MODSEQ)
+		return 0;
+	if (uidset_has(&k->seen, f->uid))
+		return 0;
+	if (f->uid < uidset_max(&k->seen) && ++k->disorder > DISORDER_MAX)
+		return nonsense(it, e, "lists its messages in disorder");
+	if (uidset_add(&k->seen, f->uid, e) < 0)
+		return -1;
+	if (++k->rows > 2 * (uint64_t)t->sel.exists + FLOOD_MAX || k->seen.n > RANGES_MAX)
+		return nonsense(it, e, "lists messages without end");
+	if (t->sel.uidnext == 0 || f->uid < t->sel.uidnext) {
+		k->listed++;
+		k->fresh += fresh;
+	}
+	if (f->has & IMAP_HAS_DATE && imapdate_parse(f->date, &date, NULL) < 0)
+		date = 0;
+	snprintf(k->key, sizeof(k->key), "%" PRIu32, f->uid);
+	*m = (struct store_msg){ .num = f->uid,
+		.key = slice_str(k->key),
+		.flags = f->flags.bits,
+		.date = date > 0 ? date : 0 };
+	if (f->has & IMAP_HAS_RFC822_SIZE)
+		m->size = f->size;
+	return 1;
+}
+
+/* Data of a folder that is selected. 1 with a message. */
+static int take_data(
+	struct imapstore *t, const struct imap_resp *r, struct store_msg *m, struct err *e)
+{
+	struct imaplook *k = t->look;
+
+	switch (r->kind) {
+	case IMAP_FETCH:
+		return take_row(t, &r->fetch, m, e);
+	case IMAP_VANISHED:
+		if (r->earlier)
+			return gather(k, &k->vanished, r->search.all, e);
+		k->expunged += uidset_count(r->search.all);
+		return 0;
+	case IMAP_EXPUNGE:
+		k->expunged++;
+		return 0;
+	case IMAP_SEARCH:
+	case IMAP_ESEARCH:
+		return current(k)->search ? gather(k, &k->found, r->search.all, e) : 0;
+	default:
+		return 0;
+	}
+}
+
+/* Is a command one of a folder that is to be read later? */
+static bool is_later(const struct imaplook *k, uint32_t tag)
+{
+	for (size_t i = k->reading + 1; i < k->items.n; i++)
+		for (unsigned c = 0; c < k->items.a[i].sent; c++)
+			if (k->items.a[i].tags[c] == tag)
+				return true;
+	return false;
+}
+
+/* The end of a command: ok, or why not. */
+static int take_end(struct imapstore *t, uint32_t tag, const struct imap_resp *r, struct err *why,
+	struct err *e)
+{
+	struct imaplook *k = t->look;
+	struct item *it = current(k);
+	unsigned c = 0;
+	int rc = 0;
+
+	while (c < it->sent && it->tags[c] != tag)
+		c++;
+	if (c == it->sent) {
+		/*
+		 * a listing may have left one behind; what is of a later folder must not come yet,
+		 * for all before it could be of either
+		 */
+		if (!is_later(k, tag))
+			return 0;
+		t->conn.dead = true;
+		err_set(e, ERR_PROTO, "the server answers in another order than it was asked");
+		return imapstore_broken(t, e);
+	}
+	it->ended |= 1u << c;
+	if (it->cmds[c] == CMD_SELECT) {
+		t->sel.f = NULL;
+		if (r)
+			rc = imapselect_end(t, it->f, k->how & BOX_WRITE, r, e);
+	}
+	/* An empty mailbox may have it that there is nothing to fetch. */
+	if (!r && !it->skip && (it->cmds[c] == CMD_SELECT || t->sel.exists > 0)) {
+		if (why->span == SPAN_MSG)
+			why->span = SPAN_BOX;
+		err_in(why, "'%s'", it->f->name);
+		imapstore_give(e, why);
+		rc = -1;
+	}
+	if (rc < 0)
+		it->skip = true;
+	return rc;
+}
+
+/* Send what may be sent and read one answer to the current item. 1 with a message, 0, -1. */
+static int step(struct imapstore *t, struct store_msg *m, struct err *e)
+{
+	struct imaplook *k = t->look;
+	const struct imap_resp *r = NULL;
+	struct err why = ERR_INIT;
+	struct item *it;
+	uint32_t tag;
+	int rc;
+
+	if (pump(t, e) < 0)
+		return -1;
+	it = current(k);
+	switch (imap_next(&t->conn, &tag, &r, &why)) {
+	case IMAP_LOST:
+		t->conn.dead = true;
+		imapstore_give(e, &why);
+		return imapstore_broken(t, e);
+	case IMAP_REFUSED:
+		return take_end(t, tag, NULL, &why, e);
+	case IMAP_DONE:
+		return take_end(t, tag, r, &why, e);
+	case IMAP_DATA:
+		break;
+	}
+	if (!(it->ended & 1)) {
+		imapselect_data(t, r);
+		return 0;
+	}
+	if (it->skip)
+		return 0;
+	rc = take_data(t, r, m, e);
+	if (rc < 0)
+		it->skip = true;
+	return rc;
+}
+
+/* Read over what is left of the current item, and leave it. */
+static int leave(struct imapstore *t, struct err *e)
+{
+	struct imaplook *k = t->look;
+	struct store_msg m;
+
+	current(k)->skip = true;
+	while (!over(k, current(k)))
+		if (step(t, &m, e) < 0 && !k->active)
+			return -1;
+	k->reading++;
+	k->entered = k->told = false;
+	return 0;
+}
+
+int imaplook_settle(struct imapstore *t, struct err *e)
+{
+	struct imaplook *k = t->look;
+
+	if (!k || !k->active)
+		return 0;
+	k->stop = true;
+	while (k->active && k->reading < k->items.n && current(k)->sent > 0) {
+		if (!k->entered)
+			enter(t);
+		if (leave(t, e) < 0)
+			return -1;
+	}
+	k->active = k->told = false;
+	return 0;
+}
+
+/* ---- what is gone ---- */
+
+struct knowing {
+	VEC(uint32_t) uids;
+	uint32_t below;
+};
+
+/* A key that the base knows. */
+static int know(void *to, struct slice key, struct err *e)
+{
+	struct knowing *w = to;
+	uint32_t uid;
+
+	if (!imapstore_uid(key, &uid) || uid >= w->below)
+		return 0;
+	return vec_push(&w->uids, uid) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* All that the base knows of the folder, but what came after its stamp. */
+static int ask_known(struct imapstore *t, struct uidset *out, struct err *e)
+{
+	struct item *it = current(t->look);
+	const struct look *l = &t->look->l[it->i];
+	struct knowing w = { .below = it->base.uidnext };
+	int rc = l->known ? l->known(l->arg, l->folder, know, &w, e) : 0;
+
+	if (rc == 0 && w.uids.n > 0)
+		qsort(w.uids.a, w.uids.n, sizeof(w.uids.a[0]), by_number);
+	for (size_t i = 0; rc == 0 && i < w.uids.n; i++)
+		rc = uidset_add(out, w.uids.a[i], e);
+	vec_release(&w.uids);
+	return rc;
+}
+
+/* A listing by which some would count as gone that the server says are there. */
+static int too_few(struct imapstore *t, uint64_t listed, struct err *e)
+{
+	const struct imaplook *k = t->look;
+
+	return err_set_span(e, k->expunged ? ERR_TEMP : ERR_PROTO, SPAN_BOX,
+		"'%s': the server says that there are %" PRIu32 " messages but lists %" PRIu64 "%s",
+		current(t->look)->f->name, t->sel.exists, listed,
+		k->expunged ? "; some were removed meanwhile" : "");
+}
+
+/* By VANISHED. */
+static int gone_by_vanished(struct imapstore *t, struct err *e)
+{
+	struct imaplook *k = t->look;
+	const struct imapstamp *base = &current(k)->base;
+	int64_t most;
+
+	if (base->uidnext < UINT32_MAX &&
+		uidset_remove_range(&k->vanished, base->uidnext, UINT32_MAX, e) < 0)
+		return -1;
+	if (uidset_subtract(&k->vanished, &k->seen, e) < 0)
+		return -1;
+	if (uidset_count(&k->vanished) <= FEW)
+		return uidset_unite(&k->gone, &k->vanished, e);
+	if (ask_known(t, &k->gone, e) < 0 || uidset_intersect(&k->gone, &k->vanished, e) < 0)
+		return -1;
+	/* So many can have gone at most, or more would be there than EXISTS says. */
+	most = (int64_t)base->messages + (int64_t)k->fresh + (int64_t)k->expunged -
+		(int64_t)t->sel.exists;
+	if (uidset_count(&k->gone) > FEW && (int64_t)uidset_count(&k->gone) > most)
+		return nonsense(current(k), e, "says that more messages are gone than it misses");
+	return 0;
+}
+
+/* By a search for what is left. */
+static int gone_by_search(struct imapstore *t, struct err *e)
+{
+	struct imaplook *k = t->look;
+	const struct imapstamp *base = &current(k)->base;
+
+	if (base->uidnext < UINT32_MAX &&
+		uidset_remove_range(&k->found, base->uidnext, UINT32_MAX, e) < 0)
+		return -1;
+	if (uidset_count(&k->found) + k->fresh + k->expunged < t->sel.exists)
+		return too_few(t, uidset_count(&k->found) + k->fresh, e);
+	if (ask_known(t, &k->gone, e) < 0 || uidset_subtract(&k->gone, &k->found, e) < 0)
+		return -1;
+	return uidset_subtract(&k->gone, &k->seen, e);
+}
+
+/* All answers are there: is the listing whole, and what is gone? */
+static int finish(struct imapstore *t, struct err *e)
+{
+	struct imaplook *k = t->look;
+	const struct item *it = current(k);
+	int rc = 0;
+
+	if (it->mode != MODE_MODSEQ)
+		rc = k->listed < t->sel.exists ? too_few(t, k->listed, e) : 0;
+	else if (with_vanished(t))
+		rc = gone_by_vanished(t, e);
+	else if (it->search && it->base.uidnext > 1)
+		rc = gone_by_search(t, e);
+	k->going = (struct uidset_iter){ .set = &k->gone };
+	k->finished = rc == 0;
+	return rc;
+}
+
+/* ---- the interface ---- */
+
+/* A look object, empty. */
+static struct imaplook *fresh_look(struct imapstore *t, struct err *e)
+{
+	struct imaplook *k = t->look;
+
+	if (!k)
+		k = t->look = calloc(1, sizeof(*k));
+	if (!k) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		return NULL;
+	}
+	vec_clear(&k->items);
+	k->sending = k->reading = 0;
+	k->entered = k->told = k->active = k->stop = false;
+	return k;
+}
+
+/* Announce folders; the link stands. */
+static int begin(struct imapstore *t, const struct look *l, size_t n, unsigned how, struct err *e)
+{
+	struct imaplook *k = fresh_look(t, e);
+
+	if (!k)
+		return -1;
+	/* what is enabled decides how to ask */
+	if (imap_settle(&t->conn, e) < 0)
+		return imapstore_broken(t, e);
+	k->l = l;
+	k->how = how;
+	for (size_t i = 0; i < n; i++) {
+		struct item it = { .i = i };
+
+		if (imaptree_find(t, l[i].folder, &it.f, e) < 0)
+			return -1;
+		plan(t, &it, l[i].stamp);
+		if (vec_push(&k->items, it) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	k->active = true;
+	return pump(t, e);
+}
+
+/* store_ops.look */
+int imaplook_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+
+	if (imapstore_ready(t, e) < 0)
+		return -1;
+	t->box = NULL;
+	uidset_clear(&t->marked);
+	return begin(t, l, n, how, e) < 0 ? imapstore_fail(t, e) : 0;
+}
+
+/* The same folder again, behind all others, another way. */
+static int again(struct imapstore *t, enum mode mode, bool search, struct err *e)
+{
+	struct imaplook *k = t->look;
+	const struct item *it = current(k);
+	struct item other = {
+		.i = it->i, .f = it->f, .base = it->base, .mode = mode, .search = search
+	};
+
+	log_debug("%s: '%s' is to be asked once more", t->login.what, it->f->name);
+	plan_commands(t, &other);
+	if (other.n == 1) { /* STATUS spoke of another UIDVALIDITY than SELECT */
+		it->f->stamp = (struct imapstamp){ 0 };
+		other.n = 0;
+		plan_commands(t, &other);
+	}
+	return vec_push(&k->items, other) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
+}
+
+/* The SELECT is answered: how much will be told? 1 it is to be told, 0 not now, -1. */
+static int judge(struct imapstore *t, struct box_info *out, struct err *e)
+{
+	struct imaplook *k = t->look;
+	struct item *it = current(k);
+	const struct imapselected *sel = &t->sel;
+	const struct imapstamp *base = &it->base;
+	enum mode mode = it->mode;
+	bool search = it->search;
+
+	imapselect_info(t, out);
+	it->f->looked = sel->validity;
+	out->extent = mode == MODE_MODSEQ ? LOOK_CHANGES : LOOK_ALL;
+	if (base->validity != 0 &&
+		(base->validity != sel->validity ||
+			(sel->uidnext != 0 && sel->uidnext < base->uidnext))) {
+		/* An UIDNEXT that went back: UIDs may have been given again */
+		out->reborn = true;
+		out->extent = LOOK_CHANGES;
+		it->skip = true;
+		return 1;
+	}
+	if (mode == MODE_MODSEQ && (sel->modseq == 0 || sel->modseq < base->modseq))
+		mode = MODE_FLAGS;
+	else if (mode == MODE_MODSEQ && !with_vanished(t) && !search)
+		search = sel->uidnext == 0 || !nothing_gone(base, sel->exists, sel->uidnext);
+	if (mode != it->mode || search != it->search || it->n == 1) {
+		it->skip = true;
+		return again(t, mode, search, e);
+	}
+	if (mode == MODE_MODSEQ && sel->modseq == base->modseq && sel->uidnext == base->uidnext &&
+		sel->exists == base->messages) {
+		out->extent = LOOK_SAME;
+		it->skip = true;
+	}
+	return 1;
+}
+
+/* store_ops.look_box */
+int imaplook_box(struct store *s, size_t *i, struct box_info *out, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	struct imaplook *k = t->look;
+	struct store_msg m;
+	int rc = 0;
+
+	if (!k || !k->active) {
+		if (t->up && t->conn.dead) {
+			err_set(e, ERR_TEMP, "the connection is lost");
+			return imapstore_fail(t, e);
+		}
+		return 0;
+	}
+	while (rc == 0) {
+		if (k->entered && leave(t, e) < 0)
+			return imapstore_fail(t, e);
+		if (k->reading >= k->items.n) {
+			k->active = false;
+			return 0;
+		}
+		enter(t);
+		*i = current(k)->i;
+		while (rc == 0 && !(current(k)->ended & 1))
+			rc = step(t, &m, e);
+		if (rc == 0 && t->sel.f)
+			rc = judge(t, out, e);
+	}
+	if (rc < 0)
+		return imapstore_fail(t, e);
+	k->told = true;
+	return 1;
+}
+
+/* The next message of the folder that was told. */
+static int next(struct imapstore *t, struct store_msg *m, struct err *e)
+{
+	struct imaplook *k = t->look;
+	uint32_t uid;
+	int rc;
+
+	if (!k || !k->told) {
+		if (t->up && t->conn.dead)
+			return err_set(e, ERR_TEMP, "the connection is lost");
+		return err_set(e, ERR_BUG, "no folder is looked at");
+	}
+	if (current(k)->skip && !k->finished)
+		return 0;
+	while (!k->finished && !over(k, current(k))) {
+		rc = step(t, m, e);
+		if (rc != 0)
+			return rc;
+	}
+	if (!k->finished && finish(t, e) < 0) {
+		current(k)->skip = true;
+		return -1;
+	}
+	if (!uidset_next(&k->going, &uid))
+		return 0;
+	snprintf(k->key, sizeof(k->key), "%" PRIu32, uid);
+	*m = (struct store_msg){ .num = uid, .key = slice_str(k->key), .gone = true };
+	return 1;
+}
+
+/* store_ops.look_next */
+int imaplook_next(struct store *s, struct store_msg *m, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	int rc = next(t, m, e);
+
+	return rc < 0 ? imapstore_fail(t, e) : rc;
+}
+
+/* store_ops.list_start: a look at the open box. It is selected anew, in the same flight, so that
+ * the listing can be held against EXISTS. */
+int imaplook_list_start(struct store *s, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	struct imapfolder *box = t->box;
+	struct box_info info;
+	uint32_t validity;
+	size_t i;
+	int rc;
+
+	if (imapstore_need_box(t, false, e) < 0)
+		return -1;
+	validity = t->sel.validity;
+	if (!fresh_look(t, e))
+		return -1;
+	t->look->own = (struct look){ .folder = box->name, .stamp = "" };
+	rc = begin(t, &t->look->own, 1, t->sel.write ? BOX_WRITE : BOX_READ, e);
+	if (rc < 0)
+		return imapstore_fail(t, e);
+	rc = imaplook_box(s, &i, &info, e);
+	if (rc <= 0) {
+		t->box = NULL;
+		return -1;
+	}
+	if (t->sel.validity != validity) {
+		t->box = NULL;
+		err_set_span(e, ERR_TEMP, SPAN_BOX,
+			"'%s' was made anew (UIDVALIDITY) since it was opened", box->name);
+		return imapstore_fail(t, e);
+	}
+	return 0;
+}
+
+/* store_ops.list_next */
+int imaplook_list_next(struct store *s, struct store_msg *m, struct err *e)
+{
+	return imaplook_next(s, m, e);
+}
