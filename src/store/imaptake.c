@@ -1,0 +1,566 @@
+/*
+ * Bodies of an IMAP mailbox: UID FETCH in batches, several in flight, each body handed on as it
+ * comes. A message is known by its UID, which every server gives before the body when it is asked
+ * in that order; where it comes behind, the body waits in a spool until it does.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "store/imapstore_p.h"
+
+#define BATCH_BYTES (2u << 20) /* what a batch should bring */
+#define BATCH_FIRST 16 /* messages, while nobody knows how long they are; doubled with each */
+#define BATCH_MAX 512
+#define BATCHES 4        /* in flight */
+#define GUESS 16384      /* bytes of a message, until some came */
+#define COMPRESS_FROM 50 /* messages that are worth the round trip of COMPRESS */
+#define SPOOL_MEMORY 262144
+#define STRAYS_MAX 1000 /* bodies with an UID that came behind them and was not wanted */
+#define CHUNK 65536
+
+/* What is known of a message that is waited for. */
+enum {
+	BARE = 1,  /* the server spoke of it, without a body */
+	ALONE = 2, /* it is asked for alone */
+	OVER = 4,  /* handed out, or told */
+};
+
+struct wanted {
+	uint32_t uid;
+	size_t i; /* as announced */
+};
+
+struct batch {
+	uint32_t tag;
+	size_t from, to; /* of order[] */
+	bool alone;      /* one message, whose size is asked too; from is its place in want[] */
+	bool several;
+};
+
+/* A stream over the spool. */
+struct spooled {
+	struct stream s;
+	struct spool *spool;
+};
+
+struct imaptake {
+	struct wanted *want;    /* by uid */
+	size_t *order;          /* places in want[], in the order of the announcement */
+	unsigned char *state;   /* of want[] */
+	size_t n, sent;         /* of order[] */
+	size_t size;            /* of the next batch */
+	uint64_t bytes, bodies; /* that came */
+	struct batch batch[BATCHES];
+	size_t flying;
+	VEC(size_t) alone; /* places in want[] that are asked for one by one */
+	size_t alone_at;
+	/* A batch that has ended: what became of those that did not come. */
+	struct batch ended;
+	bool telling, refused;
+	struct err why;
+	/* A body that is not to be handed out before its response is complete. */
+	struct spool spool;
+	bool held, nil;
+	uint64_t held_size;
+	unsigned strays;
+};
+
+/* ---- a spool as a stream ---- */
+
+static ssize_t spooled_read(struct stream *s, void *buf, size_t n, struct err *e)
+{
+	return spool_read(((struct spooled *)s)->spool, buf, n, e);
+}
+
+static int spooled_write(struct stream *s, const void *buf, size_t n, struct err *e)
+{
+	(void)s;
+	(void)buf;
+	(void)n;
+	return err_set(e, ERR_BUG, "this stream can only be read");
+}
+
+static int spooled_flush(struct stream *s, struct err *e)
+{
+	(void)s;
+	(void)e;
+	return 0;
+}
+
+static void spooled_shut(struct stream *s)
+{
+	(void)s;
+}
+
+static void spooled_free(struct stream *s)
+{
+	free(s);
+}
+
+static const struct stream_ops spooled_ops = {
+	.name = "spool",
+	.read = spooled_read,
+	.write = spooled_write,
+	.flush = spooled_flush,
+	.shut = spooled_shut,
+	.free = spooled_free,
+};
+
+struct stream *imaptake_spooled(struct spool *spool, struct err *e)
+{
+	struct spooled *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		return NULL;
+	}
+	s->s.ops = &spooled_ops;
+	s->spool = spool;
+	spool_rewind(spool);
+	return &s->s;
+}
+
+/* ---- what is wanted ---- */
+
+/* Nothing is wanted any more. */
+static void clear(struct imaptake *k)
+{
+	free(k->want);
+	free(k->order);
+	free(k->state);
+	k->want = NULL;
+	k->order = NULL;
+	k->state = NULL;
+	k->n = k->sent = k->flying = 0;
+	vec_clear(&k->alone);
+	k->alone_at = 0;
+	k->telling = k->held = false;
+	k->strays = 0;
+	spool_clear(&k->spool);
+}
+
+void imaptake_free(struct imaptake *k)
+{
+	if (!k)
+		return;
+	clear(k);
+	vec_release(&k->alone);
+	spool_release(&k->spool);
+	free(k);
+}
+
+void imaptake_drop(struct imapstore *t)
+{
+	if (t->take)
+		clear(t->take);
+}
+
+bool imaptake_flying(const struct imapstore *t)
+{
+	return t->take && t->take->flying > 0;
+}
+
+static int by_uid(const void *a, const void *b)
+{
+	const struct wanted *x = a, *y = b;
+
+	if (x->uid != y->uid)
+		return x->uid < y->uid ? -1 : 1;
+	return (x->i > y->i) - (x->i < y->i);
+}
+
+/* The place of a message that is still waited for; NULL: nobody waits. */
+static struct wanted *find(struct imaptake *k, uint32_t uid)
+{
+	size_t lo = 0, hi = k->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (k->want[mid].uid < uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < k->n && k->want[lo].uid == uid && !(k->state[lo] & OVER) ? &k->want[lo] : NULL;
+}
+
+/* Announce, when the box can be read. */
+static int announce(struct imaptake *k, const uint64_t *nums, size_t n, struct err *e)
+{
+	clear(k);
+	if (n == 0)
+		return 0;
+	k->want = calloc(n, sizeof(*k->want));
+	k->order = calloc(n, sizeof(*k->order));
+	k->state = calloc(n, 1);
+	if (!k->want || !k->order || !k->state) {
+		clear(k);
+		return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (nums[i] == 0 || nums[i] > UINT32_MAX) {
+			clear(k);
+			return err_set(e, ERR_BUG, "%" PRIu64 " is no UID", nums[i]);
+		}
+		k->want[i] = (struct wanted){ .uid = (uint32_t)nums[i], .i = i };
+	}
+	qsort(k->want, n, sizeof(*k->want), by_uid);
+	for (size_t i = 0; i < n; i++)
+		k->order[k->want[i].i] = i;
+	k->n = n;
+	k->size = BATCH_FIRST;
+	k->bytes = k->bodies = 0;
+	return 0;
+}
+
+/* store_ops.want */
+int imaptake_want(struct store *s, const uint64_t *nums, size_t n, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+
+	if (imapstore_need_box(t, false, e) < 0)
+		return -1;
+	if (!t->take) {
+		t->take = calloc(1, sizeof(*t->take));
+		if (!t->take) {
+			err_set(e, ERR_LOCAL, "out of memory");
+			return imapstore_fail(t, e);
+		}
+		t->take->spool = (struct spool)SPOOL_INIT(SPOOL_MEMORY);
+	}
+	if (announce(t->take, nums, n, e) < 0)
+		return imapstore_fail(t, e);
+	if (t->p->compress && n >= COMPRESS_FROM && !t->conn.compressed &&
+		imap_compress(&t->conn, &t->login.dial, e) < 0) {
+		imapstore_broken(t, e);
+		return imapstore_fail(t, e);
+	}
+	return 0;
+}
+
+/* ---- asking ---- */
+
+/* Send one FETCH for order[from..to). */
+static int send_batch(struct imapstore *t, size_t *to, struct err *e)
+{
+	struct imaptake *k = t->take;
+	struct batch *b = &k->batch[k->flying];
+	struct strbuf text = STRBUF_INIT(IMAP_COMMAND_MAX);
+	struct uidset set = UIDSET_INIT;
+	size_t at = 0, from = k->sent;
+	int rc = -1;
+
+	for (size_t i = from; i < *to; i++)
+		if (uidset_add(&set, k->want[k->order[i]].uid, e) < 0)
+			goto out;
+	if (uidset_print(&set, &at, IMAPSTORE_SET_MAX, &text) < 0 || at < set.n) {
+		/* too long for a line: half of them */
+		*to = from + (*to - from) / 2;
+		rc = 0;
+		goto out;
+	}
+	rc = imap_send(&t->conn, &b->tag, e, "UID FETCH %s (UID BODY.PEEK[])", strbuf_str(&text));
+	if (rc < 0)
+		goto out;
+	b->from = from;
+	b->to = *to;
+	b->alone = false;
+	b->several = b->to - b->from > 1;
+	k->flying++;
+	k->sent = *to;
+	rc = 1;
+out:
+	strbuf_release(&text);
+	uidset_release(&set);
+	return rc;
+}
+
+/* How many messages the next batch has. */
+static size_t batch_size(struct imaptake *k)
+{
+	uint64_t mean = k->bodies ? k->bytes / k->bodies + 1 : GUESS, most = BATCH_BYTES / mean;
+	size_t n = k->size;
+
+	if (most < 1)
+		most = 1;
+	if (k->size < BATCH_MAX)
+		k->size *= 2;
+	return n < most ? n : (size_t)most;
+}
+
+/* Send as many batches as may fly. */
+static int pump(struct imapstore *t, struct err *e)
+{
+	struct imaptake *k = t->take;
+
+	while (k->flying < BATCHES && imap_may_send(&t->conn)) {
+		if (k->sent < k->n) {
+			size_t n = batch_size(k), to = k->n - k->sent < n ? k->n : k->sent + n;
+			int rc = 0;
+
+			while (rc == 0)
+				rc = send_batch(t, &to, e);
+			if (rc < 0)
+				return -1;
+		} else if (k->alone_at < k->alone.n) {
+			struct batch *b = &k->batch[k->flying];
+			size_t at = k->alone.a[k->alone_at];
+
+			if (imap_send(&t->conn, &b->tag, e,
+				    "UID FETCH %" PRIu32 " (UID RFC822.SIZE BODY.PEEK[])",
+				    k->want[at].uid) < 0)
+				return -1;
+			b->from = at;
+			b->to = at + 1;
+			b->alone = true;
+			b->several = false;
+			k->flying++;
+			k->alone_at++;
+		} else {
+			break;
+		}
+	}
+	return 0;
+}
+
+/* ---- what comes ---- */
+
+/* This message can't be had. */
+static int fail_one(struct imaptake *k, size_t at, size_t *i, struct err *e, enum err_kind kind,
+	const char *why)
+{
+	k->state[at] |= OVER;
+	*i = k->want[at].i;
+	return err_set_span(e, kind, SPAN_MSG, "message %" PRIu32 ": %s", k->want[at].uid, why);
+}
+
+/* Keep a body until its response is complete. */
+static int hold(struct imaptake *k, const struct imap_resp *r, struct err *e)
+{
+	char *buf;
+	ssize_t n = 0;
+
+	spool_clear(&k->spool);
+	k->held = true;
+	k->nil = r->body.nil;
+	k->held_size = r->body.size;
+	if (r->body.nil || r->body.size == 0)
+		return 0;
+	buf = malloc(CHUNK);
+	if (!buf)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	while ((n = stream_read(r->body.s, buf, CHUNK, e)) > 0)
+		if (spool_write(&k->spool, buf, (size_t)n, e) < 0) {
+			n = -1;
+			break;
+		}
+	free(buf);
+	return n < 0 ? -1 : 0;
+}
+
+/* A body. 1: it is for the caller. */
+static int take_body(struct imapstore *t, const struct imap_resp *r, size_t *i,
+	struct stream **body, struct err *e)
+{
+	struct imaptake *k = t->take;
+	bool known = r->fetch.has & IMAP_HAS_UID;
+	struct wanted *w = known ? find(k, r->fetch.uid) : NULL;
+
+	k->held = false;
+	if (r->body.section.n > 0 || r->body.partial || r->body.binary || (known && !w))
+		return 0; /* nobody asked for it: the next answer reads over it */
+	if (!known || r->body.nil || r->body.size == 0) {
+		if (!known && ++k->strays > STRAYS_MAX + k->bodies)
+			return err_set(
+				e, ERR_PROTO, "the server sends messages that nobody asked for");
+		return hold(k, r, e);
+	}
+	k->bodies++;
+	k->bytes += r->body.size;
+	k->state[w - k->want] |= OVER;
+	*i = w->i;
+	*body = r->body.s;
+	return 1;
+}
+
+/* Ask for a message once more, in a command of its own. */
+static int ask_alone(struct imaptake *k, size_t at, struct err *e)
+{
+	if (vec_push(&k->alone, at) < 0)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	k->state[at] = ALONE;
+	return 0;
+}
+
+/* A response that is complete. 1: a body that waited for it is for the caller. */
+static int take_fetch(struct imapstore *t, const struct imap_resp *r, size_t *i,
+	struct stream **body, struct err *e)
+{
+	struct imaptake *k = t->take;
+	struct wanted *w = r->fetch.has & IMAP_HAS_UID ? find(k, r->fetch.uid) : NULL;
+	bool held = k->held, sized = r->fetch.has & IMAP_HAS_RFC822_SIZE;
+	size_t at;
+
+	k->held = false;
+	if (!w)
+		return 0;
+	at = (size_t)(w - k->want);
+	if (!held) {
+		k->state[at] |= BARE;
+		return 0;
+	}
+	if (k->nil)
+		return fail_one(k, at, i, e, ERR_REFUSED, "the server has no content for it");
+	/*
+	 * An empty message is rare, an error of the server is not: ask how long it says that it is.
+	 * 
+	 */
+	if (k->held_size == 0 && !sized && !(k->state[at] & ALONE))
+		return ask_alone(k, at, e);
+	if (k->held_size == 0 && (!sized || r->fetch.size > 0))
+		return fail_one(k, at, i, e, ERR_REFUSED,
+			"the server sends nothing, where there should be something");
+	*body = imaptake_spooled(&k->spool, e);
+	if (!*body)
+		return -1;
+	k->strays -= k->strays > 0;
+	k->bodies++;
+	k->bytes += k->held_size;
+	k->state[at] |= OVER;
+	*i = w->i;
+	return 1;
+}
+
+/* A batch has ended. */
+static void take_end(struct imaptake *k, uint32_t tag, const struct err *why)
+{
+	size_t b = 0;
+
+	while (b < k->flying && k->batch[b].tag != tag)
+		b++;
+	if (b == k->flying)
+		return;
+	k->ended = k->batch[b];
+	k->flying--;
+	memmove(&k->batch[b], &k->batch[b + 1], (k->flying - b) * sizeof(k->batch[0]));
+	k->telling = true;
+	k->refused = why != NULL;
+	if (why)
+		k->why = *why;
+}
+
+/* Tell what did not come of the batch that has ended: 1 and -1 as next does, 0 when all is told. */
+static int tell_missing(struct imapstore *t, size_t *i, struct stream **body, struct err *e)
+{
+	struct imaptake *k = t->take;
+	struct batch *b = &k->ended;
+
+	if (k->refused && k->why.span == SPAN_ACCT) {
+		imapstore_give(e, &k->why);
+		return -1;
+	}
+	while (b->from < b->to) {
+		size_t at = b->alone ? b->from : k->order[b->from];
+
+		b->from++;
+		if (k->state[at] & OVER || (!b->alone && k->state[at] & ALONE))
+			continue;
+		if (k->refused && b->several) {
+			/*
+			 * one of them may be what it won't give: each alone, so that the others
+			 * come
+			 */
+			if (ask_alone(k, at, e) < 0)
+				return -1;
+			continue;
+		}
+		if (k->refused || k->state[at] & BARE)
+			return fail_one(k, at, i, e, k->refused ? k->why.kind : ERR_REFUSED,
+				k->refused ? k->why.text : "the server has no content for it");
+		k->state[at] |= OVER;
+		*i = k->want[at].i;
+		*body = NULL;
+		return 1;
+	}
+	k->telling = false;
+	return 0;
+}
+
+/* Read answers until there is something to hand out: 1, 0 all is told, -1. */
+static int next(struct imapstore *t, size_t *i, struct stream **body, struct err *e)
+{
+	struct imaptake *k = t->take;
+	int rc = 0;
+
+	while (rc == 0) {
+		const struct imap_resp *r = NULL;
+		struct err why = ERR_INIT;
+		enum imap_event ev;
+		uint32_t tag;
+
+		if (k->telling) {
+			rc = tell_missing(t, i, body, e);
+			continue;
+		}
+		if (pump(t, e) < 0)
+			return imapstore_broken(t, e);
+		if (k->flying == 0)
+			return 0;
+		ev = imap_next(&t->conn, &tag, &r, &why);
+		if (ev == IMAP_LOST) {
+			imapstore_give(e, &why);
+			return imapstore_broken(t, e);
+		}
+		if (ev == IMAP_REFUSED)
+			take_end(k, tag, &why);
+		else if (ev == IMAP_DONE)
+			take_end(k, tag, NULL);
+		else if (r->kind == IMAP_FETCH_BODY)
+			rc = take_body(t, r, i, body, e);
+		else if (r->kind == IMAP_FETCH)
+			rc = take_fetch(t, r, i, body, e);
+	}
+	return rc;
+}
+
+/* store_ops.next */
+int imaptake_next(struct store *s, size_t *i, struct stream **body, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	int rc;
+
+	if (t->up && t->conn.dead) {
+		err_set(e, ERR_TEMP, "the connection is lost");
+		return imapstore_fail(t, e);
+	}
+	if (!t->take)
+		return err_set(e, ERR_BUG, "%s: nothing is wanted", t->login.what);
+	rc = next(t, i, body, e);
+	return rc < 0 ? imapstore_fail(t, e) : rc;
+}
+
+int imaptake_settle(struct imapstore *t, struct err *e)
+{
+	struct imaptake *k = t->take;
+
+	if (!k)
+		return 0;
+	while (k->flying > 0) {
+		struct err why = ERR_INIT;
+		enum imap_event ev;
+		uint32_t tag;
+
+		ev = imap_next(&t->conn, &tag, NULL, &why);
+		if (ev == IMAP_LOST) {
+			imapstore_give(e, &why);
+			return imapstore_broken(t, e);
+		}
+		if (ev == IMAP_DONE || ev == IMAP_REFUSED)
+			take_end(k, tag, NULL);
+	}
+	clear(k);
+	return 0;
+}
