@@ -1,0 +1,607 @@
+/*
+ * Deliveries to an IMAP mailbox by APPEND. A group waits in a spool; what recover needs is noted
+ * before anything is sent: UIDVALIDITY, the lowest UID that the message can get, its size and a
+ * hash of its Message-ID. The server tells the new UIDs (APPENDUID, RFC 4315); where it does not,
+ * and after a cut, they are found again above that lowest UID, by content.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "mail/eol.h"
+#include "store/imapput_p.h"
+
+#define SPOOL_MEMORY (1u << 20)
+#define HEAD_MAX 65536         /* bytes of a header that are looked at for UTF-8 */
+#define MULTI_BYTES (4u << 20) /* of one APPEND with several messages */
+#define MULTI_MAX 100          /* its messages */
+#define FLYING_MAX 64          /* APPENDs in flight */
+
+/* ---- the spool as a stream ---- */
+
+static ssize_t part_read(struct stream *s, void *buf, size_t n, struct err *e)
+{
+	struct imapput_part *p = (struct imapput_part *)s;
+	ssize_t got;
+
+	if (n > p->left)
+		n = (size_t)p->left;
+	got = n == 0 ? 0 : spool_read(p->spool, buf, n, e);
+	if (got > 0)
+		p->left -= (uint64_t)got;
+	return got;
+}
+
+static int part_write(struct stream *s, const void *buf, size_t n, struct err *e)
+{
+	(void)s;
+	(void)buf;
+	(void)n;
+	return err_set(e, ERR_BUG, "this stream can only be read");
+}
+
+static int part_flush(struct stream *s, struct err *e)
+{
+	(void)s;
+	(void)e;
+	return 0;
+}
+
+static void part_none(struct stream *s)
+{
+	(void)s;
+}
+
+static const struct stream_ops part_ops = {
+	.name = "spool",
+	.read = part_read,
+	.write = part_write,
+	.flush = part_flush,
+	.shut = part_none,
+	.free = part_none,
+};
+
+/* The body of an item; the put's own, until the next. */
+static struct stream *body_of(struct imapput *u, const struct imapput_item *it)
+{
+	u->spool.pos = it->at;
+	u->part = (struct imapput_part){
+		.s = { .ops = &part_ops }, .spool = &u->spool, .left = it->size
+	};
+	return &u->part.s;
+}
+
+/* ---- staging ---- */
+
+void imapput_free(struct imapput *u)
+{
+	if (!u)
+		return;
+	spool_release(&u->spool);
+	vec_release(&u->items);
+	vec_release(&u->order);
+	vec_release(&u->keys);
+	digest_free(u->digest);
+	free(u);
+}
+
+struct imapput *imapput_of(struct imapstore *t, struct err *e)
+{
+	struct imapput *u = t->put;
+
+	if (u)
+		return u;
+	u = calloc(1, sizeof(*u));
+	if (!u) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		return NULL;
+	}
+	u->spool = (struct spool)SPOOL_INIT(SPOOL_MEMORY);
+	u->digest = digest_new(e);
+	if (!u->digest) {
+		free(u);
+		return NULL;
+	}
+	return t->put = u;
+}
+
+/* The beginning of a header, kept to be looked at. */
+static void keep_head(struct strbuf *head, const char *p, size_t n)
+{
+	if (n > head->max - head->len)
+		n = head->max - head->len;
+	if (n > 0)
+		strbuf_put(head, p, n);
+}
+
+/* Does the header hold UTF-8 that is no ASCII (RFC 6855 section 4)? */
+static bool head_is_utf8(const struct strbuf *head)
+{
+	struct slice s = strbuf_slice(head);
+	const char *end = s.n ? memmem(s.p, s.n, "\r\n\r\n", 4) : NULL;
+	bool high = false;
+
+	if (end)
+		s.n = (size_t)(end - s.p);
+	for (size_t i = 0; i < s.n; i++)
+		high |= (unsigned char)s.p[i] >= 0x80;
+	return high && utf8_valid(s);
+}
+
+/* The hash of a Message-ID. */
+bool imapput_hash(struct imapput *u, const char *mid, unsigned char out[IMAPPUT_MID])
+{
+	unsigned char d[DIGEST_SIZE];
+
+	if (!*mid)
+		return false;
+	digest_put(u->digest, mid, strlen(mid));
+	if (digest_end(u->digest, d) < 0)
+		return false;
+	memcpy(out, d, IMAPPUT_MID);
+	return true;
+}
+
+/* Copy the body to the spool, and learn of it what is needed. */
+static int take_body(struct imapput *u, struct stream *body, struct imapput_item *it,
+	struct strbuf *head, struct staged *out, struct err *e)
+{
+	struct eol eol = { 0 };
+	char last;
+	ssize_t n;
+
+	header_init(&u->head);
+	while ((n = stream_read(body, u->in, IMAPPUT_CHUNK, e)) > 0) {
+		size_t k = eol_to_lf(&eol, u->in, (size_t)n, u->lf);
+
+		header_put(&u->head, u->in, (size_t)n);
+		keep_head(head, u->in, (size_t)n);
+		if (digest_put(u->digest, u->lf, k) < 0)
+			return err_set(e, ERR_LOCAL, "SHA-256 failed");
+		if (spool_write(&u->spool, u->in, (size_t)n, e) < 0)
+			return -1;
+		it->size += (uint64_t)n;
+	}
+	if (n < 0)
+		return -1;
+	header_end(&u->head);
+	if ((eol_end(&eol, &last) > 0 && digest_put(u->digest, &last, 1) < 0) ||
+		digest_end(u->digest, out->digest) < 0)
+		return err_set(e, ERR_LOCAL, "SHA-256 failed");
+	it->utf8 = head_is_utf8(head);
+	it->has_mid = imapput_hash(u, u->head.message_id, it->mid);
+	return 0;
+}
+
+/* store_ops.stage */
+int imapput_stage(struct store *s, struct stream *body, const struct store_meta *m,
+	struct staged *out, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	struct strbuf head = STRBUF_INIT(HEAD_MAX);
+	struct imapput *u;
+	struct imapput_item it = { .date = m->date ? m->date : INT64_MIN };
+	uint64_t limit;
+	int rc = -1;
+
+	memset(out, 0, sizeof(*out));
+	if (imapstore_need_box(t, true, e) < 0)
+		return -1;
+	u = imapput_of(t, e);
+	if (!u)
+		return imapstore_fail(t, e);
+	limit = t->conn.caps.append_limit;
+	if (u->items.n == 0)
+		spool_clear(&u->spool);
+	it.at = u->spool.size;
+	it.flags = m->flags & imapselect_holds(t);
+	if (take_body(u, body, &it, &head, out, e) < 0)
+		goto out;
+	if (limit > 0 && it.size > limit) {
+		err_set_span(e, ERR_REFUSED, SPAN_MSG,
+			"%s takes no message of more than %" PRIu64 " bytes: this one has %" PRIu64,
+			t->login.what, limit, it.size);
+		goto out;
+	}
+	snprintf(out->hint, sizeof(out->hint), "%zu", u->items.n);
+	out->size = it.size;
+	rc = vec_push(&u->items, it) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
+out:
+	strbuf_release(&head);
+	if (rc < 0) {
+		unsigned char none[DIGEST_SIZE];
+
+		digest_end(u->digest, none); /* ready for the next */
+	}
+	return rc;
+}
+
+/* The item of one that is staged and not hardened. */
+static struct imapput_item *item_of(struct imapput *u, const struct staged *st)
+{
+	uint64_t i;
+
+	if (!u || !slice_u64(slice_str(st->hint), SIZE_MAX, &i) || i >= u->items.n)
+		return NULL;
+	return &u->items.a[i];
+}
+
+/* store_ops.unstage */
+void imapput_unstage(struct store *s, struct staged *out)
+{
+	struct imapput_item *it = item_of(imapstore_of(s)->put, out);
+
+	out->dropped = true;
+	if (it)
+		it->dropped = true;
+}
+
+/* store_ops.abandon */
+void imapput_abandon(struct store *s)
+{
+	struct imapput *u = imapstore_of(s)->put;
+
+	if (!u)
+		return;
+	vec_clear(&u->items);
+	vec_clear(&u->order);
+	spool_clear(&u->spool);
+}
+
+/* imap_on of a FETCH of the last message's UID */
+static int on_last(void *arg, const struct imap_resp *r, struct err *e)
+{
+	uint32_t *last = arg;
+
+	(void)e;
+	if (r->kind == IMAP_FETCH && r->fetch.has & IMAP_HAS_UID && r->fetch.uid > *last)
+		*last = r->fetch.uid;
+	return 0;
+}
+
+/* Know the lowest UID that a new message can get. Not every server says UIDNEXT. */
+static int learn_lowest(struct imapstore *t, struct err *e)
+{
+	struct imapput *u = t->put;
+	struct err why = ERR_INIT;
+	uint32_t tag, last = 0;
+
+	if (u->folder == t->box && u->validity == t->sel.validity && u->lowest >= t->sel.uidnext &&
+		u->lowest > 0)
+		return 0;
+	u->folder = t->box;
+	u->validity = t->sel.validity;
+	u->lowest = t->sel.uidnext;
+	if (u->lowest > 0)
+		return 0;
+	u->lowest = 1;
+	if (t->sel.exists == 0)
+		return 0;
+	if (imap_send(&t->conn, &tag, e, "UID FETCH * (UID)") < 0)
+		return imapstore_broken(t, e);
+	if (imapstore_finish(t, tag, on_last, &last, NULL, &why, e) < 0)
+		return -1;
+	u->lowest = last < UINT32_MAX ? last + 1 : last;
+	return 0;
+}
+
+/* store_ops.harden: nothing can be lost yet but what is staged; the hints are what counts. */
+int imapput_harden(struct store *s, struct staged *st, size_t n, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	struct imapput *u = t->put;
+
+	if (imapstore_need_box(t, true, e) < 0)
+		return -1;
+	if (!u)
+		return n == 0 ? 0 : err_set(e, ERR_BUG, "%s: nothing is staged", t->login.what);
+	if (learn_lowest(t, e) < 0)
+		return imapstore_fail(t, e);
+	vec_clear(&u->order);
+	for (size_t i = 0; i < n; i++) {
+		struct imapput_item *it = item_of(u, &st[i]);
+		size_t at = it && !st[i].dropped ? (size_t)(it - u->items.a) : SIZE_MAX;
+		int k;
+
+		if (!it)
+			return err_set(e, ERR_BUG, "%s: this was never staged", t->login.what);
+		if (vec_push(&u->order, at) < 0) {
+			err_set(e, ERR_LOCAL, "out of memory");
+			return imapstore_fail(t, e);
+		}
+		k = snprintf(st[i].hint, sizeof(st[i].hint), "%" PRIu32 " %" PRIu32 " %" PRIu64 " ",
+			t->sel.validity, u->lowest, it->size);
+		if (!it->has_mid)
+			snprintf(st[i].hint + k, sizeof(st[i].hint) - (size_t)k, "-");
+		for (size_t b = 0; it->has_mid && b < IMAPPUT_MID; b++)
+			snprintf(st[i].hint + k + 2 * b, 3, "%02x", it->mid[b]);
+	}
+	return 0;
+}
+
+/* ---- publishing ---- */
+
+/* An APPEND in flight: todo[from..to). */
+struct command {
+	uint32_t tag;
+	size_t from, to;
+};
+
+struct publishing {
+	struct staged *st;
+	VEC(size_t) todo;    /* of st, in the order of sending */
+	VEC(size_t) again;   /* to be sent again one by one */
+	VEC(size_t) unkeyed; /* taken by the server, who did not say as what */
+	struct command fly[FLYING_MAX];
+	size_t flying;
+	bool single;
+	bool stop; /* nothing more is sent: */
+	struct err why;
+};
+
+/* The server refuses one message. */
+static int refuse(struct staged *st, const struct err *why, struct err *e)
+{
+	st->refused = malloc(sizeof(*st->refused));
+	if (!st->refused)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	*st->refused = *why;
+	st->refused->span = SPAN_MSG;
+	return 0;
+}
+
+/* An APPEND is refused. */
+static int take_refusal(
+	struct publishing *p, const struct command *c, const struct err *why, struct err *e)
+{
+	if (why->span != SPAN_MSG) {
+		if (!p->stop)
+			p->why = *why;
+		p->stop = true;
+		return 0;
+	}
+	if (c->to - c->from == 1)
+		return refuse(&p->st[p->todo.a[c->from]], why, e);
+	for (size_t i = c->from; i < c->to; i++)
+		if (vec_push(&p->again, p->todo.a[i]) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	return 0;
+}
+
+/* An APPEND is done: its messages get their keys. */
+static int take_uids(struct imapstore *t, struct publishing *p, const struct command *c,
+	const struct imap_resp *r, struct err *e)
+{
+	struct imapput *u = t->put;
+	struct uidseq seq;
+	uint32_t uid, top = 0;
+	bool good = r->code.kind == IMAP_CODE_APPENDUID && r->code.num == t->sel.validity &&
+		uidseq_init(&seq, r->code.dst, MULTI_MAX, NULL) == 0 &&
+		seq.count == c->to - c->from;
+
+	/* in ascending order, and of new ones: or it is no answer to this */
+	for (struct uidseq look = good ? seq : (struct uidseq){ 0 };
+		good && uidseq_next(&look, &uid); top = uid)
+		good = uid > top && uid >= u->lowest;
+	for (size_t i = c->from; i < c->to; i++) {
+		struct staged *st = &p->st[p->todo.a[i]];
+
+		if (good && uidseq_next(&seq, &uid))
+			snprintf(st->key, sizeof(st->key), "%" PRIu32, uid);
+		else if (vec_push(&p->unkeyed, p->todo.a[i]) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	return 0;
+}
+
+/* Read one answer. */
+static int read_end(struct imapstore *t, struct publishing *p, struct err *e)
+{
+	const struct imap_resp *r = NULL;
+	struct err why = ERR_INIT;
+	enum imap_event ev;
+	struct command c;
+	uint32_t tag;
+	size_t i = 0;
+
+	ev = imap_next(&t->conn, &tag, &r, &why);
+	if (ev == IMAP_LOST) {
+		imapstore_give(e, &why);
+		return imapstore_broken(t, e);
+	}
+	if (ev == IMAP_DATA)
+		return 0;
+	while (i < p->flying && p->fly[i].tag != tag)
+		i++;
+	if (i == p->flying)
+		return 0;
+	c = p->fly[i];
+	p->flying--;
+	memmove(&p->fly[i], &p->fly[i + 1], (p->flying - i) * sizeof(c));
+	return ev == IMAP_DONE ? take_uids(t, p, &c, r, e) : take_refusal(p, &c, &why, e);
+}
+
+static const struct imapput_item *nth(const struct imapput *u, const struct publishing *p, size_t i)
+{
+	return &u->items.a[u->order.a[p->todo.a[i]]];
+}
+
+/* Send one APPEND, of as many messages as it may have, from todo[from] on. *to: behind them. */
+static int send_append(
+	struct imapstore *t, struct publishing *p, size_t from, size_t *to, struct err *e)
+{
+	struct imapput *u = t->put;
+	struct command c = { .from = from, .to = from + 1 };
+	bool waits = imap_literal_waits(&t->conn, nth(u, p, from)->size),
+	     utf8 = t->conn.enabled & IMAP_CAP_UTF8_ACCEPT;
+	uint64_t bytes = nth(u, p, from)->size;
+	struct err why = ERR_INIT;
+
+	while (!p->single && t->conn.caps.have & IMAP_CAP_MULTIAPPEND && c.to < p->todo.n &&
+		c.to - from < MULTI_MAX && bytes + nth(u, p, c.to)->size <= MULTI_BYTES) {
+		waits |= imap_literal_waits(&t->conn, nth(u, p, c.to)->size);
+		bytes += nth(u, p, c.to++)->size;
+	}
+	*to = c.to;
+	while (p->flying > 0 && (waits || p->flying == FLYING_MAX || !imap_may_send(&t->conn)))
+		if (read_end(t, p, e) < 0)
+			return -1;
+	if (p->stop) {
+		*to = from;
+		return 0;
+	}
+	if (imap_append_start(&t->conn, slice_str(t->box->wire), e) < 0)
+		return imapstore_broken(t, e);
+	for (size_t i = from; i < c.to; i++) {
+		const struct imapput_item *it = nth(u, p, i);
+		struct strbuf flags = STRBUF_INIT(256);
+		struct imap_append a = {
+			.date = it->date, .size = it->size, .utf8 = utf8 && it->utf8
+		};
+		int rc = flags_to_imap(it->flags, &flags) < 0
+			? err_set(&why, ERR_LOCAL, "out of memory")
+			: 1;
+
+		if (rc > 0) {
+			/* without the parentheses */
+			strbuf_cut(&flags, flags.len - 1);
+			a.flags = strbuf_str(&flags) + 1;
+			rc = imap_append_message(&t->conn, &a, body_of(u, it), &why);
+		}
+		strbuf_release(&flags);
+		if (rc == 0)
+			return take_refusal(p, &c, &why, e);
+		if (rc < 0) {
+			imapstore_give(e, &why);
+			return imapstore_broken(t, e);
+		}
+	}
+	if (imap_append_end(&t->conn, &c.tag, e) < 0)
+		return imapstore_broken(t, e);
+	p->fly[p->flying++] = c;
+	return 0;
+}
+
+/* Send all that is to do and read all answers. */
+static int send_all(struct imapstore *t, struct publishing *p, struct err *e)
+{
+	for (size_t at = 0, to; at < p->todo.n && !p->stop; at = to)
+		if (send_append(t, p, at, &to, e) < 0)
+			return -1;
+	while (p->flying > 0)
+		if (read_end(t, p, e) < 0)
+			return -1;
+	return 0;
+}
+
+/* Look for those whose UIDs the server did not tell. */
+static int find_unkeyed(struct imapstore *t, struct publishing *p, size_t n, struct err *e)
+{
+	struct imapput *u = t->put;
+	VEC(struct imapsought) s = { 0 };
+	int rc = 0;
+
+	if (p->unkeyed.n == 0)
+		return 0;
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		const struct imapput_item *it =
+			u->order.a[i] == SIZE_MAX ? NULL : &u->items.a[u->order.a[i]];
+		struct imapsought x = { .from = u->lowest, .digest = p->st[i].digest };
+		bool unkeyed = false;
+
+		for (size_t k = 0; k < p->unkeyed.n; k++)
+			unkeyed |= p->unkeyed.a[k] == i;
+		if (!it || !(unkeyed || p->st[i].key[0]))
+			continue;
+		x.size = it->size;
+		x.has_mid = it->has_mid;
+		memcpy(x.mid, it->mid, IMAPPUT_MID);
+		if (!unkeyed)
+			imapstore_uid(slice_str(p->st[i].key), &x.uid);
+		rc = vec_push(&s, x);
+	}
+	if (rc < 0)
+		err_set(e, ERR_LOCAL, "out of memory");
+	else
+		rc = imapseek(t, s.a, s.n, true, e);
+	for (size_t i = 0, k = 0; rc == 0 && i < n; i++) {
+		bool here =
+			u->order.a[i] != SIZE_MAX && k < s.n && s.a[k].digest == p->st[i].digest;
+		struct err why = ERR_INIT;
+
+		if (!here)
+			continue;
+		if (s.a[k].uid != 0) {
+			snprintf(p->st[i].key, sizeof(p->st[i].key), "%" PRIu32, s.a[k].uid);
+		} else {
+			err_set_span(&why, ERR_PROTO, SPAN_MSG,
+				"the server took the message, but it can't be found there");
+			rc = refuse(&p->st[i], &why, e);
+		}
+		k++;
+	}
+	vec_release(&s);
+	return rc;
+}
+
+/* What comes next gets UIDs above those that were given. */
+static void raise_lowest(struct imapput *u, const struct staged *st, size_t n)
+{
+	uint32_t uid;
+
+	for (size_t i = 0; i < n; i++)
+		if (u->order.a[i] != SIZE_MAX && imapstore_uid(slice_str(st[i].key), &uid) &&
+			uid >= u->lowest && uid < UINT32_MAX)
+			u->lowest = uid + 1;
+}
+
+static int publish(struct imapstore *t, struct publishing *p, size_t n, struct err *e)
+{
+	struct imapput *u = t->put;
+
+	for (size_t i = 0; i < n; i++)
+		if (u->order.a[i] != SIZE_MAX && vec_push(&p->todo, i) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	if (send_all(t, p, e) < 0)
+		return -1;
+	if (!p->stop && p->again.n > 0) {
+		p->single = true;
+		vec_clear(&p->todo);
+		for (size_t i = 0; i < p->again.n; i++)
+			if (vec_push(&p->todo, p->again.a[i]) < 0)
+				return err_set(e, ERR_LOCAL, "out of memory");
+		if (send_all(t, p, e) < 0)
+			return -1;
+	}
+	if (p->stop) {
+		/* what is there is found by recover */
+		imapstore_give(e, &p->why);
+		return err_in(e, "'%s'", t->box->name);
+	}
+	return find_unkeyed(t, p, n, e);
+}
+
+/* store_ops.publish */
+int imapput_publish(struct store *s, struct staged *st, size_t n, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	struct publishing p = { .st = st };
+	int rc;
+
+	if (imapstore_need_box(t, true, e) < 0)
+		return -1;
+	if (!t->put || t->put->order.n != n)
+		return err_set(e, ERR_BUG, "%s: publish before harden", t->login.what);
+	t->sel.stale |= n > 0;
+	rc = publish(t, &p, n, e);
+	vec_release(&p.todo);
+	vec_release(&p.again);
+	vec_release(&p.unkeyed);
+	if (rc < 0)
+		return imapstore_fail(t, e);
+	raise_lowest(t->put, st, n);
+	imapput_abandon(s);
+	return 0;
+}

@@ -1,0 +1,332 @@
+/*
+ * Finding what was appended to an IMAP mailbox: above the lowest UID that it can have, by content.
+ * Only what has the size that is sought, or the Message-ID, is read.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mail/eol.h"
+#include "store/imapput_p.h"
+
+#define CANDIDATES_MAX 1000000
+
+struct candidate {
+	uint32_t uid;
+	bool has_size, has_mid, has_digest;
+	bool taken;
+	uint64_t size;
+	unsigned char mid[IMAPPUT_MID];
+	unsigned char digest[DIGEST_SIZE];
+};
+
+struct seeking {
+	struct imapput *u;
+	uint32_t from;
+	VEC(struct candidate) found;
+	VEC(size_t) read;         /* candidates whose content is read */
+	bool has_mid, has_digest; /* of the response that is being read */
+	unsigned char mid[IMAPPUT_MID], digest[DIGEST_SIZE];
+};
+
+static int by_uid(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	return (x->uid > y->uid) - (x->uid < y->uid);
+}
+
+/* The Message-ID of a candidate. */
+static int read_mid(struct seeking *w, const struct imap_resp *r, struct err *e)
+{
+	struct imapput *u = w->u;
+	ssize_t n;
+
+	header_init(&u->head);
+	while ((n = stream_read(r->body.s, u->in, IMAPPUT_CHUNK, e)) > 0)
+		header_put(&u->head, u->in, (size_t)n);
+	header_end(&u->head);
+	w->has_mid = n == 0 && imapput_hash(u, u->head.message_id, w->mid);
+	return n < 0 ? -1 : 0;
+}
+
+/* imap_on of the FETCH of candidates */
+static int on_candidate(void *arg, const struct imap_resp *r, struct err *e)
+{
+	struct seeking *w = arg;
+	struct candidate c = { .uid = r->fetch.uid };
+
+	if (r->kind == IMAP_FETCH_BODY)
+		return read_mid(w, r, e);
+	if (r->kind != IMAP_FETCH)
+		return 0;
+	c.has_mid = w->has_mid;
+	w->has_mid = false;
+	if (!(r->fetch.has & IMAP_HAS_UID) || r->fetch.uid < w->from ||
+		!(r->fetch.has & (IMAP_HAS_RFC822_SIZE | IMAP_HAS_BODY)))
+		return 0;
+	c.has_size = r->fetch.has & IMAP_HAS_RFC822_SIZE;
+	c.size = c.has_size ? r->fetch.size : 0;
+	memcpy(c.mid, w->mid, IMAPPUT_MID);
+	if (w->found.n >= CANDIDATES_MAX)
+		return err_set_span(
+			e, ERR_PROTO, SPAN_BOX, "the server lists messages without end");
+	return vec_push(&w->found, c) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
+}
+
+/* The digest of a body, in LF form. */
+static int read_digest(struct seeking *w, const struct imap_resp *r, struct err *e)
+{
+	struct imapput *u = w->u;
+	struct eol eol = { 0 };
+	char last;
+	ssize_t n;
+
+	w->has_digest = false;
+	while ((n = stream_read(r->body.s, u->in, IMAPPUT_CHUNK, e)) > 0)
+		digest_put(u->digest, u->lf, eol_to_lf(&eol, u->in, (size_t)n, u->lf));
+	if (eol_end(&eol, &last) > 0)
+		digest_put(u->digest, &last, 1);
+	if (digest_end(u->digest, w->digest) < 0)
+		return err_set(e, ERR_LOCAL, "SHA-256 failed");
+	w->has_digest = n == 0;
+	return n < 0 ? -1 : 0;
+}
+
+/* imapstore_flight.send: the content of a candidate */
+static int send_read(struct imapstore *t, void *arg, size_t i, uint32_t *tag, struct err *e)
+{
+	struct seeking *w = arg;
+
+	return imap_send(&t->conn, tag, e, "UID FETCH %" PRIu32 " (UID BODY.PEEK[])",
+		w->found.a[w->read.a[i]].uid);
+}
+
+/* One that can't be read is none of ours, as far as anybody can tell. */
+static int end_read(struct imapstore *t, void *arg, size_t i, const struct imap_resp *r,
+	const struct err *why, struct err *e)
+{
+	(void)t;
+	(void)arg;
+	(void)i;
+	if (!r && why->span == SPAN_ACCT) {
+		*e = *why;
+		return -1;
+	}
+	return 0;
+}
+
+/* imapstore_flight.data */
+static int data_read(struct imapstore *t, void *arg, const struct imap_resp *r, struct err *e)
+{
+	struct seeking *w = arg;
+	struct candidate key = { .uid = r->fetch.uid }, *c;
+
+	(void)t;
+	if (r->kind == IMAP_FETCH_BODY && r->body.section.n == 0 && !r->body.nil)
+		return read_digest(w, r, e);
+	if (r->kind != IMAP_FETCH || !w->has_digest)
+		return 0;
+	w->has_digest = false;
+	c = r->fetch.has & IMAP_HAS_UID && w->found.n > 0
+		? bsearch(&key, w->found.a, w->found.n, sizeof(key), by_uid)
+		: NULL;
+	if (c) {
+		memcpy(c->digest, w->digest, DIGEST_SIZE);
+		c->has_digest = true;
+	}
+	return 0;
+}
+
+static bool like(const struct imapsought *s, const struct candidate *c)
+{
+	return c->uid >= s->from &&
+		((c->has_size && c->size == s->size) ||
+			(c->has_mid && s->has_mid && memcmp(c->mid, s->mid, IMAPPUT_MID) == 0));
+}
+
+/* List what came since, and read what looks like one of those that are sought. */
+static int list_candidates(
+	struct imapstore *t, struct seeking *w, const struct imapsought *s, size_t n, struct err *e)
+{
+	struct imapstore_flight f = {
+		.send = send_read, .end = end_read, .data = data_read, .arg = w
+	};
+	struct err why = ERR_INIT;
+	uint32_t tag;
+	size_t k = 0;
+	int rc;
+
+	w->from = UINT32_MAX;
+	for (size_t i = 0; i < n; i++)
+		if (s[i].uid == 0 && s[i].from < w->from)
+			w->from = s[i].from;
+	if (imap_send(&t->conn, &tag, e,
+		    "UID FETCH %" PRIu32
+		    ":* (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])",
+		    w->from) < 0)
+		return imapstore_broken(t, e);
+	rc = imapstore_finish(t, tag, on_candidate, w, NULL, &why, e);
+	if (rc < 0)
+		return -1;
+	if (rc == 0 && why.span == SPAN_ACCT) {
+		imapstore_give(e, &why);
+		return -1;
+	}
+	if (w->found.n == 0)
+		return 0;
+	qsort(w->found.a, w->found.n, sizeof(w->found.a[0]), by_uid);
+	for (size_t i = 0; i < w->found.n; i++) {
+		bool one = false;
+
+		if (k > 0 && w->found.a[k - 1].uid == w->found.a[i].uid)
+			continue;
+		w->found.a[k++] = w->found.a[i];
+		for (size_t j = 0; !one && j < n; j++)
+			one = s[j].uid == 0 && like(&s[j], &w->found.a[k - 1]);
+		if (one && vec_push(&w->read, k - 1) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	w->found.n = k;
+	f.n = w->read.n;
+	return f.n > 0 ? imapstore_fly(t, &f, e) : 0;
+}
+
+/* Does this server store other bytes than it is given? Then the content proves nothing. */
+static bool rewrites(const struct imapstore *t)
+{
+	static const char *const names[] = { "Microsoft Exchange", "Proton", "gluon" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strstr(t->conn.greeting, names[i]) || strstr(t->conn.server, names[i]))
+			return true;
+	return false;
+}
+
+/* Take for each the first candidate that is still free: by content, or by Message-ID. */
+static void claim(struct seeking *w, struct imapsought *s, size_t n, bool by_mid)
+{
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; s[i].uid == 0 && k < w->found.n; k++) {
+			struct candidate *c = &w->found.a[k];
+			bool same = by_mid
+				? c->has_mid && s[i].has_mid &&
+					memcmp(c->mid, s[i].mid, IMAPPUT_MID) == 0
+				: c->has_digest && memcmp(c->digest, s[i].digest, DIGEST_SIZE) == 0;
+
+			if (c->taken || c->uid < s[i].from || !same)
+				continue;
+			c->taken = true;
+			s[i].uid = c->uid;
+		}
+	}
+}
+
+/* Those that are sure to be there, but whose bytes were changed: the server adds them in the order
+ * in which they were given. */
+static void claim_rest(struct seeking *w, struct imapsought *s, size_t n)
+{
+	size_t free_ones = 0, left = 0, k = 0;
+
+	for (size_t i = 0; i < w->found.n; i++)
+		free_ones += !w->found.a[i].taken;
+	for (size_t i = 0; i < n; i++)
+		left += s[i].uid == 0;
+	if (left == 0 || left != free_ones)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		if (s[i].uid != 0)
+			continue;
+		while (w->found.a[k].taken)
+			k++;
+		s[i].uid = w->found.a[k].uid;
+		w->found.a[k].taken = true;
+	}
+}
+
+/* Find them. sure: they are there. */
+int imapseek(struct imapstore *t, struct imapsought *s, size_t n, bool sure, struct err *e)
+{
+	struct seeking w = { .u = t->put };
+	int rc = list_candidates(t, &w, s, n, e);
+
+	if (rc == 0) {
+		/* what is known of some is nobody else's */
+		for (size_t i = 0; i < n; i++)
+			for (size_t k = 0; s[i].uid != 0 && k < w.found.n; k++)
+				w.found.a[k].taken |= w.found.a[k].uid == s[i].uid;
+		claim(&w, s, n, false);
+		if (sure || rewrites(t))
+			claim(&w, s, n, true);
+		if (sure)
+			claim_rest(&w, s, n);
+	}
+	vec_release(&w.found);
+	vec_release(&w.read);
+	return rc;
+}
+
+/* "VALIDITY UIDNEXT SIZE IMAPPUT_MID" */
+static bool read_hint(const char *hint, uint32_t validity, struct imapsought *out)
+{
+	struct slice rest = slice_str(hint), mid;
+	uint64_t v, next;
+
+	if (!slice_u64(slice_word(&rest), UINT32_MAX, &v) ||
+		!slice_u64(slice_word(&rest), UINT32_MAX, &next) ||
+		!slice_u64(slice_word(&rest), INT64_MAX, &out->size) || v != validity)
+		return false;
+	out->from = (uint32_t)next;
+	mid = slice_word(&rest);
+	out->has_mid = mid.n == 2 * IMAPPUT_MID;
+	for (size_t i = 0; out->has_mid && i < IMAPPUT_MID; i++) {
+		char hex[3] = { mid.p[2 * i], mid.p[2 * i + 1], '\0' };
+
+		out->mid[i] = (unsigned char)strtoul(hex, NULL, 16);
+	}
+	return true;
+}
+
+/* store_ops.recover */
+int imapput_recover(struct store *s, struct recovery *r, size_t n, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	VEC(struct imapsought) sought = { 0 };
+	VEC(size_t) whose = { 0 };
+	struct imapput *u;
+	int rc = 0;
+
+	if (imapstore_need_box(t, false, e) < 0)
+		return -1;
+	u = imapput_of(t, e);
+	if (!u)
+		return imapstore_fail(t, e);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct imapsought x = { .digest = r[i].digest };
+
+		r[i].found = false;
+		r[i].now = (struct slice){ 0 };
+		if (read_hint(r[i].hint, t->sel.validity, &x) &&
+			(vec_push(&sought, x) < 0 || vec_push(&whose, i) < 0))
+			rc = err_set(e, ERR_LOCAL, "out of memory");
+	}
+	if (rc == 0 && sought.n > 0)
+		rc = imapseek(t, sought.a, sought.n, false, e);
+	vec_clear(&u->keys);
+	for (size_t i = 0; rc == 0 && i < 16 * sought.n; i++)
+		if (vec_push(&u->keys, '\0') < 0)
+			rc = err_set(e, ERR_LOCAL, "out of memory");
+	for (size_t i = 0; rc == 0 && i < sought.n; i++) {
+		char *key = &u->keys.a[16 * i];
+
+		if (sought.a[i].uid == 0)
+			continue;
+		snprintf(key, 16, "%" PRIu32, sought.a[i].uid);
+		r[whose.a[i]].found = true;
+		r[whose.a[i]].now = slice_str(key);
+	}
+	vec_release(&sought);
+	vec_release(&whose);
+	return rc < 0 ? imapstore_fail(t, e) : 0;
+}
