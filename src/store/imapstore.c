@@ -1,0 +1,528 @@
+/*
+ * An IMAP account as a store: the link, flights of commands, the selected mailbox. See imapstore.h.
+ * 
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "store/imapstore_p.h"
+
+/* The store behind its interface. */
+struct imapstore *imapstore_of(struct store *s)
+{
+	return (struct imapstore *)s;
+}
+
+/* ---- stamps and keys ---- */
+
+/* The numbers of a stamp; false when it is none of ours. */
+bool imapstamp_parse(const char *text, struct imapstamp *out)
+{
+	static const uint64_t max[4] = { UINT32_MAX, UINT32_MAX, UINT32_MAX, INT64_MAX };
+	struct slice rest = slice_str(text);
+	uint64_t n[4];
+
+	for (size_t i = 0; i < 4; i++)
+		if (!slice_u64(slice_word(&rest), max[i], &n[i]))
+			return false;
+	if (rest.n > 0 || n[0] == 0)
+		return false;
+	*out = (struct imapstamp){ .validity = (uint32_t)n[0],
+		.uidnext = (uint32_t)n[1],
+		.messages = (uint32_t)n[2],
+		.modseq = n[3] };
+	return true;
+}
+
+/* A stamp as text. */
+void imapstamp_print(const struct imapstamp *s, char out[STORE_STAMP_MAX])
+{
+	snprintf(out, STORE_STAMP_MAX, "%" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu64, s->validity,
+		s->uidnext, s->messages, s->modseq);
+}
+
+/* The UID that a key is. */
+bool imapstore_uid(struct slice key, uint32_t *uid)
+{
+	uint64_t n;
+
+	if (!slice_u64(key, UINT32_MAX, &n) || n == 0)
+		return false;
+	*uid = (uint32_t)n;
+	return true;
+}
+
+/* ---- the link ---- */
+
+/* Put the account's name in front of what costs more than a message. */
+int imapstore_fail(struct imapstore *t, struct err *e)
+{
+	return e && e->span != SPAN_MSG ? err_in(e, "%s", t->login.what) : -1;
+}
+
+/* Forget what hung on a link that is lost. */
+static void forget(struct imapstore *t)
+{
+	imaplook_drop(t);
+	imaptake_drop(t);
+	t->sel.f = NULL;
+	t->box = NULL;
+	uidset_clear(&t->marked);
+}
+
+/* After an error. */
+int imapstore_broken(struct imapstore *t, struct err *e)
+{
+	if (t->conn.dead) {
+		forget(t);
+		if (e)
+			e->span = SPAN_ACCT;
+	}
+	return -1;
+}
+
+/* Close the link, with a word of farewell where it is of use. */
+static void hang_up(struct imapstore *t)
+{
+	if (!t->up)
+		return;
+	if (!t->conn.dead && imap_flying(&t->conn) == 0)
+		imap_bye(&t->conn);
+	else
+		imap_close(&t->conn);
+	t->up = false;
+	forget(t);
+}
+
+/* Dial and log in. */
+static int dial_in(struct imapstore *t, struct err *e)
+{
+	hang_up(t);
+	memset(&t->conn, 0, sizeof(t->conn));
+	if (imap_login(&t->conn, &t->login, &t->s.stats, e) < 0)
+		return -1;
+	t->up = true;
+	return 0;
+}
+
+/* Nothing but what login left is in flight. */
+static int settle(struct imapstore *t, struct err *e)
+{
+	if (imaplook_settle(t, e) < 0 || imaptake_settle(t, e) < 0)
+		return -1;
+	return 0;
+}
+
+/* The link stands. */
+int imapstore_ready(struct imapstore *t, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (t->up && !t->conn.dead && settle(t, &why) == 0)
+		return 0;
+	if (why.kind != ERR_NONE && !t->conn.dead) {
+		imapstore_give(e, &why);
+		return imapstore_fail(t, e);
+	}
+	if (why.kind == ERR_CANCEL) {
+		imapstore_give(e, &why);
+		return -1;
+	}
+	return dial_in(t, e);
+}
+
+/* The open box can be used. */
+int imapstore_need_box(struct imapstore *t, bool write, struct err *e)
+{
+	if (t->up && t->conn.dead) {
+		err_set(e, ERR_TEMP, "the connection is lost");
+		return imapstore_fail(t, e);
+	}
+	if (!t->box)
+		return err_set(e, ERR_BUG, "%s: no box is open", t->login.what);
+	if (settle(t, e) < 0)
+		return imapstore_fail(t, e);
+	if (t->sel.f != t->box)
+		return err_set(e, ERR_BUG, "%s: the open box is not selected", t->login.what);
+	if (write && (!t->sel.write || t->sel.read_only))
+		return err_set_span(e, ERR_REFUSED, SPAN_BOX, "%s: '%s' can only be read",
+			t->login.what, t->box->name);
+	return 0;
+}
+
+/* What the server wants a person to read. */
+static void tell_alert(void *arg, const char *text)
+{
+	struct imapstore *t = arg;
+
+	log_warn("%s: the server says: \"%s\"", t->login.what, text);
+}
+
+/* ---- commands ---- */
+
+/* The end of a command in a flight. */
+static int flight_end(struct imapstore *t, const struct imapstore_flight *f, uint32_t first,
+	uint32_t tag, const struct imap_resp *r, const struct err *why, struct err *e)
+{
+	size_t i = tag - first;
+
+	if (i >= f->n)
+		return 0; /* not of this flight */
+	return f->end(t, f->arg, i, r, why, e);
+}
+
+/* Several commands, pipelined. */
+int imapstore_fly(struct imapstore *t, const struct imapstore_flight *f, struct err *e)
+{
+	struct imap_conn *c = &t->conn;
+	uint32_t first = 0, tag;
+	size_t sent = 0, ended = 0;
+	bool stop = false;
+
+	while (ended < sent || (sent < f->n && !stop)) {
+		const struct imap_resp *r = NULL;
+		struct err why = ERR_INIT, second = ERR_INIT;
+		enum imap_event ev;
+		int rc = 0;
+
+		if (sent < f->n && !stop && imap_may_send(c)) {
+			if (f->send(t, f->arg, sent, &tag, e) < 0) {
+				if (c->dead)
+					return imapstore_broken(t, e);
+				stop = true;
+				continue;
+			}
+			if (sent++ == 0)
+				first = tag;
+			continue;
+		}
+		ev = imap_next(c, &tag, &r, &why);
+		if (ev == IMAP_LOST) {
+			if (!stop)
+				imapstore_give(e, &why);
+			return imapstore_broken(t, stop ? NULL : e);
+		}
+		if (ev == IMAP_DATA) {
+			if (f->data)
+				rc = f->data(t, f->arg, r, &second);
+		} else {
+			ended++;
+			rc = flight_end(t, f, first, tag, ev == IMAP_DONE ? r : NULL,
+				ev == IMAP_DONE ? NULL : &why, &second);
+		}
+		if (rc < 0 && !stop) {
+			stop = true;
+			imapstore_give(e, &second);
+		}
+	}
+	return stop ? -1 : 0;
+}
+
+/* One command, read to its end. */
+int imapstore_finish(struct imapstore *t, uint32_t tag, imap_on *on, void *arg,
+	const struct imap_resp **r, struct err *why, struct err *e)
+{
+	struct err scratch = ERR_INIT;
+	int rc = imap_finish(&t->conn, tag, on, arg, r, &scratch);
+
+	if (rc > 0)
+		return rc;
+	if (rc == 0) {
+		*why = scratch;
+		return 0;
+	}
+	imapstore_give(e, &scratch);
+	return imapstore_broken(t, e);
+}
+
+/* ---- the selected mailbox ---- */
+
+/* Queue a SELECT or EXAMINE. */
+int imapselect_send(
+	struct imapstore *t, const struct imapfolder *f, bool write, uint32_t *tag, struct err *e)
+{
+	struct imap_conn *c = &t->conn;
+
+	imap_start(c);
+	imap_put(c, write ? "SELECT " : "EXAMINE ");
+	imap_astring(c, slice_str(f->wire));
+	if (c->caps.have & IMAP_CAP_CONDSTORE &&
+		!(c->enabled & (IMAP_CAP_CONDSTORE | IMAP_CAP_QRESYNC)))
+		imap_put(c, " (CONDSTORE)");
+	return imap_end(c, tag, e);
+}
+
+/* What is known of the one before is gone. */
+void imapselect_begin(struct imapstore *t)
+{
+	memset(&t->sel, 0, sizeof(t->sel));
+}
+
+/* The codes of an untagged OK. */
+static void take_code(struct imapselected *sel, const struct imap_code *code)
+{
+	switch (code->kind) {
+	case IMAP_CODE_UIDVALIDITY:
+		sel->validity = (uint32_t)code->num;
+		break;
+	case IMAP_CODE_UIDNEXT:
+		sel->uidnext = (uint32_t)code->num;
+		break;
+	case IMAP_CODE_HIGHESTMODSEQ:
+		sel->modseq = code->num;
+		break;
+	case IMAP_CODE_NOMODSEQ:
+		sel->modseq = 0;
+		break;
+	case IMAP_CODE_PERMANENTFLAGS:
+		sel->has_permanent = true;
+		sel->permanent = code->flags.bits | (code->flags.star ? FLAG_FORWARDED : 0);
+		break;
+	case IMAP_CODE_CLOSED:
+		*sel = (struct imapselected){
+			0
+		}; /* what came before it was of the other mailbox (RFC 7162 section 3.2.11) */
+		break;
+	default:
+		break;
+	}
+}
+
+/* What comes before the end of SELECT. */
+void imapselect_data(struct imapstore *t, const struct imap_resp *r)
+{
+	struct imapselected *sel = &t->sel;
+
+	if (r->kind == IMAP_EXISTS) {
+		sel->exists = r->num;
+		sel->has_exists = true;
+	} else if (r->kind == IMAP_FLAGS) {
+		sel->known = r->flags.bits;
+	} else if (r->kind == IMAP_UNTAGGED && r->cond == IMAP_OK) {
+		take_code(sel, &r->code);
+	}
+}
+
+/* The OK of a SELECT. */
+int imapselect_end(struct imapstore *t, struct imapfolder *f, bool write, const struct imap_resp *r,
+	struct err *e)
+{
+	struct imapselected *sel = &t->sel;
+
+	if (!sel->has_exists || sel->validity == 0) {
+		const char *what =
+			sel->has_exists ? "its UIDVALIDITY" : "how many messages it holds";
+
+		sel->f = NULL;
+		return err_set_span(e, ERR_PROTO, SPAN_BOX, "the server does not say of '%s' %s",
+			f->name, what);
+	}
+	sel->f = f;
+	sel->write = write;
+	sel->read_only = r->code.kind == IMAP_CODE_READ_ONLY;
+	if (!(t->conn.caps.have & IMAP_CAP_CONDSTORE))
+		sel->modseq = 0;
+	return 0;
+}
+
+/* Flags that the mailbox can keep. EXAMINE says that none can be changed, whatever it can hold. */
+uint32_t imapselect_holds(const struct imapstore *t)
+{
+	const struct imapselected *sel = &t->sel;
+
+	if (!sel->write)
+		return sel->known ? sel->known | FLAG_FORWARDED : FLAGS_ALL;
+	return sel->has_permanent ? sel->permanent : FLAGS_ALL;
+}
+
+/* What the box is like. */
+void imapselect_info(const struct imapstore *t, struct box_info *out)
+{
+	const struct imapselected *sel = &t->sel;
+	struct imapstamp stamp = { .validity = sel->validity,
+		.uidnext = sel->uidnext,
+		.messages = sel->exists,
+		.modseq = sel->modseq };
+
+	*out = (struct box_info){ .messages = sel->exists };
+	imapstamp_print(&stamp, out->stamp);
+	out->can_hold = imapselect_holds(t);
+	out->read_only = sel->write && sel->read_only;
+}
+
+/* imap_on of a SELECT */
+static int on_select(void *arg, const struct imap_resp *r, struct err *e)
+{
+	(void)e;
+	imapselect_data(arg, r);
+	return 0;
+}
+
+/* Select. 1; 0 refused (*e, SPAN_BOX); -1. */
+int imapselect(struct imapstore *t, struct imapfolder *f, bool write, struct err *e)
+{
+	const struct imap_resp *r;
+	struct err why = ERR_INIT;
+	uint32_t tag;
+	int rc;
+
+	imapselect_begin(t);
+	if (imapselect_send(t, f, write, &tag, e) < 0)
+		return imapstore_broken(t, e);
+	rc = imapstore_finish(t, tag, on_select, t, &r, &why, e);
+	if (rc <= 0) {
+		t->sel.f = NULL;
+		if (rc == 0) {
+			if (why.span == SPAN_MSG)
+				why.span = SPAN_BOX;
+			err_in(&why, "'%s'", f->name);
+			imapstore_give(e, &why);
+		}
+		return rc;
+	}
+	return imapselect_end(t, f, write, r, e) < 0 ? -1 : 1;
+}
+
+/* Open, when the link stands and the folder is known. */
+static int open_folder(struct imapstore *t, struct imapfolder *f, unsigned how, struct err *e)
+{
+	bool write = how & (BOX_WRITE | BOX_CREATE);
+	struct err why = ERR_INIT;
+	int rc;
+
+	if (t->sel.f == f && !t->sel.stale && (t->sel.write || !write))
+		return 0;
+	if (how & BOX_CREATE && t->listed && !f->listed && imaptree_create(t, f, 0, e) < 0)
+		return -1;
+	rc = imapselect(t, f, write, &why);
+	if (rc == 0 && why.span == SPAN_BOX && how & BOX_CREATE && !(t->listed && !f->listed)) {
+		if (imaptree_create(t, f, 0, e) < 0)
+			return -1;
+		rc = imapselect(t, f, write, &why);
+	}
+	if (rc > 0)
+		return 0;
+	imapstore_give(e, &why);
+	return -1;
+}
+
+static void imapstore_close_box(struct store *s);
+
+/* store_ops.open_box */
+static int imapstore_open_box(
+	struct store *s, const char *folder, unsigned how, struct box_info *out, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	struct imapfolder *f;
+
+	imapstore_close_box(s);
+	*out = (struct box_info){ 0 };
+	if (imapstore_ready(t, e) < 0)
+		return -1;
+	if (imaptree_find(t, *folder ? folder : "INBOX", &f, e) < 0 ||
+		open_folder(t, f, how, e) < 0)
+		return imapstore_fail(t, e);
+	if (f->looked && f->looked != t->sel.validity) {
+		err_set_span(e, ERR_TEMP, SPAN_BOX,
+			"'%s' was made anew (UIDVALIDITY) since it was looked at", f->name);
+		return imapstore_fail(t, e);
+	}
+	t->box = f;
+	imapselect_info(t, out);
+	return 0;
+}
+
+/*
+ * store_ops.close_box: it stays selected, since the same may be opened again. CLOSE would remove
+ * what others have marked.
+ */
+static void imapstore_close_box(struct store *s)
+{
+	struct imapstore *t = imapstore_of(s);
+
+	t->box = NULL;
+	uidset_clear(&t->marked);
+}
+
+/* store_ops.find: the UID is all that is needed, and asking would cost a round trip for each. */
+static int imapstore_find(
+	struct store *s, struct slice key, uint32_t flags, struct store_msg *m, struct err *e)
+{
+	uint32_t uid;
+
+	(void)s;
+	(void)e;
+	if (!imapstore_uid(key, &uid))
+		return 0;
+	*m = (struct store_msg){ .num = uid, .flags = flags };
+	return 1;
+}
+
+/* store_ops.free */
+static void imapstore_free(struct store *s)
+{
+	struct imapstore *t = imapstore_of(s);
+
+	hang_up(t);
+	imaptree_release(t);
+	imaplook_free(t->look);
+	imaptake_free(t->take);
+	imapput_free(t->put);
+	uidset_release(&t->marked);
+	free(t);
+}
+
+static const struct store_ops ops = {
+	.name = "imap",
+	.caps = STORE_SOURCE | STORE_TARGET | STORE_REMOTE | STORE_TREE | STORE_LATE_KEYS,
+	.open_box = imapstore_open_box,
+	.close_box = imapstore_close_box,
+	.list_start = imaplook_list_start,
+	.list_next = imaplook_list_next,
+	.want = imaptake_want,
+	.next = imaptake_next,
+	.remove = imapmark_remove,
+	.commit = imapmark_commit,
+	.stage = imapput_stage,
+	.unstage = imapput_unstage,
+	.harden = imapput_harden,
+	.publish = imapput_publish,
+	.abandon = imapput_abandon,
+	.recover = imapput_recover,
+	.folders = imaptree_folders,
+	.folder_create = imaptree_folder_create,
+	.folder_remove = imaptree_folder_remove,
+	.look = imaplook_look,
+	.look_box = imaplook_box,
+	.look_next = imaplook_next,
+	.find = imapstore_find,
+	.set_flags = imapmark_set_flags,
+	.free = imapstore_free,
+};
+
+/* Make the store. */
+struct store *imapstore_new(const struct imapstore_params *p, struct err *e)
+{
+	struct imapstore *t = calloc(1, sizeof(*t));
+
+	if (!t) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		return NULL;
+	}
+	t->s.ops = &ops;
+	t->p = p;
+	t->login = p->imap;
+	if (!t->login.what)
+		t->login.what = "imap";
+	if (!t->login.remembered)
+		t->login.remembered = &t->remembered;
+	if (!t->login.alert) {
+		t->login.alert = tell_alert;
+		t->login.arg = t;
+	}
+	t->login.enable |= IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE | IMAP_CAP_UTF8_ACCEPT;
+	return &t->s;
+}
