@@ -67,7 +67,7 @@ static bool hopeless(const struct outliner *r)
 	return r->o->problems->n >= PROBLEMS_MAX;
 }
 
-/* Whether the section name is one that we know, now or later. */
+/* Whether the section name is one that we know, now or later, and that stands outside of others. */
 static bool is_section(const struct tok *t)
 {
 	for (size_t i = 0; t->kind == TOK_WORD && i < sizeof(later) / sizeof(later[0]); i++)
@@ -78,7 +78,7 @@ static bool is_section(const struct tok *t)
 		const struct section *s = schema_sections(&n);
 
 		for (size_t i = 0; i < n; i++)
-			if (slice_eqs(t->text, s[i].name))
+			if (!s[i].inside && slice_eqs(t->text, s[i].name))
 				return true;
 	}
 	return false;
@@ -94,37 +94,51 @@ static const char *name_of(struct outliner *r, const struct tok *t)
 	return s ? s : "";
 }
 
-/* All names of a kind, "a|b|c": keys of a section, or sections. */
-static const char *names(struct outliner *r, const struct section *def)
+/* The text as a C string of the arena, and the buffer is given back. */
+static const char *kept(struct outliner *r, struct strbuf *b)
+{
+	const char *s = arena_str(r->o->arena, strbuf_slice(b));
+
+	strbuf_release(b);
+	return s ? s : "";
+}
+
+/* The keys of a section, "a|b|c". */
+static const char *key_names(struct outliner *r, const struct section *def)
 {
 	struct strbuf b = STRBUF_INIT(8192);
-	const struct section *s;
-	const struct key *k;
-	const char *out;
 	size_t n;
+	const struct key *k = schema_keys(&n);
 
-	if (def) {
-		k = schema_keys(&n);
-		for (size_t i = 0; i < n; i++)
-			if (strcmp(k[i].section, def->name) == 0)
-				strbuf_printf(&b, "%s%s", b.len > 0 ? "|" : "", k[i].name);
-	} else {
-		s = schema_sections(&n);
-		for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(k[i].section, def->name) == 0)
+			strbuf_printf(&b, "%s%s", b.len > 0 ? "|" : "", k[i].name);
+	return kept(r, &b);
+}
+
+/* The sections that a section holds, or those that stand outside of all, "a|b|c". */
+static const char *section_names(struct outliner *r, const char *inside)
+{
+	struct strbuf b = STRBUF_INIT(8192);
+	size_t n;
+	const struct section *s = schema_sections(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (inside ? s[i].inside && strcmp(s[i].inside, inside) == 0 : !s[i].inside)
 			strbuf_printf(&b, "%s%s", b.len > 0 ? "|" : "", s[i].name);
-	}
-	out = arena_str(r->o->arena, strbuf_slice(&b));
-	strbuf_release(&b);
-	return out ? out : "";
+	return kept(r, &b);
 }
 
 /* Say that a section is not known, what was meant, or what there is. */
 static void unknown_section(struct outliner *r, const struct tok *t)
 {
 	struct problems *p = r->o->problems;
-	const char *name = name_of(r, t), *all = names(r, NULL), *near = problem_near(p, name, all);
+	const char *name = name_of(r, t), *all = section_names(r, NULL), *near = problem_near(p, name, all);
+	const struct section *nested = schema_section(name);
 
-	if (*near)
+	if (nested)
+		problem_add(p, at(r, t->line), ERR_CONF, "%s sections stand inside of a %s section", name, nested->inside);
+	else if (*near)
 		problem_add(p, at(r, t->line), ERR_CONF, "unknown section '%s'%s", name, near);
 	else
 		problem_add(p, at(r, t->line), ERR_CONF, "unknown section '%s'; there are %s", name, problem_words(p, all));
@@ -134,7 +148,7 @@ static void unknown_section(struct outliner *r, const struct tok *t)
 static const struct key *unknown_key(struct outliner *r, const struct tok *t, const struct section *def)
 {
 	struct problems *p = r->o->problems;
-	const char *name = name_of(r, t), *all = names(r, def), *near = problem_nearest(p, name, all);
+	const char *name = name_of(r, t), *all = key_names(r, def), *near = problem_nearest(p, name, all);
 
 	if (near) {
 		problem_add(p, at(r, t->line), ERR_CONF, "unknown key '%s' in %s; did you mean '%s'?", name, def->name, near);
@@ -364,8 +378,30 @@ static void skip_call(struct outliner *r)
 	}
 }
 
+static void known(struct outliner *r, const struct section *def, const struct tok *name, const struct tok *title, size_t parent);
+
+/* A section inside of another. Its name and perhaps title are ahead. */
+static void inner_section(struct outliner *r, const struct section *outer, size_t parent, bool titled)
+{
+	struct tok name = lexer_take(&r->l), title = { .kind = TOK_END };
+	const struct section *def = schema_section(name_of(r, &name));
+	const char *holds = section_names(r, outer->name);
+	char show[64];
+
+	r->lost = false;
+	if (titled)
+		title = lexer_take(&r->l);
+	if (def && def->inside && strcmp(def->inside, outer->name) == 0) {
+		known(r, def, &name, titled ? &title : NULL, parent);
+		return;
+	}
+	problem_add(r->o->problems, at(r, name.line), ERR_CONF, "unknown section %s inside of %s; %s holds %s", tok_show(&name, show), outer->name, outer->name,
+		    *holds ? problem_words(r->o->problems, holds) : "none");
+	skip_block(r);
+}
+
 /* Something in a section that isn't a key. Whether the section ends here, without its '}'. */
-static bool not_a_key(struct outliner *r, const struct section *def, int opened)
+static bool not_a_key(struct outliner *r, const struct section *def, int opened, size_t self)
 {
 	const struct tok *t = lexer_peek(&r->l, 0);
 	enum tok_kind next = lexer_peek(&r->l, 1)->kind, third = lexer_peek(&r->l, 2)->kind;
@@ -378,11 +414,7 @@ static bool not_a_key(struct outliner *r, const struct section *def, int opened)
 				    tok_show(t, show), def->name, opened);
 			return true;
 		}
-		problem_add(r->o->problems, at(r, t->line), ERR_CONF, "unknown section %s inside of %s; %s holds none", tok_show(t, show), def->name, def->name);
-		lexer_take(&r->l);
-		if (titled)
-			lexer_take(&r->l);
-		skip_block(r);
+		inner_section(r, def, self, titled);
 		return false;
 	}
 	if (t->kind == TOK_WORD && next == TOK_LPAR) {
@@ -398,7 +430,7 @@ static bool not_a_key(struct outliner *r, const struct section *def, int opened)
 }
 
 /* What stands between the braces. */
-static void body(struct outliner *r, const struct section *def, struct place opened, size_t first)
+static void body(struct outliner *r, const struct section *def, struct place opened, size_t first, size_t self)
 {
 	for (;;) {
 		const struct tok *t = lexer_peek(&r->l, 0);
@@ -417,37 +449,42 @@ static void body(struct outliner *r, const struct section *def, struct place ope
 		next = lexer_peek(&r->l, 1)->kind;
 		if (t->kind == TOK_WORD && (next == TOK_EQ || next == TOK_ADD))
 			entry(r, def, first);
-		else if (not_a_key(r, def, opened.line))
+		else if (not_a_key(r, def, opened.line, self))
 			return;
 	}
 }
 
-/* A section that we know: its name and perhaps title are taken, '{' is ahead. */
-static void known(struct outliner *r, const struct section *def, const struct tok *name, const struct tok *title)
+/* A section that we know: its name and perhaps title are taken, '{' is ahead. parent: the section that holds it, or SIZE_MAX. */
+static void known(struct outliner *r, const struct section *def, const struct tok *name, const struct tok *title, size_t parent)
 {
 	struct outline *o = r->o;
-	struct outline_section s = { .def = def, .at = at(r, name->line), .titled = title && !title->bad, .first = o->entries.n };
+	struct outline_section s = { .def = def, .at = at(r, name->line), .titled = title && !title->bad, .parent = parent, .first = o->entries.n };
+	size_t self = o->sections.n;
 
 	if (o->sections.n >= OUTLINE_SECTIONS_MAX) {
-		if (o->sections.n == OUTLINE_SECTIONS_MAX)
+		if (o->sections.n == OUTLINE_SECTIONS_MAX && !o->too_many)
 			problem_add(o->problems, s.at, ERR_CONF, "more than %d sections", OUTLINE_SECTIONS_MAX);
+		o->too_many = true;
+		skip_block(r);
+		return;
+	}
+	if (vec_push(&o->sections, s) < 0) { /* now, so that it stands before those that it holds */
+		o->oom = true;
 		skip_block(r);
 		return;
 	}
 	if (!title)
 		problem_add(o->problems, s.at, ERR_CONF, "this %s has no name: %s NAME { ... }", def->name, def->name);
-	strbuf_printf(&o->clean, "%s '%zu' {\n", def->name, o->sections.n);
+	strbuf_printf(&o->clean, "%s '%zu' {\n", def->name, self);
 	if (s.titled) {
 		strbuf_puts(&o->clean, "title = {");
 		put_value(o, title);
 		strbuf_puts(&o->clean, "}\n");
 	}
 	lexer_take(&r->l);
-	body(r, def, s.at, s.first);
+	body(r, def, s.at, s.first, self);
 	strbuf_puts(&o->clean, "}\n");
-	s.n = o->entries.n - s.first;
-	if (vec_push(&o->sections, s) < 0)
-		o->oom = true;
+	o->sections.a[self].n = o->entries.n - s.first;
 }
 
 /* NAME [TITLE] { ... }: the tokens are ahead. */
@@ -459,8 +496,8 @@ static void section(struct outliner *r, bool titled)
 	r->lost = false;
 	if (titled)
 		title = lexer_take(&r->l);
-	if (def) {
-		known(r, def, &name, titled ? &title : NULL);
+	if (def && !def->inside) {
+		known(r, def, &name, titled ? &title : NULL, SIZE_MAX);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
@@ -532,7 +569,7 @@ static void section_or_call(struct outliner *r)
 		int line = t->line;
 
 		problem_add(r->o->problems, at(r, line), ERR_CONF, "%s stands outside of all sections; keys stand in %s", tok_show(t, show),
-			    problem_words(r->o->problems, names(r, NULL)));
+			    problem_words(r->o->problems, section_names(r, NULL)));
 		r->lost = false;
 		lexer_take(&r->l);
 		lexer_take(&r->l);

@@ -4,7 +4,7 @@
  * problem and left out; what remains is written anew into `clean`, in a form that libconfuse always accepts, and evaluated by it (parse.c).
  *
  * The language is libconfuse's, with these corrections: a comment may stand anywhere, a string must end, an unset ${VARIABLE} is an error,
- * '+' and '*' may stand in a word (layout = maildir++), and nothing is passed over in silence.
+ * '+' and '*' may stand in a word (layout = maildir++), and nothing is passed over in silence. A section may hold others, one level deep.
  */
 #ifndef CONFIG_OUTLINE_H
 #define CONFIG_OUTLINE_H
@@ -33,7 +33,8 @@ struct outline_section {
 	const struct section *def;
 	struct place at;      /* where it opens */
 	bool titled;          /* its name is the list `title` in `clean` */
-	size_t first, n;      /* entries */
+	size_t parent;        /* the section that holds it, which stands before it; SIZE_MAX none */
+	size_t first, n;      /* entries; between its own stand those of the sections that it holds, by their keys' section */
 };
 
 struct outline {
@@ -49,6 +50,7 @@ struct outline {
 		ino_t ino;
 	} files[OUTLINE_FILES_MAX];
 	int n_files;
+	bool too_many;        /* sections: it was said */
 	bool oom;
 };
 

@@ -12,15 +12,22 @@
 #define TITLE "title" /* the list that holds a section's name in the outline's text */
 #define NAME_MAX_LEN 64
 
-/* The options of one kind of section, for libconfuse. NULL: out of memory. */
+/* The options of one kind of section, and the sections that it holds, for libconfuse. NULL: out of memory. */
 static cfg_opt_t *options(struct arena *a, const struct section *def)
 {
-	size_t n, m = 0;
+	size_t n, n_sections, m = 0;
 	const struct key *k = schema_keys(&n);
-	cfg_opt_t *opts = arena_new(a, cfg_opt_t, n + 2);
+	const struct section *s = schema_sections(&n_sections);
+	cfg_opt_t *opts = arena_new(a, cfg_opt_t, n + n_sections + 2);
 
 	if (!opts)
 		return NULL;
+	for (size_t i = 0; i < n_sections; i++)
+		if (s[i].inside && strcmp(s[i].inside, def->name) == 0) {
+			opts[m] = (cfg_opt_t){ .name = s[i].name, .type = CFGT_SEC, .flags = CFGF_MULTI | CFGF_TITLE, .subopts = options(a, &s[i]) };
+			if (!opts[m++].subopts)
+				return NULL;
+		}
 	opts[m++] = (cfg_opt_t){ .name = TITLE, .type = CFGT_STR, .flags = CFGF_LIST };
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(k[i].section, def->name) == 0)
@@ -31,13 +38,15 @@ static cfg_opt_t *options(struct arena *a, const struct section *def)
 /* The whole schema for libconfuse. */
 static cfg_opt_t *root_options(struct arena *a)
 {
-	size_t n;
+	size_t n, m = 0;
 	const struct section *s = schema_sections(&n);
 	cfg_opt_t *opts = arena_new(a, cfg_opt_t, n + 1);
 
 	for (size_t i = 0; opts && i < n; i++) {
-		opts[i] = (cfg_opt_t){ .name = s[i].name, .type = CFGT_SEC, .flags = CFGF_MULTI | CFGF_TITLE, .subopts = options(a, &s[i]) };
-		if (!opts[i].subopts)
+		if (s[i].inside)
+			continue;
+		opts[m] = (cfg_opt_t){ .name = s[i].name, .type = CFGT_SEC, .flags = CFGF_MULTI | CFGF_TITLE, .subopts = options(a, &s[i]) };
+		if (!opts[m++].subopts)
 			return NULL;
 	}
 	return opts;
@@ -154,16 +163,24 @@ static int take_section(const struct outline *o, const struct outline_section *o
 	const struct key *k = schema_keys(&n);
 	char *keys = arena_alloc(o->arena, 1, os->def->size);
 
-	*out = (struct parsed){ .def = os->def, .at = os->at, .keys = keys, .given = arena_new(o->arena, struct given, os->n + 1) };
+	out->def = os->def;
+	out->at = os->at;
+	out->keys = keys;
+	out->given = arena_new(o->arena, struct given, os->n + 1);
 	if (!out->keys || !out->given)
 		return err_set(e, ERR_LOCAL, "out of memory for the configuration");
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(k[i].section, os->def->name) == 0 && value_default(&k[i], out->keys, p) < 0)
 			return err_set(e, ERR_BUG, "the default of %s can't be taken", k[i].name);
-	if (os->titled)
+	if (os->titled && os->def->inside) {
+		out->name = arena_str(o->arena, slice_str(cfg_getnstr(sec, TITLE, 0)));
+		if (!out->name)
+			return err_set(e, ERR_LOCAL, "out of memory for the configuration");
+	} else if (os->titled) {
 		out->name = check_name(os, cfg_getnstr(sec, TITLE, 0), o->arena, p);
+	}
 	for (size_t i = 0; i < os->n; i++)
-		if (take_key(o, os, i, sec, out, p, e) < 0)
+		if (strcmp(o->entries.a[os->first + i].key->section, os->def->name) == 0 && take_key(o, os, i, sec, out, p, e) < 0)
 			return -1;
 	for (size_t i = 0; i < n; i++)
 		if (k[i].required && strcmp(k[i].section, os->def->name) == 0 && !parsed_given(out, keys + k[i].off))
@@ -186,23 +203,27 @@ static int note_secrets(struct parsed_list *out, const struct parsed *s)
 	return 0;
 }
 
-/* All sections, in the order of the files. */
+/* All sections, in the order of the files; what a section holds stands behind it. */
 static int take_all(const struct outline *o, cfg_t *cfg, struct parsed_list *out, struct problems *p, struct err *e)
 {
-	size_t kinds;
-	const struct section *s = schema_sections(&kinds);
-	unsigned *seen = arena_new(o->arena, unsigned, kinds);
+	cfg_t **secs = arena_new(o->arena, cfg_t *, o->sections.n + 1);
 
 	out->a = arena_new(o->arena, struct parsed, o->sections.n + 1);
-	if (!out->a || !seen)
+	if (!out->a || !secs)
 		return err_set(e, ERR_LOCAL, "out of memory for the configuration");
 	for (size_t i = 0; i < o->sections.n; i++) {
 		const struct outline_section *os = &o->sections.a[i];
-		cfg_t *sec = cfg_getnsec(cfg, os->def->name, seen[os->def - s]++);
+		bool nested = os->parent != SIZE_MAX;
+		unsigned before = 0;
 
-		if (!sec)
+		for (size_t j = nested ? os->parent + 1 : 0; j < i; j++)
+			before += o->sections.a[j].def == os->def;
+		secs[i] = cfg_getnsec(nested ? secs[os->parent] : cfg, os->def->name, before);
+		if (!secs[i])
 			return err_set(e, ERR_BUG, "libconfuse lost a section");
-		if (take_section(o, os, sec, &out->a[out->n], p, e) < 0)
+		if (nested)
+			out->a[i].parent = &out->a[os->parent];
+		if (take_section(o, os, secs[i], &out->a[i], p, e) < 0)
 			return -1;
 		if (note_secrets(out, &out->a[out->n++]) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory for the configuration");

@@ -16,8 +16,9 @@ struct given {
 
 struct parsed {
 	const struct section *def;
+	const struct parsed *parent; /* the section that holds it, which stands before it; NULL none */
 	struct place at;       /* where it opens */
-	const char *name;      /* NULL: it has none, and that was said */
+	const char *name;      /* NULL: it has none, and that was said. Of a section inside of another it can be any text */
 	void *keys;            /* struct account_keys, ... */
 	struct given *given;
 	size_t n_given;

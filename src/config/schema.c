@@ -6,10 +6,10 @@
 #define DAY INT64_C(86400)
 
 static const struct section sections[] = {
-	{ "account", sizeof(struct account_keys), "A mailbox on a server." },
-	{ "maildir", sizeof(struct maildir_keys), "A local Maildir with options." },
-	{ "mbox", sizeof(struct mbox_keys), "A local mbox file with options." },
-	{ "fetch", sizeof(struct fetch_keys), "A job: new messages are delivered, then deleted at the source or kept." },
+	{ "account", sizeof(struct account_keys), NULL, "A mailbox on a server." },
+	{ "maildir", sizeof(struct maildir_keys), NULL, "A local Maildir with options." },
+	{ "mbox", sizeof(struct mbox_keys), NULL, "A local mbox file with options." },
+	{ "fetch", sizeof(struct fetch_keys), NULL, "A job: new messages are delivered, then deleted at the source or kept." },
 };
 
 #define A(field) .section = "account", .off = offsetof(struct account_keys, field)

@@ -93,13 +93,14 @@ struct fetch_keys {
 struct section {
 	const char *name;
 	size_t size;
+	const char *inside; /* the kind of section that holds it; NULL: it stands outside of all */
 	const char *help;
 };
 
 const struct key *schema_keys(size_t *n);
 const struct section *schema_sections(size_t *n);
 
-/* The row, the section; NULL when there is none. */
+/* The row, the section, whether it stands inside of another or not; NULL when there is none. */
 const struct key *schema_key(const char *section, const char *name);
 const struct section *schema_section(const char *name);
 
