@@ -132,13 +132,16 @@ int cli_prompt(void *arg, const char *what, struct strbuf *out, struct err *e)
 
 int cli_ready(struct cli *c, struct config_end *end, struct err *e)
 {
-	struct secret_params *s = &end->pop3.pop3.secret;
+	struct secret_params *s = config_secret(end);
 	struct strbuf answer = STRBUF_SECRET(1024);
+	const char *token = end->kind == CONFIG_IMAP ? end->imap.imap.token_command : end->pop3.pop3.token_command;
 	char *literal;
 	int rc = -1;
 
-	end->pop3.pop3.dial.trace = c->o.verbose >= 2;
-	if (!end->is_account || s->command || s->file || s->literal || s->netrc || end->pop3.pop3.token_command || end->pop3.pop3.dial.tls.client_cert)
+	if (!end->is_account)
+		return 0;
+	config_dial(end)->trace = c->o.verbose >= 2;
+	if (s->command || s->file || s->literal || s->netrc || token || config_dial(end)->tls.client_cert)
 		return 0;
 	if (cli_prompt(NULL, end->url, &answer, e) < 0)
 		goto out;

@@ -77,8 +77,7 @@ int build_spec(struct config *c, const char *spec, const char *cwd, const char *
 	if (url_parse(spec, &c->arena, &u, &e) < 0) {
 		err_in(&e, "%s", key);
 	} else if (!u.path) {
-		err_set(&e, ERR_CONF, "%s: messages can't be delivered to %s; allowed: maildir:PATH, mbox:PATH, or the name of a maildir or mbox section",
-			key, strncmp(u.scheme, "imap", 4) == 0 ? "IMAP in this version" : "a server by this protocol");
+		err_set(&e, ERR_CONF, "%s: a local store is wanted here, not a server; allowed: maildir:PATH, mbox:PATH, or the name of a maildir or mbox section", key);
 	} else if (!(path = fs_expand(u.path, &e))) {
 		err_in(&e, "%s", key);
 	} else if (path[0] != '/' && !cwd) {
@@ -139,6 +138,18 @@ const struct config_end *build_find(struct config *c, const char *name, const ch
 	return NULL;
 }
 
+/* Whether a fetch can take mail from there. */
+int build_check_source(const struct config_end *from, const char *name, struct place at, struct problems *p)
+{
+	if (from->kind == CONFIG_POP3)
+		return 0;
+	if (from->is_account)
+		problem_add(p, at, ERR_CONF, "from: '%s' is an IMAP account, which fetch can't take mail from in this version; sync can", name);
+	else
+		problem_add(p, at, ERR_CONF, "from: '%s' is a local store; fetch takes mail from an account", name);
+	return -1;
+}
+
 /* The account of `from`. */
 static const struct config_end *build_from(struct config *c, const struct parsed *s, struct problems *p)
 {
@@ -151,11 +162,7 @@ static const struct config_end *build_from(struct config *c, const struct parsed
 		return NULL;
 	}
 	end = build_find(c, k->from, "from", at, p);
-	if (end && !end->is_account) {
-		problem_add(p, at, ERR_CONF, "from: '%s' is a local store; fetch takes mail from an account", k->from);
-		return NULL;
-	}
-	return end;
+	return end && build_check_source(end, k->from, at, p) == 0 ? end : NULL;
 }
 
 /* The store of `to`. */
@@ -172,8 +179,8 @@ static const struct config_end *build_to(struct config *c, const struct parsed *
 	}
 	end = build_find(c, k->to, "to", at, p);
 	if (end && end->is_account) {
-		problem_add(p, at, ERR_CONF, "to: '%s' is a POP3 account, which can't be delivered to; allowed: maildir:PATH, mbox:PATH, or a maildir or mbox section",
-			    k->to);
+		problem_add(p, at, ERR_CONF, "to: '%s' is %s account, which can't be delivered to; allowed: maildir:PATH, mbox:PATH, or a maildir or mbox section",
+			    k->to, end->kind == CONFIG_IMAP ? "an IMAP" : "a POP3");
 		return NULL;
 	}
 	return end;

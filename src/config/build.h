@@ -20,6 +20,9 @@ int build_spec(struct config *c, const char *spec, const char *cwd, const char *
 /* Whether a name of an end is known; the texts list near ones. NULL: a problem was noted. */
 const struct config_end *build_find(struct config *c, const char *name, const char *key, struct place at, struct problems *p);
 
+/* Whether a fetch can take mail from that end. -1: a problem was noted. */
+int build_check_source(const struct config_end *from, const char *name, struct place at, struct problems *p);
+
 /* Policy, folder and the like, by the keys of a fetch section; out->left may be NULL. */
 void build_policy(struct config_job *out, const struct fetch_keys *k);
 

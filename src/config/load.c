@@ -167,10 +167,10 @@ static int adhoc_account(struct config *c, const char *url, struct config_end *o
 	build_account(c, &s, out, p);
 	if (p->n > before)
 		return -1;
-	out->pop3.pop3.what = out->url;
-	switch (in_netrc(&out->pop3.pop3.secret, &e)) {
+	out->pop3.pop3.what = out->imap.imap.what = out->url;
+	switch (in_netrc(config_secret(out), &e)) {
 	case 1:
-		out->pop3.pop3.secret.netrc = true;
+		config_secret(out)->netrc = true;
 		return 0;
 	case 0:
 		return 0;
@@ -189,11 +189,11 @@ static const struct config_end *account(struct config *c, const char *name, cons
 		end = build_find(c, name, what, command_line, p);
 		if (!end || end->is_account)
 			return end;
-		problem_add(p, command_line, ERR_USAGE, "%s: '%s' is a local store; an account is wanted: its name, or pop3s://user@host", what, name);
+		problem_add(p, command_line, ERR_USAGE, "%s: '%s' is a local store; an account is wanted: its name, or imaps://user@host", what, name);
 		return NULL;
 	}
 	if (strncmp(name, "maildir:", 8) == 0 || strncmp(name, "mbox:", 5) == 0) {
-		problem_add(p, command_line, ERR_USAGE, "%s: '%s' is a local store; an account is wanted: its name, or pop3s://user@host", what, name);
+		problem_add(p, command_line, ERR_USAGE, "%s: '%s' is a local store; an account is wanted: its name, or imaps://user@host", what, name);
 		return NULL;
 	}
 	fresh = arena_new(&c->arena, struct config_end, 1);
@@ -212,7 +212,8 @@ static const struct config_end *local(struct config *c, const char *name, struct
 		end = build_find(c, name, "to", command_line, p);
 		if (!end || !end->is_account)
 			return end;
-		problem_add(p, command_line, ERR_USAGE, "to: '%s' is a POP3 account, which can't be delivered to; maildir:PATH and mbox:PATH can", name);
+		problem_add(p, command_line, ERR_USAGE, "to: '%s' is %s account, which can't be delivered to; maildir:PATH and mbox:PATH can", name,
+			    end->kind == CONFIG_IMAP ? "an IMAP" : "a POP3");
 		return NULL;
 	}
 	cwd = getcwd(NULL, 0);
@@ -278,6 +279,8 @@ int config_adhoc(struct config *c, const char *a, const char *b, const struct co
 
 	*out = (struct config_job){ .mode = CONFIG_FETCH };
 	out->left = account(c, a, "from", &p);
+	if (out->left && build_check_source(out->left, a, command_line, &p) < 0)
+		out->left = NULL;
 	out->right = local(c, b, &p);
 	adhoc_keys(&keys, opts, &p);
 	build_policy(out, &keys);

@@ -9,12 +9,13 @@
 #include "base/err.h"
 #include "base/strbuf.h"
 #include "base/vec.h"
+#include "store/imapstore.h"
 #include "store/maildir.h"
 #include "store/mbox.h"
 #include "store/pop3store.h"
 #include "sync/plan.h"
 
-enum config_store { CONFIG_POP3, CONFIG_MAILDIR, CONFIG_MBOX };
+enum config_store { CONFIG_POP3, CONFIG_IMAP, CONFIG_MAILDIR, CONFIG_MBOX };
 
 /* An account or a local store, named, or made of a spec ("maildir:~/Mail/in") that stands in a job. */
 struct config_end {
@@ -22,6 +23,7 @@ struct config_end {
 	enum config_store kind;
 	bool is_account;
 	struct pop3store_params pop3;
+	struct imapstore_params imap;
 	struct maildir_params maildir;
 	struct mbox_params mbox;
 	const char *url;        /* normalised, without password, for texts: "pop3s://jane@pop.example.org:995", "maildir:/home/jane/Mail" */
@@ -82,6 +84,10 @@ struct config_adhoc_opts {
  * begins at the current directory. The password of a URL comes from ~/.netrc when it has one, else it is asked for. opts may be NULL.
  */
 int config_adhoc(struct config *c, const char *a, const char *b, const struct config_adhoc_opts *opts, struct config_job *out, struct err *e);
+
+/* How an account is reached, and what opens it; NULL for a local store. */
+struct dial_params *config_dial(struct config_end *end);
+struct secret_params *config_secret(struct config_end *end);
 
 /* An account by name or URL (`info`, `list`). */
 const struct config_end *config_account(struct config *c, const char *name, struct err *e);

@@ -36,6 +36,8 @@ struct key_keep {
 	int64_t seconds;
 };
 
+enum key_only { KEY_ANY, KEY_ONLY_POP3, KEY_ONLY_IMAP };
+
 struct key {
 	const char *section;  /* "account", "maildir", "mbox", "fetch" */
 	const char *name;
@@ -45,6 +47,7 @@ struct key {
 	int64_t min, max;     /* INT, DURATION and KEEP (seconds), SIZE (bytes): 0,0 no range */
 	const char *words;    /* WORD, LIST: "a|b|c" allowed; NULL any */
 	bool required;
+	enum key_only only;   /* accounts of the other protocol can't have it */
 	const char *arg;      /* the manual's placeholder */
 	const char *help;     /* one sentence */
 };
@@ -66,9 +69,12 @@ struct account_keys {
 	int64_t timeout;
 	struct key_list disable_extensions;
 	bool gmail_recent;
+	int compress;         /* COMPRESS_ */
+	const char *prefix;
 };
 
-enum { PROTOCOL_POP3S, PROTOCOL_POP3 };
+enum { PROTOCOL_POP3S, PROTOCOL_POP3, PROTOCOL_IMAPS, PROTOCOL_IMAP };
+enum { COMPRESS_AUTO, COMPRESS_NO };
 enum { TLS_IMPLICIT, TLS_STARTTLS, TLS_NONE };
 
 struct maildir_keys {

@@ -227,7 +227,7 @@ static int no_scheme(const char *text, struct err *e)
 		err_set(e, ERR_CONF, "'%.*s:' is not known", (int)n, text);
 	else
 		err_set(e, ERR_CONF, "this is no URL");
-	return err_hint(e, "pop3s://user@host, pop3://user@host, maildir:PATH, mbox:PATH");
+	return err_hint(e, "imaps://user@host, imap://user@host, pop3s://user@host, pop3://user@host, maildir:PATH, mbox:PATH");
 }
 
 /* Take a URL apart. */

@@ -43,6 +43,8 @@ struct store *job_store(const struct config_end *end, struct err *e)
 	switch (end->kind) {
 	case CONFIG_POP3:
 		return pop3store_new(&end->pop3, e);
+	case CONFIG_IMAP:
+		return imapstore_new(&end->imap, e);
 	case CONFIG_MAILDIR:
 		return maildir_new(&end->maildir, e);
 	case CONFIG_MBOX:
@@ -52,15 +54,22 @@ struct store *job_store(const struct config_end *end, struct err *e)
 	return NULL;
 }
 
+/* "pop3:jane@pop.example.org" */
+static void put_source(struct strbuf *out, const char *protocol, const char *user, const char *host)
+{
+	strbuf_printf(out, "%s:%s@", protocol, user ? user : "");
+	for (; host && *host; host++)
+		strbuf_putc(out, (char)tolower((unsigned char)*host));
+}
+
 int job_source(const struct config_end *end, struct strbuf *out)
 {
-	const char *host = end->pop3.pop3.dial.host;
-
 	switch (end->kind) {
 	case CONFIG_POP3:
-		strbuf_printf(out, "pop3:%s@", end->pop3.pop3.user ? end->pop3.pop3.user : "");
-		for (; host && *host; host++)
-			strbuf_putc(out, (char)tolower((unsigned char)*host));
+		put_source(out, "pop3", end->pop3.pop3.user, end->pop3.pop3.dial.host);
+		break;
+	case CONFIG_IMAP:
+		put_source(out, "imap", end->imap.imap.user, end->imap.imap.dial.host);
 		break;
 	case CONFIG_MAILDIR:
 		strbuf_printf(out, "maildir:%s", end->maildir.path);

@@ -27,7 +27,7 @@ char *job_state_path(const char *state_dir, const char *job, struct err *e);
 /* A store for one end of a job; nothing is connected or opened yet. */
 struct store *job_store(const struct config_end *end, struct err *e);
 
-/* What identifies the mailbox in the state: "pop3:jane@pop.example.org". */
+/* What identifies the mailbox in the state: "pop3:jane@pop.example.org", "imap:jane@mail.example.org", "maildir:/home/jane/Mail". */
 int job_source(const struct config_end *end, struct strbuf *out);
 
 /* What `status` and --due need, without the lock. */

@@ -29,11 +29,12 @@ static void walk(const struct config *c)
 
 		sum += strlen(e->name) + strlen(e->url) + strlen(e->file);
 		if (e->is_account) {
-			const struct pop3_params *pop = &e->pop3.pop3;
+			const struct dial_params *dial = e->kind == CONFIG_IMAP ? &e->imap.imap.dial : &e->pop3.pop3.dial;
+			const char *user = e->kind == CONFIG_IMAP ? e->imap.imap.user : e->pop3.pop3.user;
 
-			must(pop->dial.host && pop->dial.port && pop->user && pop->user[0], "an account is incomplete", e->name);
-			must(pop->secure, "a password could be shown to the network", e->name);
-			must(pop->dial.timeout >= 1000, "a wait without end", e->name);
+			must(dial->host && dial->port && user && user[0], "an account is incomplete", e->name);
+			must(e->kind == CONFIG_IMAP ? e->imap.imap.secure : e->pop3.pop3.secure, "a password could be shown to the network", e->name);
+			must(dial->timeout >= 1000, "a wait without end", e->name);
 		} else {
 			const char *path = e->kind == CONFIG_MAILDIR ? e->maildir.path : e->mbox.path;
 

@@ -80,6 +80,8 @@ static void check_item(const struct key *k, const char *item)
 			fail_msg("%s %s: the manual does not explain '%.*s'", k->section, k->name, (int)n, w);
 		w += n + (w[n] == '|');
 	}
+	if ((k->only == KEY_ONLY_POP3) != has_line(item, "POP3 only.") || (k->only == KEY_ONLY_IMAP) != has_line(item, "IMAP only."))
+		fail_msg("%s %s: the manual and the table disagree on whose accounts can have it", k->section, k->name);
 	if (k->required != (strstr(item, "Required.") != NULL))
 		fail_msg("%s %s: the manual and the table disagree on whether it is required", k->section, k->name);
 }
