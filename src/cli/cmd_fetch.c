@@ -8,7 +8,7 @@ int cmd_fetch(struct cli *c, struct err *e)
 
 	if (cli_load_if_any(c, e) < 0)
 		return -1;
-	if (config_adhoc(&c->config, c->argv[0], c->argv[1], &opts, &job, e) < 0)
+	if (config_adhoc(&c->config, CONFIG_FETCH, c->argv[0], c->argv[1], &opts, &job, e) < 0)
 		return cli_blame_words(e);
 	return cli_run_jobs(c, jobs, 1, true, e);
 }

@@ -272,12 +272,21 @@ static void build_end(struct config *c, const struct parsed *s, struct problems 
 	c->n_ends++;
 }
 
+/* Whether the section is a job's. */
+static bool is_job(const struct parsed *s)
+{
+	return strcmp(s->def->name, "fetch") == 0 || strcmp(s->def->name, "sync") == 0;
+}
+
 /* A job. */
-static void build_job(struct config *c, const struct parsed *s, struct problems *p)
+static void build_job(struct config *c, const struct parsed *s, const struct parsed_list *list, struct problems *p)
 {
 	struct config_job *out = &c->jobs[c->n_jobs];
 
-	build_fetch(c, s, out, p);
+	if (strcmp(s->def->name, "sync") == 0)
+		build_sync(c, s, list, out, p);
+	else
+		build_fetch(c, s, out, p);
 	if (!s->name)
 		return;
 	for (size_t i = 0; i < c->n_jobs; i++)
@@ -296,10 +305,10 @@ int build_all(struct config *c, const struct parsed_list *list, struct problems 
 	if (!c->ends || !c->jobs)
 		return err_set(e, ERR_LOCAL, "out of memory for the configuration");
 	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->a[i].def->name, "fetch") != 0)
+		if (!is_job(&list->a[i]) && !list->a[i].parent)
 			build_end(c, &list->a[i], p);
 	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->a[i].def->name, "fetch") == 0)
-			build_job(c, &list->a[i], p);
+		if (is_job(&list->a[i]))
+			build_job(c, &list->a[i], list, p);
 	return 0;
 }

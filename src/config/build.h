@@ -23,6 +23,18 @@ const struct config_end *build_find(struct config *c, const char *name, const ch
 /* Whether a fetch can take mail from that end. -1: a problem was noted. */
 int build_check_source(const struct config_end *from, const char *name, struct place at, struct problems *p);
 
+/* Whether a sync can have that end on that side; name as in the configuration. -1: a problem was noted. */
+int build_check_side(const struct config_end *end, bool remote, const char *name, struct place at, struct problems *p);
+
+/* Both sides of a sync together: no Maildir within the other. */
+void build_check_sides(const struct config_job *job, struct place at, struct problems *p);
+
+/* A sync section and the folder sections that it holds; list is where those stand. */
+void build_sync(struct config *c, const struct parsed *s, const struct parsed_list *list, struct config_job *out, struct problems *p);
+
+/* What the engine is told, by the keys of a sync section but for its folders. */
+void build_sync_policy(struct config_job *out, const struct sync_keys *k);
+
 /* Policy, folder and the like, by the keys of a fetch section; out->left may be NULL. */
 void build_policy(struct config_job *out, const struct fetch_keys *k);
 

@@ -200,25 +200,18 @@ static const struct config_end *account(struct config *c, const char *name, cons
 	return fresh && adhoc_account(c, name, fresh, p) == 0 ? fresh : NULL;
 }
 
-/* A local store by name or spec; NULL: a problem was noted. */
-static const struct config_end *local(struct config *c, const char *name, struct problems *p)
+/* An end by name, or a local store by its spec; NULL: a problem was noted. */
+static const struct config_end *local(struct config *c, const char *name, const char *what, struct problems *p)
 {
-	const struct config_end *end;
 	struct config_end *fresh;
 	char *cwd;
 	int rc;
 
-	if (!url_like(name)) {
-		end = build_find(c, name, "to", command_line, p);
-		if (!end || !end->is_account)
-			return end;
-		problem_add(p, command_line, ERR_USAGE, "to: '%s' is %s account, which can't be delivered to; maildir:PATH and mbox:PATH can", name,
-			    end->kind == CONFIG_IMAP ? "an IMAP" : "a POP3");
-		return NULL;
-	}
+	if (!url_like(name))
+		return build_find(c, name, what, command_line, p);
 	cwd = getcwd(NULL, 0);
 	fresh = arena_new(&c->arena, struct config_end, 1);
-	rc = fresh ? build_spec(c, name, cwd, "to", command_line, fresh, p) : -1;
+	rc = fresh ? build_spec(c, name, cwd, what, command_line, fresh, p) : -1;
 	free(cwd);
 	return rc == 0 ? fresh : NULL;
 }
@@ -228,6 +221,7 @@ static int adhoc_name(struct config *c, struct config_job *job, struct err *e)
 {
 	unsigned char md[DIGEST_SIZE];
 	char hex[DIGEST_HEX], name[sizeof("fetch-") + JOB_HEX];
+	const char *mode = job->mode == CONFIG_SYNC ? "sync" : "fetch";
 	struct digest *d = digest_new(e);
 	int rc;
 
@@ -242,9 +236,20 @@ static int adhoc_name(struct config *c, struct config_job *job, struct err *e)
 	if (rc < 0)
 		return err_set(e, ERR_BUG, "can't compute a digest");
 	digest_hex(md, hex);
-	snprintf(name, sizeof(name), "fetch-%.*s", JOB_HEX, hex);
+	snprintf(name, sizeof(name), "%s-%.*s", mode, JOB_HEX, hex);
 	job->name = arena_str(&c->arena, slice_str(name));
 	return job->name ? 0 : err_set(e, ERR_LOCAL, "out of memory");
+}
+
+/* The defaults of a section. */
+static void adhoc_defaults(const char *section, void *keys, struct problems *p)
+{
+	size_t n;
+	const struct key *k = schema_keys(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(k[i].section, section) == 0)
+			(void)value_default(&k[i], keys, p);
 }
 
 /* One key of a fetch section, from the command line. */
@@ -257,12 +262,7 @@ static void adhoc_key(struct fetch_keys *keys, const char *name, const char *val
 /* What a fetch section would say: defaults, and the options of the command line. */
 static void adhoc_keys(struct fetch_keys *keys, const struct config_adhoc_opts *opts, struct problems *p)
 {
-	size_t n;
-	const struct key *k = schema_keys(&n);
-
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(k[i].section, "fetch") == 0)
-			(void)value_default(&k[i], keys, p);
+	adhoc_defaults("fetch", keys, p);
 	if (!opts)
 		return;
 	adhoc_key(keys, "keep", opts->keep, p);
@@ -270,29 +270,68 @@ static void adhoc_keys(struct fetch_keys *keys, const struct config_adhoc_opts *
 	adhoc_key(keys, "folder", opts->folder, p);
 }
 
-/* A job without a configuration file. */
-int config_adhoc(struct config *c, const char *a, const char *b, const struct config_adhoc_opts *opts, struct config_job *out, struct err *e)
+/* `fetch A B` */
+static void adhoc_fetch(struct config *c, const char *a, const char *b, const struct config_adhoc_opts *opts, struct config_job *out, struct problems *p)
 {
-	struct problems p = { .arena = &c->arena };
 	struct fetch_keys keys = { 0 };
-	int rc;
 
-	*out = (struct config_job){ .mode = CONFIG_FETCH };
-	out->left = account(c, a, "from", &p);
-	if (out->left && build_check_source(out->left, a, command_line, &p) < 0)
+	out->left = account(c, a, "from", p);
+	if (out->left && build_check_source(out->left, a, command_line, p) < 0)
 		out->left = NULL;
-	out->right = local(c, b, &p);
-	adhoc_keys(&keys, opts, &p);
+	out->right = local(c, b, "to", p);
+	if (out->right && out->right->is_account) {
+		problem_add(p, command_line, ERR_USAGE, "to: '%s' is %s account, which can't be delivered to; maildir:PATH and mbox:PATH can", b,
+			    out->right->kind == CONFIG_IMAP ? "an IMAP" : "a POP3");
+		out->right = NULL;
+	}
+	adhoc_keys(&keys, opts, p);
 	build_policy(out, &keys);
 	if (out->right)
-		build_check_folder(out->right, out->folder, command_line, &p);
+		build_check_folder(out->right, out->folder, command_line, p);
+}
+
+/* Whether a word is the spec of a local store. */
+static bool is_local(const char *name)
+{
+	return strncmp(name, "maildir:", 8) == 0 || strncmp(name, "mbox:", 5) == 0;
+}
+
+/* `sync A B` */
+static void adhoc_sync(struct config *c, const char *a, const char *b, struct config_job *out, struct problems *p)
+{
+	struct sync_keys keys = { 0 };
+
+	out->left = url_like(a) && !is_local(a) ? account(c, a, "remote", p) : local(c, a, "remote", p);
+	if (out->left && build_check_side(out->left, true, a, command_line, p) < 0)
+		out->left = NULL;
+	out->right = local(c, b, "local", p);
+	if (out->right && build_check_side(out->right, false, b, command_line, p) < 0)
+		out->right = NULL;
+	build_check_sides(out, command_line, p);
+	adhoc_defaults("sync", &keys, p);
+	build_sync_policy(out, &keys);
+}
+
+/* A job without a configuration file. */
+int config_adhoc(struct config *c, enum config_mode mode, const char *a, const char *b, const struct config_adhoc_opts *opts, struct config_job *out,
+		 struct err *e)
+{
+	struct problems p = { .arena = &c->arena };
+	int rc;
+
+	*out = (struct config_job){ .mode = mode };
+	if (mode == CONFIG_SYNC)
+		adhoc_sync(c, a, b, out, &p);
+	else
+		adhoc_fetch(c, a, b, opts, out, &p);
 	if (p.n == 0 && (!out->left || !out->right))
 		problem_add(&p, command_line, ERR_LOCAL, "out of memory");
 	rc = problems_end(&p, NULL, e);
 	vec_release(&p.v);
-	if (rc < 0)
+	if (rc < 0 || adhoc_name(c, out, e) < 0)
 		return -1;
-	return adhoc_name(c, out, e);
+	out->sync.job = out->name;
+	return 0;
 }
 
 /* An account by name or URL. */

@@ -13,7 +13,7 @@
 #include "store/maildir.h"
 #include "store/mbox.h"
 #include "store/pop3store.h"
-#include "sync/plan.h"
+#include "sync/engine.h"
 
 enum config_store { CONFIG_POP3, CONFIG_IMAP, CONFIG_MAILDIR, CONFIG_MBOX };
 
@@ -31,18 +31,21 @@ struct config_end {
 	int line;
 };
 
-enum config_mode { CONFIG_FETCH };
+enum config_mode { CONFIG_FETCH, CONFIG_SYNC };
 
 struct config_job {
 	const char *name;
 	enum config_mode mode;
-	const struct config_end *left, *right; /* source, target */
+	const struct config_end *left, *right; /* source, target; remote, local */
 	int64_t every;                         /* seconds; 0: not scheduled */
+	const char *on_new;                    /* command; NULL none */
+	/* CONFIG_FETCH */
 	struct plan_policy policy;             /* .now is filled in by the runner */
 	const char *folder;                    /* target folder, "" its own box */
 	uint32_t flags;
 	unsigned purge_after;
-	const char *on_new;                    /* command; NULL none */
+	/* CONFIG_SYNC; state, now and what a person asks of one run are filled in by the runner */
+	struct sync_params sync;
 	const char *file;
 	int line;
 };
@@ -79,11 +82,11 @@ struct config_adhoc_opts {
 };
 
 /*
- * A job without a configuration file: `mailhaul fetch A B`. c may hold a loaded configuration whose accounts A and B can name, or be empty (zeroed);
+ * A job without a configuration file: `mailhaul fetch A B`, `mailhaul sync A B`. c may hold a loaded configuration whose accounts A and B can name, or be empty (zeroed);
  * the job lives as long as c. Its name is derived from what A and B stand for, so the same places give the same job. A path that is not absolute
- * begins at the current directory. The password of a URL comes from ~/.netrc when it has one, else it is asked for. opts may be NULL.
+ * begins at the current directory. The password of a URL comes from ~/.netrc when it has one, else it is asked for. opts are for fetch, and may be NULL.
  */
-int config_adhoc(struct config *c, const char *a, const char *b, const struct config_adhoc_opts *opts, struct config_job *out, struct err *e);
+int config_adhoc(struct config *c, enum config_mode mode, const char *a, const char *b, const struct config_adhoc_opts *opts, struct config_job *out, struct err *e);
 
 /* How an account is reached, and what opens it; NULL for a local store. */
 struct dial_params *config_dial(struct config_end *end);

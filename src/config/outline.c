@@ -26,8 +26,7 @@ struct outliner {
 static const struct {
 	const char *name, *why;
 } later[] = {
-	{ "sync", "sync jobs are not in this version; fetch is" },
-	{ "migrate", "migrate jobs are not in this version; fetch is" },
+	{ "migrate", "migrate jobs are not in this version; fetch and sync are" },
 };
 
 /* An empty outline. */

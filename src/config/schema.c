@@ -10,12 +10,17 @@ static const struct section sections[] = {
 	{ "maildir", sizeof(struct maildir_keys), NULL, "A local Maildir with options." },
 	{ "mbox", sizeof(struct mbox_keys), NULL, "A local mbox file with options." },
 	{ "fetch", sizeof(struct fetch_keys), NULL, "A job: new messages are delivered, then deleted at the source or kept." },
+	{ "sync", sizeof(struct sync_keys), NULL, "A job: both sides are kept the same, in both directions." },
+	{ "folder", sizeof(struct folder_keys), "sync", "What is different for one folder of the job." },
 };
 
 #define A(field) .section = "account", .off = offsetof(struct account_keys, field)
 #define D(field) .section = "maildir", .off = offsetof(struct maildir_keys, field)
 #define M(field) .section = "mbox", .off = offsetof(struct mbox_keys, field)
 #define F(field) .section = "fetch", .off = offsetof(struct fetch_keys, field)
+#define S(field) .section = "sync", .off = offsetof(struct sync_keys, field)
+#define X(field) .section = "folder", .off = offsetof(struct folder_keys, field)
+#define WHERE .type = KEY_WORD, .words = "both|local|remote|none", .arg = "word"
 #define RANGE(lo, hi) .min = (lo), .max = (hi)
 
 static const struct key keys[] = {
@@ -102,6 +107,38 @@ static const struct key keys[] = {
 	  .help = "Flags that delivered messages get, as Maildir letters: D F P R S T." },
 	{ F(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
 	  .help = "A command to run after each run that brought new messages." },
+
+	{ S(remote), .name = "remote", .type = KEY_STR, .def = "", .required = true, .arg = "account",
+	  .help = "The name of an IMAP account; or another Maildir, as for local." },
+	{ S(local), .name = "local", .type = KEY_STR, .def = "", .required = true, .arg = "store",
+	  .help = "The Maildir on this machine: maildir:path, or the name of a maildir section." },
+	{ S(every), .name = "every", .type = KEY_DURATION, .def = "", RANGE(1, 366 * DAY), .arg = "duration",
+	  .help = "How long after its last run the job is due for mailhaul run --due; never when not given." },
+	{ S(folders), .name = "folders", .type = KEY_LIST, .def = "", .arg = "list",
+	  .help = "Which folders are synced: patterns in their order, !pattern leaves out, @role is whichever folder has it." },
+	{ S(del), .name = "delete", WHERE, .def = "both",
+	  .help = "Where messages are deleted that were deleted on the other side." },
+	{ S(create), .name = "create", WHERE, .def = "both",
+	  .help = "Where folders are made that the other side has." },
+	{ S(remove_folders), .name = "remove-folders", WHERE, .def = "",
+	  .help = "Where folders are removed that were removed on the other side, with the messages in them; only empty ones, on both, when not given." },
+	{ S(trash), .name = "trash", .type = KEY_STR, .def = "", .arg = "folder",
+	  .help = "A folder of the remote side, or its @role, that messages deleted there are moved to, instead of being gone." },
+	{ S(max_size), .name = "max-size", .type = KEY_SIZE, .def = "", RANGE(1, INT64_C(1) << 50), .arg = "size",
+	  .help = "Larger messages of the remote side are left there." },
+	{ S(max_age), .name = "max-age", .type = KEY_DURATION, .def = "", RANGE(1, 36600 * DAY), .arg = "duration",
+	  .help = "Messages that arrived at the remote side longer ago are left there." },
+	{ S(max_delete), .name = "max-delete", .type = KEY_LIMIT, .def = "25% and 50", .arg = "limit",
+	  .help = "A run that would delete more messages than both the share and the number changes nothing." },
+	{ S(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
+	  .help = "A command to run after each run that brought new messages." },
+
+	{ X(local), .name = "local", .type = KEY_STR, .def = "", .arg = "name",
+	  .help = "What the folder is called in the Maildir, when it is another name." },
+	{ X(max_size), .name = "max-size", .type = KEY_SIZE, .def = "", RANGE(0, INT64_C(1) << 50), .arg = "size",
+	  .help = "As in the job, for this folder; 0: no limit." },
+	{ X(max_age), .name = "max-age", .type = KEY_DURATION, .def = "", RANGE(0, 36600 * DAY), .arg = "duration",
+	  .help = "As in the job, for this folder; 0s: no limit." },
 };
 
 /* All rows, grouped by section, in the manual's order. */

@@ -23,6 +23,7 @@ enum key_type {
 	KEY_WORD,     /* int: which of the words; -1 none */
 	KEY_LIST,     /* struct key_list */
 	KEY_KEEP,     /* struct key_keep: no, yes, or a duration */
+	KEY_LIMIT,    /* struct plan_max_delete: "25% and 50", either part alone, or none */
 	KEY_TYPES
 };
 
@@ -39,7 +40,7 @@ struct key_keep {
 enum key_only { KEY_ANY, KEY_ONLY_POP3, KEY_ONLY_IMAP };
 
 struct key {
-	const char *section;  /* "account", "maildir", "mbox", "fetch" */
+	const char *section;  /* "account", "maildir", "mbox", "fetch", "sync", "folder" */
 	const char *name;
 	enum key_type type;
 	size_t off;           /* the field of the section's struct below */
@@ -93,6 +94,21 @@ struct fetch_keys {
 	const char *from, *to, *folder, *flags, *on_new;
 	int64_t every, max_size, purge_after;
 	struct key_keep keep;
+};
+
+struct sync_keys {
+	const char *remote, *local, *trash, *on_new;
+	struct key_list folders;
+	int64_t every, max_size, max_age;
+	struct plan_max_delete max_delete;
+	int del, create, remove_folders; /* WHERE_, -1: not said */
+};
+
+enum { WHERE_BOTH, WHERE_LOCAL, WHERE_REMOTE, WHERE_NONE };
+
+struct folder_keys {
+	const char *local;
+	int64_t max_size, max_age;
 };
 
 /* A kind of section, and the struct that its rows fill. */

@@ -225,6 +225,58 @@ static int set_keep(const struct key *k, struct key_keep *field, const char *tex
 	return 0;
 }
 
+/* One part of a limit: "25%" or "50"; each may stand once. */
+static int limit_part(struct slice text, struct plan_max_delete *out, bool seen[2])
+{
+	bool share = text.n > 0 && text.p[text.n - 1] == '%';
+	uint64_t n;
+
+	if (share)
+		text.n--;
+	if (seen[share] || !slice_u64(text, share ? 100 : INT64_MAX, &n))
+		return -1;
+	seen[share] = true;
+	if (share)
+		out->percent = (unsigned)n;
+	else
+		out->count = n;
+	return 0;
+}
+
+/* A share and a number, one of them, or no limit. */
+static int set_limit(const struct key *k, struct plan_max_delete *field, const char *text, struct place at, struct problems *p)
+{
+	static const char blanks[] = " \t";
+	struct plan_max_delete out = { 0 };
+	bool seen[2] = { false, false };
+	const char *rest = text + strspn(text, blanks);
+	bool good = true, more = true;
+
+	if (slice_ieqs(slice_str(text), "none")) {
+		*field = (struct plan_max_delete){ .none = true };
+		return 0;
+	}
+	while (good && more) {
+		size_t n = strcspn(rest, blanks);
+
+		good = limit_part(slice_of(rest, n), &out, seen) == 0;
+		rest += n;
+		rest += strspn(rest, blanks);
+		more = *rest != '\0';
+		if (more) {
+			good = good && slice_istarts(slice_str(rest), "and") && strspn(rest + 3, blanks) > 0;
+			rest += good ? 3 : 0;
+			rest += strspn(rest, blanks);
+		}
+	}
+	if (!good) {
+		problem_add(p, at, ERR_CONF, "%s = %s is not understood; allowed: a share and a number such as \"25%% and 50\", one of them, or none", k->name, text);
+		return -1;
+	}
+	*field = out;
+	return 0;
+}
+
 /* A number of some kind. */
 static int set_number(const struct key *k, int64_t *field, const char *text, struct place at, struct problems *p)
 {
@@ -297,6 +349,8 @@ int value_set(const struct key *k, void *keys, const char *const *v, const int *
 		return set_bool(k, field, text, first, p);
 	case KEY_KEEP:
 		return set_keep(k, field, text, first, p);
+	case KEY_LIMIT:
+		return set_limit(k, field, text, first, p);
 	case KEY_WORD:
 		if ((word = which(k->words, text)) < 0)
 			return bad_word(k, text, first, p);

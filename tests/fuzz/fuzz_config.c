@@ -44,9 +44,12 @@ static void walk(const struct config *c)
 	for (size_t i = 0; i < c->n_jobs; i++) {
 		const struct config_job *j = &c->jobs[i];
 
-		must(j->left && j->left->is_account && j->right && !j->right->is_account, "a job is incomplete", j->name);
+		must(j->left && j->right && !j->right->is_account, "a job is incomplete", j->name);
+		must(j->mode == CONFIG_SYNC || j->left->kind == CONFIG_POP3, "a job that nothing can do", j->name);
 		must(config_job(c, j->name) == j, "two jobs have one name", j->name);
 		sum += strlen(j->folder);
+		for (size_t k = 0; k < j->sync.folders.n_rules; k++)
+			sum += strlen(j->sync.folders.rules[k].name);
 	}
 	must(sum < SIZE_MAX, "", "");
 }
@@ -80,8 +83,13 @@ static void as_arguments(struct slice text)
 	struct err e = ERR_INIT;
 
 	if (a && b) {
-		if (config_adhoc(&c, a, b, NULL, &job, &e) == 0)
+		if (config_adhoc(&c, CONFIG_FETCH, a, b, NULL, &job, &e) == 0)
 			must(job.name && job.left->pop3.pop3.dial.host && job.right->url, "an ad hoc job is incomplete", a);
+		else
+			must(e.kind != ERR_NONE && e.kind != ERR_BUG, "a refusal without a reason", e.text);
+		err_clear(&e);
+		if (config_adhoc(&c, CONFIG_SYNC, a, b, NULL, &job, &e) == 0)
+			must(job.name && job.left->url && job.right->kind == CONFIG_MAILDIR, "an ad hoc job is incomplete", a);
 		else
 			must(e.kind != ERR_NONE && e.kind != ERR_BUG, "a refusal without a reason", e.text);
 	}

@@ -8,6 +8,8 @@
 #include "mail/flags.h"
 
 #define ANY "\001" /* whatever follows on the line */
+#define SYNC "sync s { remote = maildir:/x local = maildir:/y"
+#define LIMIT " is not understood; allowed: a share and a number such as \"25% and 50\", one of them, or none\n"
 #define IMAP "account i { url = 'imaps://u@h' }\n"
 #define ACC "account a { url = 'pop3s://u@h' }\n"
 
@@ -38,7 +40,7 @@ static const struct {
 	{ "\n}\n", "t:2: unexpected '}'; SECTION NAME { ... } is wanted here\n" },
 	{ ACC "= = = ( ) , x\n" ACC, "t:2: unexpected '='; SECTION NAME { ... } is wanted here\nt:3: the name 'a' is taken already, in line 1\n" },
 	{ "account { url = 'pop3s://u@h' }", "t:1: this account has no name: account NAME { ... }\n" },
-	{ "url = 'pop3s://u@h'\n", "t:1: 'url' stands outside of all sections; keys stand in account, maildir, mbox or fetch\n" },
+	{ "url = 'pop3s://u@h'\n", "t:1: 'url' stands outside of all sections; keys stand in account, maildir, mbox, fetch or sync\n" },
 	{ "account a {\n url = 'pop3s://u@h'\naccount b { url = 'pop3s://u@h' }\n",
 	  "t:3: 'account' begins inside of the account section of line 1; a '}' is missing before it\n" },
 	{ "account a { url = 'pop3s://u@h' folder x { y = z } }", "t:1: unknown section 'folder' inside of account; account holds none\n" },
@@ -51,13 +53,24 @@ static const struct {
 	  "t:2: this string has no end: a closing ' is missing\nt:2: unexpected 'x'; 'key = value' or '}' is wanted here\n" },
 	{ "/* \n" ACC, "t:1: this comment has no end: '*/' is missing\n" },
 	{ "account a\tb { }", "t:1: unexpected 'account'; SECTION NAME { ... } is wanted here\n"
-	  "t:1: unknown section 'a'; there are account, maildir, mbox or fetch\n" },
+	  "t:1: unknown section 'a'; there are account, maildir, mbox, fetch or sync\n" },
 	{ "account 'a b' { url = 'pop3s://u@h' }", "t:1: 'a b' can't be a name; allowed are letters, digits, and . _ - @ + behind the first, at most 64\n" },
 	{ "account ../a { url = 'pop3s://u@h' }", "t:1: '../a' can't be a name; allowed are letters, digits, and . _ - @ + behind the first, at most 64\n" },
-	{ "sync s { local = x }\nmigrate m { folder = \"a\" { b = c } }\n",
-	  "t:1: sync jobs are not in this version; fetch is\nt:2: migrate jobs are not in this version; fetch is\n" },
+	{ "migrate m { folder = \"a\" { b = c } }\n", "t:1: migrate jobs are not in this version; fetch and sync are\n" },
+	{ "folder x { local = y }", "t:1: folder sections stand inside of a sync section\n" },
+	{ SYNC "\n folder { local = y } }", "t:2: this folder has no name: folder NAME { ... }\n" },
+	{ SYNC "\n folder x { local = y", "t:1: this sync section has no '}'\nt:2: this folder section has no '}'\n" },
+	{ SYNC "\n folder x { local = y\n}\nmbox m { path = /x }",
+	  "t:4: 'mbox' begins inside of the sync section of line 1; a '}' is missing before it\n" },
+	{ SYNC "\n box x { y = z } }", "t:2: unknown section 'box' inside of sync; sync holds folder\n" },
+	{ SYNC "\n folder x { folder y { } } }",
+	  "t:2: unknown section 'folder' inside of folder; folder holds none\nt:2: folder 'x' says nothing; it knows local, max-size and max-age\n" },
+	{ SYNC "\n folder x { frob = 1\n local = y\n local = z } every = 0s\n folder z { local = y } delete = off }",
+	  "t:2: unknown key 'frob'; folder knows local, max-size or max-age\n"
+	  "t:4: local is given twice in this section, first in line 3\nt:4: every = 0s is out of range: 1s to 366d\n"
+	  "t:5: delete knows no 'off'; allowed: both, local, remote or none\n" },
 	{ "acount a { url = 'pop3s://u@h' }", "t:1: unknown section 'acount'; did you mean 'account'?\n" },
-	{ "printer a { x { y } = { z } }", "t:1: unknown section 'printer'; there are account, maildir, mbox or fetch\n" },
+	{ "printer a { x { y } = { z } }", "t:1: unknown section 'printer'; there are account, maildir, mbox, fetch or sync\n" },
 	/* keys and values */
 	{ "account a { ulr = 'pop3s://u@h' }", "t:1: unknown key 'ulr' in account; did you mean 'url'?\n" },
 	{ "account a { URL = 'pop3s://u@h' }", "t:1: unknown key 'URL' in account; did you mean 'url'?\n" },
@@ -183,6 +196,48 @@ static const struct {
 	  "t:2: purge-after has no effect when nothing is deleted (keep = yes, gmail-recent)\n" },
 	{ "account a { url = 'pop3s://u@h' gmail-recent = yes }\nfetch f { from = a to = mbox:/x keep = no }",
 	  "t:2: keep: nothing is ever deleted through account a, which has gmail-recent; allowed: keep = yes\n" },
+	/* two-way jobs */
+	{ "sync s { }", "t:1: sync s needs 'remote = account'\nt:1: sync s needs 'local = store'\n" },
+	{ ACC "sync s { remote = a\n local = maildir:/x }", "t:2: remote: 'a' is a POP3 account, which can't be synced; fetch takes mail from it\n" },
+	{ IMAP "sync s { remote = i local = i }", "t:2: local: 'i' is an account; allowed: maildir:PATH, or the name of a maildir section\n" },
+	{ IMAP "sync s { remote = i local = mbox:/x }", "t:2: local: 'mbox:/x' is an mbox, which can't be synced yet; a Maildir can\n" },
+	{ "mbox m { path = /x }\nsync s { remote = m local = maildir:/y }", "t:2: remote: 'm' is an mbox, which can't be synced yet; a Maildir can\n" },
+	{ "sync s { remote = 'imaps://u@h' local = maildir:/y }",
+	  "t:1: remote takes the name of an account; define one: account NAME { url = \"imaps://user@host\" }\n" },
+	{ "sync s { remote = maildir:x local = maildir:/y }",
+	  "t:1: remote: the path x would depend on where mailhaul is started; begin it with / or ~/\n" },
+	{ "sync s { remote = maildir:/x/y/ local = maildir:/x }", "t:1: local: /x/y/ and /x lie one within the other\n" },
+	{ "sync s { remote = maildir:/x local = maildir:/x }", "t:1: local: /x and /x lie one within the other\n" },
+	{ "sync s { remote = b\n local = c }",
+	  "t:1: remote: there is no account or store 'b'; none is defined\nt:2: local: there is no account or store 'c'; none is defined\n" },
+	{ SYNC " folders = {\n '*',\n '!',\n '@snt',\n '!@frob',\n ''} }",
+	  "t:3: folders: " ANY "\nt:4: folders: no folder has the role '@snt'; did you mean '@sent'?\n"
+	  "t:5: folders: no folder has the role '@frob'; there are all, archive, drafts, flagged, junk, sent, trash or important\nt:6: folders: " ANY "\n" },
+	{ SYNC " folders = {} }", "t:1: folders is empty: no folder would be synced; leave it out to sync all\n" },
+	{ SYNC " max-delete = many }", "t:1: max-delete = many" LIMIT },
+	{ SYNC " max-delete = '' }", "t:1: max-delete = " LIMIT },
+	{ SYNC " max-delete = '101%' }", "t:1: max-delete = 101%" LIMIT },
+	{ SYNC " max-delete = '5% and' }", "t:1: max-delete = 5% and" LIMIT },
+	{ SYNC " max-delete = '5% 50' }", "t:1: max-delete = 5% 50" LIMIT },
+	{ SYNC " max-delete = '5% and50' }", "t:1: max-delete = 5% and50" LIMIT },
+	{ SYNC " max-delete = '5 and 50' }", "t:1: max-delete = 5 and 50" LIMIT },
+	{ SYNC " max-delete = '5% and 50 and 6' }", "t:1: max-delete = 5% and 50 and 6" LIMIT },
+	{ SYNC " trash = @trsh }", "t:1: trash: no folder has the role '@trsh'; did you mean '@trash'?\n" },
+	{ SYNC " trash = 'x//y' }", "t:1: trash: " ANY "\n" },
+	{ SYNC " trash = Trash\n delete = local }", "t:1: trash has no effect: nothing is deleted at the remote side (delete = local or none)\n" },
+	{ SYNC " keep = yes }", "t:1: unknown key 'keep'; sync knows remote, local, every, folders, delete, create, remove-folders, trash, max-size, max-age, "
+	  "max-delete or on-new\n" },
+	{ SYNC "\n folder a { local = b }\n folder a { max-size = 1k } }", "t:3: folder 'a' has a section already, in line 2\n" },
+	{ SYNC "\n folder a { local = b }\n folder b { max-size = 1k } }",
+	  "t:3: local: folder 'a' (line 2) would be called 'b', too; each folder needs a name of its own\n" },
+	{ SYNC "\n folder @sent { local = S }\n folder @junk { local = S } }",
+	  "t:3: local: folder '@sent' (line 2) would be called 'S', too; each folder needs a name of its own\n" },
+	{ SYNC "\n folder a { local = inbox } }", "t:2: local: INBOX is the inbox already; each folder needs a name of its own\n" },
+	{ SYNC "\n folder @snt { local = x }\n folder 'a//b' { max-age = 1y }\n folder c { local = '/d' } }",
+	  "t:2: folder: no folder has the role '@snt'; did you mean '@sent'?\nt:3: folder: " ANY "\nt:4: local: " ANY "\n" },
+	{ SYNC "\n folder \"a\\x01\" { local = x } }", "t:2: folder: the name holds a control character\n" },
+	{ SYNC "\n folder a { max-size = lots } }",
+	  "t:2: max-size = lots is not understood; allowed: a number of bytes, or with k, M, G or T for 1024 and its powers, such as 10M\n" },
 	/* several at once, in the order of the file */
 	{ "account a { url = 'pop3s://u:p@h'\n frob = 3\n timeout = soon }\nfetch f { from = x\n to = y\n keep = z }\n",
 	  "t:1: url: a password can't stand in a URL, where process lists and logs show it "
@@ -438,6 +493,95 @@ static void imap_accounts(void **state)
 	config_release(&c);
 }
 
+/* All that a two-way job may say. */
+static void sync_jobs(void **state)
+{
+	static const char text[] =
+		"account work { url = 'imaps://jane@mail.example.org' password = x }\n"
+		"maildir home { path = /home/jane/Mail layout = maildir++ }\n"
+		"sync one { remote = work local = home }\n"
+		"sync two {\n"
+		" folder 'Sent Items' { local = Sent max-size = 0 } every = 5m\n"
+		" remote = work folder '@archive' { max-age = 30d }\n"
+		" folders = {'*', '!Spam'} local = maildir:/x/y folders += '@sent'\n"
+		" folder inbox { local = In/Box max-size = 1k max-age = 0s }\n"
+		" max-size = 10M max-age = 1y max-delete = ' 50  and 10% ' delete = local create = remote remove-folders = none on-new = 'x'\n"
+		"}\n"
+		"sync three { remote = maildir:/a local = maildir:/b trash = '@trash' remove-folders = both max-delete = none }\n"
+		"sync four { remote = maildir:/a local = maildir:/b max-delete = 5% }\n";
+	struct config c;
+	struct err e = ERR_INIT;
+	const struct config_job *j;
+	const struct sync_params *p;
+
+	(void)state;
+	if (config_load_text("t", slice_str(text), &c, NULL, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(c.n_ends, 2);
+	assert_int_equal(c.n_jobs, 4);
+	j = &c.jobs[0];
+	p = &j->sync;
+	assert_int_equal(j->mode, CONFIG_SYNC);
+	assert_ptr_equal(j->left, &c.ends[0]);
+	assert_ptr_equal(j->right, &c.ends[1]);
+	assert_string_equal(p->job, "one");
+	assert_string_equal(p->right_name, "maildir:/home/jane/Mail");
+	assert_int_equal(p->folders.n_take, 0);
+	assert_int_equal(p->folders.n_rules, 0);
+	assert_int_equal(p->del, SYNC_BOTH);
+	assert_int_equal(p->create, SYNC_BOTH);
+	assert_false(p->remove_folders);
+	assert_int_equal(p->remove_where, SYNC_BOTH);
+	assert_false(p->max_delete.none);
+	assert_int_equal(p->max_delete.percent, 25);
+	assert_int_equal(p->max_delete.count, 50);
+	assert_int_equal(p->max_size, 0);
+	assert_int_equal(p->max_age, 0);
+	assert_null(p->trash);
+	assert_null(j->on_new);
+	j = &c.jobs[1];
+	p = &j->sync;
+	assert_int_equal(j->every, 300);
+	assert_string_equal(j->right->url, "maildir:/x/y");
+	assert_string_equal(j->on_new, "x");
+	assert_int_equal(p->folders.n_take, 3);
+	assert_int_equal(p->folders.take[0].kind, BOXRULE_PATTERN);
+	assert_true(p->folders.take[1].leave);
+	assert_true(slice_eqs(p->folders.take[1].text, "Spam"));
+	assert_int_equal(p->folders.take[2].kind, BOXRULE_ROLE);
+	assert_int_equal(p->folders.n_rules, 3);
+	assert_string_equal(p->folders.rules[0].name, "Sent Items");
+	assert_string_equal(p->folders.rules[0].local, "Sent");
+	assert_true(p->folders.rules[0].has_max_size);
+	assert_int_equal(p->folders.rules[0].max_size, 0);
+	assert_false(p->folders.rules[0].has_max_age);
+	assert_string_equal(p->folders.rules[1].name, "@archive");
+	assert_null(p->folders.rules[1].local);
+	assert_false(p->folders.rules[1].has_max_size);
+	assert_int_equal(p->folders.rules[1].max_age, 30 * 86400);
+	assert_string_equal(p->folders.rules[2].name, "INBOX");
+	assert_string_equal(p->folders.rules[2].local, "In/Box");
+	assert_int_equal(p->folders.rules[2].max_size, 1024);
+	assert_true(p->folders.rules[2].has_max_age);
+	assert_int_equal(p->max_size, 10 << 20);
+	assert_int_equal(p->max_age, 365 * 86400);
+	assert_int_equal(p->max_delete.percent, 10);
+	assert_int_equal(p->max_delete.count, 50);
+	assert_int_equal(p->del, SYNC_RIGHT);
+	assert_int_equal(p->create, SYNC_LEFT);
+	assert_true(p->remove_folders);
+	assert_int_equal(p->remove_where, SYNC_NONE);
+	p = &c.jobs[2].sync;
+	assert_string_equal(p->trash, "@trash");
+	assert_true(p->max_delete.none);
+	assert_true(p->remove_folders);
+	assert_int_equal(p->remove_where, SYNC_BOTH);
+	p = &c.jobs[3].sync;
+	assert_int_equal(p->max_delete.percent, 5);
+	assert_int_equal(p->max_delete.count, 0);
+	config_release(&c);
+}
+
 static void plaintext_needs_a_reason(void **state)
 {
 	static const struct {
@@ -568,7 +712,7 @@ static void includes(void **state)
 	put(dir, "sub/one", 0600, "include(two)\n\naccount a { ulr = x }\n");
 	put(dir, "sub/two", 0600, "mbox m { path = /x lock = {a} }\n");
 	expect_file(dir, "main", ERR_CONF,
-		    "@/main:3: unknown section 'frob'; there are account, maildir, mbox or fetch\n"
+		    "@/main:3: unknown section 'frob'; there are account, maildir, mbox, fetch or sync\n"
 		    "@/main:4: can't open @/none: No such file or directory\n"
 		    "@/sub/one:3: unknown key 'ulr' in account; did you mean 'url'?\n"
 		    "@/sub/two:1: lock knows no 'a'; allowed: fcntl or dotlock\n");
@@ -645,7 +789,7 @@ static void adhoc(void **state)
 	setenv("HOME", dir, 1);
 	unsetenv("NETRC");
 	assert_int_equal(config_load_text("t", slice_str("account a { url = 'pop3s://u@h' }\nmbox m { path = /x/m }"), &c, NULL, &e), 0);
-	assert_int_equal(config_adhoc(&c, "pop3s://u@H:0995/", "mbox:/x/m", NULL, &j, &e), 0);
+	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "pop3s://u@H:0995/", "mbox:/x/m", NULL, &j, &e), 0);
 	assert_int_equal(strlen(j.name), strlen("fetch-") + 12);
 	assert_int_equal(strncmp(j.name, "fetch-", 6), 0);
 	assert_int_equal(strspn(j.name + 6, "0123456789abcdef"), 12);
@@ -653,34 +797,79 @@ static void adhoc(void **state)
 	assert_false(j.left->pop3.pop3.secret.netrc);
 	assert_int_equal(j.policy.keep, KEEP_NO);
 	assert_string_equal(j.folder, "");
-	assert_int_equal(config_adhoc(&c, "a", "m", &opts, &k, &e), -1); /* an mbox has no folders */
+	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "a", "m", &opts, &k, &e), -1); /* an mbox has no folders */
 	assert_non_null(strstr(e.text, "an mbox has no folders"));
-	assert_int_equal(config_adhoc(&c, "a", "m", NULL, &k, &e), 0);
+	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "a", "m", NULL, &k, &e), 0);
 	assert_string_equal(j.name, k.name);
-	assert_int_equal(config_adhoc(&c, "a", "maildir:/x/m", &opts, &k, &e), 0);
+	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "a", "maildir:/x/m", &opts, &k, &e), 0);
 	assert_string_not_equal(j.name, k.name);
 	assert_int_equal(k.policy.keep_seconds, 7 * 86400);
 	assert_int_equal(k.policy.max_size, 1024);
 	assert_string_equal(k.folder, "X");
-	assert_int_equal(config_adhoc(&c, "pop3s://v@h", "mbox:/x/m", NULL, &k, &e), 0);
+	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "pop3s://v@h", "mbox:/x/m", NULL, &k, &e), 0);
 	assert_string_not_equal(j.name, k.name);
 	/* a relative path begins where the person is */
 	assert_non_null(getcwd(cwd, sizeof(cwd)));
-	assert_int_equal(config_adhoc(&c, "a", "mbox:./box", NULL, &j, &e), 0);
+	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "a", "mbox:./box", NULL, &j, &e), 0);
 	snprintf(spec, sizeof(spec), "mbox:%s/box", cwd);
-	assert_int_equal(config_adhoc(&c, "a", spec, NULL, &k, &e), 0);
+	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "a", spec, NULL, &k, &e), 0);
 	assert_string_equal(j.right->mbox.path, k.right->mbox.path);
 	assert_string_equal(j.name, k.name);
 	put(dir, ".netrc", 0600, "machine h login u password p\n");
-	assert_int_equal(config_adhoc(&c, "pop3s://u@h", "mbox:/x/m", NULL, &j, &e), 0);
+	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "pop3s://u@h", "mbox:/x/m", NULL, &j, &e), 0);
 	assert_true(j.left->pop3.pop3.secret.netrc);
-	assert_int_equal(config_adhoc(&c, "pop3s://v@h", "mbox:/x/m", NULL, &j, &e), 0);
+	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "pop3s://v@h", "mbox:/x/m", NULL, &j, &e), 0);
 	assert_false(j.left->pop3.pop3.secret.netrc);
 	put(dir, ".netrc", 0644, "machine h login u password p\n");
-	assert_int_equal(config_adhoc(&c, "pop3s://u@h", "mbox:/x/m", NULL, &j, &e), -1);
+	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "pop3s://u@h", "mbox:/x/m", NULL, &j, &e), -1);
 	assert_int_equal(e.kind, ERR_PERM);
 	config_release(&c);
 	scratch_remove(dir);
+}
+
+static void adhoc_sync(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		enum err_kind kind;
+		const char *says;
+	} rows[] = {
+		{ "pop3s://u@h", "maildir:/x", ERR_CONF, "is a POP3 account, which can't be synced" },
+		{ "mbox:/y", "maildir:/x", ERR_CONF, "remote: 'mbox:/y' is an mbox, which can't be synced yet" },
+		{ "imaps://u@h", "mbox:/x", ERR_CONF, "local: 'mbox:/x' is an mbox, which can't be synced yet" },
+		{ "maildir:/x", "imaps://u@h", ERR_CONF, "local: a local store is wanted here, not a server" },
+		{ "maildir:/x", "i", ERR_CONF, "local: 'i' is an account" },
+		{ "maildir:/x", "maildir:/x/y", ERR_CONF, "lie one within the other" },
+		{ "imaps://h", "maildir:/x", ERR_CONF, "has no user; the url can say it: imaps://user@h" },
+		{ "j", "maildir:/x", ERR_CONF, "remote: there is no account or store 'j'" },
+	};
+	struct config c;
+	struct config_job j, k;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	setenv("HOME", "/nonexistent", 1);
+	assert_int_equal(config_load_text("t", slice_str(IMAP "maildir m { path = /x }\n"), &c, NULL, &e), 0);
+	assert_int_equal(config_adhoc(&c, CONFIG_SYNC, "imaps://u@H", "maildir:/x", NULL, &j, &e), 0);
+	assert_int_equal(j.mode, CONFIG_SYNC);
+	assert_int_equal(strncmp(j.name, "sync-", 5), 0);
+	assert_int_equal(strlen(j.name), strlen("sync-") + 12);
+	assert_string_equal(j.sync.job, j.name);
+	assert_string_equal(j.sync.right_name, "maildir:/x");
+	assert_int_equal(j.sync.max_delete.percent, 25);
+	assert_string_equal(j.left->imap.imap.what, "imaps://u@h:993");
+	assert_int_equal(config_adhoc(&c, CONFIG_SYNC, "i", "m", NULL, &k, &e), 0);
+	assert_string_equal(j.name, k.name);
+	assert_int_equal(config_adhoc(&c, CONFIG_SYNC, "maildir:/y", "m", NULL, &k, &e), 0);
+	assert_string_not_equal(j.name, k.name);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		err_clear(&e);
+		assert_int_equal(config_adhoc(&c, CONFIG_SYNC, rows[i].a, rows[i].b, NULL, &j, &e), -1);
+		if (!strstr(e.text, rows[i].says))
+			fail_msg("%s %s: '%s' does not say '%s'", rows[i].a, rows[i].b, e.text, rows[i].says);
+		assert_int_equal(e.kind, rows[i].kind);
+	}
+	config_release(&c);
 }
 
 static void adhoc_refusals(void **state)
@@ -709,7 +898,7 @@ static void adhoc_refusals(void **state)
 		struct config_job j;
 		struct err e = ERR_INIT;
 
-		assert_int_equal(config_adhoc(&c, rows[i].a, rows[i].b, &opts, &j, &e), -1);
+		assert_int_equal(config_adhoc(&c, CONFIG_FETCH, rows[i].a, rows[i].b, &opts, &j, &e), -1);
 		if (!strstr(e.text, rows[i].says))
 			fail_msg("%s %s: '%s' does not say '%s'", rows[i].a, rows[i].b, e.text, rows[i].says);
 		assert_int_equal(e.kind, rows[i].kind);
@@ -745,7 +934,7 @@ int main(void)
 		cmocka_unit_test(nul_is_refused), cmocka_unit_test(the_whole_of_it), cmocka_unit_test(plaintext_needs_a_reason),
 		cmocka_unit_test(modes_of_files), cmocka_unit_test(a_large_file_is_refused), cmocka_unit_test(includes),
 		cmocka_unit_test(default_places), cmocka_unit_test(adhoc), cmocka_unit_test(adhoc_refusals), cmocka_unit_test(account_by_name_or_url),
-		cmocka_unit_test(imap_accounts),
+		cmocka_unit_test(imap_accounts), cmocka_unit_test(sync_jobs), cmocka_unit_test(adhoc_sync),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
