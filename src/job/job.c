@@ -184,8 +184,8 @@ out:
 int job_run(const struct job_params *p, const struct event_sink *sink)
 {
 	struct err e = ERR_INIT;
-	struct event start = { .type = EVENT_START, .job = p->job->name };
-	struct event end = { .type = EVENT_END, .job = p->job->name };
+	struct event start = { .type = EVENT_START, .job = p->job->name, .two_way = p->job->mode == CONFIG_SYNC };
+	struct event end = { .type = EVENT_END, .job = p->job->name, .two_way = start.two_way };
 	struct event stop = { .type = EVENT_ERROR, .job = p->job->name };
 	int rc;
 

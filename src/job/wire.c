@@ -9,7 +9,7 @@ enum { RECORD_EVENT = 1, RECORD_LOG = 2 };
 #define HEAD 4 /* bytes of the length */
 
 _Static_assert(sizeof(enum event_type) == sizeof(int) && sizeof(enum err_kind) == sizeof(int), "enums are encoded as ints are");
-_Static_assert(5 + 27 * 8 + 4 * (4 + WIRE_TEXT) <= WIRE_MAX, "a record holds an event");
+_Static_assert(5 + 31 * 8 + 4 * (4 + WIRE_TEXT) <= WIRE_MAX, "a record holds an event");
 
 /* An event's numbers, in their order on the wire; the same rows write and read. */
 static const struct number {
@@ -18,13 +18,15 @@ static const struct number {
 	uint64_t max;
 } numbers[] = {
 #define ROW(field, kind, max) { offsetof(struct event, field), kind, max }
-	ROW(type, INT, EVENT_END), ROW(time, WIDE, UINT64_MAX), ROW(action, INT, ACTION_FORGET), ROW(size, WIDE, UINT64_MAX), ROW(dry, BOOL, 1),
+	ROW(type, INT, EVENT_END), ROW(time, WIDE, UINT64_MAX), ROW(two_way, BOOL, 1), ROW(action, INT, ACTION_REMOVE), ROW(at, INT, AT_RIGHT),
+	ROW(size, WIDE, UINT64_MAX), ROW(dry, BOOL, 1),
 	ROW(total, WIDE, UINT64_MAX), ROW(total_bytes, WIDE, UINT64_MAX), ROW(done, WIDE, UINT64_MAX), ROW(done_bytes, WIDE, UINT64_MAX),
 	ROW(kind, INT, ERR_KINDS - 1), ROW(span, INT, SPAN_ACCT), ROW(retry_after, INT, INT_MAX), ROW(exit_code, INT, 255),
 	ROW(totals.pulled, WIDE, UINT64_MAX), ROW(totals.pushed, WIDE, UINT64_MAX), ROW(totals.deleted, WIDE, UINT64_MAX),
 	ROW(totals.flagged, WIDE, UINT64_MAX), ROW(totals.moved, WIDE, UINT64_MAX), ROW(totals.skipped, WIDE, UINT64_MAX),
 	ROW(totals.failed, WIDE, UINT64_MAX), ROW(totals.bytes_in, WIDE, UINT64_MAX), ROW(totals.bytes_out, WIDE, UINT64_MAX),
-	ROW(totals.round_trips, WIDE, UINT64_MAX), ROW(totals.kept, WIDE, UINT64_MAX),
+	ROW(totals.round_trips, WIDE, UINT64_MAX), ROW(totals.kept, WIDE, UINT64_MAX), ROW(totals.made, WIDE, UINT64_MAX),
+	ROW(totals.removed, WIDE, UINT64_MAX),
 #undef ROW
 };
 

@@ -79,7 +79,7 @@ static void out_event(void *arg, const struct event *ev)
 {
 	struct outbox *o = arg;
 
-	if (ev->type == EVENT_MESSAGE && !o->messages)
+	if ((ev->type == EVENT_MESSAGE || ev->type == EVENT_TREE) && !o->messages)
 		return;
 	if (o->fd >= 0 && wire_put_event(&o->buf, ev) == 0)
 		out_added(o, ev->type != EVENT_MESSAGE);
@@ -263,7 +263,7 @@ int worker_mourn(const struct config_job *job, const struct wire_sink *sinks, co
 	struct event ev = { .type = EVENT_ERROR, .job = job->name, .kind = why->kind, .span = SPAN_ACCT, .text = why->text };
 
 	event_put(&sinks->events, &ev);
-	ev = (struct event){ .type = EVENT_END, .job = job->name, .exit_code = exit_code };
+	ev = (struct event){ .type = EVENT_END, .job = job->name, .two_way = job->mode == CONFIG_SYNC, .exit_code = exit_code };
 	event_put(&sinks->events, &ev);
 	return exit_code;
 }

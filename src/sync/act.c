@@ -305,10 +305,14 @@ int act_folders(struct twoway *g, struct err *e)
 		struct box *b = &g->boxes.a[i];
 		struct err why = ERR_INIT;
 
-		for (int s = LEFT; s <= RIGHT && !b->failed; s++)
-			if (b->create[s] && g->side[s]->ops->folder_create(g->side[s], box_name(b, s), b->f->attrs, &why) < 0 &&
-			    box_error(g, b, &why, e) < 0)
+		for (int s = LEFT; s <= RIGHT && !b->failed; s++) {
+			if (!b->create[s])
+				continue;
+			if (g->side[s]->ops->folder_create(g->side[s], box_name(b, s), b->f->attrs, &why) == 0)
+				twoway_tell_tree(g, b, s, ACTION_CREATE);
+			else if (box_error(g, b, &why, e) < 0)
 				return -1;
+		}
 	}
 	/* only now: a folder that the base has, and a side has not, was removed there */
 	for (size_t i = 0; i < g->boxes.n; i++) {
@@ -338,6 +342,7 @@ static int remove_box(struct twoway *g, struct box *b, int side, struct err *e)
 		return -1;
 	}
 	g->totals->deleted += b->deletions[side];
+	twoway_tell_tree(g, b, side, ACTION_REMOVE);
 	b->failed = true; /* it is no more */
 	return db_commit(g->db, e);
 }

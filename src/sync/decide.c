@@ -178,10 +178,10 @@ int decide_all(struct twoway *g, struct err *e)
 	return guard_first_contact(g, e) < 0 || guard_deletions(g, e) < 0 ? -1 : 0;
 }
 
-static void tell_planned(struct twoway *g, const struct box *b, enum event_action action, struct slice key, uint64_t size)
+static void tell_planned(struct twoway *g, const struct box *b, enum event_action action, int side, struct slice key, uint64_t size)
 {
 	char uid[ERR_TEXT_MAX];
-	struct event ev = { .type = EVENT_MESSAGE, .folder = b->f->left, .action = action, .size = size, .dry = true };
+	struct event ev = { .type = EVENT_MESSAGE, .folder = b->f->left, .action = action, .at = side == LEFT ? AT_LEFT : AT_RIGHT, .size = size, .dry = true };
 
 	ev.uid = err_printable(uid, sizeof(uid), key.p, key.n);
 	twoway_put(g, &ev);
@@ -191,14 +191,11 @@ static void tell_planned(struct twoway *g, const struct box *b, enum event_actio
 void decide_tell(struct twoway *g, struct box *b)
 {
 	struct plan_sync_policy policy;
-	char text[ERR_TEXT_MAX], name[200];
 
 	for (int s = LEFT; s <= RIGHT; s++) {
 		if (!b->create[s] && !b->remove[s])
 			continue;
-		err_printable(name, sizeof(name), box_name(b, s), strlen(box_name(b, s)));
-		snprintf(text, sizeof(text), "folder '%s' would be %s %s", name, b->create[s] ? "made" : "removed", twoway_at(s));
-		twoway_warn(g, text);
+		twoway_tell_tree(g, b, s, b->create[s] ? ACTION_CREATE : ACTION_REMOVE);
 		g->totals->deleted += b->remove[s] ? b->deletions[s] : 0;
 	}
 	if (b->remove[LEFT] || b->remove[RIGHT])
@@ -210,19 +207,23 @@ void decide_tell(struct twoway *g, struct box *b)
 
 		if (plan.acts & PLAN_COPY) {
 			g->totals->pulled++;
-			tell_planned(g, b, ACTION_PULL, row->left, row->m.left.size);
+			tell_planned(g, b, ACTION_PULL, RIGHT, row->left, row->m.left.size);
 		}
 		if (plan.acts & PLAN_COPY_BACK) {
 			g->totals->pushed++;
-			tell_planned(g, b, ACTION_PUSH, row->right, row->m.right.size);
+			tell_planned(g, b, ACTION_PUSH, LEFT, row->right, row->m.right.size);
 		}
 		if (plan.acts & (PLAN_REMOVE_LEFT | PLAN_REMOVE_RIGHT)) {
+			int side = plan.acts & PLAN_REMOVE_LEFT ? LEFT : RIGHT;
+
 			g->totals->deleted++;
-			tell_planned(g, b, ACTION_DELETE, plan.acts & PLAN_REMOVE_LEFT ? row->left : row->right, 0);
+			tell_planned(g, b, ACTION_DELETE, side, side == LEFT ? row->left : row->right, 0);
 		}
-		if (plan.acts & (PLAN_FLAG_LEFT | PLAN_FLAG_RIGHT)) {
+		for (int s = LEFT; s <= RIGHT; s++) {
+			if (!(plan.acts & (s == LEFT ? PLAN_FLAG_LEFT : PLAN_FLAG_RIGHT)))
+				continue;
 			g->totals->flagged++;
-			tell_planned(g, b, ACTION_FLAGS, plan.acts & PLAN_FLAG_LEFT ? row->left : row->right, 0);
+			tell_planned(g, b, ACTION_FLAGS, s, s == LEFT ? row->left : row->right, 0);
 		}
 	}
 }

@@ -15,14 +15,21 @@ void event_put(const struct event_sink *sink, const struct event *ev)
 
 const char *event_type_name(enum event_type t)
 {
-	static const char *const names[] = { "start", "folder", "message", "progress", "warning", "error", "end" };
+	static const char *const names[] = { "start", "folder", "message", "folder", "progress", "warning", "error", "end" };
 
 	return names[t];
 }
 
 const char *event_action_name(enum event_action a)
 {
-	static const char *const names[] = { "pull", "push", "delete", "flags", "move", "skip", "forget" };
+	static const char *const names[] = { "pull", "push", "delete", "flags", "move", "skip", "forget", "create", "remove" };
 
 	return names[a];
+}
+
+const char *event_at_name(enum event_at at)
+{
+	static const char *const names[] = { "", "remote", "local" };
+
+	return names[at];
 }

@@ -11,6 +11,7 @@ enum event_type {
 	EVENT_START,
 	EVENT_FOLDER,   /* a folder was opened and holds work: total = messages to move */
 	EVENT_MESSAGE,  /* one message was dealt with */
+	EVENT_TREE,     /* a folder was made or removed */
 	EVENT_PROGRESS, /* bytes and messages so far; often; never in JSON */
 	EVENT_WARNING,
 	EVENT_ERROR,    /* kind, span, text; an item or the whole job */
@@ -21,10 +22,15 @@ enum event_action {
 	ACTION_PULL, ACTION_PUSH, ACTION_DELETE, ACTION_FLAGS, ACTION_MOVE,
 	ACTION_SKIP,    /* left where it is: larger than max-size */
 	ACTION_FORGET,  /* gone from the source: its pair is dropped. Shown in a dry run and with -v */
+	ACTION_CREATE, ACTION_REMOVE, /* TREE */
 };
+
+/* Where something is changed: left is the remote side, right the local one. A fetch does not say. */
+enum event_at { AT_UNSAID, AT_LEFT, AT_RIGHT };
 
 struct event_totals {
 	uint64_t pulled, pushed, deleted, flagged, moved, skipped, failed;
+	uint64_t made, removed; /* folders */
 	uint64_t bytes_in, bytes_out, round_trips;
 	uint64_t kept;       /* left on the server by `keep` */
 	double seconds;
@@ -35,11 +41,13 @@ struct event {
 	enum event_type type;
 	const char *job;
 	int64_t time;                /* seconds since 1970 */
-	enum event_action action;    /* MESSAGE */
-	const char *folder;          /* FOLDER, MESSAGE, ERROR, WARNING */
+	bool two_way;                /* START, END: of a two-way job */
+	enum event_action action;    /* MESSAGE, TREE */
+	enum event_at at;            /* MESSAGE, TREE */
+	const char *folder;          /* FOLDER, MESSAGE, ERROR, WARNING: as the remote side calls it; TREE: as it is called there */
 	const char *uid;             /* the message's key at the source */
 	uint64_t size;               /* MESSAGE: bytes; 0 unknown */
-	bool dry;                    /* MESSAGE: would be done */
+	bool dry;                    /* MESSAGE, TREE: would be done */
 	uint64_t total, total_bytes; /* FOLDER: to be moved; 0 bytes unknown */
 	uint64_t done, done_bytes;   /* PROGRESS */
 	enum err_kind kind;          /* ERROR */
@@ -58,5 +66,6 @@ struct event_sink {
 void event_put(const struct event_sink *sink, const struct event *ev); /* fills in time when 0 */
 const char *event_type_name(enum event_type t);     /* "start", "message", ... */
 const char *event_action_name(enum event_action a); /* "pull", "delete", ... */
+const char *event_at_name(enum event_at at);        /* "remote", "local", or "" */
 
 #endif

@@ -89,6 +89,8 @@ static void tell_message(struct exec *x, enum event_action action, struct slice 
 	char uid[ERR_TEXT_MAX];
 	struct event ev = { .type = EVENT_MESSAGE, .job = x->job, .action = action, .folder = x->folder_name, .size = size };
 
+	if (x->two_way) /* a removal changes the source, anything else the target */
+		ev.at = x->back == (action == ACTION_DELETE) ? AT_RIGHT : AT_LEFT;
 	ev.uid = err_printable(uid, sizeof(uid), key.p, key.n);
 	event_put(x->sink, &ev);
 }

@@ -13,6 +13,15 @@ void twoway_put(struct twoway *g, struct event *ev)
 	event_put(g->sink, ev);
 }
 
+void twoway_tell_tree(struct twoway *g, const struct box *b, int side, enum event_action action)
+{
+	struct event ev = { .type = EVENT_TREE, .action = action, .folder = box_name(b, side), .at = side == LEFT ? AT_LEFT : AT_RIGHT, .dry = g->p->dry_run };
+
+	g->totals->made += action == ACTION_CREATE;
+	g->totals->removed += action == ACTION_REMOVE;
+	twoway_put(g, &ev);
+}
+
 void twoway_warn(void *arg, const char *text)
 {
 	struct event ev = { .type = EVENT_WARNING, .text = text };

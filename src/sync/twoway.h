@@ -58,6 +58,7 @@ struct twoway {
 
 void twoway_warn(void *arg, const char *text); /* arg: struct twoway */
 void twoway_put(struct twoway *g, struct event *ev);
+void twoway_tell_tree(struct twoway *g, const struct box *b, int side, enum event_action action); /* a folder was made or removed there, or would be */
 int twoway_no_memory(struct err *e);           /* -1 */
 const char *twoway_at(int side);               /* "at the server", "here" */
 const char *box_name(const struct box *b, int side);

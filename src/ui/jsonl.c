@@ -98,7 +98,7 @@ static void put_totals(struct strbuf *out, const struct event_totals *t)
 		uint64_t n;
 	} rows[] = {
 		{ "pulled", t->pulled }, { "pushed", t->pushed }, { "deleted", t->deleted }, { "flagged", t->flagged },
-		{ "moved", t->moved }, { "skipped", t->skipped }, { "kept", t->kept }, { "failed", t->failed },
+		{ "moved", t->moved }, { "folders_made", t->made }, { "folders_removed", t->removed }, { "skipped", t->skipped }, { "kept", t->kept }, { "failed", t->failed },
 		{ "bytes_in", t->bytes_in }, { "bytes_out", t->bytes_out }, { "round_trips", t->round_trips },
 	};
 
@@ -123,6 +123,15 @@ static void put_error(struct strbuf *out, const struct event *ev)
 		put_number(out, "retry_after", (uint64_t)ev->retry_after);
 }
 
+/* On which side, and whether it only would be done. */
+static void put_where(struct strbuf *out, const struct event *ev)
+{
+	if (ev->at != AT_UNSAID)
+		put_text(out, "where", event_at_name(ev->at));
+	if (ev->dry)
+		strbuf_puts(out, ",\"dry_run\":true");
+}
+
 /* What each type has beside event, job and time. */
 static void put_members(struct strbuf *out, const struct event *ev)
 {
@@ -141,8 +150,12 @@ static void put_members(struct strbuf *out, const struct event *ev)
 		put_text(out, "folder", ev->folder);
 		put_text(out, "uid", ev->uid);
 		put_number(out, "size", ev->size);
-		if (ev->dry)
-			strbuf_puts(out, ",\"dry_run\":true");
+		put_where(out, ev);
+		break;
+	case EVENT_TREE:
+		put_text(out, "action", event_action_name(ev->action));
+		put_text(out, "folder", ev->folder);
+		put_where(out, ev);
 		break;
 	case EVENT_WARNING:
 		if (ev->folder && ev->folder[0])

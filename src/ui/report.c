@@ -40,6 +40,7 @@ struct report {
 	VEC(struct active) jobs;
 	size_t ended, stopped;
 	struct event_totals sum;
+	bool sum_two_way;       /* some of it is of two-way jobs */
 };
 
 /* Wait until fd takes something. A signal ends that: who stops the program is not kept waiting by output that nobody reads. */
@@ -290,13 +291,16 @@ static bool summaries_shown(const struct report *r)
 	return !r->p.quiet && !r->p.json && (r->p.tty || r->p.verbose > 0 || r->p.dry_run);
 }
 
-/* -v, and a dry run's plan: what is (to be) done with one message. */
-static void show_message(struct report *r, const struct event *ev)
+/* -v, and a dry run's plan: what is (to be) done with one message or folder. A copy's direction is in its verb. */
+static void show_action(struct report *r, const struct event *ev)
 {
+	static const char *const sides[] = { [AT_UNSAID] = "", [AT_LEFT] = " at the server", [AT_RIGHT] = " here" };
 	static const char *const would[] = { [ACTION_PULL] = "fetch", [ACTION_PUSH] = "send", [ACTION_DELETE] = "delete", [ACTION_FLAGS] = "set the flags of",
-					     [ACTION_MOVE] = "move", [ACTION_SKIP] = "leave", [ACTION_FORGET] = "forget" };
+					     [ACTION_MOVE] = "move", [ACTION_SKIP] = "leave", [ACTION_FORGET] = "forget", [ACTION_CREATE] = "make",
+					     [ACTION_REMOVE] = "remove" };
 	static const char *const why[] = { [ACTION_SKIP] = ": larger than max-size", [ACTION_FORGET] = ": gone from the source" };
 	const char *because = ev->action == ACTION_SKIP || ev->action == ACTION_FORGET ? why[ev->action] : "";
+	const char *where = ev->action == ACTION_PULL || ev->action == ACTION_PUSH ? "" : sides[ev->at];
 	char job[TEXT_BYTES], uid[TEXT_BYTES], folder[TEXT_BYTES], bytes[32], size[40] = "";
 	struct active *a;
 
@@ -312,12 +316,27 @@ static void show_message(struct report *r, const struct event *ev)
 	}
 	clean(uid, ev->uid);
 	clean(folder, ev->folder);
-	say(r, "%s: %s%s %s%s%s%s%s", clean(job, ev->job), ev->dry ? "would " : "", ev->dry ? would[ev->action] : event_action_name(ev->action),
-	    uid[0] ? uid : "a message", folder[0] ? " in " : "", folder, size, because);
+	say(r, "%s: %s%s %s%s%s%s%s%s", clean(job, ev->job), ev->dry ? "would " : "", ev->dry ? would[ev->action] : event_action_name(ev->action),
+	    ev->type == EVENT_TREE ? "folder" : uid[0] ? uid : "a message", folder[0] ? ev->type == EVENT_TREE ? " " : " in " : "", folder, where,
+	    size, because);
 }
 
-/* "12 messages fetched, 1 failed": what is not 0. Returns whether there was anything. */
-static bool put_totals(struct strbuf *b, const struct event_totals *t, const struct active *a)
+/* "2 folders made" */
+static bool put_folders(struct strbuf *b, bool any, uint64_t n, const char *did)
+{
+	char text[32];
+
+	if (n == 0)
+		return any;
+	progress_count(n, text, sizeof(text));
+	strbuf_printf(b, "%s%s folder%s %s", any ? ", " : "", text, n == 1 ? "" : "s", did);
+	return true;
+}
+
+/*
+ * "12 messages fetched, 1 failed": what is not 0. A dry run's if a is given. What is fetched is deleted on the server only; a two-way job says on -v where. Returns whether there was anything.
+ */
+static bool put_totals(struct strbuf *b, const struct event_totals *t, const struct active *a, bool two_way)
 {
 	const bool dry = a != NULL;
 	const struct {
@@ -326,7 +345,8 @@ static bool put_totals(struct strbuf *b, const struct event_totals *t, const str
 	} rows[] = {
 		{ t->pulled, "fetched", "to be fetched" },
 		{ t->pushed, "sent", "to be sent" },
-		{ t->deleted, "deleted on the server", "to be deleted on the server" },
+		{ two_way ? 0 : t->deleted, "deleted on the server", "to be deleted on the server" },
+		{ two_way ? t->deleted : 0, "deleted", "to be deleted" },
 		{ t->flagged, "with changed flags", "with flags to be changed" },
 		{ t->moved, "moved", "to be moved" },
 		{ t->kept, "kept on the server", "kept on the server" },
@@ -351,17 +371,22 @@ static bool put_totals(struct strbuf *b, const struct event_totals *t, const str
 		strbuf_printf(b, " %s", dry ? rows[i].would : rows[i].did);
 		any = true;
 	}
-	return any;
+	any = put_folders(b, any, t->made, dry ? "to be made" : "made");
+	return put_folders(b, any, t->removed, dry ? "to be removed" : "removed");
 }
 
-/* "; 3.4 MB, 1.2 s, 7 round trips" */
-static void put_cost(struct strbuf *b, const struct event_totals *t)
+/* "; 3.4 MB, 1.2 s, 7 round trips"; what goes both ways is "3.4 MB in, 1.0 kB out" */
+static void put_cost(struct strbuf *b, const struct event_totals *t, bool two_way)
 {
-	char size[32], trips[32];
+	char size[32], out[32], trips[32];
 
 	progress_bytes(t->bytes_in, size, sizeof(size));
+	progress_bytes(t->bytes_out, out, sizeof(out));
 	progress_count(t->round_trips, trips, sizeof(trips));
-	strbuf_printf(b, "; %s, %.1f s, %s round trip%s", size, t->seconds, trips, t->round_trips == 1 ? "" : "s");
+	strbuf_printf(b, "; %s", size);
+	if (two_way)
+		strbuf_printf(b, " in, %s out", out);
+	strbuf_printf(b, ", %.1f s, %s round trip%s", t->seconds, trips, t->round_trips == 1 ? "" : "s");
 }
 
 /* Whether a job came to no proper end (its error said why). */
@@ -379,13 +404,13 @@ static void show_summary(struct report *r, const struct event *ev)
 	char job[TEXT_BYTES];
 
 	strbuf_printf(&b, "%s: %s", clean(job, ev->job), stopped ? "stopped: " : "");
-	any = put_totals(&b, &ev->totals, a);
+	any = put_totals(&b, &ev->totals, a, ev->two_way);
 	if (!any)
 		strbuf_puts(&b, stopped ? "nothing was done" : r->p.dry_run ? "nothing to do" : "nothing new");
 	if (r->p.dry_run)
 		strbuf_puts(&b, "; nothing was changed");
 	else if (any || r->p.verbose > 0)
-		put_cost(&b, &ev->totals);
+		put_cost(&b, &ev->totals, ev->two_way);
 	say(r, "%s", strbuf_str(&b));
 	strbuf_release(&b);
 }
@@ -400,6 +425,8 @@ static void add_totals(struct event_totals *sum, const struct event_totals *t)
 	sum->skipped += t->skipped;
 	sum->kept += t->kept;
 	sum->failed += t->failed;
+	sum->made += t->made;
+	sum->removed += t->removed;
 }
 
 /* A job is over: its line, and no more progress of it. */
@@ -410,6 +437,7 @@ static void end_job(struct report *r, const struct event *ev)
 	if (summaries_shown(r))
 		show_summary(r, ev);
 	add_totals(&r->sum, &ev->totals);
+	r->sum_two_way |= ev->two_way;
 	r->ended++;
 	r->stopped += is_stopped(ev);
 	forget_job(r, ev->job);
@@ -467,7 +495,8 @@ static void show_event(struct report *r, const struct event *ev)
 		begin_folder(r, ev);
 		break;
 	case EVENT_MESSAGE:
-		show_message(r, ev);
+	case EVENT_TREE:
+		show_action(r, ev);
 		break;
 	case EVENT_PROGRESS:
 		note_progress(r, ev);
@@ -597,7 +626,7 @@ void report_free(struct report *r)
 		return;
 	progress_clear(&r->progress);
 	if (r->ended > 1 && summaries_shown(r)) {
-		bool any = put_totals(&b, &r->sum, r->p.dry_run ? &none : NULL);
+		bool any = put_totals(&b, &r->sum, r->p.dry_run ? &none : NULL, r->sum_two_way);
 
 		if (r->stopped > 0)
 			strbuf_printf(&b, "%s%zu of them stopped", any ? "; " : "", r->stopped);

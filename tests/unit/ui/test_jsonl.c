@@ -100,6 +100,12 @@ static void events(void **state)
 		  HEAD("message") ",\"action\":\"delete\",\"folder\":\"\",\"uid\":\"2\",\"size\":0,\"dry_run\":true}\n" },
 		{ { .type = EVENT_MESSAGE, AT, .action = ACTION_FORGET, .uid = "2" },
 		  HEAD("message") ",\"action\":\"forget\",\"folder\":\"\",\"uid\":\"2\",\"size\":0}\n" },
+		{ { .type = EVENT_MESSAGE, AT, .action = ACTION_FLAGS, .at = AT_LEFT, .folder = "F", .uid = "2" },
+		  HEAD("message") ",\"action\":\"flags\",\"folder\":\"F\",\"uid\":\"2\",\"size\":0,\"where\":\"remote\"}\n" },
+		{ { .type = EVENT_TREE, AT, .action = ACTION_CREATE, .at = AT_RIGHT, .folder = "F", .dry = true },
+		  HEAD("folder") ",\"action\":\"create\",\"folder\":\"F\",\"where\":\"local\",\"dry_run\":true}\n" },
+		{ { .type = EVENT_TREE, AT, .action = ACTION_REMOVE, .at = AT_LEFT, .folder = "F" },
+		  HEAD("folder") ",\"action\":\"remove\",\"folder\":\"F\",\"where\":\"remote\"}\n" },
 		{ { .type = EVENT_WARNING, AT, .text = "odd" }, HEAD("warning") ",\"text\":\"odd\"}\n" },
 		{ { .type = EVENT_WARNING, AT, .text = "odd", .folder = "F" }, HEAD("warning") ",\"folder\":\"F\",\"text\":\"odd\"}\n" },
 		{ { .type = EVENT_ERROR, AT, .kind = ERR_AUTH, .span = SPAN_ACCT, .text = "no" },
@@ -110,8 +116,8 @@ static void events(void **state)
 		  HEAD("error") ",\"kind\":\"refused\",\"scope\":\"message\",\"uid\":\"u\",\"text\":\"no\"}\n" },
 		{ { .type = EVENT_END, AT, .exit_code = 75,
 		    .totals = { .pulled = 1, .pushed = 2, .deleted = 3, .flagged = 4, .moved = 5, .skipped = 6, .failed = 7, .bytes_in = 8, .bytes_out = 9,
-				.round_trips = 10, .kept = 11, .seconds = 1.2346 } },
-		  HEAD("end") ",\"pulled\":1,\"pushed\":2,\"deleted\":3,\"flagged\":4,\"moved\":5,\"skipped\":6,\"kept\":11,\"failed\":7,\"bytes_in\":8,"
+				.round_trips = 10, .kept = 11, .made = 12, .removed = 13, .seconds = 1.2346 } },
+		  HEAD("end") ",\"pulled\":1,\"pushed\":2,\"deleted\":3,\"flagged\":4,\"moved\":5,\"folders_made\":12,\"folders_removed\":13,\"skipped\":6,\"kept\":11,\"failed\":7,\"bytes_in\":8,"
 			      "\"bytes_out\":9,\"round_trips\":10,\"seconds\":1.235,\"exit\":75}\n" },
 	};
 

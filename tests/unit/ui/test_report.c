@@ -337,6 +337,63 @@ static void dry_run(void **state)
 	assert_string_equal(said(f, f->err), "");
 }
 
+/* One code serves jobs of both kinds. */
+static void two_way(void **state)
+{
+	static const struct event_totals t = { .pulled = 12, .pushed = 1, .deleted = 3, .flagged = 2, .failed = 1, .made = 2, .removed = 1, .bytes_in = 3400000,
+					       .bytes_out = 1200, .round_trips = 7, .seconds = 1.24 };
+	static const struct event plan[] = {
+		{ .type = EVENT_TREE, .action = ACTION_CREATE, .at = AT_RIGHT, .folder = "F" },
+		{ .type = EVENT_TREE, .action = ACTION_REMOVE, .at = AT_LEFT, .folder = "G\033" },
+		{ .type = EVENT_MESSAGE, .action = ACTION_PULL, .at = AT_RIGHT, .folder = "F", .uid = "7", .size = 2100 },
+		{ .type = EVENT_MESSAGE, .action = ACTION_PUSH, .at = AT_LEFT, .folder = "F", .uid = "x.y", .size = 900 },
+		{ .type = EVENT_MESSAGE, .action = ACTION_DELETE, .at = AT_LEFT, .folder = "F", .uid = "8" },
+		{ .type = EVENT_MESSAGE, .action = ACTION_DELETE, .at = AT_RIGHT, .folder = "F", .uid = "x.z" },
+		{ .type = EVENT_MESSAGE, .action = ACTION_FLAGS, .at = AT_RIGHT, .folder = "F", .uid = "x.z" },
+	};
+	struct fixture *f = *state;
+
+	begin(f, (struct report_params){ .dry_run = true }, false, false);
+	for (size_t i = 0; i < COUNT(plan); i++) {
+		struct event ev = plan[i];
+
+		ev.dry = true;
+		put(f, ev);
+	}
+	put(f, (struct event){ .type = EVENT_END, .two_way = true, .totals = { .pulled = 1, .pushed = 1, .deleted = 2, .made = 1, .removed = 1 } });
+	assert_string_equal(said(f, f->out),
+			    "isp: would make folder F here\nisp: would remove folder G\\x1b at the server\nisp: would fetch 7 in F (2.1 kB)\n"
+			    "isp: would send x.y in F (900 bytes)\nisp: would delete 8 in F at the server\nisp: would delete x.z in F here\n"
+			    "isp: would set the flags of x.z in F here\n"
+			    "isp: 1 message (2.1 kB) to be fetched, 1 to be sent, 2 to be deleted, 1 folder to be made, 1 folder to be removed; nothing was changed\n");
+	teardown(state);
+	setup(state);
+	f = *state;
+	begin(f, (struct report_params){ .verbose = 1 }, false, false);
+	for (size_t i = 0; i < COUNT(plan); i++)
+		put(f, plan[i]);
+	put(f, (struct event){ .type = EVENT_END, .two_way = true, .totals = t });
+	put(f, (struct event){ .type = EVENT_END, .two_way = true, .totals = { .made = 1, .round_trips = 1 } });
+	assert_string_equal(said(f, f->out),
+			    "isp: create folder F here\nisp: remove folder G\\x1b at the server\nisp: pull 7 in F (2.1 kB)\nisp: push x.y in F (900 bytes)\n"
+			    "isp: delete 8 in F at the server\nisp: delete x.z in F here\nisp: flags x.z in F here\n"
+			    "isp: 12 messages fetched, 1 sent, 3 deleted, 2 with changed flags, 1 failed, 2 folders made, 1 folder removed; "
+			    "3.4 MB in, 1.2 kB out, 1.2 s, 7 round trips\n"
+			    "isp: 1 folder made; 0 bytes in, 0 bytes out, 0.0 s, 1 round trip\n");
+	report_free(f->r);
+	f->r = NULL;
+	assert_string_equal(said(f, f->out), "2 jobs: 12 messages fetched, 1 sent, 3 deleted, 2 with changed flags, 1 failed, 3 folders made, 1 folder removed\n");
+	teardown(state);
+	setup(state);
+	f = *state;
+	begin(f, (struct report_params){ .verbose = 0 }, false, false);
+	for (size_t i = 0; i < COUNT(plan); i++)
+		put(f, plan[i]);
+	put(f, (struct event){ .type = EVENT_END, .two_way = true, .totals = t });
+	assert_string_equal(said(f, f->out), "");
+	assert_string_equal(said(f, f->err), "");
+}
+
 static void json(void **state)
 {
 	struct fixture *f = *state;
@@ -534,6 +591,7 @@ int main(void)
 		TEST(many_failures),
 		TEST(name_once),
 		TEST(dry_run),
+		TEST(two_way),
 		TEST(json),
 		TEST(json_quiet),
 		TEST(failures_of_no_job),
