@@ -138,9 +138,9 @@ static void run_on_new(const struct job_params *p, const struct event_totals *t,
 static void note_run(struct db *db, int64_t started, const struct event_totals *t, const struct err *why)
 {
 	struct err ignored = ERR_INIT;
-	struct run_row last, r = { .started = started, .ended = clock_wall(), .kind = why->kind, .pulled = t->pulled, .deleted = t->deleted, .failed = t->failed,
-				   .skipped = t->skipped, .bytes_in = t->bytes_in, .seconds = t->seconds };
-	bool happened = why->kind != ERR_NONE || t->pulled || t->deleted || t->failed;
+	struct run_row last, r = { .started = started, .ended = clock_wall(), .kind = why->kind, .pulled = t->pulled, .pushed = t->pushed, .flagged = t->flagged,
+				   .deleted = t->deleted, .failed = t->failed, .skipped = t->skipped, .bytes_in = t->bytes_in, .seconds = t->seconds };
+	bool happened = why->kind != ERR_NONE || t->pulled || t->pushed || t->flagged || t->deleted || t->failed || t->made || t->removed;
 
 	snprintf(r.text, sizeof(r.text), "%s", why->text);
 	if (!happened && runs_last(db, &last, &ignored) == 1 && last.kind != ERR_NONE)
@@ -152,31 +152,62 @@ static void note_run(struct db *db, int64_t started, const struct event_totals *
 	db_touch(db);
 }
 
-/* The work itself: stores, state, engine. */
-static int run_engine(const struct job_params *p, const struct event_sink *sink, struct event_totals *totals, struct err *e)
+/* Fetch: from the left to the right. */
+static int run_fetch(const struct job_params *p, struct store *src, struct store *dst, struct db *db, int64_t now, const struct event_sink *sink,
+		     struct event_totals *totals, struct err *e)
 {
 	const struct config_job *job = p->job;
 	struct engine_params ep = { .job = job->name, .policy = job->policy, .folder = job->folder ? job->folder : "", .flags = job->flags,
 				    .purge_after = job->purge_after, .dry_run = p->dry_run, .stop_at = p->stop_at };
-	struct store *src = NULL, *dst = NULL;
+
+	ep.policy.now = now;
+	return engine_fetch(&ep, src, dst, db, sink, totals, e);
+}
+
+/* Sync: both ways. */
+static int run_sync(const struct job_params *p, struct store *left, struct store *right, struct db *db, int64_t now, const struct event_sink *sink,
+		    struct event_totals *totals, struct err *e)
+{
+	struct sync_params sp = p->job->sync;
+	char *state = job_state_path(p->state_dir, p->job->name, e);
+	int rc = -1;
+
+	if (!state)
+		return -1;
+	sp.state = state;
+	sp.now = now;
+	sp.restore = p->restore;
+	sp.allow_deletions = p->allow_deletions;
+	sp.dry_run = p->dry_run;
+	sp.stop_at = p->stop_at;
+	rc = engine_sync(&sp, left, right, db, sink, totals, e);
+	free(state);
+	return rc;
+}
+
+/* The work itself: stores, state, engine. */
+static int run_engine(const struct job_params *p, const struct event_sink *sink, struct event_totals *totals, struct err *e)
+{
+	struct store *left = NULL, *right = NULL;
 	struct db *db = NULL;
 	int64_t started = clock_wall();
 	int rc = -1;
 
-	ep.policy.now = started;
 	if (open_state(p, &db, e) < 0)
 		return -1;
 	if (heed_pause(p, db, e) < 0)
 		goto out;
-	src = job_store(job->left, e);
-	dst = src ? job_store(job->right, e) : NULL;
-	if (dst)
-		rc = engine_fetch(&ep, src, dst, db, sink, totals, e);
+	left = job_store(p->job->left, e);
+	right = left ? job_store(p->job->right, e) : NULL;
+	if (right && p->job->mode == CONFIG_SYNC)
+		rc = run_sync(p, left, right, db, started, sink, totals, e);
+	else if (right)
+		rc = run_fetch(p, left, right, db, started, sink, totals, e);
 	if (!p->dry_run)
 		note_run(db, started, totals, e);
 out:
-	store_free(src);
-	store_free(dst);
+	store_free(left);
+	store_free(right);
 	db_close(db);
 	return rc;
 }
@@ -220,9 +251,32 @@ static int look(const struct job_params *p, struct db **db, char **path, struct 
 	return db_open(*path, DB_LOOK, NULL, db, e);
 }
 
-int job_status(const struct job_params *p, struct job_status *out, struct err *e)
+static int count_folder(void *arg, int64_t id, const char *left, const char *right, struct err *e)
+{
+	uint64_t *n = arg;
+
+	(void)id;
+	(void)left;
+	(void)right;
+	(void)e;
+	(*n)++;
+	return 0;
+}
+
+/* How many messages, and folders, the base knows. */
+static int count_held(const struct job_params *p, struct db *db, struct job_status *out, struct err *e)
 {
 	struct folder_row folder;
+
+	if (p->job->mode == CONFIG_SYNC)
+		return pairs_total(db, &out->held, e) < 0 ? -1 : folders_each(db, count_folder, &out->folders, e);
+	if (folders_get(db, "", p->job->folder ? p->job->folder : "", &folder, e) < 0)
+		return -1;
+	return pairs_present_count(db, folder.id, &out->held, e);
+}
+
+int job_status(const struct job_params *p, struct job_status *out, struct err *e)
+{
 	struct db *db = NULL;
 	char *path = NULL;
 	int64_t next;
@@ -233,8 +287,7 @@ int job_status(const struct job_params *p, struct job_status *out, struct err *e
 		goto out;
 	has = runs_last(db, &out->last, e);
 	if (has < 0 || pause_get(db, &out->paused_until, out->pause_reason, sizeof(out->pause_reason), e) < 0 ||
-	    failures_count(db, &out->failed, &out->skipped, &next, e) < 0 ||
-	    folders_get(db, "", p->job->folder ? p->job->folder : "", &folder, e) < 0 || pairs_present_count(db, folder.id, &out->held, e) < 0)
+	    failures_count(db, &out->failed, &out->skipped, &next, e) < 0 || count_held(p, db, out, e) < 0)
 		goto out;
 	out->has_run = has == 1;
 	out->last_end = db_last_end(path);

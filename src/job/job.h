@@ -11,6 +11,7 @@ struct job_params {
 	const char *state_dir;  /* absolute */
 	bool dry_run;
 	bool same_source;       /* take over the state of a mailbox that has a new name */
+	bool restore, allow_deletions; /* as in sync_params: what the person says of this run of a two-way job */
 	bool ignore_pause;      /* the person named the job: a pause that the server asked for is not waited out */
 	int stop_at;            /* tests */
 };
@@ -39,7 +40,8 @@ struct job_status {
 	pid_t running;          /* 0 no */
 	bool has_run;
 	struct run_row last;    /* the last run that did something or failed */
-	uint64_t held;          /* messages delivered that the source still holds, as far as we know */
+	uint64_t held;          /* messages delivered that the source still holds, as far as we know; of a two-way job: that both sides hold */
+	uint64_t folders;       /* of a two-way job: in the state */
 	uint64_t failed, skipped;
 };
 int job_status(const struct job_params *p, struct job_status *out, struct err *e);
