@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "cli/cli.h"
@@ -35,6 +36,82 @@ static void config_good(struct cli *c)
 	cli_json_end(c, &b);
 }
 
+/* What an IMAP server shows. */
+struct tree {
+	uint64_t folders, messages;
+	struct imap_remembered heard; /* its capabilities; only what was said under TLS */
+};
+
+static int count_folder(void *arg, const struct folder_info *f, struct err *e)
+{
+	struct tree *t = arg;
+
+	(void)e;
+	t->folders += !(f->attrs & FOLDER_NO_SELECT);
+	t->messages += f->messages == UINT64_MAX ? 0 : f->messages;
+	return 0;
+}
+
+/* Names of capabilities that are there, or of those that are missed most, with a separator before each but the first. */
+static void put_caps(struct strbuf *b, unsigned have, bool missed, const char *sep, bool quoted)
+{
+	static const unsigned dear = IMAP_CAP_UIDPLUS | IMAP_CAP_CONDSTORE | IMAP_CAP_QRESYNC | IMAP_CAP_LIST_STATUS | IMAP_CAP_SPECIAL_USE;
+	size_t n, at = b->len;
+	const struct imap_capinfo *caps = imap_capinfo(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (missed ? caps[i].bit & dear & ~have : caps[i].bit & have)
+			strbuf_printf(b, quoted ? "%s\"%s\"" : "%s%s", b->len > at ? sep : "", caps[i].name);
+}
+
+/* What an IMAP account is like. */
+static void show_imap(struct cli *c, const struct config_end *end, const struct store *s, const struct tree *t)
+{
+	struct strbuf b = STRBUF_INIT(65536);
+	const struct imap_caps *caps = &t->heard.after;
+
+	if (c->o.json) {
+		cli_json_start(&b, "account", "");
+		cli_json_text(&b, "account", end->name);
+		cli_json_text(&b, "url", end->url);
+		cli_json_number(&b, "folders", (int64_t)t->folders);
+		cli_json_number(&b, "messages", (int64_t)t->messages);
+		cli_json_number(&b, "round_trips", (int64_t)s->stats.turns);
+		if (caps->known) {
+			strbuf_puts(&b, ",\"capabilities\":[");
+			put_caps(&b, caps->have, false, ",", true);
+			strbuf_putc(&b, ']');
+		}
+		cli_json_end(c, &b);
+		return;
+	}
+	if (caps->known)
+		put_caps(&b, caps->have, true, ", ", false);
+	if (!c->o.quiet)
+		report_line(c->report, "%s: %s: login works, %" PRIu64 " folders, %" PRIu64 " messages, %" PRIu64 " round trips%s%s", end->name, end->url, t->folders,
+			    t->messages, s->stats.turns, b.len > 0 ? "; the server has no " : "", strbuf_str(&b));
+	strbuf_release(&b);
+}
+
+/* Reach, certificate, login, capabilities, folders of one IMAP account. */
+static int try_imap(struct cli *c, struct config_end *end, struct err *e)
+{
+	struct tree t = { 0 };
+	struct imapstore_params p = end->imap;
+	struct store *s;
+	int rc;
+
+	p.imap.remembered = &t.heard;
+	s = imapstore_new(&p, e);
+	if (!s)
+		return -1;
+	rc = s->ops->folders(s, count_folder, &t, e);
+	if (rc == 0)
+		show_imap(c, end, s, &t);
+	store_free(s);
+	return rc;
+}
+
 /* Reach, certificate, login, capabilities, listing of one account. */
 static int try_account(struct cli *c, struct config_end *end, struct err *e)
 {
@@ -45,6 +122,8 @@ static int try_account(struct cli *c, struct config_end *end, struct err *e)
 
 	if (cli_ready(c, end, e) < 0)
 		return -1;
+	if (end->kind == CONFIG_IMAP)
+		return try_imap(c, end, e);
 	s = job_store(end, e);
 	if (!s)
 		return -1;

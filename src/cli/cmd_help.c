@@ -25,7 +25,7 @@ int cmd_help(struct cli *c, struct err *e)
 		help_one(c, cmd);
 		return 0;
 	}
-	report_line(c->report, "mailhaul hauls mail: POP3 into Maildir or mbox, each message exactly once.");
+	report_line(c->report, "mailhaul hauls mail: POP3 into Maildir or mbox, each message exactly once; IMAP and Maildirs, both ways.");
 	report_line(c->report, "%s", "");
 	all = cli_commands(&n);
 	for (size_t i = 0; i < n; i++) {

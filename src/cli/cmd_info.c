@@ -1,18 +1,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/info.h"
 #include "net/tls.h"
 #include "pop3/conn.h"
 #include "ui/jsonl.h"
 
-/* The TLS layer and the server's certificate. */
-static void show_tls(struct cli *c, const struct pop3_conn *conn)
+void info_show_tls(struct cli *c, struct stream *s)
 {
 	struct report *r = c->report;
 	struct tls_info t;
 
-	if (tls_info(conn->s, &t) < 0) {
+	if (tls_info(s, &t) < 0) {
 		report_line(r, "TLS:          none");
 		return;
 	}
@@ -51,23 +50,23 @@ static void show_caps(struct cli *c, const struct pop3_conn *conn, const struct 
 		report_line(r, "expire:       the server deletes mail after %d days%s", conn->caps.expire, conn->caps.expire == 0 ? ": once it is read!" : "");
 }
 
-/* Which way in would be taken, as far as it can be said without the password. NULL: only by USER and PASS. */
-static const char *choose_auth(const struct pop3_conn *conn, const struct config_end *end)
+const char *info_mechanism(const struct config_end *end, const char *service, const char *offered, struct stream *s)
 {
-	const struct pop3_params *p = &end->pop3.pop3;
+	bool imap = end->kind == CONFIG_IMAP;
+	const struct dial_params *dial = imap ? &end->imap.imap.dial : &end->pop3.pop3.dial;
 	struct strbuf stand_in = STRBUF_INIT(8);
-	struct sasl_params sp = { .service = "pop", .host = p->dial.host, .port = p->dial.port, .user = p->user, .certificate = p->dial.tls.client_cert != NULL,
-				  .secure = p->secure, .stream = conn->s };
+	struct sasl_params sp = { .service = service, .host = dial->host, .port = dial->port, .certificate = dial->tls.client_cert != NULL, .stream = s,
+				  .user = imap ? end->imap.imap.user : end->pop3.pop3.user, .secure = imap ? end->imap.imap.secure : end->pop3.pop3.secure };
 	struct err ignored = ERR_INIT;
 	const char *mech;
 
 	strbuf_puts(&stand_in, "x");
-	if (p->token_command)
+	if (imap ? end->imap.imap.token_command : end->pop3.pop3.token_command)
 		sp.token = &stand_in;
 	else
 		sp.password = &stand_in;
-	memcpy(sp.allow, p->auth, sizeof(sp.allow));
-	mech = conn->caps.sasl[0] ? sasl_choose(&sp, conn->caps.sasl, &ignored) : NULL;
+	memcpy(sp.allow, imap ? end->imap.imap.auth : end->pop3.pop3.auth, sizeof(sp.allow));
+	mech = offered[0] ? sasl_choose(&sp, offered, &ignored) : NULL;
 	strbuf_release(&stand_in);
 	return mech;
 }
@@ -75,21 +74,20 @@ static const char *choose_auth(const struct pop3_conn *conn, const struct config
 /* All of it for a person. */
 static void show_text(struct cli *c, const struct pop3_conn *conn, const struct config_end *end)
 {
-	const char *user = end->pop3.pop3.user, *mech = choose_auth(conn, end);
+	const char *user = end->pop3.pop3.user, *mech = info_mechanism(end, "pop", conn->caps.sasl, conn->s);
 
 	report_line(c->report, "account:      %s", end->url);
 	report_line(c->report, "greeting:     %s", conn->greeting);
-	show_tls(c, conn);
+	info_show_tls(c, conn->s);
 	show_caps(c, conn, end);
 	report_line(c->report, "login as:     %s, by %s", user ? user : "(no user)", mech ? mech : "USER and PASS, if the `auth` list allows it");
 }
 
-/* The TLS layer, as a member; null when there is none. */
-static void json_tls(struct strbuf *b, const struct pop3_conn *conn)
+void info_json_tls(struct strbuf *b, struct stream *s)
 {
 	struct tls_info t;
 
-	if (tls_info(conn->s, &t) < 0) {
+	if (tls_info(s, &t) < 0) {
 		strbuf_puts(b, ",\"tls\":null");
 		return;
 	}
@@ -110,13 +108,13 @@ static void show_json(struct cli *c, const struct pop3_conn *conn, const struct 
 {
 	struct strbuf b = STRBUF_INIT(65536);
 	const struct pop3_capinfo *caps;
-	const char *sep = "", *mech = choose_auth(conn, end);
+	const char *sep = "", *mech = info_mechanism(end, "pop", conn->caps.sasl, conn->s);
 	size_t n;
 
 	cli_json_start(&b, "info", "");
 	cli_json_text(&b, "url", end->url);
 	cli_json_text(&b, "greeting", conn->greeting);
-	json_tls(&b, conn);
+	info_json_tls(&b, conn->s);
 	strbuf_puts(&b, ",\"capabilities\":[");
 	caps = pop3_capinfo(&n);
 	for (size_t i = 0; i < n; i++) {
@@ -132,19 +130,13 @@ static void show_json(struct cli *c, const struct pop3_conn *conn, const struct 
 	cli_json_end(c, &b);
 }
 
-int cmd_info(struct cli *c, struct err *e)
+/* A POP3 account; nobody logs in. */
+static int info_pop3(struct cli *c, const struct config_end *end, struct err *e)
 {
-	const struct config_end *end;
 	struct pop3_conn conn = { 0 };
 	struct net_stats stats = { 0 };
-	struct dial_params dial;
+	struct dial_params dial = end->pop3.pop3.dial;
 
-	if (cli_load_if_any(c, e) < 0)
-		return -1;
-	end = config_account(&c->config, c->argv[0], e);
-	if (!end)
-		return cli_blame_words(e);
-	dial = end->pop3.pop3.dial;
 	dial.trace = c->o.verbose >= 2;
 	if (pop3_open(&conn, &dial, end->pop3.pop3.disabled, end->url, NULL, &stats, e) < 0) {
 		pop3_close(&conn);
@@ -157,4 +149,17 @@ int cmd_info(struct cli *c, struct err *e)
 	pop3_quit(&conn, NULL);
 	pop3_close(&conn);
 	return 0;
+}
+
+int cmd_info(struct cli *c, struct err *e)
+{
+	const struct config_end *end;
+
+	if (cli_load_if_any(c, e) < 0)
+		return -1;
+	end = config_account(&c->config, c->argv[0], e);
+	if (!end)
+		return cli_blame_words(e);
+	/* The configuration is this process's own; only what this run adds is filled in. */
+	return end->kind == CONFIG_IMAP ? info_imap(c, (struct config_end *)(uintptr_t)end, e) : info_pop3(c, end, e);
 }

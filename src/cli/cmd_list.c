@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/info.h"
 #include "ui/progress.h"
 
 /* Count what an open source lists. */
@@ -92,7 +92,11 @@ int cmd_list(struct cli *c, struct err *e)
 	end = job ? job->left : config_account(&c->config, c->argv[0], e);
 	if (!end)
 		return cli_blame_words(e);
+	if (job && job->mode == CONFIG_SYNC)
+		return list_sync(c, job, e);
 	/* The configuration is this process's own; only what this run adds is filled in. */
+	if (end->kind == CONFIG_IMAP)
+		return list_account(c, (struct config_end *)(uintptr_t)end, e);
 	if (look(c, (struct config_end *)(uintptr_t)end, &f, e) < 0)
 		return -1;
 	if (c->o.json)

@@ -52,6 +52,21 @@ fail:
 	return -1;
 }
 
+/* What is said of one run of a sync must be said of that job: a guard that stopped one is no reason to open the others. */
+static int check_named(struct cli *c, const struct config_job *const *jobs, size_t n, struct err *e)
+{
+	const char *option = c->o.restore ? "--restore" : "--allow-deletions";
+
+	if (!c->o.restore && !c->o.allow_deletions)
+		return 0;
+	if (c->argc == 0)
+		return err_set(e, ERR_USAGE, "%s is for jobs that are named: mailhaul run %s JOB", option, option);
+	for (size_t i = 0; i < n; i++)
+		if (jobs[i]->mode != CONFIG_SYNC)
+			return err_set(e, ERR_USAGE, "%s is for sync jobs; '%s' is none", option, jobs[i]->name);
+	return 0;
+}
+
 int cmd_run(struct cli *c, struct err *e)
 {
 	const struct config_job **jobs = NULL;
@@ -64,7 +79,9 @@ int cmd_run(struct cli *c, struct err *e)
 		return err_set(e, ERR_CONF, "%s defines no job: add one such as  fetch isp { from = isp  to = \"maildir:~/Mail/in\" }", c->config.path);
 	if (choose(c, &jobs, &n, e) < 0)
 		return -1;
-	rc = n > 0 ? cli_run_jobs(c, jobs, n, c->argc > 0, e) : 0;
+	rc = check_named(c, jobs, n, e);
+	if (rc == 0 && n > 0)
+		rc = cli_run_jobs(c, jobs, n, c->argc > 0, e);
 	free(jobs);
 	return rc;
 }

@@ -8,21 +8,26 @@
 struct showing {
 	struct cli *c;
 	struct strbuf *json; /* NULL: for a person */
-	bool any;
+	bool two_way, any;
 };
 
 /* One failure or left-out message. */
-static int show_failure(void *arg, const struct failure *f, struct err *e)
+static int show_failure(void *arg, const char *folder, const struct failure *f, struct err *e)
 {
 	struct showing *s = arg;
-	char key[ERR_TEXT_MAX], reason[ERR_TEXT_MAX], since[32], next[32];
+	char key[ERR_TEXT_MAX], reason[ERR_TEXT_MAX], box[ERR_TEXT_MAX], since[32], next[32];
 
 	(void)e;
+	err_printable(box, sizeof(box), folder, strlen(folder));
 	err_printable(key, sizeof(key), f->key.p, f->key.n);
 	err_printable(reason, sizeof(reason), f->reason.p, f->reason.n);
 	if (s->json) {
 		strbuf_puts(s->json, s->any ? ",{\"uid\":" : "{\"uid\":");
 		jsonl_string(s->json, key);
+		if (folder[0])
+			cli_json_text(s->json, "folder", folder);
+		if (s->two_way)
+			cli_json_text(s->json, "from", f->back ? "local" : "remote");
 		cli_json_text(s->json, "kind", f->kind == ERR_NONE ? "skipped" : err_kind_name(f->kind));
 		cli_json_text(s->json, "reason", reason);
 		cli_json_number(s->json, "size", (int64_t)f->size);
@@ -38,7 +43,8 @@ static int show_failure(void *arg, const struct failure *f, struct err *e)
 	} else {
 		cli_when(f->since, since);
 		cli_when(f->next, next);
-		report_line(s->c->report, "    failed since %s, next try %s: %s: %s", since, next, key, reason);
+		report_line(s->c->report, "    failed since %s, next try %s: %s%s%s%s: %s", since, next, box, box[0] ? ": " : "", key,
+			    !s->two_way ? "" : f->back ? " (to the server)" : " (from the server)", reason);
 	}
 	s->any = true;
 	return 0;
@@ -47,7 +53,7 @@ static int show_failure(void *arg, const struct failure *f, struct err *e)
 static int show_json(struct cli *c, const struct job_params *p, const struct job_status *st, struct err *e)
 {
 	struct strbuf b = STRBUF_INIT(64u << 20);
-	struct showing s = { .c = c, .json = &b };
+	struct showing s = { .c = c, .json = &b, .two_way = p->job->mode == CONFIG_SYNC };
 
 	cli_json_start(&b, "status", p->job->name);
 	cli_json_time(&b, "last_end", st->last_end);
@@ -58,6 +64,8 @@ static int show_json(struct cli *c, const struct job_params *p, const struct job
 		cli_json_text(&b, "pause_reason", st->pause_reason);
 	cli_json_number(&b, "running", st->running);
 	cli_json_number(&b, "held", (int64_t)st->held);
+	if (s.two_way)
+		cli_json_number(&b, "folders", (int64_t)st->folders);
 	cli_json_number(&b, "failed", (int64_t)st->failed);
 	cli_json_number(&b, "skipped", (int64_t)st->skipped);
 	if (st->has_run) {
@@ -67,6 +75,8 @@ static int show_json(struct cli *c, const struct job_params *p, const struct job
 		cli_json_time(&b, "started", st->last.started);
 		cli_json_time(&b, "ended", st->last.ended);
 		cli_json_number(&b, "pulled", (int64_t)st->last.pulled);
+		cli_json_number(&b, "pushed", (int64_t)st->last.pushed);
+		cli_json_number(&b, "flagged", (int64_t)st->last.flagged);
 		cli_json_number(&b, "deleted", (int64_t)st->last.deleted);
 		cli_json_number(&b, "failed", (int64_t)st->last.failed);
 		strbuf_putc(&b, '}');
@@ -81,25 +91,37 @@ static int show_json(struct cli *c, const struct job_params *p, const struct job
 	return 0;
 }
 
+/* What the last run that did something did. */
+static void show_last(struct cli *c, const struct run_row *r, bool two_way)
+{
+	char when[32];
+
+	cli_when(r->ended, when);
+	if (r->kind != ERR_NONE)
+		report_line(c->report, "    stopped at %s: %s", when, r->text);
+	else if (two_way)
+		report_line(c->report, "    last change %s: %llu fetched, %llu sent, %llu deleted, %llu with changed flags, %llu failed", when,
+			    (unsigned long long)r->pulled, (unsigned long long)r->pushed, (unsigned long long)r->deleted, (unsigned long long)r->flagged,
+			    (unsigned long long)r->failed);
+	else
+		report_line(c->report, "    last mail %s: %llu fetched, %llu deleted on the server, %llu failed", when, (unsigned long long)r->pulled,
+			    (unsigned long long)r->deleted, (unsigned long long)r->failed);
+}
+
 static int show_text(struct cli *c, const struct job_params *p, const struct job_status *st, struct err *e)
 {
-	struct showing s = { .c = c };
+	struct showing s = { .c = c, .two_way = p->job->mode == CONFIG_SYNC };
 	char when[32];
 
 	if (st->last_end > 0)
 		cli_when(st->last_end, when);
-	report_line(c->report, "%s: %s -> %s", p->job->name, p->job->left->url ? p->job->left->url : p->job->left->name, p->job->right->name);
+	report_line(c->report, "%s: %s %s %s", p->job->name, p->job->left->url ? p->job->left->url : p->job->left->name, s.two_way ? "<->" : "->",
+		    p->job->right->name);
 	report_line(c->report, "    last run: %s", st->last_end > 0 ? when : "never");
 	if (st->running)
 		report_line(c->report, "    running now, process %ld", (long)st->running);
-	if (st->has_run && st->last.kind != ERR_NONE) {
-		cli_when(st->last.ended, when);
-		report_line(c->report, "    stopped at %s: %s", when, st->last.text);
-	} else if (st->has_run) {
-		cli_when(st->last.ended, when);
-		report_line(c->report, "    last mail %s: %llu fetched, %llu deleted on the server, %llu failed", when, (unsigned long long)st->last.pulled,
-			    (unsigned long long)st->last.deleted, (unsigned long long)st->last.failed);
-	}
+	if (st->has_run)
+		show_last(c, &st->last, s.two_way);
 	if (st->paused_until) {
 		cli_when(st->paused_until, when);
 		report_line(c->report, "    paused until %s: %s", when, st->pause_reason);
@@ -108,7 +130,9 @@ static int show_text(struct cli *c, const struct job_params *p, const struct job
 		cli_when(st->due, when);
 		report_line(c->report, "    next due: %s", st->due <= clock_wall() ? "now" : when);
 	}
-	if (st->held > 0)
+	if (s.two_way && st->last_end > 0)
+		report_line(c->report, "    on both sides: messages: %llu, folders: %llu", (unsigned long long)st->held, (unsigned long long)st->folders);
+	else if (st->held > 0)
 		report_line(c->report, "    messages delivered and still on the server: %llu", (unsigned long long)st->held);
 	return job_failures(p, show_failure, &s, e);
 }

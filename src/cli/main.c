@@ -10,11 +10,12 @@
 #include "cli/cli.h"
 
 static const struct cmd cmds[] = {
-	{ "run", cmd_run, "[JOB...]", 0, -1, TAKES_DUE | TAKES_JOBS | TAKES_SAME | TAKES_DRY, "run jobs once, now: all when none is named" },
+	{ "run", cmd_run, "[JOB...]", 0, -1, TAKES_DUE | TAKES_JOBS | TAKES_SAME | TAKES_DRY | TAKES_SYNC, "run jobs once, now: all when none is named" },
 	{ "fetch", cmd_fetch, "A B", 2, 2, TAKES_POLICY | TAKES_SAME | TAKES_DRY, "fetch account or URL A into store B, without a configuration file" },
+	{ "sync", cmd_sync, "A B", 2, 2, TAKES_SAME | TAKES_DRY | TAKES_SYNC, "keep account or URL A and Maildir B the same, without a configuration file" },
 	{ "check", cmd_check, "", 0, 0, TAKES_CONNECT, "check the configuration, and with --connect every account" },
 	{ "info", cmd_info, "ACCOUNT", 1, 1, 0, "server, TLS, certificate, capabilities and what is made of them" },
-	{ "list", cmd_list, "ACCOUNT|JOB", 1, 1, 0, "messages and sizes at an account, and where a job takes them" },
+	{ "list", cmd_list, "ACCOUNT|JOB", 1, 1, 0, "folders and messages at an account, and where a job takes them" },
 	{ "status", cmd_status, "[JOB...]", 0, -1, 0, "last run, next due, messages held, failures with reasons" },
 	{ "help", cmd_help, "[COMMAND]", 0, 1, 0, "this help, or a command's" },
 };

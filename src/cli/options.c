@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 
-enum { OPT_STATE = 256, OPT_DRY, OPT_JSON, OPT_DUE, OPT_CONNECT, OPT_SAME, OPT_KEEP, OPT_MAX, OPT_FOLDER, OPT_VERSION };
+enum { OPT_STATE = 256, OPT_DRY, OPT_JSON, OPT_DUE, OPT_CONNECT, OPT_SAME, OPT_RESTORE, OPT_ALLOW, OPT_KEEP, OPT_MAX, OPT_FOLDER, OPT_VERSION };
 
 /* One row is an option's whole story. */
 static const struct row {
@@ -25,6 +25,8 @@ static const struct row {
 	{ "due", OPT_DUE, NULL, TAKES_DUE, "only jobs whose `every` has passed" },
 	{ "jobs", 'j', "N", TAKES_JOBS, "run at most so many jobs at once (default 4)" },
 	{ "same-source", OPT_SAME, NULL, TAKES_SAME, "the job's account has a new name but is the same mailbox" },
+	{ "restore", OPT_RESTORE, NULL, TAKES_SYNC, "what was deleted on one side comes back there, instead of being deleted on the other" },
+	{ "allow-deletions", OPT_ALLOW, NULL, TAKES_SYNC, "this once, delete however much was deleted on the other side" },
 	{ "keep", OPT_KEEP, "no|yes|DURATION", TAKES_POLICY, "what stays on the server (default no)" },
 	{ "max-size", OPT_MAX, "SIZE", TAKES_POLICY, "leave larger messages" },
 	{ "folder", OPT_FOLDER, "NAME", TAKES_POLICY, "deliver into this folder of B" },
@@ -64,6 +66,8 @@ static int take(struct options *o, int key, const char *arg, struct err *e)
 	case OPT_DUE: o->due = true; break;
 	case OPT_CONNECT: o->connect = true; break;
 	case OPT_SAME: o->same_source = true; break;
+	case OPT_RESTORE: o->restore = true; break;
+	case OPT_ALLOW: o->allow_deletions = true; break;
 	case OPT_KEEP: o->keep = arg; break;
 	case OPT_MAX: o->max_size = arg; break;
 	case OPT_FOLDER: o->folder = arg; break;
@@ -117,6 +121,8 @@ static bool given(const struct options *o, const struct row *r)
 	case OPT_DUE: return o->due;
 	case 'j': return o->jobs > 0;
 	case OPT_SAME: return o->same_source;
+	case OPT_RESTORE: return o->restore;
+	case OPT_ALLOW: return o->allow_deletions;
 	case OPT_KEEP: return o->keep != NULL;
 	case OPT_MAX: return o->max_size != NULL;
 	case OPT_FOLDER: return o->folder != NULL;
@@ -133,6 +139,8 @@ int options_fit(const struct options *o, const struct cmd *cmd, struct err *e)
 	}
 	if (o->quiet && o->verbose)
 		return err_set(e, ERR_USAGE, "-q and -v contradict each other");
+	if (o->restore && o->allow_deletions)
+		return err_set(e, ERR_USAGE, "--restore and --allow-deletions contradict each other: is what is gone to come back, or to go on both sides?");
 	return 0;
 }
 

@@ -306,14 +306,73 @@ out:
 	return rc;
 }
 
-int job_failures(const struct job_params *p, int (*cb)(void *arg, const struct failure *f, struct err *e), void *arg, struct err *e)
+/* Failures on their way out, with the names of their folders. */
+struct failing {
+	int (*cb)(void *arg, const char *folder, const struct failure *f, struct err *e);
+	void *arg;
+	struct arena arena;
+	VEC(struct folder_name {
+		int64_t id;
+		const char *name;
+	}) names;
+};
+
+static int name_folder(void *arg, int64_t id, const char *left, const char *right, struct err *e)
 {
+	struct failing *f = arg;
+	struct folder_name n = { id, arena_str(&f->arena, slice_str(left)) };
+
+	(void)right;
+	return !n.name || vec_push(&f->names, n) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
+}
+
+static int pass_failure(void *arg, const struct failure *one, struct err *e)
+{
+	struct failing *f = arg;
+
+	for (size_t i = 0; i < f->names.n; i++)
+		if (f->names.a[i].id == one->folder)
+			return f->cb(f->arg, f->names.a[i].name, one, e);
+	return f->cb(f->arg, "", one, e);
+}
+
+int job_failures(const struct job_params *p, int (*cb)(void *arg, const char *folder, const struct failure *f, struct err *e), void *arg, struct err *e)
+{
+	struct failing f = { .cb = cb, .arg = arg, .arena = ARENA_INIT(64 << 20) };
 	struct db *db = NULL;
 	char *path = NULL;
 	int rc = look(p, &db, &path, e);
 
 	if (rc == 0)
-		rc = failures_each(db, cb, arg, e);
+		rc = folders_each(db, name_folder, &f, e);
+	if (rc == 0)
+		rc = failures_each(db, pass_failure, &f, e);
+	db_close(db);
+	free(path);
+	vec_release(&f.names);
+	arena_release(&f.arena);
+	return rc;
+}
+
+int job_folders(const struct job_params *p, struct folders *out, void (*warn)(void *arg, const char *text), void *arg, struct err *e)
+{
+	struct store *left = job_store(p->job->left, e), *right = left ? job_store(p->job->right, e) : NULL;
+	struct db *db = NULL;
+	char *path = NULL;
+	int rc = right ? look(p, &db, &path, e) : -1;
+
+	*out = (struct folders)FOLDERS_INIT;
+	if (rc == 0)
+		rc = folders_read(out, &p->job->sync.folders, left, right, db, false, warn, arg, e);
+	if (rc < 0 && right && db && e->kind == ERR_LOCAL) {
+		/* as in the first run: there may be no local side yet */
+		folders_release(out);
+		*out = (struct folders)FOLDERS_INIT;
+		err_clear(e);
+		rc = folders_read(out, &p->job->sync.folders, left, right, db, true, warn, arg, e);
+	}
+	store_free(left);
+	store_free(right);
 	db_close(db);
 	free(path);
 	return rc;

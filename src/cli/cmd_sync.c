@@ -1,0 +1,13 @@
+#include "cli/cli.h"
+
+int cmd_sync(struct cli *c, struct err *e)
+{
+	struct config_job job;
+	const struct config_job *jobs[1] = { &job };
+
+	if (cli_load_if_any(c, e) < 0)
+		return -1;
+	if (config_adhoc(&c->config, CONFIG_SYNC, c->argv[0], c->argv[1], NULL, &job, e) < 0)
+		return cli_blame_words(e);
+	return cli_run_jobs(c, jobs, 1, true, e);
+}
