@@ -661,6 +661,8 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 			pulled = totals->pulled;
 			suspects = g.x.suspects;
 			rc = session(&g, e);
+			if (rc < 0)
+				exec_settle(&g.x);
 			if (rc < 0 && may_go_on(&g, pulled, suspects, e))
 				rc = go_on(&g, e);
 			src->ops->close_box(src);

@@ -733,6 +733,14 @@ out:
 	return rc;
 }
 
+void exec_settle(struct exec *x)
+{
+	struct err why = ERR_INIT;
+
+	if (settle_now(x, &why) < 0)
+		log_debug("what was published could not be settled: %s", why.text);
+}
+
 int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 {
 	struct removing r = { .x = x, .w = w, .n = n, .act = remove_act(x) };

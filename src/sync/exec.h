@@ -112,4 +112,10 @@ int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e);
  */
 int exec_commit(struct exec *x, bool finish, int64_t purge, uint64_t *removed, struct err *e);
 
+/*
+ * The session broke: settle what is known to be published. By the next run a mail reader may have moved or deleted it, and to exec_recover it would look as if it had
+ * never come. What can't be settled is left to exec_recover all the same.
+ */
+void exec_settle(struct exec *x);
+
 #endif

@@ -676,6 +676,30 @@ class CutsOnce(Peer):
         raise Hangup
 
 
+class CutsAndSulks(CutsBody):
+    """And lets nobody in any more."""
+
+    def connected(self, link):
+        if link.number > 1:
+            raise Hangup
+
+
+@pytest.mark.parametrize("to", ["maildir", "mbox"])
+def test_mail_that_is_read_and_deleted_after_a_break_does_not_come_again(tmp_path, to):
+    want = letters(5)
+    with CutsAndSulks(want) as srv:
+        h = in_clear(tmp_path, srv, to=to)
+        says(h.run(), 75, "closed the connection")
+        assert h.delivered() == counter(want[:2])
+        if to == "mbox":
+            os.truncate(h.mbox, 0)
+        for name in haul.maildir_files(h.maildir):
+            os.unlink(name)
+        srv.behave()
+        r = clean(h.run())
+        assert r.code == 0 and h.delivered() == counter(want[2:]) and srv.contents() == []
+
+
 class CutsTls(CutsBody):
     """Breaks off as somebody on the way would: without TLS's goodbye."""
 

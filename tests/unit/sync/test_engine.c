@@ -1058,6 +1058,27 @@ static void link_breaks(void **state)
 		}
 }
 
+/* What a session that broke had delivered may be read and deleted before the next run: it is known to have come all the same. */
+static void read_after_a_break(void **state)
+{
+	struct fixture *f = *state;
+
+	fresh(f);
+	fill(f, 4);
+	f->p.policy.keep = KEEP_YES;
+	f->w->fail_op = FAKE_OP_STAGE;
+	f->w->fail_at = 3;
+	assert_int_equal(run_here(f), -1);
+	assert_int_equal(f->said->t.pulled, 2);
+	assert_int_equal(f->said->pairs, 2);
+	f->w->n_dst = 0;
+	run_clean(f);
+	assert_int_equal(f->said->pairs, 4);
+	assert_int_equal(f->said->t.pulled, 2);
+	assert_int_equal(f->w->n_dst, 2);
+	check_books(f);
+}
+
 /* The target fails at each call of each kind, a publish after each number of messages. */
 static void target_fails(void **state)
 {
@@ -1287,6 +1308,7 @@ int main(void)
 		cmocka_unit_test(dies_at_each_step),
 		cmocka_unit_test(dies_inside_the_stores),
 		cmocka_unit_test(link_breaks),
+		cmocka_unit_test(read_after_a_break),
 		cmocka_unit_test(target_fails),
 		cmocka_unit_test(commit_is_lost),
 		cmocka_unit_test(long_life),
