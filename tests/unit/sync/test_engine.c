@@ -376,6 +376,19 @@ static void max_size(void **state)
 	assert_int_equal(f->said->skip, 0);
 }
 
+/* How many failures `status` would show. */
+static uint64_t failed_in_base(struct fixture *f)
+{
+	uint64_t failed = 0, skipped;
+	struct db *db = NULL;
+	int64_t next;
+
+	assert_int_equal(db_open(f->db, DB_LOOK, NULL, &db, &f->said->e), 0);
+	assert_int_equal(failures_count(db, &failed, &skipped, &next, &f->said->e), 0);
+	db_close(db);
+	return failed;
+}
+
 /* A message that is refused does not stop the rest; it is tried again after a pause that grows. */
 static void failures_wait(void **state)
 {
@@ -412,6 +425,11 @@ static void failures_wait(void **state)
 	assert_int_equal(fake_present(f->w), 1);
 	f->w->reject = 0;
 	f->p.policy.now += 2 * ENGINE_FAILURE_PAUSE;
+	f->p.policy.keep = KEEP_YES;
+	run_clean(f);
+	assert_int_equal(f->said->t.pulled, 1);
+	assert_int_equal(failed_in_base(f), 0); /* it came: though it is there still, nobody needs to be told */
+	f->p.policy.keep = KEEP_NO;
 	run_clean(f);
 	check_delivered(f, true);
 	/* a source that won't remove one */
@@ -1079,6 +1097,26 @@ static void read_after_a_break(void **state)
 	check_books(f);
 }
 
+/* A source whose every message is followed by nonsense is not logged in to for ever. */
+static void garbage_again_and_again(void **state)
+{
+	struct fixture *f = *state;
+
+	fresh(f);
+	fill(f, 30);
+	f->w->garbage_behind = 1;
+	assert_int_equal(run_here(f), -1);
+	assert_int_equal(f->said->e.kind, ERR_PROTO);
+	assert_in_range(f->w->src_opens, 2, 20);
+	assert_int_equal(f->said->t.failed, f->w->src_opens);
+	assert_int_equal(f->w->n_dst, 0);
+	check_books(f);
+	f->w->garbage_behind = 0;
+	f->p.policy.now += 2 * ENGINE_FAILURE_PAUSE;
+	run_clean(f);
+	check_delivered(f, true);
+}
+
 /* The target fails at each call of each kind, a publish after each number of messages. */
 static void target_fails(void **state)
 {
@@ -1309,6 +1347,7 @@ int main(void)
 		cmocka_unit_test(dies_inside_the_stores),
 		cmocka_unit_test(link_breaks),
 		cmocka_unit_test(read_after_a_break),
+		cmocka_unit_test(garbage_again_and_again),
 		cmocka_unit_test(target_fails),
 		cmocka_unit_test(commit_is_lost),
 		cmocka_unit_test(long_life),

@@ -324,18 +324,38 @@ static void garbage_comes_behind(void **state)
 	}
 }
 
-/* A signal is obeyed at once. */
+static void cancel_at_progress(void *arg, const struct event *ev)
+{
+	(void)arg;
+	if (ev->type == EVENT_PROGRESS)
+		clock_cancel_now(15);
+}
+
+/* A signal is obeyed at once: what is staged is not made durable first, and of the last message nobody knows yet whether it is whole. */
 static void cancelled(void **state)
 {
+	static const struct event_sink sink = { .put = cancel_at_progress };
+
 	(void)state;
 	assert_int_equal(clock_cancel_init(&e), 0);
-	offer(2);
-	clock_cancel_now(15);
-	assert_int_equal(exec_copy(&x, work, 2, &e), -1);
-	clock_cancel_clear();
-	assert_int_equal(e.kind, ERR_CANCEL);
-	assert_int_equal(w->n_dst, 0);
-	clean();
+	for (int staged = 0; staged < 2; staged++) {
+		steps[0] = '\0';
+		offer(2);
+		if (staged)
+			x.sink = &sink;
+		else
+			clock_cancel_now(15);
+		assert_int_equal(exec_copy(&x, work, 2, &e), -1);
+		clock_cancel_clear();
+		assert_int_equal(e.kind, ERR_CANCEL);
+		assert_int_equal(w->n_dst, 0);
+		assert_int_equal(x.n, 0);
+		assert_string_equal(steps, "abandon ");
+		assert_int_equal(pair_of(0, NULL), 0);
+		clean();
+		fake_world_clear(w);
+	}
+	x.sink = NULL;
 }
 
 /* Nothing is in the base when harden fails; when publish fails the base says what is to be looked for. */
@@ -372,6 +392,30 @@ static void the_target_fails(void **state)
 		assert_int_equal(pair_of(i, &pending) > 0, i < 2);
 		assert_false(pending);
 	}
+	clean();
+}
+
+/* A session that broke settles what it published, and nothing else: of a group whose publish failed nobody knows. */
+static void broken_and_settled(void **state)
+{
+	bool pending;
+
+	(void)state;
+	w->fat = true; /* three make a group */
+	offer(7);
+	w->fail_op = FAKE_OP_PUBLISH;
+	w->fail_at = 2;
+	assert_int_equal(exec_copy(&x, work, 7, &e), -1);
+	assert_int_equal(totals.pulled, 3);
+	exec_settle(&x);
+	for (unsigned i = 0; i < 6; i++) {
+		assert_true(pair_of(i, &pending) > 0);
+		assert_int_equal(pending, i >= 3);
+	}
+	fake_calm(w);
+	assert_int_equal(exec_recover(&x, &e), 0);
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(pair_of(i, NULL) > 0, i < 3);
 	clean();
 }
 
@@ -621,8 +665,9 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(the_order_is_the_promise), T(groups_settle_each_other), T(no_pair_no_removal), T(one_fails), T(failures_are_noted),
-		T(the_link_breaks), T(garbage_comes_behind), T(cancelled),
-		T(the_target_fails), T(known_by_content), T(twins), T(claimed_and_gone), T(gone_and_nameless), T(key_of_another), T(given_back), T(commit_fails), T(finish),
+		T(the_link_breaks), T(garbage_comes_behind), T(cancelled), T(the_target_fails),
+		T(broken_and_settled), T(known_by_content), T(twins), T(claimed_and_gone), T(gone_and_nameless), T(key_of_another), T(given_back),
+		T(commit_fails), T(finish),
 		T(purged), T(claims_of_a_session),
 	};
 
