@@ -248,8 +248,8 @@ static int open_source(struct store *s, const char *folder, unsigned how, struct
 		if (!is_there(&w->src[i]) || (w->batch > 0 && w->src[i].popped))
 			continue;
 		wire_key(w, i, f->n_list, key);
-		for (const char *p = key; *p || p == key; p++)
-			hash = (hash ^ (unsigned char)(*p ? *p : '-')) * 1099511628211u;
+		for (const char *p = key[0] ? key : "-"; *p; p++)
+			hash = (hash ^ (unsigned char)*p) * 1099511628211u;
 		out->bytes += w->src[i].size;
 		f->list[f->n_list++] = i;
 	}
