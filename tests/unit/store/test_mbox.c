@@ -28,7 +28,10 @@ static struct {
 	int fail_write, fail_sync, fail_truncate, err;
 	size_t most; /* bytes that one pwrite takes; 0: all */
 	int syncs;
+	const char *meddle; /* with the first fsync another program appends to this file */
 } sys;
+
+static const char meddled[] = "From bob@example.net Wed Nov 15 01:02:03 2023\nSubject: theirs\n\nprecious\n\n";
 
 static bool due(int *count)
 {
@@ -48,6 +51,14 @@ int __wrap_fsync(int fd)
 {
 	(void)fd;
 	sys.syncs++;
+	if (sys.meddle) {
+		FILE *f = fopen(sys.meddle, "a");
+
+		assert_non_null(f);
+		fputs(meddled, f);
+		fclose(f);
+		sys.meddle = NULL;
+	}
 	return due(&sys.fail_sync) ? -1 : 0;
 }
 
@@ -389,22 +400,31 @@ static void torn_anywhere(void **state)
 /* The file's length was on disk before its bytes were: NULs. */
 static void torn_with_nuls(void **state)
 {
+	struct strbuf file = STRBUF_INIT(BOX_BYTES);
 	struct torn t;
 
 	(void)state;
 	torn_start(&t, group, GROUP, MBOX_RD, befores[1]);
 	for (size_t len = t.before.len; len <= t.full.len; len += 3) {
 		for (size_t size = len; size <= t.full.len; size += 41) {
-			char *file = calloc(1, size + 1);
+			char *nuls = calloc(1, size + 1);
 
-			assert_non_null(file);
-			memcpy(file, t.full.s, len);
-			file_write(t.r.path, file, size);
-			free(file);
+			assert_non_null(nuls);
+			memcpy(nuls, t.full.s, len);
+			file_write(t.r.path, nuls, size);
+			free(nuls);
 			next_run(&t, NULL);
 			expect_exactly(&t);
 		}
 	}
+	/* behind where the group was to end they aren't ours to cut */
+	strbuf_put(&t.full, "\0\0\0\0", 4);
+	file_write(t.r.path, t.full.s, t.full.len);
+	next_run(&t, NULL);
+	assert_true(file_read(t.r.path, &file));
+	assert_true(file.len >= t.full.len);
+	assert_memory_equal(file.s, t.full.s, t.full.len);
+	strbuf_release(&file);
 	torn_stop(&t);
 }
 
@@ -703,6 +723,63 @@ static void others_between(void **state)
 	rig_stop(&r);
 }
 
+/* A program that heeds no locks has appended behind what we wrote, and then our sync fails: ours can't be taken back without cutting off its mail. */
+static void others_behind_a_failure(void **state)
+{
+	struct strbuf b = STRBUF_INIT(BOX_BYTES);
+	struct staged st;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, MBOX_RD);
+	file_write(r.path, befores[1], strlen(befores[1]));
+	rig_open(&r);
+	stage(&r, &group[0], &st);
+	harden(&r, &st, 1);
+	sys.err = EIO;
+	sys.fail_sync = 0;
+	sys.meddle = r.path;
+	assert_int_equal(r.s->ops->publish(r.s, &st, 1, &r.e), -1);
+	file_read(r.path, &b);
+	assert_true(b.len > sizeof(meddled) - 1);
+	assert_string_equal(strbuf_str(&b) + b.len - (sizeof(meddled) - 1), meddled);
+	strbuf_release(&b);
+	rig_stop(&r);
+}
+
+/* What a run that was interrupted had appended may not be on disk yet, nor the name of a file that it made: before it is told to be there, it is. */
+static void durable_when_found(void **state)
+{
+	struct recovery rec = { 0 };
+	struct staged st;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, MBOX_RD);
+	rig_open(&r);
+	stage(&r, &group[0], &st);
+	harden(&r, &st, 1);
+	publish(&r, &st, 1);
+	for (int at = -1; at < 2; at++) {
+		rec = (struct recovery){ .key = st.key, .hint = st.hint };
+		sys.syncs = 0;
+		sys.err = EIO;
+		sys.fail_sync = at;
+		assert_int_equal(r.s->ops->recover(r.s, &rec, 1, &r.e), at < 0 ? 0 : -1);
+		assert_int_equal(sys.syncs, at < 0 ? 2 : at + 1);
+		if (at < 0)
+			assert_true(rec.found);
+	}
+	sys.fail_sync = -1;
+	rig_stop(&r);
+	rig_start(&r, MBOX_RD); /* an empty file may be one that such a run made */
+	file_write(r.path, "", 0);
+	rig_open(&r);
+	deliver(&r, group, 1);
+	assert_int_equal(sys.syncs, 2);
+	rig_stop(&r);
+}
+
 /* Readers tell new mail by the times; modes; durable directory. */
 static void times_and_modes(void **state)
 {
@@ -929,6 +1006,8 @@ int main(void)
 		cmocka_unit_test(append_fails),
 		cmocka_unit_test(sync_fails),
 		cmocka_unit_test(others_between),
+		cmocka_unit_test(others_behind_a_failure),
+		cmocka_unit_test(durable_when_found),
 		cmocka_unit_test(times_and_modes),
 		cmocka_unit_test(what_is_no_mbox),
 		cmocka_unit_test(vanishes),
