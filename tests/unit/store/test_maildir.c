@@ -915,10 +915,12 @@ static void few_descriptors(void **state)
 	pid = fork();
 	if (pid == 0) {
 		const struct rlimit few = { 40, 40 };
-		struct staged *st = calloc(300, sizeof(*st));
+		struct staged *st;
 
-		if (!st || setrlimit(RLIMIT_NOFILE, &few) < 0 ||
-		    r.s->ops->open_box(r.s, "", BOX_WRITE, &r.info, &r.e) < 0)
+		if (setrlimit(RLIMIT_NOFILE, &few) < 0)
+			_exit(errno == EPERM ? 77 : 1); /* valgrind keeps the hard limit for itself */
+		st = calloc(300, sizeof(*st));
+		if (!st || r.s->ops->open_box(r.s, "", BOX_WRITE, &r.info, &r.e) < 0)
 			_exit(1);
 		for (size_t i = 0; i < 300; i++)
 			if (stage_flags(&r, "x\r\n", 0, &st[i]) < 0)
@@ -929,6 +931,10 @@ static void few_descriptors(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77) {
+		rig_stop(&r);
+		skip();
+	}
 	assert_int_equal(WEXITSTATUS(status), 0);
 	assert_int_equal(count(&r, "new"), 300);
 	rig_stop(&r);
