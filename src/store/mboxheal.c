@@ -97,7 +97,7 @@ size_t mboxwatch_find(struct mboxwatch *w, const char *p, size_t n, bool *hit)
 	return n;
 }
 
-/* As text. */
+/* As text. Each place as its distance from the one before, so that many fit; what room they leave is for the first bytes. */
 void mboxhint_print(const struct mboxhint *h, char out[STORE_HINT_MAX + 1])
 {
 	static const char digits[] = "0123456789abcdef";
@@ -106,7 +106,7 @@ void mboxhint_print(const struct mboxhint *h, char out[STORE_HINT_MAX + 1])
 	size_t at = (size_t)len;
 
 	for (size_t i = 0; i < h->own_n; i++)
-		at += (size_t)snprintf(out + at, STORE_HINT_MAX + 1 - at, "%lld ", (long long)h->own[i]);
+		at += (size_t)snprintf(out + at, STORE_HINT_MAX + 1 - at, "%lld ", (long long)(h->own[i] - (i > 0 ? h->own[i - 1] : 0)));
 	for (size_t i = 0; i < h->first_n && at + 2 <= STORE_HINT_MAX; i++) {
 		out[at++] = digits[h->first[i] >> 4];
 		out[at++] = digits[h->first[i] & 15];
@@ -147,9 +147,11 @@ bool mboxhint_parse(const char *text, struct mboxhint *h)
 	anchor = slice_word(&rest);
 	if (!take_number(&rest, &own) || own > MBOXHINT_OWN)
 		return false;
-	while (h->own_n < (size_t)own)
-		if (!take_number(&rest, &h->own[h->own_n++]))
+	for (int64_t at = 0, step; h->own_n < (size_t)own; h->own[h->own_n++] = at) {
+		if (!take_number(&rest, &step) || step > h->length - at)
 			return false;
+		at += step;
+	}
 	first = slice_word(&rest);
 	if (anchor.n >= MBOXHINT_ANCHOR || first.n % 2 || first.n > (size_t)2 * MBOXHINT_FIRST || h->offset < h->base || h->length <= 0)
 		return false;

@@ -12,7 +12,7 @@
 
 #define MBOXHINT_FIRST 256
 #define MBOXHINT_ANCHOR 33
-#define MBOXHINT_OWN 4
+#define MBOXHINT_OWN 32 /* a series of patches, a digest: more than that, and a torn message is left where it is */
 
 /*
  * Looks for places where another program's mail may begin. At the start of a line "From " is enough. A program that doesn't look what it appends to may have put

@@ -397,6 +397,31 @@ static void torn_anywhere(void **state)
 	}
 }
 
+/* A message that quotes many From_ lines, as a series of patches does, is torn as any other. */
+static void torn_with_from_lines(void **state)
+{
+	struct strbuf text = STRBUF_INIT(BOX_BYTES);
+	struct sample m[2] = { S("x"), { 0 } };
+
+	(void)state;
+	strbuf_puts(&text, "Subject: patches\r\n\r\n");
+	for (int i = 0; i < 24; i++)
+		strbuf_printf(&text, "diff %d\r\n\r\nFrom 0123abcd Mon Sep 17 00:00:0%d 2001\r\n", i, i % 10);
+	m[1] = (struct sample){ .name = "", .p = text.s, .n = text.len };
+	for (enum mbox_variant v = MBOX_RD; v <= MBOX_CL2; v++) {
+		struct torn t;
+
+		torn_start(&t, m, 2, v, befores[1]);
+		for (size_t len = t.before.len; len <= t.full.len; len += 5) {
+			file_write(t.r.path, t.full.s, len);
+			next_run(&t, NULL);
+			expect_exactly(&t);
+		}
+		torn_stop(&t);
+	}
+	strbuf_release(&text);
+}
+
 /* The file's length was on disk before its bytes were: NULs. */
 static void torn_with_nuls(void **state)
 {
@@ -995,6 +1020,7 @@ int main(void)
 		cmocka_unit_test(keys_and_hints),
 		cmocka_unit_test(hints_are_checked),
 		cmocka_unit_test(torn_anywhere),
+		cmocka_unit_test(torn_with_from_lines),
 		cmocka_unit_test(torn_with_nuls),
 		cmocka_unit_test(others_behind),
 		cmocka_unit_test(others_instead),
