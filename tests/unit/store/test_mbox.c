@@ -1013,6 +1013,91 @@ static void replaced_while_waiting(void **state)
 	rig_stop(&r);
 }
 
+/* Try to lock path with the dotlock alone: NULL, or a lock to give back. */
+static struct mboxlock *try_dotlock(int fd, const char *path, struct err *e)
+{
+	const struct mboxlock_params p = { .order = { MBOXLOCK_DOTLOCK }, .timeout = 100 };
+
+	return mboxlock_take(&p, fd, path, e);
+}
+
+/* Whose dotlock is taken away, and whose is not. */
+static void dotlocks(void **state)
+{
+	char dot[BOX_PATH + 32], text[400], host[256] = "";
+	const struct timespec old[2] = { { .tv_sec = time(NULL) - 400 }, { .tv_sec = time(NULL) - 400 } };
+	struct mboxlock *l;
+	struct rig r;
+	pid_t dead;
+	int fd;
+
+	(void)state;
+	rig_start(&r, MBOX_RD);
+	snprintf(dot, sizeof(dot), "%s.lock", r.path);
+	file_write(r.path, "", 0);
+	fd = open(r.path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_int_equal(gethostname(host, sizeof(host) - 1), 0);
+	fflush(NULL);
+	dead = fork();
+	if (dead == 0)
+		_exit(0);
+	reap(dead);
+	for (int i = 0; i < 6; i++) {
+		static const struct {
+			bool alive, here, old, had;
+		} rows[] = { { true, true, false, false }, { true, true, true, true }, { false, true, false, true }, { false, false, false, false },
+			     { false, false, true, true }, { true, false, false, false } };
+
+		snprintf(text, sizeof(text), "%ld:%s\n", rows[i].alive ? (long)getppid() : (long)dead, rows[i].here ? host : "elsewhere.invalid");
+		file_write(dot, text, strlen(text));
+		if (rows[i].old)
+			assert_int_equal(utimensat(AT_FDCWD, dot, old, 0), 0);
+		l = try_dotlock(fd, r.path, &r.e);
+		if ((l != NULL) != rows[i].had)
+			fail_msg("row %d: %s: %s", i, text, l ? "taken" : r.e.text);
+		if (!l)
+			assert_int_equal(r.e.kind, ERR_TEMP);
+		mboxlock_give(l);
+		assert_int_equal(file_size(dot), l ? -1 : (long)strlen(text));
+		unlink(dot);
+	}
+	/* somebody took ours for stale: what is there now isn't ours to remove */
+	l = try_dotlock(fd, r.path, &r.e);
+	assert_non_null(l);
+	assert_int_equal(unlink(dot), 0);
+	file_write(dot, "theirs", 6);
+	mboxlock_give(l);
+	assert_int_equal(file_size(dot), 6);
+	assert_int_equal(unlink(dot), 0);
+	close(fd);
+	rig_stop(&r);
+}
+
+/* No lock is held while another is waited for, nor left behind. */
+static void no_lock_while_waiting(void **state)
+{
+	const struct mboxlock_params p = { .order = { MBOXLOCK_DOTLOCK, MBOXLOCK_FCNTL }, .timeout = 100 };
+	char dot[BOX_PATH + 32];
+	struct rig r;
+	int fd, tell;
+	pid_t pid;
+
+	(void)state;
+	rig_start(&r, MBOX_RD);
+	snprintf(dot, sizeof(dot), "%s.lock", r.path);
+	file_write(r.path, "", 0);
+	pid = hold_lock(r.path, &tell);
+	fd = open(r.path, O_RDWR);
+	assert_true(fd >= 0);
+	assert_null(mboxlock_take(&p, fd, r.path, &r.e));
+	assert_int_equal(file_size(dot), -1);
+	close(fd);
+	close(tell);
+	reap(pid);
+	rig_stop(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1038,6 +1123,8 @@ int main(void)
 		cmocka_unit_test(what_is_no_mbox),
 		cmocka_unit_test(vanishes),
 		cmocka_unit_test(locked),
+		cmocka_unit_test(dotlocks),
+		cmocka_unit_test(no_lock_while_waiting),
 		cmocka_unit_test(replaced_while_waiting),
 	};
 
