@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,20 @@
 
 static char *dir;
 static char path[4096];
+
+static unsigned syncs; /* times that the disk was waited for. SQLite takes these from the program, which comes before the C library */
+
+int fsync(int fd)
+{
+	syncs++;
+	return (int)syscall(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+	syncs++;
+	return (int)syscall(SYS_fdatasync, fd);
+}
 
 static int setup(void **state)
 {
@@ -829,6 +844,25 @@ static void full_disk(void **state)
 	}
 }
 
+/* What is committed is on disk, each time: removals at the source stand on it. */
+static void commits_wait_for_the_disk(void **state)
+{
+	struct err e = ERR_INIT;
+	struct db *db = open_db(DB_RUN);
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		struct pair p = { .folder = 1, .right = SLICE_LIT("r"), .made = 1 };
+		unsigned before = syncs;
+
+		assert_int_equal(db_begin(db, &e), 0);
+		assert_int_equal(pairs_add(db, &p, &e), 0);
+		assert_int_equal(db_commit(db, &e), 0);
+		assert_true(syncs > before);
+	}
+	db_close(db);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -836,6 +870,7 @@ int main(void)
 		T(new_file), T(mode_is_mended), T(rollback), T(one_run_at_a_time), T(looking_changes_nothing),
 		T(a_run_without_changes_writes_nothing), T(a_run_that_died_leaves_a_mark), T(large_and_torn), T(other_files), T(names_in_the_way), T(other_users), T(versions), T(first_version),
 		T(other_sources), T(linked_directory), T(damaged_anywhere), T(torn_wal), T(full_disk),
+		T(commits_wait_for_the_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

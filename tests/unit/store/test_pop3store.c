@@ -393,7 +393,9 @@ static void test_no_quit(void **state)
 	static const struct turn read_only[] = { LOGIN(""), { "STAT", "+OK 1 300\r\n" }, { "UIDL", "+OK\r\n1 a\r\n.\r\n" }, { "RETR 1", "+OK\r\n.\r\n" }, QUIT, { 0 } };
 	static const struct turn flying[] = { LOGIN("PIPELINING\r\n"), CAPA("PIPELINING\r\n"), { "STAT", "+OK 2 300\r\n" },
 		{ "UIDL", "+OK\r\n1 a\r\n2 b\r\n.\r\n" }, { "RETR 1", "+OK\r\n.\r\n" }, { "RETR 2", "+OK\r\n.\r\n" }, { 0 } };
-	const struct turn *const turns[] = { marked, gmail, read_only, flying, NULL };
+	static const struct turn expires[] = { LOGIN("EXPIRE 0\r\n"), { "STAT", "+OK 1 300\r\n" }, { "UIDL", "+OK\r\n1 a\r\n.\r\n" },
+		{ "RETR 1", "+OK\r\n.\r\n" }, { 0 } };
+	const struct turn *const turns[] = { marked, gmail, read_only, flying, expires, NULL };
 	static const uint64_t nums[] = { 1, 2 };
 	struct rig r;
 	struct stream *b;
@@ -405,7 +407,7 @@ static void test_no_quit(void **state)
 	open_box(&r, BOX_WRITE);
 	assert_int_equal(r.s->ops->remove(r.s, nums, 1, on_done, &d, &r.e), 0);
 	r.s->ops->close_box(r.s);
-	for (size_t n = 0; n < 3; n++) {
+	for (size_t n = 0; n < 4; n++) {
 		open_box(&r, BOX_READ);
 		assert_int_equal(r.info.partial, n == 0);
 		assert_int_equal(r.s->ops->want(r.s, nums, n == 2 ? 2 : 1, &r.e), 0);
@@ -413,8 +415,8 @@ static void test_no_quit(void **state)
 		stream_free(b);
 		r.s->ops->close_box(r.s);
 	}
-	script_expect(&r.script, 4, LOGIN_HEARD "STAT|UIDL|DELE 1|#" LOGIN_HEARD "STAT|UIDL|RETR 1|#" LOGIN_HEARD "STAT|UIDL|RETR 1|QUIT|#"
-		      LOGIN_HEARD FLIGHT "RETR 1|RETR 2|NOOP|#");
+	script_expect(&r.script, 5, LOGIN_HEARD "STAT|UIDL|DELE 1|#" LOGIN_HEARD "STAT|UIDL|RETR 1|#" LOGIN_HEARD "STAT|UIDL|RETR 1|QUIT|#"
+		      LOGIN_HEARD FLIGHT "RETR 1|RETR 2|NOOP|#" LOGIN_HEARD "STAT|UIDL|RETR 1|#");
 	rig_stop(&r);
 }
 
