@@ -168,7 +168,8 @@ struct store_ops {
 	 * the order of want; *body NULL: it is not there any more. -1 with e->span SPAN_MSG: this message can't be had, *i says which, go on with the next call. Any
 	 * other span: give up.
 	 * A body that ends before its time reads as -1, never as a clean end, where that can be seen in the body. Where it can't (POP3 dots that were not stuffed), what
-	 * follows tells: a message is whole once the call after it has not failed with ERR_PROTO. 0: there are no more, and the last one too is whole.
+	 * follows tells: a message is whole once another message has come behind it (a refusal proves nothing), unless the call failed with ERR_PROTO. 0: there are no
+	 * more, and the last one too is whole.
 	 */
 	int (*next)(struct store *s, size_t *i, struct stream **body, struct err *e);
 	/* Mark for removal. done is called once for each num, with NULL or why not (SPAN_MSG); -1 when the link or store is lost. Nothing is final before commit. */

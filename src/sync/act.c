@@ -382,6 +382,8 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 	g->x[LEFT].done = g->x[RIGHT].done = g->x[LEFT].done_bytes = g->x[RIGHT].done_bytes = 0;
 	tell_copies(g, b);
 	rc = do_todo(g, b, &policy, &t, e);
+	if (rc < 0)
+		exec_settle(&g->x[RIGHT]);
 	/* what was refused must be found again by the next look */
 	b->failed = g->totals->failed > failed;
 out:

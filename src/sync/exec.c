@@ -520,6 +520,7 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 {
 	VEC(uint64_t) nums = { 0 };
 	VEC(struct work *) todo = { 0 };
+	bool unsure = false; /* what comes behind the message staged last tells whether it was whole; a refusal tells nothing, as it may be a line of its rest */
 	int rc = -1;
 
 	for (size_t i = 0; i < n; i++) {
@@ -536,7 +537,7 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 	}
 	if (x->src->ops->want(x->src, nums.a, nums.n, e) < 0)
 		goto out;
-	for (bool unsure = false;;) { /* unsure: what came behind the last message tells whether it was whole */
+	for (;;) {
 		struct err why = ERR_INIT;
 		struct stream *body = NULL;
 		size_t i = 0;
@@ -547,12 +548,13 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 			goto broken;
 		got = x->src->ops->next(x->src, &i, &body, &why);
 		lost = got < 0 && why.span != SPAN_MSG;
-		if (unsure)
+		if (unsure && (got >= 0 || lost)) {
+			unsure = false;
 			rc_last = lost && why.kind == ERR_PROTO && !x->two_way ? suspect_last(x, &why, e) : look_up_last(x, e);
-		unsure = false;
+		}
 		if (lost && rc_last == 0)
 			*e = why;
-		if (rc_last < 0 || lost || (group_full(x) && flush_group(x, e) < 0)) {
+		if (rc_last < 0 || lost || (!unsure && group_full(x) && flush_group(x, e) < 0)) {
 			stream_free(body);
 			goto broken;
 		}
@@ -582,6 +584,8 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 	rc = flush_group(x, e);
 	goto out;
 broken:
+	if (unsure)
+		unstage_last(x);
 	rc = copy_broken(x, e);
 out:
 	/* However it ended, what was noted stays noted. */
