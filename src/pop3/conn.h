@@ -58,6 +58,7 @@ struct pop3_conn {
 	char apop[256];          /* the <timestamp> of the greeting, or "" */
 	bool lf_only;            /* the last status line ended in a bare LF */
 	bool dead;               /* the link is lost: nothing more can be said */
+	bool stat_plain;         /* it was seen to answer STAT with two numbers: then it always does. Set by who asked */
 	bool in_body;            /* a body stream stands open: nothing else may be read */
 	int timeout;             /* ms for each wait */
 	unsigned disabled;       /* enum pop3_cap that the person doesn't want: never in caps.have */

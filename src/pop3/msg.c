@@ -208,7 +208,7 @@ static bool wants_more(size_t flying, size_t window)
 	return flying + (window > POP3_HANDFUL ? POP3_HANDFUL : window) <= window;
 }
 
-/* Keep the window filled. Behind the last message goes a NOOP. */
+/* Keep the window filled. Behind the last message goes a STAT: its answer looks like no other (RFC 1939 section 5), so that one that belongs elsewhere is seen. */
 static int refill(struct pop3_pipe *p, struct err *e)
 {
 	size_t flying = p->sent - p->got;
@@ -220,24 +220,35 @@ static int refill(struct pop3_pipe *p, struct err *e)
 			return err_set(e, ERR_LOCAL, "out of memory");
 	if (p->sent == p->n && p->n > 0 && !p->fence_sent && flying < p->window) {
 		p->fence_sent = true;
-		if (pop3_send(p->c, "NOOP") < 0)
+		if (pop3_send(p->c, "STAT") < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");
 	}
 	return 0;
 }
 
-/* The answer to the NOOP, whatever it is. 0, -1. */
+/* The answer to the STAT: the end of what was read. 0, -1. */
 static int read_fence(struct pop3_pipe *p, struct err *e)
 {
 	struct err refused = ERR_INIT;
+	struct slice text;
+	uint64_t n;
+	int r;
 
 	if (p->n == 0 || p->fence_got)
 		return 0;
 	if (refill(p, e) < 0)
 		return -1;
 	p->fence_got = true;
-	if (pop3_status(p->c, NULL, &refused) >= 0)
+	r = pop3_status(p->c, &text, &refused);
+	if (r >= 0 && !p->c->stat_plain)
 		return 0;
+	if (r > 0 && slice_u64(slice_word(&text), UINT64_MAX, &n) && slice_u64(slice_word(&text), UINT64_MAX, &n))
+		return 0;
+	if (r >= 0) {
+		p->c->dead = true;
+		return err_set(e, ERR_PROTO, "behind message %llu: that is no answer to STAT, so some message ended too early, perhaps at a line with a dot that the server"
+			       " should have stuffed", (unsigned long long)p->nums[p->n - 1]);
+	}
 	if (e)
 		*e = refused;
 	return err_in(e, "behind message %llu", (unsigned long long)p->nums[p->n - 1]);

@@ -20,7 +20,7 @@ struct pop3_pipe {
 	uint64_t *nums; /* owned copy */
 	size_t n, sent, got;
 	size_t window;
-	bool fence_sent, fence_got; /* the NOOP behind the last */
+	bool fence_sent, fence_got; /* the STAT behind the last */
 };
 
 int pop3_retr_start(struct pop3_pipe *p, struct pop3_conn *c, const uint64_t *nums, size_t n, struct err *e);

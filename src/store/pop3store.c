@@ -125,8 +125,10 @@ static int read_stat(struct pop3store *t, struct box_info *out, struct err *e)
 		return r;
 	if (slice_u64(slice_word(&text), UINT32_MAX, &n)) {
 		out->messages = n;
-		if (slice_u64(slice_word(&text), INT64_MAX, &n))
+		if (slice_u64(slice_word(&text), INT64_MAX, &n)) {
 			out->bytes = n;
+			t->conn.stat_plain = true;
+		}
 	}
 	return 1;
 }

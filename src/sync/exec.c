@@ -501,14 +501,18 @@ static bool group_full(const struct exec *x)
 	return x->n >= EXEC_GROUP_MESSAGES || x->bytes >= EXEC_GROUP_BYTES || (x->n > 0 && clock_now() - x->begun >= EXEC_GROUP_MS);
 }
 
-/* Stop copying for *e, but keep what is complete: it need not be read again. A signal is obeyed at once. */
+/*
+ * Stop copying for *e, but keep what is complete: it need not be read again. A signal is obeyed at once. And where a source without lengths makes no sense, which body
+ * belongs to which message is not certain either: an answer may have been a line of a message that ended too early.
+ */
 static int copy_broken(struct exec *x, struct err *e)
 {
 	struct err second = ERR_INIT;
 
-	if (e && e->kind == ERR_CANCEL) {
+	if (e && (e->kind == ERR_CANCEL || (e->kind == ERR_PROTO && !x->two_way))) {
 		x->dst->ops->abandon(x->dst);
 		x->n = 0;
+		x->bytes = 0;
 		return -1;
 	}
 	if (flush_group(x, &second) < 0)

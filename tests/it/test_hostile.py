@@ -833,6 +833,22 @@ def test_a_server_that_stuffs_no_dots(tmp_path, at):
         assert srv.contents() == [cut] and h.delivered() == counter(want) - counter([cut])
 
 
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("line", [b"-ERR quoted", b"+OK quoted", b"+OK 12 octets"])
+def test_a_message_that_looks_like_answers(tmp_path, line, pipelining):
+    """And such a server holds a message that quotes the protocol: what comes is no proof of anything. Late is fine, lost is not."""
+    want = [b"Subject: 1\n\na\n.\n" + line + b"\nthe tail\n"] + letters(4)
+    with Unstuffed({"long-enough-uid-%d" % n: m for n, m in enumerate(want)}) as srv:
+        if not pipelining:
+            srv.caps = [c for c in srv.caps if c != "PIPELINING"]
+        h = in_clear(tmp_path, srv)
+        for _ in range(4):
+            clean(h.run())
+            have = h.delivered() + counter(srv.contents())
+            assert not counter(want) - have
+            assert all(m in want or b"the tail" not in m for m in h.messages())
+
+
 def test_a_server_that_stuffs_no_dots_and_names_nothing(tmp_path):
     """Without UIDL nothing can be left out; but nothing is taken for whole that isn't."""
     want = letters(3)

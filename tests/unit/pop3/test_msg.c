@@ -249,7 +249,7 @@ static size_t sent(const char *word)
 static void test_retr(void **state)
 {
 	static const uint64_t nums[] = { 7, 3, 9 };
-	static const char wire[] = "+OK\r\nseven\r\n.\r\n-ERR [SYS/TEMP] not now\r\n+OK 5 octets\r\nnine\r\n.\r\n-ERR no NOOP here\r\n";
+	static const char wire[] = "+OK\r\nseven\r\n.\r\n-ERR [SYS/TEMP] not now\r\n+OK 5 octets\r\nnine\r\n.\r\n+OK 3 120\r\n";
 
 	(void)state;
 	for (int pipelining = 0; pipelining < 2; pipelining++) {
@@ -265,7 +265,7 @@ static void test_retr(void **state)
 			c.caps.have = pipelining ? POP3_CAP_PIPELINING : 0;
 			assert_int_equal(pop3_retr_start(&p, &c, nums, 3, &e), 0);
 			assert_int_equal(pop3_retr_next(&p, &i, &b, &e), 1);
-			assert_string_equal(strbuf_str(&written), pipelining ? "RETR 7\r\nRETR 3\r\nRETR 9\r\nNOOP\r\n" : "RETR 7\r\n");
+			assert_string_equal(strbuf_str(&written), pipelining ? "RETR 7\r\nRETR 3\r\nRETR 9\r\nSTAT\r\n" : "RETR 7\r\n");
 			assert_int_equal(i, 0);
 			assert_int_equal(read_all(b, 100, &got, &e), 0);
 			stream_free(b);
@@ -286,13 +286,48 @@ static void test_retr(void **state)
 			assert_int_equal(pop3_retr_flying(&p), pipelining);
 			for (int end = 0; end < 2; end++)
 				assert_int_equal(pop3_retr_next(&p, &i, &none, &e), 0);
-			assert_int_equal(sent("NOOP"), 1);
+			assert_int_equal(sent("STAT"), 1);
 			assert_false(pop3_retr_flying(&p));
 			pop3_retr_end(&p);
 			assert_false(c.dead);
 			pop3_close(&c);
 			strbuf_release(&got);
 		}
+	}
+}
+
+/* Behind the last message an answer to STAT must come, from a server that was seen to give one: else some message ended too early. */
+static void test_fence(void **state)
+{
+	static const struct { const char *answer; bool plain; int rc; } rows[] = {
+		{ "+OK 1 20\r\n", true, 0 }, { "+OK 1 20 and more\r\n", true, 0 }, { "+OK 20 octets\r\n", true, -1 }, { "+OK\r\n", true, -1 },
+		{ "-ERR quoted\r\n", true, -1 }, { "+OK\r\n", false, 0 }, { "-ERR what?\r\n", false, 0 }, { "nonsense\r\n", false, -1 },
+	};
+	static const uint64_t nums[] = { 1 };
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+		struct strbuf wire = STRBUF_INIT(4096), got = STRBUF_INIT(4096);
+		struct pop3_conn c;
+		struct pop3_pipe p;
+		struct err e = ERR_INIT;
+		struct stream *b;
+		size_t i;
+
+		strbuf_printf(&wire, "+OK\r\nseven\r\n.\r\n%s", rows[k].answer);
+		attach(&c, wire.s, wire.len, 0);
+		c.stat_plain = rows[k].plain;
+		assert_int_equal(pop3_retr_start(&p, &c, nums, 1, &e), 0);
+		assert_int_equal(pop3_retr_next(&p, &i, &b, &e), 1);
+		assert_int_equal(read_all(b, 100, &got, &e), 0);
+		stream_free(b);
+		assert_int_equal(pop3_retr_next(&p, &i, &b, &e), rows[k].rc);
+		assert_int_equal(e.kind, rows[k].rc < 0 ? ERR_PROTO : ERR_NONE);
+		assert_int_equal(c.dead, rows[k].rc < 0);
+		pop3_retr_end(&p);
+		pop3_close(&c);
+		strbuf_release(&got);
+		strbuf_release(&wire);
 	}
 }
 
@@ -334,7 +369,7 @@ static void test_window(void **state)
 		strbuf_release(&got);
 		stream_free(b);
 	}
-	assert_int_equal(sent("NOOP"), 1);
+	assert_int_equal(sent("STAT"), 1);
 	assert_int_equal(sent("RETR "), N);
 	assert_int_equal(most, POP3_WINDOW);
 	assert_true(flights <= N / 64);
@@ -466,6 +501,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bodies),     cmocka_unit_test(test_cut),       cmocka_unit_test(test_random),
 		cmocka_unit_test(test_long_line),  cmocka_unit_test(test_early_free), cmocka_unit_test(test_slow_body),
+		cmocka_unit_test(test_fence),
 		cmocka_unit_test(test_retr),       cmocka_unit_test(test_window),    cmocka_unit_test(test_retr_unstuffed),
 		cmocka_unit_test(test_retr_lost),
 		cmocka_unit_test(test_dele),

@@ -343,7 +343,7 @@ static void test_session(void **state)
 {
 	static const struct turn t[] = { LOGIN("PIPELINING\r\n"), CAPA("PIPELINING\r\n"), { "STAT", "+OK 3 300\r\n" },
 		{ "UIDL", "+OK\r\n1 a\r\n2 b\r\n3 c\r\n.\r\n" }, { "RETR 1", "" }, { "RETR 3", "+OK\r\none\r\n..\r\n.\r\n-ERR gone\r\n" },
-		{ "NOOP", "+OK\r\n" },
+		{ "STAT", "+OK 3 300\r\n" },
 		{ "DELE 1", "" }, { "DELE 2", "+OK\r\n-ERR no\r\n" }, QUIT, { 0 } };
 	static const struct turn next[] = { LOGIN("PIPELINING\r\n"), CAPA("PIPELINING\r\n"), { "STAT", "+OK 2 200\r\n" },
 		{ "UIDL", "+OK\r\n1 b\r\n2 c\r\n.\r\n" }, QUIT, { 0 } };
@@ -380,7 +380,7 @@ static void test_session(void **state)
 	open_box(&r, BOX_WRITE);
 	list(&r, "1 b 0|2 c 0|");
 	r.s->ops->close_box(r.s);
-	script_expect(&r.script, 2, LOGIN_HEARD FLIGHT "RETR 1|RETR 3|NOOP|DELE 1|DELE 2|QUIT|#" LOGIN_HEARD FLIGHT "QUIT|#");
+	script_expect(&r.script, 2, LOGIN_HEARD FLIGHT "RETR 1|RETR 3|STAT|DELE 1|DELE 2|QUIT|#" LOGIN_HEARD FLIGHT "QUIT|#");
 	rig_stop(&r);
 }
 
@@ -416,7 +416,7 @@ static void test_no_quit(void **state)
 		r.s->ops->close_box(r.s);
 	}
 	script_expect(&r.script, 5, LOGIN_HEARD "STAT|UIDL|DELE 1|#" LOGIN_HEARD "STAT|UIDL|RETR 1|#" LOGIN_HEARD "STAT|UIDL|RETR 1|QUIT|#"
-		      LOGIN_HEARD FLIGHT "RETR 1|RETR 2|NOOP|#" LOGIN_HEARD "STAT|UIDL|RETR 1|#");
+		      LOGIN_HEARD FLIGHT "RETR 1|RETR 2|STAT|#" LOGIN_HEARD "STAT|UIDL|RETR 1|#");
 	rig_stop(&r);
 }
 
