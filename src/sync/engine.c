@@ -580,7 +580,7 @@ static int session(struct engine *g, struct err *e)
 	if (g->base.max_id > 0 && claim_known(g, e) < 0)
 		return -1;
 	if (removes_nothing(g)) {
-		warn(g, "the server still holds messages that it said it had removed; the rest is left for the next run");
+		warn(g, "the server holds more messages than it should after those that it said it had removed (or new ones came); the rest is left for the next run");
 		return 0;
 	}
 	ev.total = g->x.total = g->info.messages;
