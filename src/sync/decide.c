@@ -102,6 +102,42 @@ static int plan_removal(struct twoway *g, struct box *b, int side, struct err *e
 	return 0;
 }
 
+/* Does a limit depend on what the look left to find? */
+static bool is_vague(const struct plan_sync_policy *policy, const struct joined *row)
+{
+	const struct plan_sync_side *s = &row->m.left;
+
+	return row->pair == 0 && s->present && ((policy->right.max_size > 0 && s->size == 0) || (policy->right.oldest > 0 && s->date == 0));
+}
+
+/* Sizes and dates of new messages that a limit may leave out, where the store did not tell them (a Maildir). */
+static int learn_sizes(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct err *e)
+{
+	struct store *s = g->side[LEFT];
+	struct box_info info;
+	bool open = false;
+	int rc = 0;
+
+	for (size_t i = 0; rc >= 0 && i < b->join.rows.n; i++) {
+		struct joined *row = &b->join.rows.a[i];
+		struct store_msg m = { .num = 0 };
+
+		if (!is_vague(policy, row))
+			continue;
+		if (!open && s->ops->open_box(s, box_name(b, LEFT), BOX_READ, &info, e) < 0)
+			return -1;
+		open = true;
+		rc = s->ops->find(s, row->left, row->m.left.flags, &m, e);
+		if (rc == 1) {
+			row->m.left.size = m.size;
+			row->m.left.date = m.date;
+		}
+	}
+	if (open)
+		s->ops->close_box(s);
+	return rc < 0 ? -1 : 0;
+}
+
 static int plan_box(struct twoway *g, struct box *b, struct err *e)
 {
 	struct plan_sync_policy policy;
@@ -114,6 +150,8 @@ static int plan_box(struct twoway *g, struct box *b, struct err *e)
 	if (g->p->restore && restore_rows(g, b, e) < 0)
 		return -1;
 	decide_policy(g, b, &policy);
+	if (learn_sizes(g, b, &policy, e) < 0)
+		return -1;
 	for (size_t i = 0; i < b->join.rows.n; i++) {
 		struct plan_sync plan = decide_row(g, b, &policy, &b->join.rows.a[i]);
 
