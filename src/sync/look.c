@@ -151,34 +151,44 @@ static int guard_trees(struct twoway *g, struct err *e)
 	return 0;
 }
 
-int look_folders(struct twoway *g, struct err *e)
+static int pass_over(void *arg, const struct folder_info *f, struct err *e)
 {
+	(void)arg;
+	(void)f;
+	(void)e;
+	return 0;
+}
+
+/* Both trees. The right's root need not be there before the first run, or when it is to be filled again. */
+static int read_trees(struct twoway *g, struct err *e)
+{
+	struct store *right = g->side[RIGHT];
 	struct err why = ERR_INIT;
-	bool first = true;
-	int rc;
+	uint64_t held;
 
 	g->folders = (struct folders)FOLDERS_INIT;
-	rc = folders_read(&g->folders, &g->p->folders, g->side[LEFT], g->side[RIGHT], g->db, false, twoway_warn, g, &why);
-	if (rc < 0 && why.kind == ERR_LOCAL) {
-		uint64_t held;
-
-		/* The right's root is not there: before the first run that is as it should be. */
-		if (pairs_total(g->db, &held, e) < 0)
-			return -1;
-		first = held == 0 || g->p->restore;
-		if (first && !g->p->dry_run && g->side[RIGHT]->ops->folder_create(g->side[RIGHT], "", 0, e) < 0)
-			return -1;
-		if (first) {
-			folders_release(&g->folders);
-			g->folders = (struct folders)FOLDERS_INIT;
-			err_clear(&why);
-			rc = folders_read(&g->folders, &g->p->folders, g->side[LEFT], g->side[RIGHT], g->db, g->p->dry_run, twoway_warn, g, &why);
-		}
-	}
-	if (rc < 0) {
+	if (folders_read(&g->folders, &g->p->folders, g->side[LEFT], right, g->db, false, twoway_warn, g, e) == 0)
+		return 0;
+	if (e->kind != ERR_LOCAL || right->ops->folders(right, pass_over, NULL, &why) == 0 || why.kind != ERR_LOCAL)
+		return -1;
+	if (pairs_total(g->db, &held, &why) < 0) {
 		*e = why;
 		return -1;
 	}
+	if (held > 0 && !g->p->restore)
+		return err_hint(e, "put it back; or run with --restore to fetch everything again");
+	err_clear(e);
+	if (!g->p->dry_run && right->ops->folder_create(right, "", 0, e) < 0)
+		return -1;
+	folders_release(&g->folders);
+	g->folders = (struct folders)FOLDERS_INIT;
+	return folders_read(&g->folders, &g->p->folders, g->side[LEFT], right, g->db, g->p->dry_run, twoway_warn, g, e);
+}
+
+int look_folders(struct twoway *g, struct err *e)
+{
+	if (read_trees(g, e) < 0)
+		return -1;
 	for (size_t i = 0; i < g->folders.f.n; i++) {
 		struct box b = { .f = &g->folders.f.a[i], .join = JOIN_INIT };
 
