@@ -1,0 +1,675 @@
+"""Two-way jobs between two trees of Maildirs: no server is needed to see what goes where, and what stops it."""
+
+import os
+import shutil
+import sqlite3
+
+import pytest
+
+import haul
+
+HELLO = b"From: a@example.org\nSubject: hello %d\n\nbody %d\n"
+
+
+class Side:
+    """A tree of Maildirs in the nested layout, as a mail reader sees and changes it."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.count = 0
+
+    def box(self, folder):
+        return os.path.join(self.path, *folder.split("/"))
+
+    def make(self, folder):
+        for sub in ("cur", "new", "tmp"):
+            os.makedirs(os.path.join(self.box(folder), sub), exist_ok=True)
+
+    def remove(self, folder):
+        """The folder, not those below it."""
+        for sub in ("cur", "new", "tmp"):
+            shutil.rmtree(os.path.join(self.box(folder), sub))
+        try:
+            os.rmdir(self.box(folder))
+        except OSError:
+            pass
+
+    def deliver(self, body, folder="INBOX", flags=None, age=0):
+        """Put a message; into new/, or into cur/ if it has flags. Its name."""
+        self.make(folder)
+        self.count += 1
+        name = "%d.M%dP%dQ%d.%s" % (1700000000 + self.count, self.count, os.getpid(), self.count, os.path.basename(self.path))
+        where = os.path.join("new", name) if flags is None else os.path.join("cur", "%s:2,%s" % (name, flags))
+        path = os.path.join(self.box(folder), where)
+        with open(path, "wb") as f:
+            f.write(body)
+        if age:
+            os.utime(path, (os.path.getmtime(path) - age,) * 2)
+        return name
+
+    def fill(self, folder, n, start=0, flags="S"):
+        for i in range(start, start + n):
+            self.deliver(HELLO % (i, i), folder, flags)
+
+    def find(self, folder, body):
+        """The path of the one message with these bytes."""
+        found = [p for p in haul.maildir_files(self.box(folder)) if open(p, "rb").read() == body]
+        assert len(found) == 1, (folder, body, found)
+        return found[0]
+
+    def delete(self, folder, body):
+        os.unlink(self.find(folder, body))
+
+    def empty(self, folder):
+        for path in haul.maildir_files(self.box(folder)):
+            os.unlink(path)
+
+    def flag(self, folder, body, flags):
+        path = self.find(folder, body)
+        name = os.path.basename(path).split(":2,")[0]
+        os.rename(path, os.path.join(self.box(folder), "cur", "%s:2,%s" % (name, "".join(sorted(flags)))))
+
+    def folders(self):
+        found = set()
+        for top, dirs, _ in os.walk(self.path):
+            if "cur" in dirs:
+                found.add(os.path.relpath(top, self.path))
+            dirs[:] = [d for d in dirs if d not in ("cur", "new", "tmp")]
+        return found
+
+    def state(self):
+        """{folder: sorted [(bytes, flags)]}: what there is, whatever the files are called."""
+        out = {}
+        for folder in self.folders():
+            rows = []
+            for path in haul.maildir_files(self.box(folder)):
+                with open(path, "rb") as f:
+                    rows.append((f.read(), path.rpartition(":2,")[2] if ":2," in os.path.basename(path) else ""))
+            out[folder] = sorted(rows)
+        return out
+
+    def bodies(self, folder="INBOX"):
+        return [body for body, _ in self.state()[folder]]
+
+    def files(self):
+        """Every file and directory with its times: what a dry run must leave alone."""
+        out = {}
+        for top, dirs, names in os.walk(self.path):
+            for name in names + dirs:
+                st = os.lstat(os.path.join(top, name))
+                out[os.path.join(top, name)] = (st.st_ino, st.st_size, st.st_mtime_ns)
+        return out
+
+
+class Pair(haul.Haul):
+    """A configuration with one job "both" between two trees."""
+
+    def __init__(self, directory, job=""):
+        super().__init__(directory, 1)
+        self.remote, self.local = Side(os.path.join(self.dir, "remote")), Side(os.path.join(self.dir, "local"))
+        self.configure(job)
+
+    def configure(self, job):
+        self.write_private(self.conf, "sync both {\n\tremote = %s\n\tlocal = %s\n%s\n}\n" % (
+            haul.quoted("maildir:" + self.remote.path), haul.quoted("maildir:" + self.local.path), job))
+
+    @property
+    def db(self):
+        return os.path.join(self.state, "both.db")
+
+    def sync(self, *args, code=0, **more):
+        r = self.run("both", *args, **more)
+        assert r.code == code, r
+        return r
+
+    def settle(self):
+        """A run, and one that has nothing to do any more."""
+        r = self.sync()
+        self.quiet()
+        return r
+
+    def quiet(self):
+        r = self.sync()
+        assert actions(r) == [] and r.of("warning") == [] and r.of("error") == [], r
+
+    def same(self):
+        assert self.remote.state() == self.local.state()
+
+
+def actions(r):
+    """[(action, where)] of what a run did, in order."""
+    return [(e["action"], e.get("where")) for e in r.events if e["event"] in ("message", "folder") and "action" in e]
+
+
+def counts(r):
+    names = ("pulled", "pushed", "deleted", "flagged", "failed", "folders_made", "folders_removed")
+    return {n: r.end[n] for n in names if r.end[n]}
+
+
+@pytest.fixture
+def pair(tmp_path):
+    p = Pair(tmp_path)
+    p.remote.fill("INBOX", 5)
+    return p
+
+
+@pytest.fixture
+def synced(pair):
+    pair.remote.fill("Work/2026", 3, 100)
+    pair.settle()
+    pair.same()
+    return pair
+
+
+# -- the ordinary life ----------------------------------------------------------------------------------------
+
+
+def test_first_run_makes_the_local_side(pair):
+    pair.remote.fill("Work/2026", 2, 100)
+    pair.remote.deliver(b"\nunseen\n")
+    r = pair.settle()
+    assert counts(r) == {"pulled": 8, "folders_made": 2}, r
+    pair.same()
+    assert os.stat(pair.db).st_mode & 0o777 == 0o600
+
+
+def test_an_empty_remote_side(tmp_path):
+    p = Pair(tmp_path)
+    p.remote.make("INBOX")
+    assert counts(p.settle()) == {"folders_made": 1}
+    p.same()
+    p.local.deliver(HELLO % (1, 1))
+    assert counts(p.settle()) == {"pushed": 1}
+    p.same()
+
+
+def test_pull_and_push(synced):
+    synced.remote.deliver(HELLO % (10, 10), flags="F")
+    synced.remote.deliver(HELLO % (11, 11), "Work/2026")
+    synced.local.deliver(HELLO % (12, 12))
+    synced.local.deliver(HELLO % (13, 13), "Work/2026", flags="RS")
+    r = synced.settle()
+    assert counts(r) == {"pulled": 2, "pushed": 2} and set(actions(r)) == {("pull", "local"), ("push", "remote")}
+    synced.same()
+    assert (HELLO % (13, 13), "RS") in synced.remote.state()["Work/2026"]
+
+
+def test_bytes_and_dates_survive(pair):
+    odd = [b"no header at all", b"\n", b"Subject: x\n\n" + b"8bit \xff\x80\n" * 3, b"A: b\r\n\r\nwire form\r\n", b"A: b\n\nmixed\r\nends\n", b"x" * 70000 + b"\n"]
+    pair.remote.make("Odd")
+    pair.settle()
+    for body in odd:
+        pair.remote.deliver(body, "Odd", "S", age=86400 * 400)
+        pair.local.deliver(body + b"2", "Odd", "S", age=86400 * 300)
+    pair.settle()
+
+    def unified(side):
+        """Line ends are LF in what was copied; a file that came with others keeps them."""
+        return sorted(body.replace(b"\r\n", b"\n") for body in side.bodies("Odd"))
+
+    assert unified(pair.remote) == unified(pair.local) and len(pair.local.bodies("Odd")) == 2 * len(odd)
+    for body in (b for b in odd if b"\r" not in b):
+        assert abs(os.path.getmtime(pair.local.find("Odd", body)) - os.path.getmtime(pair.remote.find("Odd", body))) < 2
+        assert abs(os.path.getmtime(pair.remote.find("Odd", body + b"2")) - os.path.getmtime(pair.local.find("Odd", body + b"2"))) < 2
+
+
+def test_the_same_message_on_both_sides_is_one(tmp_path):
+    p = Pair(tmp_path)
+    p.remote.fill("INBOX", 2)
+    p.settle()
+    p.remote.deliver(HELLO % (7, 7), flags="F")
+    p.local.deliver(HELLO % (7, 7), flags="S")
+    r = p.settle()
+    assert not counts(r).get("pulled") and not counts(r).get("pushed"), r
+    p.same()
+    assert (HELLO % (7, 7), "FS") in p.local.state()["INBOX"]
+
+
+@pytest.mark.parametrize("side, where", [("remote", "local"), ("local", "remote")])
+def test_flags(synced, side, where):
+    near = getattr(synced, side)
+    near.flag("INBOX", HELLO % (1, 1), "FRS")
+    near.flag("INBOX", HELLO % (2, 2), "")
+    near.flag("Work/2026", HELLO % (100, 100), "DPST")
+    r = synced.settle()
+    assert counts(r) == {"flagged": 3} and set(actions(r)) == {("flags", where)}
+    synced.same()
+    assert (HELLO % (100, 100), "DPST") in synced.remote.state()["Work/2026"]
+
+
+def test_flags_of_both_sides_are_merged_one_by_one(synced):
+    synced.remote.flag("INBOX", HELLO % (1, 1), "FS")
+    synced.local.flag("INBOX", HELLO % (1, 1), "R")
+    synced.settle()
+    synced.same()
+    assert (HELLO % (1, 1), "FR") in synced.local.state()["INBOX"]
+
+
+@pytest.mark.parametrize("side, where", [("remote", "local"), ("local", "remote")])
+def test_deletions(synced, side, where):
+    near = getattr(synced, side)
+    near.delete("INBOX", HELLO % (1, 1))
+    near.delete("Work/2026", HELLO % (102, 102))
+    r = synced.settle()
+    assert counts(r) == {"deleted": 2} and actions(r) == [("delete", where)] * 2
+    synced.same()
+    assert len(synced.local.bodies()) == 4
+
+
+def test_a_deletion_wins_over_flags_and_both_may_delete(synced):
+    synced.remote.delete("INBOX", HELLO % (1, 1))
+    synced.local.flag("INBOX", HELLO % (1, 1), "FS")
+    synced.remote.delete("INBOX", HELLO % (2, 2))
+    synced.local.delete("INBOX", HELLO % (2, 2))
+    r = synced.settle()
+    assert counts(r) == {"deleted": 1}, r
+    synced.same()
+    assert len(synced.local.bodies()) == 3
+
+
+@pytest.mark.parametrize("word, remote_goes, local_goes", [("both", True, True), ("local", False, True), ("remote", True, False), ("none", False, False)])
+def test_where_deletions_go(tmp_path, word, remote_goes, local_goes):
+    p = Pair(tmp_path, "delete = %s" % word)
+    p.remote.fill("INBOX", 6)
+    p.settle()
+    p.local.delete("INBOX", HELLO % (1, 1))   # is to go at the remote side
+    p.remote.delete("INBOX", HELLO % (2, 2))  # is to go here
+    p.settle()
+    assert (HELLO % (1, 1) not in p.remote.bodies()) == remote_goes and HELLO % (1, 1) not in p.local.bodies()
+    assert (HELLO % (2, 2) not in p.local.bodies()) == local_goes and HELLO % (2, 2) not in p.remote.bodies()
+
+
+def test_trash(tmp_path):
+    p = Pair(tmp_path, "trash = Trash")
+    p.remote.fill("INBOX", 3)
+    p.remote.make("Trash")
+    p.settle()
+    p.local.delete("INBOX", HELLO % (1, 1))
+    r = p.sync()
+    assert ("delete", "remote") in actions(r)
+    p.sync()
+    p.quiet()
+    p.same()
+    assert p.remote.bodies("Trash") == [HELLO % (1, 1)]
+    p.local.delete("Trash", HELLO % (1, 1))
+    p.settle()
+    p.same()
+    assert p.remote.bodies("Trash") == []
+
+
+# -- folders ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side, where", [("remote", "local"), ("local", "remote")])
+def test_folders_are_made_and_removed(synced, side, where):
+    near = getattr(synced, side)
+    near.make("Empty")
+    near.fill("Lists/C/2026", 2, 200)
+    near.make("caf\xe9 & tea")
+    r = synced.settle()
+    assert counts(r)["folders_made"] == 3 and actions(r).count(("create", where)) == 3
+    synced.same()
+    near.remove("Empty")
+    r = synced.settle()
+    assert counts(r) == {"folders_removed": 1} and actions(r) == [("remove", where)], r
+    synced.same()
+    assert synced.local.folders() == {"INBOX", "Work/2026", "Lists/C/2026", "caf\xe9 & tea"}
+
+
+@pytest.mark.parametrize("side, where", [("remote", "local"), ("local", "remote")])
+def test_a_folder_with_mail_stays_unless_it_is_wished(synced, side, where):
+    near, far = getattr(synced, side), getattr(synced, where)
+    near.remove("Work/2026")
+    r = synced.sync()
+    assert actions(r) == [] and len(r.of("warning")) == 1 and "Work/2026" in r.of("warning")[0]["text"], r
+    assert len(far.bodies("Work/2026")) == 3
+    synced.configure("remove-folders = both\nmax-delete = none")
+    r = synced.settle()
+    assert counts(r) == {"deleted": 3, "folders_removed": 1} and actions(r) == [("remove", where)], r
+    synced.same()
+    assert "Work/2026" not in synced.local.folders()
+
+
+@pytest.mark.parametrize("side", ["remote", "local"])
+def test_a_folder_comes_back(synced, side):
+    getattr(synced, side).remove("Work/2026")
+    r = synced.sync("--restore")
+    assert counts(r)["folders_made"] == 1, r
+    synced.quiet()
+    synced.same()
+    assert len(synced.local.bodies("Work/2026")) == 3
+
+
+@pytest.mark.parametrize("word, made", [("both", "both"), ("local", "local"), ("remote", "remote"), ("none", "")])
+def test_where_folders_are_made(tmp_path, word, made):
+    p = Pair(tmp_path, "create = %s" % word)
+    p.remote.make("INBOX")
+    p.local.make("INBOX")
+    p.remote.fill("A", 1)
+    p.local.fill("B", 1)
+    p.settle()
+    assert ("A" in p.local.folders()) == (made in ("both", "local"))
+    assert ("B" in p.remote.folders()) == (made in ("both", "remote"))
+
+
+def test_patterns_and_names(tmp_path):
+    p = Pair(tmp_path, 'folders = {"*", "!Spam", "!Lists/*", "Lists/C"}\n\tfolder "Sent Items" { local = Sent }\n')
+    for folder in ("INBOX", "Spam", "Lists/C", "Lists/D", "Sent Items"):
+        p.remote.fill(folder, 1)
+    p.local.fill("Spam", 1, 50)
+    p.settle()
+    assert p.local.folders() == {"INBOX", "Lists/C", "Sent", "Spam"}
+    assert p.local.bodies("Spam") == [HELLO % (50, 50)]
+    p.local.deliver(HELLO % (60, 60), "Sent")
+    p.settle()
+    assert HELLO % (60, 60) in p.remote.bodies("Sent Items") and "Sent" not in p.remote.folders()
+    r = p.call("--json", "list", "both")
+    assert r.code == 0, r
+    rows = {e["folder"]: e for e in r.of("list")}
+    assert rows["Sent Items"]["to_folder"] == "Sent" and not rows["Sent Items"]["left_out"]
+    assert rows["Spam"]["left_out"] and rows["Lists/D"]["left_out"] and not rows["Lists/C"]["left_out"]
+    r = p.call("list", "both")
+    assert "Sent Items" in r.out and "<-> Sent" in r.out and "Spam" in r.out and "left out" in r.out, r
+
+
+def test_limits_leave_out_and_never_delete(tmp_path):
+    p = Pair(tmp_path, "max-size = 1k\nmax-age = 30d\n\tfolder All { max-size = 0 max-age = 0s }\n")
+    for folder in ("INBOX", "All"):
+        p.remote.deliver(b"S: small\n\n", folder, "S")
+        p.remote.deliver(b"S: large\n\n" + b"x" * 5000, folder, "S")
+        p.remote.deliver(b"S: old\n\n", folder, "S", age=60 * 86400)
+    p.settle()
+    assert p.local.bodies() == [b"S: small\n\n"] and len(p.local.bodies("All")) == 3
+    assert len(p.remote.bodies()) == 3
+    p.configure("")
+    p.settle()
+    p.same()
+    p.configure("max-size = 1k\nmax-age = 30d")
+    p.settle()
+    p.same()
+
+
+# -- dry run ------------------------------------------------------------------------------------------------
+
+
+def test_dry_run_before_the_first_run(pair):
+    before = pair.remote.files()
+    r = pair.sync("--dry-run")
+    assert set(actions(r)) == {("create", "local"), ("pull", "local")} and all(e["dry_run"] for e in r.of("message")), r
+    assert counts(r) == {"pulled": 5, "folders_made": 1}
+    assert pair.remote.files() == before and not os.path.exists(pair.local.path) and not os.path.exists(pair.state)
+
+
+def test_dry_run_is_the_plan(synced):
+    synced.remote.deliver(HELLO % (10, 10))
+    synced.local.deliver(HELLO % (11, 11))
+    synced.local.make("New")
+    synced.remote.delete("INBOX", HELLO % (1, 1))
+    synced.local.delete("INBOX", HELLO % (2, 2))
+    synced.local.flag("INBOX", HELLO % (3, 3), "FS")
+    synced.remote.flag("INBOX", HELLO % (4, 4), "RS")
+    before = synced.remote.files(), synced.local.files()
+    with open(synced.db, "rb") as f:
+        base = f.read()
+    plan = synced.sync("--dry-run")
+    assert (synced.remote.files(), synced.local.files()) == before
+    with open(synced.db, "rb") as f:
+        assert f.read() == base
+    text = synced.call("run", "--dry-run", "both")
+    assert "would make folder New at the server" in text.out and " here\n" in text.out and "nothing was changed" in text.out, text
+    done = synced.sync()
+    assert sorted(actions(plan)) == sorted(actions(done)) and counts(plan) == counts(done)
+    synced.quiet()
+    synced.same()
+
+
+# -- guards -------------------------------------------------------------------------------------------------
+
+
+def stopped(r, code, *says):
+    """The run ended with this code and one error that says so, and did nothing."""
+    assert r.code == code and actions(r) == [] and len(r.of("error")) == 1, r
+    for text in says:
+        assert text in r.of("error")[0]["text"], r
+
+
+@pytest.mark.parametrize("side, far, code", [("local", "remote", 74), ("remote", "local", 69)])
+def test_a_wiped_side(tmp_path, side, far, code):
+    p = Pair(tmp_path)
+    p.remote.fill("INBOX", 40)
+    p.remote.fill("Work", 20, 100)
+    p.settle()
+    near, other = getattr(p, side), getattr(p, far)
+    near.empty("INBOX")
+    near.empty("Work")
+    kept = other.files()
+    for _ in range(2):
+        stopped(p.run("both"), code, "60 of 60 messages", "--allow-deletions", "--restore")
+    stopped(p.run("both", "--dry-run"), code, "60 of 60 messages")
+    assert other.files() == kept
+    r = p.sync("--restore")
+    assert actions(r) == [("pull" if side == "local" else "push", side)] * 60
+    p.quiet()
+    p.same()
+    near.empty("INBOX")
+    near.empty("Work")
+    stopped(p.run("both"), code)
+    r = p.sync("--allow-deletions")
+    assert actions(r) == [("delete", far)] * 60
+    p.quiet()
+    p.same()
+    assert p.remote.bodies() == []
+
+
+@pytest.mark.parametrize("side", ["local", "remote"])
+def test_a_side_without_folders(synced, side):
+    near = getattr(synced, side)
+    shutil.rmtree(near.path)
+    os.mkdir(near.path)
+    stopped(synced.run("both"), 74 if side == "local" else 69, "folders")
+    assert len((synced.remote if side == "local" else synced.local).bodies()) == 5
+
+
+@pytest.mark.parametrize("side", ["local", "remote"])
+def test_a_missing_root(synced, side):
+    near, other = getattr(synced, side), synced.remote if side == "local" else synced.local
+    os.rename(near.path, near.path + ".away")
+    kept = other.files()
+    stopped(synced.run("both"), 74, near.path)
+    assert not os.path.exists(near.path) and other.files() == kept
+    os.rename(near.path + ".away", near.path)
+    synced.quiet()
+    synced.same()
+
+
+def test_a_missing_local_root_is_filled_again(synced):
+    shutil.rmtree(synced.local.path)
+    stopped(synced.run("both"), 74, "--restore")
+    r = synced.sync("--restore")
+    assert counts(r) == {"pulled": 8, "folders_made": 2}, r
+    synced.quiet()
+    synced.same()
+
+
+def test_a_missing_inbox(synced):
+    shutil.rmtree(synced.local.box("INBOX"))
+    r = synced.run("both")
+    assert r.code == 1 and r.of("error")[0]["scope"] == "folder" and "inbox" in r.of("error")[0]["text"], r
+    assert len(synced.remote.bodies()) == 5
+    synced.sync("--restore")
+    synced.quiet()
+    synced.same()
+
+
+def test_lost_state(synced):
+    os.unlink(synced.db)
+    kept = synced.remote.files(), synced.local.files()
+    stopped(synced.run("both"), 78, "both sides hold messages", synced.db)
+    assert (synced.remote.files(), synced.local.files()) == kept
+    # the way out that the text names
+    shutil.move(synced.local.path, synced.local.path + ".away")
+    synced.settle()
+    synced.same()
+
+
+def test_state_from_last_week(synced):
+    """What happened since looks new to an old base: nothing is lost, nothing is doubled."""
+    copy = synced.db + ".old"
+    with sqlite3.connect(synced.db) as con, sqlite3.connect(copy) as to:
+        con.backup(to)
+    synced.remote.fill("INBOX", 3, 10)
+    synced.local.fill("INBOX", 2, 20)
+    synced.remote.delete("INBOX", HELLO % (1, 1))
+    synced.local.flag("INBOX", HELLO % (2, 2), "FS")
+    synced.settle()
+    for suffix in ("", "-wal", "-shm"):
+        if os.path.exists(synced.db + suffix):
+            os.unlink(synced.db + suffix)
+    shutil.move(copy, synced.db)
+    r = synced.sync()
+    assert not counts(r).get("pulled") and not counts(r).get("pushed"), r
+    synced.quiet()
+    synced.same()
+    assert len(synced.local.bodies()) == 9
+
+
+@pytest.mark.parametrize("limit, gone, stops", [
+    ("25% and 50", 51, False), ("10% and 50", 51, True), ("10% and 50", 50, False), ("10%", 31, True), ("10%", 30, False), ("20", 21, True), ("20", 20, False),
+    ("none", 300, False), ("25% and 50", 300, True),
+])
+def test_max_delete(tmp_path, limit, gone, stops):
+    p = Pair(tmp_path, 'max-delete = "%s"' % limit)
+    p.remote.fill("INBOX", 300)
+    p.settle()
+    for i in range(gone):
+        p.remote.delete("INBOX", HELLO % (i, i))
+    if stops:
+        stopped(p.run("both"), 69, "%d of 300" % gone)
+        assert len(p.local.bodies()) == 300
+        p.sync("--allow-deletions")
+    else:
+        p.sync()
+    p.quiet()
+    p.same()
+    assert len(p.local.bodies()) == 300 - gone
+
+
+def test_a_way_out_is_asked_for_by_name(synced, tmp_path):
+    for option in ("--restore", "--allow-deletions"):
+        r = synced.call("run", option)
+        assert r.code == 64 and "named" in r.err, r
+    r = synced.call("run", "--restore", "--allow-deletions", "both")
+    assert r.code == 64 and "contradict" in r.err, r
+    with open(synced.conf, encoding="utf-8") as f:
+        text = f.read()
+    synced.write_private(synced.conf, text + "account a { url = 'pop3s://u@127.0.0.1:1' password = x }\nfetch f { from = a to = maildir:/x }\n")
+    r = synced.call("run", "--restore", "f")
+    assert r.code == 64 and "'f' is none" in r.err, r
+    r = synced.call("fetch", "--restore", "a", "maildir:x")
+    assert r.code == 64 and "does not take --restore" in r.err, r
+
+
+# -- from outside --------------------------------------------------------------------------------------------
+
+
+def test_without_a_configuration(tmp_path):
+    p = Pair(tmp_path)
+    os.unlink(p.conf)
+    p.remote.fill("INBOX", 2)
+
+    def sync(*args):
+        return haul.Result(haul.subprocess.run([haul.MAILHAUL, "--state-dir", p.state, "sync", *args, "maildir:remote", "maildir:" + p.local.path], cwd=p.dir,
+                                               env=p.environment(), stdin=haul.subprocess.DEVNULL, stdout=haul.subprocess.PIPE,
+                                               stderr=haul.subprocess.PIPE, timeout=60, check=False))
+
+    r = sync("--dry-run")
+    assert r.code == 0 and "2 messages" in r.out and not os.path.exists(p.local.path), r
+    r = sync()
+    assert (r.code, r.out, r.err) == (0, "", ""), r
+    p.same()
+    r = sync("-v")
+    assert r.code == 0 and "nothing new" in r.out, r
+    assert [n for n in os.listdir(p.state) if n.endswith(".db")] == [n for n in os.listdir(p.state) if n.startswith("sync-") and n.endswith(".db")]
+
+
+def test_silent_in_cron_and_a_summary_where_it_is_wished(pair):
+    r = pair.call("run")
+    assert (r.code, r.out, r.err) == (0, "", ""), r
+    pair.remote.deliver(HELLO % (20, 20))
+    pair.local.delete("INBOX", HELLO % (1, 1))
+    pair.local.flag("INBOX", HELLO % (2, 2), "FS")
+    r = pair.call("-v", "run")
+    assert r.code == 0 and r.err == "" and "both: 1 message fetched, 1 deleted, 1 with changed flags; " in r.out, r
+    assert "delete " in r.out and " at the server" in r.out
+
+
+def test_status(pair):
+    r = pair.call("status")
+    assert r.code == 0 and "last run: never" in r.out and "<->" in r.out, r
+    pair.settle()
+    r = pair.call("--json", "status")
+    s = r.of("status")[0]
+    assert s["held"] == 5 and s["folders"] == 1 and s["last_run"]["pulled"] == 5 and s["last_run"]["pushed"] == 0, r
+    pair.local.flag("INBOX", HELLO % (2, 2), "FS")
+    pair.local.deliver(HELLO % (20, 20))
+    pair.settle()
+    s = pair.call("--json", "status").of("status")[0]
+    assert s["held"] == 6 and s["last_run"]["pushed"] == 1 and s["last_run"]["flagged"] == 1
+    r = pair.call("status", "both")
+    assert "messages: 6, folders: 1" in r.out and "1 sent" in r.out, r
+
+
+def test_on_new(tmp_path):
+    p = Pair(tmp_path, "on-new = 'echo $MAILHAUL_JOB $MAILHAUL_NEW >> \"$HOME/told\"'")
+    p.remote.fill("INBOX", 2)
+    p.settle()
+    p.local.deliver(HELLO % (9, 9))
+    p.settle()
+    with open(os.path.join(p.dir, "told"), encoding="utf-8") as f:
+        assert f.read() == "both 2\n"
+
+
+def test_a_second_run_is_refused(synced):
+    import fcntl
+    with open(synced.db + ".lock", "a", encoding="utf-8") as f:
+        fcntl.lockf(f, fcntl.LOCK_EX)
+        r = synced.run("both")
+    assert r.code == 75 and r.of("error")[0]["kind"] == "busy", r
+
+
+@pytest.mark.deadline(300)
+def test_stopped_at_every_step(tmp_path):
+    """Ended before each of its steps and run again: the same as if nothing had happened."""
+    def build(name):
+        p = Pair(tmp_path / name, "max-delete = none\nremove-folders = both")
+        p.remote.fill("INBOX", 4)
+        p.remote.fill("Old", 1, 300)
+        p.settle()
+        p.remote.fill("INBOX", 2, 10)
+        p.local.fill("INBOX", 2, 20)
+        p.remote.delete("INBOX", HELLO % (0, 0))
+        p.local.delete("INBOX", HELLO % (1, 1))
+        p.remote.flag("INBOX", HELLO % (2, 2), "FS")
+        p.local.flag("INBOX", HELLO % (3, 3), "RS")
+        p.local.fill("New", 2, 30)
+        p.local.remove("Old")
+        return p
+
+    whole = build("whole")
+    whole.sync()
+    whole.quiet()
+    want = whole.local.state()
+    step, ended = 1, False
+    while not ended:
+        p = build("s%d" % step)
+        r = p.run("both", env={"MAILHAUL_STOP_AT": str(step)})
+        ended = r.code == 0
+        assert ended or r.code == 100, r
+        r = p.run("both")
+        assert r.code == 0, (step, r)
+        p.quiet()
+        p.same()
+        assert p.local.state() == want, step
+        shutil.rmtree(p.dir)
+        step += 1
+    assert step > 15
