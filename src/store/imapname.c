@@ -1,6 +1,7 @@
 /*
  * Names of folders on an IMAP server and for the engine: see imapstore.h.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -171,18 +172,21 @@ static bool below(const char *wire, const char *prefix)
 void imapname_learn(struct imapstore *t, char sep)
 {
 	const struct imap_space *own = NULL;
+	size_t n;
 
 	for (size_t i = 0; !own && i < t->conn.nspaces; i++)
 		if (t->conn.spaces[i].kind == IMAP_NS_PERSONAL)
 			own = &t->conn.spaces[i];
-	t->prefix[0] = '\0';
-	if (t->p->prefix)
-		strncat(t->prefix, t->p->prefix, sizeof(t->prefix) - 1);
-	else if (own)
-		memcpy(t->prefix, own->prefix, sizeof(t->prefix));
+	snprintf(t->prefix, sizeof(t->prefix), "%s",
+		t->p->prefix ? t->p->prefix : own ? own->prefix : "");
 	t->sep = own && own->sep ? own->sep : '\0';
 	if (t->sep == '\0')
 		t->sep = sep;
+	n = strlen(t->prefix);
+	if (n > 0 && n + 1 < sizeof(t->prefix) && t->sep && t->prefix[n - 1] != t->sep) {
+		t->prefix[n] = t->sep; /* "INBOX" for "INBOX." */
+		t->prefix[n + 1] = '\0';
+	}
 }
 
 /* Is it one of ours? */
