@@ -45,7 +45,15 @@ struct spooled {
 	struct spool *spool;
 };
 
+/* A stream over a body that comes over the link. */
+struct body {
+	struct stream s;
+	struct imapstore *t;
+	struct stream *link;
+};
+
 struct imaptake {
+	struct body body;
 	struct wanted *want;    /* by uid */
 	size_t *order;          /* places in want[], in the order of the announcement */
 	unsigned char *state;   /* of want[] */
@@ -121,6 +129,36 @@ struct stream *imaptake_spooled(struct spool *spool, struct err *e)
 	spool_rewind(spool);
 	return &s->s;
 }
+
+/* ---- a body on its way ---- */
+
+/* The link's stream; what goes wrong in it is wrong with the link. */
+static ssize_t body_read(struct stream *s, void *buf, size_t n, struct err *e)
+{
+	struct imapstore *t = ((struct body *)s)->t;
+	ssize_t got = t->conn.dead ? err_set(e, ERR_TEMP, "the connection is lost")
+				   : stream_read(((struct body *)s)->link, buf, n, e);
+
+	if (got < 0) {
+		imapstore_broken(t, e);
+		imapstore_fail(t, e);
+	}
+	return got;
+}
+
+static void body_free(struct stream *s)
+{
+	(void)s; /* the next answer reads over what is left */
+}
+
+static const struct stream_ops body_ops = {
+	.name = "body",
+	.read = body_read,
+	.write = spooled_write,
+	.flush = spooled_flush,
+	.shut = spooled_shut,
+	.free = body_free,
+};
 
 /* ---- what is wanted ---- */
 
@@ -382,7 +420,8 @@ static int take_body(struct imapstore *t, const struct imap_resp *r, size_t *i,
 	k->bytes += r->body.size;
 	k->state[w - k->want] |= OVER;
 	*i = w->i;
-	*body = r->body.s;
+	k->body = (struct body){ .s = { .ops = &body_ops }, .t = t, .link = r->body.s };
+	*body = &k->body.s;
 	return 1;
 }
 
