@@ -1,6 +1,6 @@
 /*
  * An IMAP account as a store: the link, flights of commands, the selected mailbox. See imapstore.h.
- * 
+ *
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -416,15 +416,25 @@ static int imapstore_open_box(
 	struct store *s, const char *folder, unsigned how, struct box_info *out, struct err *e)
 {
 	struct imapstore *t = imapstore_of(s);
+	struct err why = ERR_INIT;
 	struct imapfolder *f;
+	bool old = t->up && !t->conn.dead;
 
 	imapstore_close_box(s);
 	*out = (struct box_info){ 0 };
 	if (imapstore_ready(t, e) < 0)
 		return -1;
-	if (imaptree_find(t, *folder ? folder : "INBOX", &f, e) < 0 ||
-		open_folder(t, f, how, e) < 0)
-		return imapstore_fail(t, e);
+	while (imaptree_find(t, *folder ? folder : "INBOX", &f, &why) < 0 ||
+		open_folder(t, f, how, &why) < 0) {
+		/* A server may have closed a link that was idle for long. */
+		if (!old || !t->conn.dead || why.kind != ERR_TEMP) {
+			imapstore_give(e, &why);
+			return imapstore_fail(t, e);
+		}
+		old = false;
+		if (imapstore_ready(t, e) < 0)
+			return -1;
+	}
 	if (f->looked && f->looked != t->sel.validity) {
 		err_set_span(e, ERR_TEMP, SPAN_BOX,
 			"'%s' was made anew (UIDVALIDITY) since it was looked at", f->name);
