@@ -1,0 +1,1609 @@
+/*
+ * An IMAP account as a store, against scripted servers: what it asks, and what it makes of the
+ * answers. A test is a row: the server's script, what is done, and what comes of it.
+ */
+#include "../../lib/unit.h"
+
+#include "../../lib/script.h"
+#include "base/log.h"
+#include "mail/uidset.h"
+#include "store/imapstore.h"
+
+#define IN(caps)                                                                                   \
+	{ NULL, "* OK [CAPABILITY IMAP4rev1 LITERAL+ " caps "] hi\r\n" },                          \
+	{                                                                                          \
+		"A1 LOGIN \"jane\" \"5ecret\"",                                                    \
+			"A1 OK [CAPABILITY IMAP4rev1 LITERAL+ " caps "] in\r\n"                    \
+	}
+/* without LITERAL+ */
+#define BARE(caps)                                                                                 \
+	{ NULL, "* OK [CAPABILITY IMAP4rev1 " caps "] hi\r\n" },                                   \
+	{                                                                                          \
+		"A1 LOGIN \"jane\" \"5ecret\"", "A1 OK [CAPABILITY IMAP4rev1 " caps "] in\r\n"     \
+	}
+#define QRESYNC(caps)                                                                              \
+	IN("ENABLE CONDSTORE QRESYNC " caps),                                                      \
+	{                                                                                          \
+		"A2 ENABLE QRESYNC", "* ENABLED QRESYNC CONDSTORE\r\nA2 OK\r\n"                    \
+	}
+#define CONDSTORE(caps)                                                                            \
+	IN("ENABLE CONDSTORE " caps),                                                              \
+	{                                                                                          \
+		"A2 ENABLE CONDSTORE", "* ENABLED CONDSTORE\r\nA2 OK\r\n"                          \
+	}
+
+#define OK(tag) tag " OK done\r\n"
+#define BOX(exists, validity, next, more)                                                          \
+	"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)\r\n* " exists                     \
+	" EXISTS\r\n* 0 RECENT\r\n"                                                                \
+	"* OK [UIDVALIDITY " validity "] ok\r\n* OK [UIDNEXT " next "] ok\r\n" more
+#define MODSEQ(n) "* OK [HIGHESTMODSEQ " n "] ok\r\n"
+#define PERMANENT "* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)] ok\r\n"
+#define ROW(seq, uid, flags)                                                                       \
+	"* " seq " FETCH (UID " uid " FLAGS (" flags                                               \
+	") INTERNALDATE \"01-Jan-1970 00:01:40 +0000\" RFC822.SIZE 9)\r\n"
+#define FLAGS(seq, uid, flags) "* " seq " FETCH (UID " uid " FLAGS (" flags "))\r\n"
+#define ALL "(UID FLAGS INTERNALDATE RFC822.SIZE)"
+#define LIST "A2 LIST \"\" \"*\""
+#define LSUB "A3 LSUB \"\" \"*\""
+
+#define TURNS 24
+
+struct row {
+	const char *name;
+	struct turn turns[TURNS];
+	/*
+	 * Commands with ';' between them, their words with blanks; in a stamp '.' stands for a
+	 * blank, and '_' for an empty word.
+	 */
+	const char *act;
+	const char *want;     /* what they told */
+	const char *text;     /* stands in one of the errors or warnings */
+	struct turn again[8]; /* a second connection */
+	const char *prefix, *trash;
+	unsigned disabled;
+};
+
+struct rig {
+	struct script script;
+	const struct turn *turns[3];
+	struct imapstore_params params;
+	struct store *s;
+	struct strbuf told, texts;
+	struct staged staged[16];
+	size_t n_staged;
+};
+
+static struct strbuf *texts;
+
+static void to_texts(void *arg, enum log_level level, const char *context, const char *text)
+{
+	(void)arg;
+	(void)context;
+	if (level == LOG_WARN)
+		strbuf_printf(texts, "warning: %s\n", text);
+}
+
+/* ---- what is told ---- */
+
+static void tell_err(struct rig *r, const struct err *e)
+{
+	static const char *const spans[] = { "msg", "box", "acct" };
+
+	strbuf_printf(&r->told, "!%s/%s", err_kind_name(e->kind), spans[e->span]);
+	if (e->retry_after)
+		strbuf_printf(&r->told, "/%d", e->retry_after);
+	strbuf_printf(&r->texts, "%s\n", e->text);
+}
+
+static void tell_msg(struct rig *r, const struct store_msg *m)
+{
+	char letters[8];
+
+	flags_to_letters(m->flags, letters);
+	strbuf_putc(&r->told, ' ');
+	if (m->gone)
+		strbuf_putc(&r->told, '-');
+	strbuf_putsl(&r->told, m->key);
+	strbuf_puts(&r->told, letters);
+	if (m->size || m->date)
+		strbuf_printf(&r->told, "(%d,%d)", (int)m->size, (int)m->date);
+}
+
+static void tell_box(struct rig *r, const struct box_info *b)
+{
+	static const char *const extents[] = { "same", "changes", "all" };
+
+	strbuf_printf(&r->told, "%s'%s'%d", extents[b->extent], b->stamp, (int)b->messages);
+	if (b->can_hold != FLAGS_ALL)
+		strbuf_printf(&r->told, " holds%u", b->can_hold);
+	strbuf_puts(&r->told, b->reborn ? " reborn" : "");
+	strbuf_puts(&r->told, b->read_only ? " ro" : "");
+	strbuf_putc(&r->told, ':');
+}
+
+static int tell_folder(void *arg, const struct folder_info *f, struct err *e)
+{
+	struct rig *r = arg;
+
+	(void)e;
+	strbuf_printf(&r->told, "%s", f->name);
+	if (f->attrs)
+		strbuf_printf(&r->told, " a%u", f->attrs);
+	if (f->stamp[0])
+		strbuf_printf(&r->told, " '%s'", f->stamp);
+	if (f->messages != UINT64_MAX)
+		strbuf_printf(&r->told, " %d", (int)f->messages);
+	strbuf_putc(&r->told, '|');
+	return 0;
+}
+
+static void tell_done(void *arg, uint64_t num, const struct err *why)
+{
+	struct rig *r = arg;
+
+	strbuf_printf(&r->told, " %d", (int)num);
+	if (why)
+		tell_err(r, why);
+}
+
+/* ---- what is done ---- */
+
+/* '.' for ' ', '_' for nothing. */
+static const char *blanks(char *word)
+{
+	if (strcmp(word, "_") == 0)
+		return "";
+	for (char *p = word; *p; p++)
+		if (*p == '.')
+			*p = ' ';
+	return word;
+}
+
+static unsigned letters(const char *word)
+{
+	uint32_t flags = 0;
+
+	if (strcmp(word, "_") != 0)
+		assert_int_equal(flags_of_letters(slice_str(word), &flags), 0);
+	return flags;
+}
+
+static uint64_t number(const char *word)
+{
+	uint64_t n = 0;
+
+	assert_true(slice_u64(slice_str(word), INT64_MAX, &n));
+	return n;
+}
+
+/* Numbers of a set; how many. */
+static size_t numbers(const char *set, uint64_t *out, size_t max)
+{
+	struct uidset u = UIDSET_INIT;
+	uint32_t uid;
+	size_t n = 0;
+
+	assert_int_equal(uidset_parse(slice_str(set), 10000, &u, NULL), 0);
+	for (struct uidset_iter it = { .set = &u }; n < max && uidset_next(&it, &uid);)
+		out[n++] = uid;
+	uidset_release(&u);
+	return n;
+}
+
+struct base {
+	const char *set;
+};
+
+static int known(void *arg, const char *folder,
+	int (*each)(void *to, struct slice key, struct err *e), void *to, struct err *e)
+{
+	const struct base *b = arg;
+	struct uidset u = UIDSET_INIT;
+	uint32_t uid;
+	char key[16];
+
+	(void)folder;
+	if (strcmp(b->set, "_") == 0)
+		return 0;
+	assert_int_equal(uidset_parse(slice_str(b->set), 10000, &u, NULL), 0);
+	for (size_t i = u.n; i-- > 0;) /* in any order */
+		for (uid = u.a[i].first; uid <= u.a[i].last; uid++) {
+			snprintf(key, sizeof(key), "%u", uid);
+			assert_int_equal(each(to, slice_str(key), e), 0);
+		}
+	uidset_release(&u);
+	return 0;
+}
+
+/* look HOW (FOLDER STAMP KNOWN)... */
+static void do_look(struct rig *r, char **w, size_t n)
+{
+	const struct store_ops *ops = r->s->ops;
+	struct base base[8];
+	struct look l[8];
+	size_t boxes = 0;
+	struct err e = ERR_INIT;
+
+	for (size_t i = 1; i + 2 < n; i += 3, boxes++) {
+		base[boxes].set = w[i + 2];
+		l[boxes] = (struct look){ .folder = w[i],
+			.stamp = blanks(w[i + 1]),
+			.known = known,
+			.arg = &base[boxes] };
+	}
+	if (ops->look(r->s, l, boxes, w[0][0] == 'w' ? BOX_WRITE : BOX_READ, &e) < 0) {
+		tell_err(r, &e);
+		return;
+	}
+	for (;;) {
+		struct box_info info;
+		struct store_msg m;
+		size_t i = 99;
+		int rc = ops->look_box(r->s, &i, &info, &e);
+
+		if (rc == 0)
+			return;
+		strbuf_printf(&r->told, "[%d ", (int)i);
+		if (rc > 0) {
+			tell_box(r, &info);
+			while ((rc = ops->look_next(r->s, &m, &e)) > 0)
+				tell_msg(r, &m);
+			if (rc == 0)
+				assert_int_equal(ops->look_next(r->s, &m, &e), 0);
+		}
+		if (rc < 0) {
+			strbuf_putc(&r->told, ' ');
+			tell_err(r, &e);
+		}
+		strbuf_putc(&r->told, ']');
+		if (rc < 0 && e.span == SPAN_ACCT)
+			return;
+	}
+}
+
+static void do_list(struct rig *r)
+{
+	struct store_msg m;
+	struct err e = ERR_INIT;
+	int rc = r->s->ops->list_start(r->s, &e);
+
+	while (rc >= 0 && (rc = r->s->ops->list_next(r->s, &m, &e)) > 0)
+		tell_msg(r, &m);
+	if (rc < 0)
+		tell_err(r, &e);
+}
+
+/* want SET: "1=text", CR LF as '/'; "1=gone" */
+static void do_want(struct rig *r, const char *set)
+{
+	uint64_t nums[64];
+	size_t n = numbers(set, nums, 64), i;
+	struct err e = ERR_INIT;
+	char buf[64];
+	ssize_t k;
+
+	if (r->s->ops->want(r->s, nums, n, &e) < 0) {
+		tell_err(r, &e);
+		return;
+	}
+	for (;;) {
+		struct stream *body = NULL;
+		int rc = r->s->ops->next(r->s, &i, &body, &e);
+
+		if (rc == 0)
+			return;
+		if (rc > 0 || e.span == SPAN_MSG)
+			strbuf_printf(&r->told, " %d=", (int)nums[i]);
+		if (rc < 0) {
+			tell_err(r, &e);
+			if (e.span != SPAN_MSG)
+				return;
+			continue;
+		}
+		if (!body)
+			strbuf_puts(&r->told, "gone");
+		while (body && (k = stream_read(body, buf, sizeof(buf), &e)) > 0)
+			for (ssize_t b = 0; b < k; b++)
+				if (buf[b] != '\r')
+					strbuf_putc(&r->told, buf[b] == '\n' ? '/' : buf[b]);
+		if (body && k < 0)
+			tell_err(r, &e);
+		stream_free(body);
+	}
+}
+
+/* stage TEXT FLAGS DATE: '/' for CR LF, '+' for a blank */
+static void do_stage(struct rig *r, char **w)
+{
+	struct store_meta meta = { .flags = letters(w[1]), .date = (int64_t)number(w[2]) };
+	struct strbuf text = STRBUF_INIT(10000);
+	struct stream *body;
+	struct err e = ERR_INIT;
+
+	for (const char *p = w[0]; *p; p++)
+		if (*p == '/')
+			strbuf_puts(&text, "\r\n");
+		else
+			strbuf_putc(&text, *p == '+' ? ' ' : *p);
+	body = memstream_new(text.s, text.len, 3, NULL);
+	if (r->s->ops->stage(r->s, body, &meta, &r->staged[r->n_staged], &e) < 0)
+		tell_err(r, &e);
+	else
+		r->n_staged++;
+	stream_free(body);
+	strbuf_release(&text);
+}
+
+static void do_publish(struct rig *r)
+{
+	struct err e = ERR_INIT;
+
+	if (r->s->ops->publish(r->s, r->staged, r->n_staged, &e) < 0) {
+		tell_err(r, &e);
+		return;
+	}
+	for (size_t i = 0; i < r->n_staged; i++) {
+		struct staged *st = &r->staged[i];
+
+		strbuf_printf(&r->told, " %s", st->key[0] ? st->key : "none");
+		if (st->refused)
+			tell_err(r, st->refused);
+		free(st->refused);
+		st->refused = NULL;
+	}
+}
+
+/* recover HINT...: of what was staged, in that order */
+static void do_recover(struct rig *r, char **w, size_t n)
+{
+	struct recovery rec[16];
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < n; i++)
+		rec[i] = (struct recovery){
+			.key = "", .hint = blanks(w[i]), .digest = r->staged[i].digest
+		};
+	if (r->s->ops->recover(r->s, rec, n, &e) < 0) {
+		tell_err(r, &e);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		strbuf_putc(&r->told, ' ');
+		if (rec[i].found)
+			strbuf_putsl(&r->told, rec[i].now);
+		else
+			strbuf_putc(&r->told, '-');
+	}
+}
+
+/* flags (SET ADD DEL)... */
+static void do_flags(struct rig *r, char **w, size_t n)
+{
+	struct flag_change c[2000];
+	uint64_t nums[2000];
+	size_t changes = 0;
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i + 2 < n; i += 3) {
+		size_t k = numbers(w[i], nums, 2000);
+
+		for (size_t j = 0; j < k; j++)
+			c[changes++] = (struct flag_change){
+				.num = nums[j], .add = letters(w[i + 1]), .del = letters(w[i + 2])
+			};
+	}
+	if (r->s->ops->set_flags(r->s, c, changes, tell_done, r, &e) < 0)
+		tell_err(r, &e);
+}
+
+static void do_remove(struct rig *r, const char *set)
+{
+	uint64_t nums[2000];
+	size_t n = numbers(set, nums, 2000);
+	struct err e = ERR_INIT;
+
+	if (r->s->ops->remove(r->s, nums, n, tell_done, r, &e) < 0)
+		tell_err(r, &e);
+}
+
+static void do_one(struct rig *r, char *command)
+{
+	const struct store_ops *ops = r->s->ops;
+	char *w[32], *save, *verb = strtok_r(command, " ", &save);
+	struct err e = ERR_INIT;
+	size_t n = 0;
+	int rc = 0;
+
+	while (n < 32 && (w[n] = strtok_r(NULL, " ", &save)))
+		n++;
+	if (r->told.len)
+		strbuf_puts(&r->told, "; ");
+	if (strcmp(verb, "folders") == 0) {
+		rc = ops->folders(r->s, tell_folder, r, &e);
+	} else if (strcmp(verb, "look") == 0) {
+		do_look(r, w, n);
+	} else if (strcmp(verb, "begin") == 0) { /* a look that nobody reads */
+		struct look l = { .folder = w[0], .stamp = "" };
+
+		rc = ops->look(r->s, &l, 1, BOX_READ, &e);
+	} else if (strcmp(verb, "open") == 0) {
+		unsigned how = n < 2 ? BOX_READ : w[1][0] == 'c' ? BOX_CREATE : BOX_WRITE;
+		struct box_info info;
+
+		rc = ops->open_box(r->s, w[0], how, &info, &e);
+		if (rc == 0)
+			tell_box(r, &info);
+	} else if (strcmp(verb, "list") == 0) {
+		do_list(r);
+	} else if (strcmp(verb, "want") == 0) {
+		do_want(r, w[0]);
+	} else if (strcmp(verb, "flags") == 0) {
+		do_flags(r, w, n);
+	} else if (strcmp(verb, "remove") == 0) {
+		do_remove(r, w[0]);
+	} else if (strcmp(verb, "commit") == 0) {
+		rc = ops->commit(r->s, &e);
+	} else if (strcmp(verb, "stage") == 0) {
+		do_stage(r, w);
+	} else if (strcmp(verb, "unstage") == 0) {
+		ops->unstage(r->s, &r->staged[--r->n_staged]);
+	} else if (strcmp(verb, "harden") == 0) {
+		rc = ops->harden(r->s, r->staged, r->n_staged, &e);
+		for (size_t i = 0; rc == 0 && i < r->n_staged; i++)
+			strbuf_printf(&r->told, "<%s>", r->staged[i].hint);
+	} else if (strcmp(verb, "publish") == 0) {
+		do_publish(r);
+	} else if (strcmp(verb, "next") == 0) { /* another group */
+		r->n_staged = 0;
+	} else if (strcmp(verb, "recover") == 0) {
+		do_recover(r, w, n);
+	} else if (strcmp(verb, "create") == 0) {
+		rc = ops->folder_create(r->s, w[0], n > 1 ? (unsigned)number(w[1]) : 0, &e);
+	} else if (strcmp(verb, "delete") == 0) {
+		rc = ops->folder_remove(r->s, w[0], number(w[1]), &e);
+	} else {
+		fail_msg("%s?", verb);
+	}
+	if (rc < 0)
+		tell_err(r, &e);
+}
+
+/* Play a row: does it come out as it should? */
+static bool play(const struct row *row)
+{
+	struct rig r = { .told = STRBUF_INIT(1 << 20),
+		.texts = STRBUF_INIT(1 << 20),
+		.turns = { row->turns, row->again } };
+	char *acts = strdup(row->act), *save;
+	struct err e = ERR_INIT;
+	bool good;
+
+	texts = &r.texts;
+	log_set_sink(to_texts, NULL);
+	script_start(&r.script, r.turns);
+	r.params = (struct imapstore_params){ .imap = { .dial = { .host = "127.0.0.1",
+								.port = r.script.peer.port,
+								.security = DIAL_PLAIN,
+								.timeout = 5000 },
+						      .what = "work",
+						      .user = "jane",
+						      .secret = { .literal = "5ecret" },
+						      .secure = true,
+						      .disabled = row->disabled },
+		.prefix = row->prefix };
+	r.s = imapstore_new(&r.params, &e);
+	assert_non_null(r.s);
+	r.s->trash = row->trash;
+	for (char *act = strtok_r(acts, ";", &save); act; act = strtok_r(NULL, ";", &save))
+		do_one(&r, act);
+	r.s->ops->abandon(r.s);
+	store_free(r.s);
+	good = strcmp(strbuf_str(&r.told), row->want) == 0 &&
+		!strstr(r.script.heard, "UNEXPECTED") &&
+		(!row->text || strstr(strbuf_str(&r.texts), row->text));
+	if (!good)
+		print_error("%s: told\n%s\nwanted\n%s (%s)\ntexts %s\nheard %s\n", row->name,
+			strbuf_str(&r.told), row->want, row->text ? row->text : "",
+			strbuf_str(&r.texts), r.script.heard);
+	script_stop(&r.script);
+	log_set_sink(NULL, NULL);
+	strbuf_release(&r.told);
+	strbuf_release(&r.texts);
+	free(acts);
+	return good;
+}
+
+static void play_all(const struct row *rows, size_t n)
+{
+	size_t bad = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bad += !play(&rows[i]);
+	assert_int_equal(bad, 0);
+}
+
+/* ---- folders ---- */
+
+static void test_folders(void **state)
+{
+	static const struct row rows[] = {
+		{ "all in one command",
+			{ QRESYNC("LIST-EXTENDED LIST-STATUS SPECIAL-USE NAMESPACE"),
+				{ "A3 NAMESPACE",
+					"* NAMESPACE ((\"\" \"/\")) ((\"~\" \"/\")) ((\"Shared/\" \"/\"))\r\nA3 OK\r\n" },
+				{ "A4 LIST \"\" \"*\" RETURN (SUBSCRIBED SPECIAL-USE STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))",
+					"* LIST (\\Subscribed) \"/\" inbox\r\n"
+					"* STATUS INBOX (MESSAGES 3 UIDNEXT 4 UIDVALIDITY 7 HIGHESTMODSEQ 9)\r\n"
+					"* LIST (\\HasChildren \\Noselect) \"/\" Work\r\n"
+					"* LIST (\\Sent) \"/\" \"Work/Gesendete Objekte\"\r\n"
+					"* STATUS \"Work/Gesendete Objekte\" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 8 HIGHESTMODSEQ 0)\r\n"
+					"* LIST (\\NonExistent \\Trash) \"/\" \"B&APY-se\"\r\n"
+					"* LIST () \"/\" \"Shared/x\"\r\n"
+					"* LIST () \"/\" \"Shared\"\r\n"
+					"* LIST () \"/\" \"~bob/x\"\r\n"
+					"* STATUS never (MESSAGES 1)\r\n" OK("A4") },
+				{ 0 } },
+			.act = "folders",
+			.want = "Böse a257|INBOX a2 '7 4 3 9' 3|Work a1|Work/Gesendete Objekte a128 0|" },
+		{ "command by command",
+			{ CONDSTORE("NAMESPACE"),
+				{ "A3 NAMESPACE",
+					"* NAMESPACE ((\"INBOX.\" \".\")) NIL ((\"shared.\" \".\"))\r\nA3 OK\r\n" },
+				{ "A4 LIST \"\" \"*\"",
+					"* LIST () \".\" INBOX\r\n* LIST () \".\" INBOX.Sent\r\n"
+					"* LIST () \".\" inbox.Low\r\n* LIST (\\Noselect) \".\" INBOX.a/b.c\r\n* LIST () \".\" shared.x\r\n"
+					"* LIST () \".\" other\r\n" OK("A4") },
+				{ "A5 LSUB \"\" \"*\"",
+					"* LSUB () \".\" INBOX.Sent\r\n* LSUB () \".\" INBOX.gone\r\n" OK(
+						"A5") },
+				{ "A6 STATUS \"INBOX\" (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)",
+					"" },
+				{ "A7 STATUS \"INBOX.Sent\" (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)",
+					"" },
+				{ "A8 STATUS \"inbox.Low\" (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)",
+					"* STATUS \"INBOX\" (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3 HIGHESTMODSEQ 4)\r\n" OK(
+						"A6") "* STATUS \"INBOX.Sent\" (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3)\r\n" OK("A7") "A8 NO\r\n" },
+				{ 0 } },
+			.act = "folders", .want = "INBOX '3 2 1 4' 1|Low|Sent a2 1|a%2Fb/c a1|" },
+		{ "without CONDSTORE a STATUS proves nothing",
+			{ IN("LIST-EXTENDED LIST-STATUS"),
+				{ LIST " RETURN (SUBSCRIBED)", "* LIST () NIL INBOX\r\n" OK("A2") },
+				{ 0 } },
+			.act = "folders", .want = "INBOX|" },
+		{ "LSUB refused",
+			{ IN(""), { LIST, "* LIST () NIL INBOX\r\n" OK("A2") },
+				{ LSUB, "A3 NO\r\n" }, { 0 } },
+			.act = "folders", .want = "INBOX|" },
+		{ "LIST refused", { IN(""), { LIST, "A2 NO no\r\n" }, { LSUB, OK("A3") }, { 0 } },
+			.act = "folders", .want = "!refused/acct",
+			.text = "work: the list of folders: the server says \"no\"" },
+		{ "none", { IN(""), { LIST, OK("A2") }, { LSUB, OK("A3") }, { 0 } },
+			.act = "folders", .want = "" },
+		{ "names that are left out",
+			{ IN(""),
+				{ LIST,
+					"* LIST () \"/\" INBOX\r\n* LIST () \"/\" InBox\r\n* LIST () \"/\" \"../../x\"\r\n* LIST () \"/\" \"/etc/x\"\r\n"
+					"* LIST () \"/\" \"a//b\"\r\n* LIST () \"/\" \"a/\"\r\n* LIST () \"/\" \"&AGE-\"\r\n* LIST () \"/\" \"caf\xc3\xa9\"\r\n"
+					"* LIST () \"/\" {3}\r\na\rb\r\n* LIST () \"/\" \"x&AIA-\"\r\n* LIST () \"/\" \".\"\r\n* LIST () \"/\" \"ok.x\"\r\n" OK(
+						"A2") },
+				{ LSUB, OK("A3") }, { 0 } },
+			.act = "folders", .want = "INBOX|ok.x|",
+			.text = "'../../x' is left out: a level of it is '.' or '..'" },
+		{ "two of one name",
+			{ IN(""),
+				{ LIST,
+					"* LIST () \".\" \"a/b\"\r\n* LIST () \".\" \"inbox.x\"\r\n"
+					"* LIST () \".\" \"INBOX.x\"\r\n* LIST () \".\" \"a%2Fb\"\r\n* LIST () \".\" \"a%2fb\"\r\n"
+					"* LIST () \".\" \"a%252Fb\"\r\n" OK("A2") },
+				{ LSUB, OK("A3") }, { 0 } },
+			.act = "folders", .want = "INBOX/x|a%25252Fb|a%252Fb|a%2Fb|a%2fb|",
+			.text = "'inbox.x' is left out: another one would have" },
+		{ "a prefix by configuration",
+			{ IN("NAMESPACE"),
+				{ "A2 NAMESPACE",
+					"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\nA2 OK\r\n" },
+				{ "A3 LIST \"\" \"*\"",
+					"* LIST () \"/\" INBOX\r\n* LIST () \"/\" mail/a\r\n* LIST () \"/\" mail\r\n"
+					"* LIST () \"/\" etc\r\n* LIST () \"/\" mail/b\r\n" OK(
+						"A3") },
+				{ "A4 LSUB \"\" \"*\"", OK("A4") },
+				{ "A5 CREATE \"mail/c/d\"", OK("A5") },
+				{ "A6 SUBSCRIBE \"mail/c/d\"", OK("A6") }, { 0 } },
+			.act = "folders;create c/d", .want = "INBOX|a|b|; ", .prefix = "mail" },
+		{ "an alert",
+			{ IN(""), { LIST, "* OK [ALERT] Buy more\x1b[2J disk\r\n" OK("A2") },
+				{ LSUB, OK("A3") }, { 0 } },
+			.act = "folders", .want = "",
+			.text = "work: the server says: \"Buy more\\x1b[2J disk\"" },
+		{ "lost in the middle, and dialled anew",
+			{ IN(""), { LIST, "* LIST () \"/\" INBOX\r\n" }, { LSUB, NULL }, { 0 } },
+			.act = "folders;folders", .want = "!temp/acct; INBOX|",
+			.again = { IN(""), { LIST, "* LIST () \"/\" INBOX\r\n" OK("A2") },
+				{ LSUB, OK("A3") }, { 0 } } },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
+/* ---- looks ---- */
+
+static void test_looks(void **state)
+{
+	static const struct row rows[] = {
+		{ "first, two at once",
+			{ IN(""), { LIST, "* LIST () \"/\" a\r\n" OK("A2") }, { LSUB, OK("A3") },
+				{ "A4 EXAMINE \"INBOX\"", "" }, { "A5 UID FETCH 1:* " ALL, "" },
+				{ "A6 EXAMINE \"a\"", "" },
+				{ "A7 UID FETCH 1:* " ALL,
+					BOX("2", "7", "6", "") "A4 OK [READ-ONLY] ok\r\n" ROW("1",
+						"3", "\\Seen") ROW("2", "5", "") OK("A5") BOX("0",
+						"8", "1", "") "A6 OK [READ-ONLY] ok\r\n"
+							      "A7 BAD nothing to fetch\r\n" },
+				{ 0 } },
+			.act = "look r INBOX _ _ a _ _",
+			.want = "[0 all'7 6 2 0'2: 3S(9,100) 5(9,100)][1 all'8 1 0 0'0:]" },
+		{ "one that is not there",
+			{ IN(""), { LIST, "* LIST () \"/\" a\r\n" OK("A2") }, { LSUB, OK("A3") },
+				{ "A4 SELECT \"a\"", "A4 NO [NONEXISTENT] gone\r\n" },
+				{ "A5 UID FETCH 1:* " ALL, "A5 BAD no mailbox\r\n" },
+				{ "A6 SELECT \"INBOX\"",
+					BOX("1", "7", "2", PERMANENT) "A6 OK [READ-WRITE] ok\r\n" },
+				{ "A7 UID FETCH 1:* " ALL, ROW("1", "1", "") OK("A7") }, { 0 } },
+			.act = "look w a _ _ INBOX _ _",
+			.want = "[0  !refused/box][1 all'7 2 1 0'1: 1(9,100)]",
+			.text = "work: 'a': the server says \"[NONEXISTENT] gone\"" },
+		{ "and the server stays where it was",
+			{ IN(""), { LIST, "* LIST () \"/\" a\r\n" OK("A2") }, { LSUB, OK("A3") },
+				{ "A4 EXAMINE \"INBOX\"", BOX("1", "7", "2", "") OK("A4") },
+				{ "A5 UID FETCH 1:* " ALL, ROW("1", "1", "") OK("A5") },
+				{ "A6 EXAMINE \"a\"", "A6 NO\r\n" },
+				{ "A7 UID FETCH 1:* " ALL, ROW("1", "1", "") OK("A7") }, { 0 } },
+			.act = "look r INBOX _ _ a _ _",
+			.want = "[0 all'7 2 1 0'1: 1(9,100)][1  !refused/box]" },
+		{ "flags only",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("3", "7", "9", "") OK("A2") },
+				{ "A3 UID FETCH 1:5 (UID FLAGS)",
+					FLAGS("1", "2", "\\Seen $Forwarded") FLAGS("2", "4", "")
+						OK("A3") },
+				{ "A4 UID FETCH 6:* " ALL, ROW("3", "8", "\\Recent foo") OK("A4") },
+				{ 0 } },
+			.act = "look r INBOX 7.6.2.0 2,4",
+			.want = "[0 all'7 9 3 0'3: 2PS 4 8(9,100)]" },
+		{ "nothing new is the last one again",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("2", "7", "6", "") OK("A2") },
+				{ "A3 UID FETCH 1:5 (UID FLAGS)",
+					FLAGS("1", "2", "") FLAGS("2", "4", "") OK("A3") },
+				{ "A4 UID FETCH 6:* " ALL, ROW("2", "4", "") OK("A4") }, { 0 } },
+			.act = "look r INBOX 7.6.2.0 2,4", .want = "[0 all'7 6 2 0'2: 2 4]" },
+		{ "fewer than there are",
+			{ IN(""), { LIST, "* LIST () \"/\" a\r\n" OK("A2") }, { LSUB, OK("A3") },
+				{ "A4 EXAMINE \"INBOX\"", BOX("3", "7", "9", "") OK("A4") },
+				{ "A5 UID FETCH 1:* " ALL,
+					ROW("1", "1", "") ROW("2", "2", "") OK("A5") },
+				{ "A6 EXAMINE \"a\"", BOX("1", "8", "2", "") OK("A6") },
+				{ "A7 UID FETCH 1:* " ALL, ROW("1", "1", "") OK("A7") }, { 0 } },
+			.act = "look r INBOX _ _ a _ _",
+			.want = "[0 all'7 9 3 0'3: 1(9,100) 2(9,100) !proto/box][1 all'8 2 1 0'1: 1(9,100)]",
+			.text = "the server says that there are 3 messages but lists 2" },
+		{ "fewer, and one that has come does not count",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("2", "7", "9", "") OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL,
+					ROW("1", "1", "") "* 3 EXISTS\r\n" ROW("3", "9", "")
+						OK("A3") },
+				{ 0 } },
+			.act = "look r INBOX _ _",
+			.want = "[0 all'7 9 2 0'2: 1(9,100) 9(9,100) !proto/box]" },
+		{ "an expunge storm",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("3", "7", "9", "") OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL,
+					"* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n" ROW(
+						"1", "3", "") "* 9 EXPUNGE\r\n" OK("A3") },
+				{ 0 } },
+			.act = "look r INBOX _ _", .want = "[0 all'7 9 3 0'3: 3(9,100) !temp/box]",
+			.text = "some were removed meanwhile" },
+		{ "gone as soon as it is listed",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("1", "7", "9", "") OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL,
+					ROW("1", "3", "") "* 1 EXPUNGE\r\n" OK("A3") },
+				{ 0 } },
+			.act = "look r INBOX _ _", .want = "[0 all'7 9 1 0'1: 3(9,100)]" },
+		{ "what nobody asked for",
+			{ IN(""),
+				{ "A2 EXAMINE \"INBOX\"",
+					"* 9 FETCH (UID 99 FLAGS ())\r\n" BOX("1", "7", "9", "")
+						ROW("1", "98", "") OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL,
+					"* 1 FETCH (FLAGS (\\Seen))\r\n* 1 FETCH (UID 3 FLAGS (\\Seen))\r\n* 1 FETCH (UID 4)\r\n" ROW(
+						"1", "3", "") ROW("1", "3",
+						"\\Deleted") "* SEARCH 1 2\r\n* VANISHED (EARLIER) 1:9\r\n* STATUS x ()\r\n"
+							     "* 1 FETCH (UID 5 BODY[] {3}\r\nabc)\r\n" OK(
+								     "A3") },
+				{ 0 } },
+			.act = "look r INBOX _ _", .want = "[0 all'7 9 1 0'1: 3(9,100)]" },
+		{ "renumbered",
+			{ QRESYNC(""),
+				{ "A3 EXAMINE \"INBOX\"",
+					BOX("1", "8", "9", MODSEQ("20")) OK("A3") },
+				{ "A4 UID FETCH 1:5 (UID FLAGS) (CHANGEDSINCE 10 VANISHED)",
+					"* VANISHED (EARLIER) 1:5\r\n" OK("A4") },
+				{ "A5 UID FETCH 6:* " ALL, ROW("1", "8", "") OK("A5") }, { 0 } },
+			.act = "look r INBOX 7.6.2.10 2,4",
+			.want = "[0 changes'8 9 1 20'1 reborn:]" },
+		{ "UIDNEXT went back",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("1", "7", "5", "") OK("A2") },
+				{ "A3 UID FETCH 1:5 (UID FLAGS)", OK("A3") },
+				{ "A4 UID FETCH 6:* " ALL, OK("A4") }, { 0 } },
+			.act = "look r INBOX 7.6.2.0 2,4",
+			.want = "[0 changes'7 5 1 0'1 reborn:]" },
+		{ "without UIDVALIDITY",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", "* 1 EXISTS\r\n" OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL, ROW("1", "1", "") OK("A3") }, { 0 } },
+			.act = "look r INBOX _ _", .want = "[0  !proto/box]",
+			.text = "the server does not say of 'INBOX' its UIDVALIDITY" },
+		{ "without EXISTS",
+			{ IN(""),
+				{ "A2 EXAMINE \"INBOX\"", "* OK [UIDVALIDITY 7] ok\r\n" OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL, ROW("1", "1", "") OK("A3") }, { 0 } },
+			.act = "look r INBOX _ _", .want = "[0  !proto/box]" },
+		{ "without UIDNEXT",
+			{ IN(""),
+				{ "A2 EXAMINE \"INBOX\"",
+					"* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n" OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL, ROW("1", "1", "") OK("A3") }, { 0 } },
+			.act = "look r INBOX 7.0.1.0 1", .want = "[0 all'7 0 1 0'1: 1(9,100)]" },
+		{ "FETCH refused",
+			{ IN(""), { LIST, "* LIST () \"/\" a\r\n" OK("A2") }, { LSUB, OK("A3") },
+				{ "A4 EXAMINE \"INBOX\"", BOX("1", "7", "9", "") OK("A4") },
+				{ "A5 UID FETCH 1:* " ALL, "A5 NO [SERVERBUG] ouch\r\n" },
+				{ "A6 EXAMINE \"a\"", BOX("0", "8", "1", "") OK("A6") },
+				{ "A7 UID FETCH 1:* " ALL, OK("A7") }, { 0 } },
+			.act = "look r INBOX _ _ a _ _",
+			.want = "[0 all'7 9 1 0'1: !temp/box][1 all'8 1 0 0'0:]",
+			.text = "work: 'INBOX': the server says \"[SERVERBUG] ouch\"" },
+		{ "not now",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", "A2 NO [UNAVAILABLE] later\r\n" },
+				{ "A3 UID FETCH 1:* " ALL, "A3 BAD\r\n" },
+				{ "A4 EXAMINE \"INBOX\"", BOX("0", "7", "9", "") OK("A4") },
+				{ 0 } },
+			.act = "look r INBOX _ _;open INBOX",
+			.want = "[0  !temp/acct/60]; same'7 9 0 0'0:" },
+		{ "answers in disorder",
+			{ IN(""), { LIST, "* LIST () \"/\" a\r\n" OK("A2") }, { LSUB, OK("A3") },
+				{ "A4 EXAMINE \"INBOX\"", "" }, { "A5 UID FETCH 1:* " ALL, "" },
+				{ "A6 EXAMINE \"a\"", "" },
+				{ "A7 UID FETCH 1:* " ALL,
+					BOX("0", "7", "9", "") OK("A4") OK("A6") },
+				{ 0 } },
+			.act = "look r INBOX _ _ a _ _", .want = "[0 all'7 9 0 0'0: !proto/acct]",
+			.text = "answers in another order" },
+		{ "lost in the middle, and dialled anew",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("2", "7", "9", "") OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL,
+					ROW("1", "1", "") "* BYE gone fishing\r\n" },
+				{ NULL, NULL }, { 0 } },
+			.act = "look r INBOX _ _;list;look r INBOX _ _",
+			.want = "[0 all'7 9 2 0'2: 1(9,100) !temp/acct]; !temp/acct; [0 all'7 9 2 0'2: 1(9,100) 2(9,100)]",
+			.text = "gone fishing",
+			.again = { IN(""),
+				{ "A2 EXAMINE \"INBOX\"", BOX("2", "7", "9", "") OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL,
+					ROW("1", "1", "") ROW("2", "2", "") OK("A3") },
+				{ 0 } } },
+		{ "a look that nobody reads",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("2", "7", "9", "") OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL,
+					ROW("1", "1", "") ROW("2", "2", "") OK("A3") },
+				{ "A4 SELECT \"INBOX\"", BOX("2", "7", "9", "") OK("A4") }, { 0 } },
+			.act = "begin INBOX;open INBOX w", .want = "same'7 9 2 0'2:" },
+		{ "a list of the open box",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("0", "7", "9", "") OK("A2") },
+				{ "A3 EXAMINE \"INBOX\"", BOX("2", "7", "9", "") OK("A3") },
+				{ "A4 UID FETCH 1:* " ALL,
+					ROW("1", "1", "") ROW("2", "2", "") OK("A4") },
+				{ "A5 EXAMINE \"INBOX\"", BOX("2", "8", "9", "") OK("A5") },
+				{ "A6 UID FETCH 1:* " ALL, OK("A6") }, { 0 } },
+			.act = "open INBOX;list;list",
+			.want = "same'7 9 0 0'0:;  1(9,100) 2(9,100); !temp/box",
+			.text = "was made anew" },
+		{ "another folder since the look",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("0", "7", "9", "") OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL, OK("A3") },
+				{ "A4 SELECT \"INBOX\"", BOX("0", "8", "1", "") OK("A4") }, { 0 } },
+			.act = "look r INBOX _ _;open INBOX w",
+			.want = "[0 all'7 9 0 0'0:]; !temp/box" },
+		{ "what it can hold",
+			{ IN(""),
+				{ "A2 SELECT \"INBOX\"",
+					BOX("0", "7", "9",
+						"* OK [PERMANENTFLAGS (\\Seen \\Deleted)] ok\r\n") "A2 OK [READ-WRITE] ok\r\n" },
+				{ "A3 UID FETCH 1:* " ALL, OK("A3") }, { 0 } },
+			.act = "look w INBOX _ _;open INBOX w",
+			.want = "[0 all'7 9 0 0'0 holds9:]; same'7 9 0 0'0 holds9:" },
+		{ "closed while it was idle",
+			{ IN(""), { "A2 SELECT \"INBOX\"", BOX("0", "7", "9", "") OK("A2") },
+				{ "A3 LIST \"\" \"*\"", NULL } },
+			.act = "open INBOX w;open x", .want = "same'7 9 0 0'0:; same'8 1 0 0'0:",
+			.again = { IN(""), { LIST, OK("A2") }, { LSUB, OK("A3") },
+				{ "A4 EXAMINE \"x\"", BOX("0", "8", "1", "") OK("A4") }, { 0 } } },
+		{ "for reading only",
+			{ IN(""),
+				{ "A2 SELECT \"INBOX\"",
+					BOX("0", "7", "9",
+						"* OK [PERMANENTFLAGS ()] ok\r\n") "A2 OK [READ-ONLY] ok\r\n" },
+				{ 0 } },
+			.act = "open INBOX w;flags 1 S _",
+			.want = "same'7 9 0 0'0 holds0 ro:; !refused/box",
+			.text = "'INBOX' can only be read" },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
+/* RFC 7162 */
+static void test_changes(void **state)
+{
+#define OLD(n, more) "UID FETCH 1:5 (UID FLAGS) (CHANGEDSINCE " n more ")"
+#define NEW "UID FETCH 6:* " ALL
+#define STATUS_LIST                                                                                \
+	"A3 LIST \"\" \"*\" RETURN (SUBSCRIBED STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))"
+	static const struct row rows[] = {
+		{ "all kinds",
+			{ QRESYNC(""),
+				{ "A3 EXAMINE \"INBOX\"",
+					BOX("3", "7", "9", MODSEQ("20")) OK("A3") },
+				{ "A4 " OLD("10", " VANISHED"),
+					"* VANISHED (EARLIER) 1,3,7:8\r\n* 2 FETCH (UID 4 FLAGS (\\Seen) MODSEQ (15))\r\n" OK(
+						"A4") },
+				{ "A5 " NEW, ROW("3", "8", "") OK("A5") }, { 0 } },
+			.act = "look r INBOX 7.6.4.10 1:4",
+			.want = "[0 changes'7 9 3 20'3: 4S 8(9,100) -1 -3]" },
+		{ "nothing",
+			{ QRESYNC(""),
+				{ "A3 EXAMINE \"INBOX\"",
+					BOX("4", "7", "6", MODSEQ("10")) OK("A3") },
+				{ "A4 " OLD("10", " VANISHED"), OK("A4") },
+				{ "A5 " NEW, ROW("4", "5", "") OK("A5") }, { 0 } },
+			.act = "look r INBOX 7.6.4.10 1:4", .want = "[0 same'7 6 4 10'4:]" },
+		{ "everything vanished, says the server, that has them all",
+			{ QRESYNC(""),
+				{ "A3 EXAMINE \"INBOX\"",
+					BOX("2000", "7", "3001", MODSEQ("20")) OK("A3") },
+				{ "A4 UID FETCH 1:3000 (UID FLAGS) (CHANGEDSINCE 10 VANISHED)",
+					"* VANISHED (EARLIER) 1:4294967295\r\n" OK("A4") },
+				{ "A5 UID FETCH 3001:* " ALL, OK("A5") }, { 0 } },
+			.act = "look r INBOX 7.3001.2000.10 1:2000",
+			.want = "[0 changes'7 3001 2000 20'2000: !proto/box]",
+			.text = "says that more messages are gone than it misses" },
+		{ "many vanished, few of them known",
+			{ QRESYNC(""),
+				{ "A3 EXAMINE \"INBOX\"",
+					BOX("0", "7", "3001", MODSEQ("20")) OK("A3") },
+				{ "A4 UID FETCH 1:3000 (UID FLAGS) (CHANGEDSINCE 10 VANISHED)",
+					"* VANISHED (EARLIER) 1:4294967295\r\n" OK("A4") },
+				{ "A5 UID FETCH 3001:* " ALL, OK("A5") }, { 0 } },
+			.act = "look r INBOX 7.3001.3.10 17,2000,9000",
+			.want = "[0 changes'7 3001 0 20'0: -17 -2000]" },
+		{ "vanished and listed",
+			{ QRESYNC(""),
+				{ "A3 EXAMINE \"INBOX\"",
+					BOX("4", "7", "6", MODSEQ("20")) OK("A3") },
+				{ "A4 " OLD("10", " VANISHED"),
+					"* VANISHED (EARLIER) 2:3\r\n* VANISHED 5\r\n" FLAGS(
+						"3", "3", "\\Seen") OK("A4") },
+				{ "A5 " NEW, OK("A5") }, { 0 } },
+			.act = "look r INBOX 7.6.4.10 1:4",
+			.want = "[0 changes'7 6 4 20'4: 3S -2]" },
+		{ "what QRESYNC says of the mailbox before",
+			{ QRESYNC(""), { "A3 LIST \"\" \"*\"", "* LIST () \"/\" a\r\n" OK("A3") },
+				{ "A4 LSUB \"\" \"*\"", OK("A4") },
+				{ "A5 EXAMINE \"INBOX\"",
+					BOX("0", "7", "6", MODSEQ("10")) OK("A5") },
+				{ "A6 UID FETCH 1:* " ALL, OK("A6") },
+				{ "A7 EXAMINE \"a\"",
+					"* 77 EXISTS\r\n* OK [CLOSED] x\r\n" BOX(
+						"0", "8", "1", MODSEQ("1")) OK("A7") },
+				{ "A8 UID FETCH 1:* " ALL, OK("A8") }, { 0 } },
+			.act = "look r INBOX _ _ a _ _",
+			.want = "[0 all'7 6 0 10'0:][1 all'8 1 0 1'0:]" },
+		{ "HIGHESTMODSEQ went back",
+			{ QRESYNC(""),
+				{ "A3 EXAMINE \"INBOX\"",
+					BOX("1", "7", "6", MODSEQ("9")) OK("A3") },
+				{ "A4 " OLD("10", " VANISHED"), OK("A4") }, { "A5 " NEW, OK("A5") },
+				{ "A6 EXAMINE \"INBOX\"",
+					BOX("1", "7", "6", MODSEQ("9")) OK("A6") },
+				{ "A7 UID FETCH 1:5 (UID FLAGS)",
+					FLAGS("1", "4", "\\Seen") OK("A7") },
+				{ "A8 " NEW, OK("A8") }, { 0 } },
+			.act = "look r INBOX 7.6.1.10 4", .want = "[0 all'7 6 1 9'1: 4S]" },
+		{ "this mailbox has no MODSEQ",
+			{ CONDSTORE(""),
+				{ "A3 EXAMINE \"INBOX\"",
+					BOX("1", "7", "6", "* OK [NOMODSEQ] no\r\n") OK("A3") },
+				{ "A4 " OLD("10", ""), "A4 BAD no\r\n" },
+				{ "A5 UID SEARCH UID 1:5", "* SEARCH 4\r\n" OK("A5") },
+				{ "A6 " NEW, OK("A6") },
+				{ "A7 EXAMINE \"INBOX\"",
+					BOX("1", "7", "6", "* OK [NOMODSEQ] no\r\n") OK("A7") },
+				{ "A8 UID FETCH 1:5 (UID FLAGS)",
+					FLAGS("1", "4", "\\Seen") OK("A8") },
+				{ "A9 " NEW, OK("A9") }, { 0 } },
+			.act = "look r INBOX 7.6.1.10 4", .want = "[0 all'7 6 1 0'1: 4S]" },
+		{ "a search for what is left",
+			{ CONDSTORE("ESEARCH"),
+				{ "A3 EXAMINE \"INBOX\"",
+					BOX("3", "7", "9", MODSEQ("20")) OK("A3") },
+				{ "A4 " OLD("10", ""), FLAGS("2", "4", "\\Seen") OK("A4") },
+				{ "A5 UID SEARCH RETURN (ALL) UID 1:5",
+					"* ESEARCH (TAG \"A5\") UID ALL 2,4\r\n" OK("A5") },
+				{ "A6 " NEW, ROW("3", "8", "") OK("A6") }, { 0 } },
+			.act = "look r INBOX 7.6.4.10 1:4",
+			.want = "[0 changes'7 9 3 20'3: 4S 8(9,100) -1 -3]" },
+		{ "that is cut short",
+			{ CONDSTORE(""),
+				{ "A3 EXAMINE \"INBOX\"",
+					BOX("3", "7", "9", MODSEQ("20")) OK("A3") },
+				{ "A4 " OLD("10", ""), OK("A4") },
+				{ "A5 UID SEARCH UID 1:5", "* SEARCH 4\r\n" OK("A5") },
+				{ "A6 " NEW, ROW("3", "8", "") OK("A6") }, { 0 } },
+			.act = "look r INBOX 7.6.4.10 1:4",
+			.want = "[0 changes'7 9 3 20'3: 8(9,100) !proto/box]",
+			.text = "3 messages but lists 2" },
+		{ "that finds nothing, for nothing is left",
+			{ CONDSTORE("ESEARCH"),
+				{ "A3 EXAMINE \"INBOX\"",
+					BOX("0", "7", "6", MODSEQ("20")) OK("A3") },
+				{ "A4 " OLD("10", ""), OK("A4") },
+				{ "A5 UID SEARCH RETURN (ALL) UID 1:5",
+					"* ESEARCH (TAG \"A5\") UID\r\n" OK("A5") },
+				{ "A6 " NEW, OK("A6") }, { 0 } },
+			.act = "look r INBOX 7.6.2.10 1:2",
+			.want = "[0 changes'7 6 0 20'0: -1 -2]" },
+		{ "none where the numbers tell",
+			{ CONDSTORE("LIST-EXTENDED LIST-STATUS"),
+				{ STATUS_LIST,
+					"* LIST () \"/\" INBOX\r\n* STATUS INBOX (MESSAGES 5 UIDNEXT 7 UIDVALIDITY 7 HIGHESTMODSEQ 20)\r\n" OK(
+						"A3") },
+				{ "A4 EXAMINE \"INBOX\"",
+					BOX("5", "7", "7", MODSEQ("20")) OK("A4") },
+				{ "A5 " OLD("10", ""), FLAGS("1", "1", "") OK("A5") },
+				{ "A6 " NEW, ROW("5", "6", "") OK("A6") }, { 0 } },
+			.act = "folders;look r INBOX 7.6.4.10 1:4",
+			.want = "INBOX '7 7 5 20' 5|; [0 changes'7 7 5 20'5: 1 6(9,100)]" },
+		{ "but told otherwise meanwhile",
+			{ CONDSTORE("LIST-EXTENDED LIST-STATUS"),
+				{ STATUS_LIST,
+					"* LIST () \"/\" INBOX\r\n* STATUS INBOX (MESSAGES 5 UIDNEXT 7 UIDVALIDITY 7 HIGHESTMODSEQ 20)\r\n" OK(
+						"A3") },
+				{ "A4 EXAMINE \"INBOX\"",
+					BOX("4", "7", "7", MODSEQ("20")) OK("A4") },
+				{ "A5 " OLD("10", ""), FLAGS("1", "1", "") OK("A5") },
+				{ "A6 " NEW, ROW("4", "6", "") OK("A6") },
+				{ "A7 EXAMINE \"INBOX\"",
+					BOX("4", "7", "7", MODSEQ("20")) OK("A7") },
+				{ "A8 " OLD("10", ""), FLAGS("1", "1", "") OK("A8") },
+				{ "A9 UID SEARCH UID 1:5", "* SEARCH 1 2 4\r\n" OK("A9") },
+				{ "A10 " NEW, ROW("4", "6", "") OK("A10") }, { 0 } },
+			.act = "folders;look r INBOX 7.6.4.10 1:4",
+			.want = "INBOX '7 7 5 20' 5|; [0 changes'7 7 4 20'4: 1 6(9,100) -3]" },
+		{ "renumbered, by STATUS",
+			{ QRESYNC("LIST-EXTENDED LIST-STATUS"),
+				{ STATUS_LIST,
+					"* LIST () \"/\" INBOX\r\n* STATUS INBOX (MESSAGES 5 UIDNEXT 7 UIDVALIDITY 8 HIGHESTMODSEQ 20)\r\n" OK(
+						"A3") },
+				{ "A4 EXAMINE \"INBOX\"",
+					BOX("5", "8", "7", MODSEQ("20")) OK("A4") },
+				{ 0 } },
+			.act = "folders;look r INBOX 7.6.4.10 1:4",
+			.want = "INBOX '8 7 5 20' 5|; [0 changes'8 7 5 20'5 reborn:]" },
+		{ "no ENABLE",
+			{ IN("CONDSTORE"),
+				{ "A2 EXAMINE \"INBOX\" (CONDSTORE)",
+					BOX("4", "7", "6", MODSEQ("10")) OK("A2") },
+				{ "A3 " OLD("10", ""), OK("A3") },
+				{ "A4 UID SEARCH UID 1:5", "* SEARCH 1 2 3 4\r\n" OK("A4") },
+				{ "A5 " NEW, OK("A5") }, { 0 } },
+			.act = "look r INBOX 7.6.4.10 1:4", .want = "[0 same'7 6 4 10'4:]" },
+		{ "CONDSTORE is not wanted",
+			{ IN("ENABLE CONDSTORE QRESYNC"),
+				{ "A2 EXAMINE \"INBOX\"",
+					BOX("1", "7", "6", MODSEQ("10")) OK("A2") },
+				{ "A3 UID FETCH 1:5 (UID FLAGS)", FLAGS("1", "1", "") OK("A3") },
+				{ "A4 " NEW, OK("A4") }, { 0 } },
+			.act = "look r INBOX 7.6.1.10 1", .want = "[0 all'7 6 1 0'1: 1]",
+			.disabled = IMAP_CAP_CONDSTORE },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
+/* ---- bodies ---- */
+
+#define OPEN_READ(n)                                                                               \
+	{                                                                                          \
+		"A2 EXAMINE \"INBOX\"", BOX(n, "7", "9", "") OK("A2")                              \
+	}
+#define OPEN_WRITE(n)                                                                              \
+	{                                                                                          \
+		"A2 SELECT \"INBOX\"", BOX(n, "7", "9", PERMANENT) "A2 OK [READ-WRITE] ok\r\n"     \
+	}
+#define OPENED "same'7 9 3 0'3:; "
+#define PEEK "(UID BODY.PEEK[])"
+#define SIZED "(UID RFC822.SIZE BODY.PEEK[])"
+
+static void test_bodies(void **state)
+{
+	static const struct row rows[] = {
+		{ "as they come",
+			{ IN(""), OPEN_READ("3"),
+				{ "A3 UID FETCH 1:4 " PEEK,
+					"* 1 FETCH (UID 1 BODY[] {6}\r\na\r\nb\r\n)\r\n"
+					"* 3 FETCH (UID 3 FLAGS (\\Seen) BODY[] \"quoted\")\r\n* 4 FETCH (FLAGS (\\Seen) UID 4 BODY[] {1}\r\nd)\r\n" OK(
+						"A3") },
+				{ 0 } },
+			.act = "open INBOX;want 1:4",
+			.want = OPENED " 1=a/b/ 3=quoted 4=d 2=gone" },
+		{ "the UID behind the body",
+			{ IN(""), OPEN_READ("3"),
+				{ "A3 UID FETCH 1:2 " PEEK,
+					"* 1 FETCH (BODY[] {3}\r\n1\r\n UID 1)\r\n* 2 FETCH (BODY[] NIL UID 2)\r\n" OK(
+						"A3") },
+				{ 0 } },
+			.act = "open INBOX;want 1:2", .want = OPENED " 1=1/ 2=!refused/msg",
+			.text = "no content for it" },
+		{ "the UID far behind",
+			{ IN(""), OPEN_READ("3"),
+				{ "A3 UID FETCH 1:2 " PEEK,
+					"* 1 FETCH (BODY[] {1}\r\nx UID 77)\r\n* 2 FETCH (BODY[] {1}\r\n2 UID 2)\r\n" OK(
+						"A3") },
+				{ 0 } },
+			.act = "open INBOX;want 1:2", .want = OPENED " 2=2 1=gone" },
+		{ "nobody asked for it",
+			{ IN(""), OPEN_READ("3"),
+				{ "A3 UID FETCH 1 " PEEK,
+					"* 1 FETCH (UID 9 BODY[] {1}\r\nx)\r\n* 1 FETCH (UID 1 BODY[HEADER] {1}\r\nh)\r\n"
+					"* 1 FETCH (UID 1 BODY[]<0> {1}\r\np)\r\n* 1 FETCH (UID 1 BODY[] {1}\r\n1)\r\n* 1 FETCH (UID 1 BODY[] {1}\r\n2)\r\n" OK(
+						"A3") },
+				{ 0 } },
+			.act = "open INBOX;want 1", .want = OPENED " 1=1" },
+		{ "no body in it",
+			{ IN(""), OPEN_READ("3"),
+				{ "A3 UID FETCH 1:2 " PEEK,
+					"* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2 BODY[] {1}\r\n2)\r\n" OK(
+						"A3") },
+				{ 0 } },
+			.act = "open INBOX;want 1:2", .want = OPENED " 2=2 1=!refused/msg",
+			.text = "message 1: the server has no content for it" },
+		{ "one bad, the others come",
+			{ IN(""), OPEN_READ("3"),
+				{ "A3 UID FETCH 1:3 " PEEK,
+					"* 1 FETCH (UID 1 BODY[] {1}\r\n1)\r\nA3 NO ouch\r\n" },
+				{ "A4 UID FETCH 2 " SIZED, "A4 NO [SERVERBUG] ouch\r\n" },
+				{ "A5 UID FETCH 3 " SIZED,
+					"* 3 FETCH (UID 3 RFC822.SIZE 9 BODY[] {1}\r\n3)\r\n" OK(
+						"A5") },
+				{ 0 } },
+			.act = "open INBOX;want 1:3", .want = OPENED " 1=1 2=!temp/msg 3=3",
+			.text = "message 2: the server says \"[SERVERBUG] ouch\"" },
+		{ "one alone is bad",
+			{ IN(""), OPEN_READ("3"), { "A3 UID FETCH 3 " PEEK, "A3 NO ouch\r\n" },
+				{ 0 } },
+			.act = "open INBOX;want 3", .want = OPENED " 3=!refused/msg" },
+		{ "expunged while it is asked for",
+			{ IN(""), OPEN_READ("3"),
+				{ "A3 UID FETCH 1:2 " PEEK,
+					"* 2 FETCH (UID 2 BODY[] {1}\r\n2)\r\nA3 NO [EXPUNGEISSUED] some\r\n" },
+				{ "A4 UID FETCH 1 " SIZED, OK("A4") }, { 0 } },
+			.act = "open INBOX;want 1:2", .want = OPENED " 2=2 1=gone" },
+		{ "empty ones",
+			{ IN(""), OPEN_READ("3"),
+				{ "A3 UID FETCH 1:3 " PEEK,
+					"* 1 FETCH (UID 1 BODY[] {0}\r\n)\r\n* 2 FETCH (UID 2 BODY[] \"\")\r\n* 3 FETCH (UID 3 BODY[] \"\")\r\n" OK(
+						"A3") },
+				{ "A4 UID FETCH 1 " SIZED,
+					"* 1 FETCH (UID 1 RFC822.SIZE 0 BODY[] {0}\r\n)\r\n" OK(
+						"A4") },
+				{ "A5 UID FETCH 2 " SIZED,
+					"* 2 FETCH (UID 2 RFC822.SIZE 77 BODY[] {0}\r\n)\r\n" OK(
+						"A5") },
+				{ "A6 UID FETCH 3 " SIZED,
+					"* 3 FETCH (UID 3 BODY[] {0}\r\n)\r\n" OK("A6") },
+				{ 0 } },
+			.act = "open INBOX;want 1:3",
+			.want = OPENED " 1= 2=!refused/msg 3=!refused/msg",
+			.text = "the server sends nothing, where there should be something" },
+		{ "cut short",
+			{ IN(""), OPEN_READ("3"),
+				{ "A3 UID FETCH 1:16 " PEEK,
+					"* 1 FETCH (UID 1 BODY[] {60}\r\nhalf" },
+				{ "A4 UID FETCH 17 " PEEK, NULL } },
+			.act = "open INBOX;want 1:17;want 2",
+			.want = OPENED " 1=half!temp/acct!temp/acct; !temp/acct",
+			.text = "work: the server closed the connection in the middle" },
+		{ "not now",
+			{ IN(""), OPEN_READ("3"),
+				{ "A3 UID FETCH 1:2 " PEEK,
+					"* 1 FETCH (UID 1 BODY[] {1}\r\n1)\r\n"
+					"A3 BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds\r\n" },
+				{ 0 } },
+			.act = "open INBOX;want 1:2", .want = OPENED " 1=1!temp/acct/300" },
+		{ "left in the middle",
+			{ IN(""), OPEN_WRITE("3"),
+				{ "A3 UID FETCH 1:2 " PEEK,
+					"* 1 FETCH (UID 1 BODY[] {1}\r\n1)\r\n* 2 FETCH (UID 2 BODY[] {1}\r\n2)\r\nA3 NO [UNAVAILABLE]\r\n" },
+				{ "A4 UID STORE 1 +FLAGS.SILENT (\\Seen)", OK("A4") }, { 0 } },
+			.act = "open INBOX w;want 1:2;flags 1 S _",
+			.want = OPENED " 1=1 2=2!temp/acct/60;  1" },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
+/* ---- flags and removals ---- */
+
+static void test_flags(void **state)
+{
+	static const struct row rows[] = {
+		{ "grouped",
+			{ IN(""), OPEN_WRITE("3"),
+				{ "A3 UID STORE 2:3 +FLAGS.SILENT (\\Seen)", "" },
+				{ "A4 UID STORE 1 +FLAGS.SILENT (\\Flagged $Forwarded)", "" },
+				{ "A5 UID STORE 1 -FLAGS.SILENT (\\Seen)",
+					"* 1 FETCH (FLAGS ())\r\n" OK("A3") OK("A4") OK("A5") },
+				{ 0 } },
+			.act = "open INBOX w;flags 1 FP S 2:3 S _", .want = OPENED " 2 3 1" },
+		{ "only what it can hold",
+			{ IN(""),
+				{ "A2 SELECT \"INBOX\"",
+					BOX("3", "7", "9", "* OK [PERMANENTFLAGS (\\Seen)] ok\r\n")
+						OK("A2") },
+				{ "A3 UID STORE 1 +FLAGS.SILENT (\\Seen)", OK("A3") }, { 0 } },
+			.act = "open INBOX w;flags 1 SP _ 2 P _",
+			.want = "same'7 9 3 0'3 holds1:;  2 1" },
+		{ "one is refused",
+			{ IN(""), OPEN_WRITE("3"),
+				{ "A3 UID STORE 1:3 +FLAGS.SILENT (\\Seen)", "A3 NO no\r\n" },
+				{ "A4 UID STORE 1 +FLAGS.SILENT (\\Seen)", OK("A4") },
+				{ "A5 UID STORE 2 +FLAGS.SILENT (\\Seen)",
+					"A5 NO not this one\r\n" },
+				{ "A6 UID STORE 3 +FLAGS.SILENT (\\Seen)", OK("A6") }, { 0 } },
+			.act = "open INBOX w;flags 1:3 S _", .want = OPENED " 1 2!refused/msg 3",
+			.text = "not this one" },
+		{ "added, but not taken",
+			{ IN(""), OPEN_WRITE("3"),
+				{ "A3 UID STORE 1 +FLAGS.SILENT (\\Seen)", OK("A3") },
+				{ "A4 UID STORE 1 -FLAGS.SILENT (\\Flagged)", "A4 NO\r\n" },
+				{ "A5 UID STORE 1 +FLAGS.SILENT (\\Seen)", OK("A5") },
+				{ "A6 UID STORE 1 -FLAGS.SILENT (\\Flagged)", "A6 NO\r\n" },
+				{ 0 } },
+			.act = "open INBOX w;flags 1 S F", .want = OPENED " 1!refused/msg" },
+		{ "lost in the middle",
+			{ IN(""), OPEN_WRITE("3"),
+				{ "A3 UID STORE 1 +FLAGS.SILENT (\\Seen)", OK("A3") },
+				{ "A4 UID STORE 2 +FLAGS.SILENT (\\Flagged)", NULL } },
+			.act = "open INBOX w;flags 1 S _ 2 F _", .want = OPENED " 1!temp/acct" },
+		{ "in a box that is only read", { IN(""), OPEN_READ("3"), { 0 } },
+			.act = "open INBOX;flags 1 S _", .want = OPENED "!refused/box" },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
+static void test_removals(void **state)
+{
+#define MARK(tag, set)                                                                             \
+	{                                                                                          \
+		tag " UID STORE " set " +FLAGS.SILENT (\\Deleted)", OK(tag)                        \
+	}
+	static const struct row rows[] = {
+		{ "by their UIDs",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), MARK("A3", "1,3"),
+				{ "A4 UID EXPUNGE 1,3", "* 1 EXPUNGE\r\n* 2 EXPUNGE\r\n" OK("A4") },
+				{ "A5 SELECT \"INBOX\"", BOX("1", "7", "9", "") OK("A5") }, { 0 } },
+			.act = "open INBOX w;remove 1,3;commit;open INBOX w",
+			.want = OPENED " 1 3; ; same'7 9 1 0'1:" },
+		{ "nothing to do", { IN("UIDPLUS"), OPEN_WRITE("3"), { 0 } },
+			.act = "open INBOX w;commit;commit", .want = OPENED "; !bug/acct" },
+		{ "refused at the end",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), MARK("A3", "1"),
+				{ "A4 UID EXPUNGE 1", "A4 NO no\r\n" }, { 0 } },
+			.act = "open INBOX w;remove 1;commit", .want = OPENED " 1; !refused/box" },
+		{ "without UIDPLUS, only ours are marked",
+			{ IN(""), OPEN_WRITE("3"),
+				{ "A3 UID SEARCH DELETED", "* SEARCH 3\r\n" OK("A3") },
+				MARK("A4", "1,3"),
+				{ "A5 UID SEARCH DELETED", "* SEARCH 1 3\r\n" OK("A5") },
+				{ "A6 EXPUNGE", OK("A6") }, { 0 } },
+			.act = "open INBOX w;remove 1,3;commit", .want = OPENED " 1 3; " },
+		{ "without UIDPLUS, others are marked",
+			{ IN(""), OPEN_WRITE("3"),
+				{ "A3 UID SEARCH DELETED", "* SEARCH 2\r\n" OK("A3") },
+				MARK("A4", "1,3"), { 0 } },
+			.act = "open INBOX w;remove 1,3;commit",
+			.want = OPENED " 1!refused/msg 3!refused/msg; ",
+			.text = "message 3 is marked as deleted but not removed" },
+		{ "without UIDPLUS, others are marked meanwhile",
+			{ IN("ESEARCH"), OPEN_WRITE("3"),
+				{ "A3 UID SEARCH RETURN (ALL) DELETED",
+					"* ESEARCH (TAG \"A3\") UID\r\n" OK("A3") },
+				MARK("A4", "1"),
+				{ "A5 UID SEARCH RETURN (ALL) DELETED",
+					"* ESEARCH (TAG \"A5\") UID ALL 1:2\r\n" OK("A5") },
+				{ 0 } },
+			.act = "open INBOX w;remove 1;commit", .want = OPENED " 1; !refused/box",
+			.text = "nothing is removed" },
+		{ "to the trash",
+			{ IN("UIDPLUS MOVE"), OPEN_WRITE("3"),
+				{ "A3 LIST \"\" \"*\"", "* LIST () \"/\" Bin\r\n" OK("A3") },
+				{ "A4 LSUB \"\" \"*\"", OK("A4") },
+				{ "A5 UID MOVE 1:2 \"Bin\"",
+					"* OK [COPYUID 5 1:2 7:8] ok\r\n* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n" OK(
+						"A5") },
+				{ 0 } },
+			.act = "open INBOX w;remove 1:2;commit", .want = OPENED " 1 2; ",
+			.trash = "Bin" },
+		{ "to a trash that is not there",
+			{ IN("UIDPLUS MOVE"), OPEN_WRITE("3"), { "A3 LIST \"\" \"*\"", OK("A3") },
+				{ "A4 LSUB \"\" \"*\"", OK("A4") },
+				{ "A5 CREATE \"Bin\"", OK("A5") },
+				{ "A6 SUBSCRIBE \"Bin\"", OK("A6") },
+				{ "A7 UID MOVE 1 \"Bin\"", OK("A7") }, { 0 } },
+			.act = "open INBOX w;remove 1", .want = OPENED " 1", .trash = "Bin" },
+		{ "to a trash that somebody took away",
+			{ IN("UIDPLUS MOVE"), OPEN_WRITE("3"),
+				{ "A3 LIST \"\" \"*\"", "* LIST () \"/\" Bin\r\n" OK("A3") },
+				{ "A4 LSUB \"\" \"*\"", OK("A4") },
+				{ "A5 UID MOVE 1:2 \"Bin\"", "A5 NO [TRYCREATE] no\r\n" },
+				{ "A6 CREATE \"Bin\"", OK("A6") },
+				{ "A7 SUBSCRIBE \"Bin\"", OK("A7") },
+				{ "A8 UID MOVE 1 \"Bin\"", OK("A8") },
+				{ "A9 UID MOVE 2 \"Bin\"", "A9 NO not that\r\n" }, { 0 } },
+			.act = "open INBOX w;remove 1:2", .want = OPENED " 1 2!refused/msg",
+			.text = "not that", .trash = "Bin" },
+		{ "to the trash without MOVE",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"),
+				{ "A3 LIST \"\" \"*\"", "* LIST () \"/\" Bin\r\n" OK("A3") },
+				{ "A4 LSUB \"\" \"*\"", OK("A4") },
+				{ "A5 UID COPY 1:2 \"Bin\"", "A5 OK [COPYUID 5 1:2 7:8] ok\r\n" },
+				MARK("A6", "1:2"), { "A7 UID EXPUNGE 1:2", OK("A7") }, { 0 } },
+			.act = "open INBOX w;remove 1:2;commit", .want = OPENED " 1 2; ",
+			.trash = "Bin" },
+		{ "not copied, not removed",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"),
+				{ "A3 LIST \"\" \"*\"", "* LIST () \"/\" Bin\r\n" OK("A3") },
+				{ "A4 LSUB \"\" \"*\"", OK("A4") },
+				{ "A5 UID COPY 1:2 \"Bin\"", "A5 NO no\r\n" },
+				{ "A6 CREATE \"Bin\"", "A6 NO there\r\n" },
+				{ "A7 STATUS \"Bin\" (UIDVALIDITY)", OK("A7") },
+				{ "A8 SUBSCRIBE \"Bin\"", OK("A8") },
+				{ "A9 UID COPY 1 \"Bin\"", "A9 NO full\r\n" },
+				{ "A10 UID COPY 2 \"Bin\"", OK("A10") }, MARK("A11", "2"),
+				{ "A12 UID EXPUNGE 2", OK("A12") }, { 0 } },
+			.act = "open INBOX w;remove 1:2;commit",
+			.want = OPENED " 1!refused/msg 2; ", .trash = "Bin" },
+		{ "never copied again and again",
+			{ IN(""), OPEN_WRITE("3"),
+				{ "A3 UID SEARCH DELETED", "* SEARCH 3\r\n" OK("A3") },
+				MARK("A4", "1"), { 0 } },
+			.act = "open INBOX w;remove 1", .want = OPENED " 1!refused/msg",
+			.trash = "Bin" },
+		{ "in the trash",
+			{ IN("UIDPLUS MOVE"), OPEN_WRITE("3"), MARK("A3", "1"),
+				{ "A4 UID EXPUNGE 1", OK("A4") }, { 0 } },
+			.act = "open INBOX w;remove 1;commit", .want = OPENED " 1; ",
+			.trash = "INBOX" },
+		{ "lost before the end",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), MARK("A3", "1"),
+				{ "A4 UID EXPUNGE 1", NULL } },
+			.act = "open INBOX w;remove 1;commit", .want = OPENED " 1; !temp/acct" },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
+/* ---- deliveries ---- */
+
+static void test_deliveries(void **state)
+{
+#define STAGE1 "open INBOX w;stage Message-ID:+<a@x>//one/ S 100;harden;"
+#define STAGE2 "open INBOX w;stage Message-ID:+<a@x>//one/ S 100;stage two/ _ 0;harden;"
+#define HINT1 "7 9 26 79baa4529ab1d2f0"
+#define HINTED1 OPENED "; <" HINT1 ">; "
+#define HINTED2 OPENED "; ; <" HINT1 "><7 9 5 ->; "
+#define BODY1                                                                                      \
+	{ "Message-ID: <a@x>", "" }, { "", "" },                                                   \
+	{                                                                                          \
+		"one", ""                                                                          \
+	}
+#define SENT1 "APPEND \"INBOX\" (\\Seen) \"01-Jan-1970 00:01:40 +0000\" {26+}"
+#define SENT2 "APPEND \"INBOX\" {5+}"
+#define ONE(t1, end)                                                                               \
+	{ t1 " " SENT1, "" }, BODY1,                                                               \
+	{                                                                                          \
+		"", end                                                                            \
+	}
+#define TWO(t2, end)                                                                               \
+	{ t2 " " SENT2, "" }, { "two", "" },                                                       \
+	{                                                                                          \
+		"", end                                                                            \
+	}
+#define SEEK(from) "UID FETCH " from ":* (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
+#define FOUND(uid, size, mid, n)                                                                   \
+	"* 1 FETCH (UID " uid " RFC822.SIZE " size " BODY[HEADER.FIELDS (MESSAGE-ID)] {" n         \
+	"}\r\n" mid "\r\n)\r\n"
+#define MID_A "Message-ID: <a@x>\r\n"
+#define TEXT1 "BODY[] {26}\r\nMessage-ID: <a@x>\r\n\r\none\r\n)\r\n"
+	static const struct row rows[] = {
+		{ "one by one, in one flight",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ONE("A3", ""),
+				TWO("A4",
+					"* 5 EXISTS\r\nA3 OK [APPENDUID 7 9] ok\r\nA4 OK [APPENDUID 7 12] ok\r\n"),
+				TWO("A5", "A5 OK [APPENDUID 7 13] ok\r\n"), { 0 } },
+			.act = STAGE2 "publish;next;stage two/ _ 0;harden;publish",
+			.want = HINTED2 " 9 12; ; ; <7 13 5 ->;  13" },
+		{ "several at once",
+			{ IN("UIDPLUS MULTIAPPEND"), OPEN_WRITE("3"), { "A3 " SENT1, "" }, BODY1,
+				{ " {5+}", "" }, { "two", "" },
+				{ "", "A3 OK [APPENDUID 7 9:10] ok\r\n" }, { 0 } },
+			.act = STAGE2 "publish", .want = HINTED2 " 9 10" },
+		{ "several at once, one of them refused",
+			{ IN("UIDPLUS MULTIAPPEND"), OPEN_WRITE("3"), { "A3 " SENT1, "" }, BODY1,
+				{ " {5+}", "" }, { "two", "" }, { "", "A3 NO [LIMIT] no\r\n" },
+				ONE("A4", ""),
+				TWO("A5", "A4 OK [APPENDUID 7 9] ok\r\nA5 BAD no header\r\n"),
+				{ 0 } },
+			.act = STAGE2 "publish", .want = HINTED2 " 9 none!refused/msg",
+			.text = "no header" },
+		{ "each with the server's leave",
+			{ BARE("UIDPLUS"), OPEN_WRITE("3"),
+				{ "A3 APPEND \"INBOX\" (\\Seen) \"01-Jan-1970 00:01:40 +0000\" {26}",
+					"+ go\r\n" },
+				BODY1, { "", "A3 OK [APPENDUID 7 9] ok\r\n" },
+				{ "A4 APPEND \"INBOX\" {5}", "A4 NO [TOOBIG] no\r\n" }, { 0 } },
+			.act = STAGE2 "publish", .want = HINTED2 " 9 none!refused/msg" },
+		{ "no room",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ONE("A3", ""),
+				TWO("A4", "A3 NO [OVERQUOTA] full\r\nA4 OK [APPENDUID 7 9] ok\r\n"),
+				{ 0 } },
+			.act = STAGE2 "publish", .want = HINTED2 "!temp/acct/3600",
+			.text = "work: 'INBOX': the server says \"[OVERQUOTA] full\"" },
+		{ "no room, and nothing is sent after it",
+			{ BARE("UIDPLUS"), OPEN_WRITE("3"),
+				{ "A3 APPEND \"INBOX\" (\\Seen) \"01-Jan-1970 00:01:40 +0000\" {26}",
+					"A3 NO [OVERQUOTA]\r\n" },
+				{ 0 } },
+			.act = STAGE2 "publish", .want = HINTED2 "!temp/acct/3600" },
+		{ "no folder",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ONE("A3", "A3 NO [TRYCREATE] none\r\n"),
+				{ 0 } },
+			.act = STAGE1 "publish", .want = HINTED1 "!refused/box" },
+		{ "lost, and found again",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), { "A3 " SENT1, "" }, BODY1,
+				{ "", NULL } },
+			.act = STAGE1 "publish;open INBOX w;recover 7.9.26.79baa4529ab1d2f0",
+			.want = HINTED1 "!temp/acct; " OPENED " 11",
+			.again = { IN("UIDPLUS"), OPEN_WRITE("3"),
+				{ "A3 " SEEK("9"),
+					"* 1 FETCH (UID 8 RFC822.SIZE 26 BODY[HEADER.FIELDS (MESSAGE-ID)] {2}\r\n\r\n)\r\n" FOUND(
+						"10", "26", "", "2") FOUND("11", "30", MID_A, "21")
+						FOUND("12", "3", "", "2") OK("A3") },
+				{ "A4 UID FETCH 10 " PEEK,
+					"* 1 FETCH (UID 10 BODY[] {1}\r\nx)\r\n" OK("A4") },
+				{ "A5 UID FETCH 11 " PEEK, "* 1 FETCH (UID 11 " TEXT1 OK("A5") },
+				{ 0 } } },
+		{ "a UID of an old message",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ONE("A3", "A3 OK [APPENDUID 7 3] ok\r\n"),
+				{ "A4 " SEEK("9"), FOUND("9", "26", MID_A, "21") OK("A4") },
+				{ "A5 UID FETCH 9 " PEEK, "* 1 FETCH (UID 9 " TEXT1 OK("A5") },
+				{ 0 } },
+			.act = STAGE1 "publish", .want = HINTED1 " 9" },
+		{ "a UID of another mailbox",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ONE("A3", "A3 OK [APPENDUID 8 9] ok\r\n"),
+				{ "A4 " SEEK("9"), OK("A4") }, { 0 } },
+			.act = STAGE1 "publish", .want = HINTED1 " none!proto/msg",
+			.text = "the server took the message, but it can't be found" },
+		{ "more UIDs than messages",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"),
+				ONE("A3", "A3 OK [APPENDUID 7 9:10] ok\r\n"),
+				{ "A4 " SEEK("9"), FOUND("9", "26", "", "2") OK("A4") },
+				{ "A5 UID FETCH 9 " PEEK, "* 1 FETCH (UID 9 " TEXT1 OK("A5") },
+				{ 0 } },
+			.act = STAGE1 "publish", .want = HINTED1 " 9" },
+		{ "without UIDPLUS, twins",
+			{ IN(""), OPEN_WRITE("3"), ONE("A3", ""), ONE("A4", OK("A3") OK("A4")),
+				{ "A5 " SEEK("9"),
+					FOUND("9", "26", "", "2") FOUND("10", "26", "", "2")
+						OK("A5") },
+				{ "A6 UID FETCH 9 " PEEK, "* 1 FETCH (UID 9 " TEXT1 OK("A6") },
+				{ "A7 UID FETCH 10 " PEEK, "* 1 FETCH (UID 10 " TEXT1 OK("A7") },
+				{ 0 } },
+			.act = "open INBOX w;stage Message-ID:+<a@x>//one/ S 100;stage Message-ID:+<a@x>//one/ S 100;harden;publish",
+			.want = OPENED "; ; <" HINT1 "><" HINT1 ">;  9 10" },
+		{ "without UIDPLUS, the server changes the bytes",
+			{ IN(""), OPEN_WRITE("3"), ONE("A3", ""), TWO("A4", OK("A3") OK("A4")),
+				{ "A5 " SEEK("9"),
+					FOUND("9", "50", "", "2") FOUND("10", "60", MID_A, "21")
+						OK("A5") },
+				{ "A6 UID FETCH 10 " PEEK,
+					"* 1 FETCH (UID 10 BODY[] {1}\r\nx)\r\n" OK("A6") },
+				{ 0 } },
+			.act = STAGE2 "publish", .want = HINTED2 " 10 9" },
+		{ "not found again",
+			{ IN(""), OPEN_WRITE("3"),
+				{ "A3 " SEEK("5"), FOUND("9", "26", MID_A, "21") OK("A3") },
+				{ "A4 UID FETCH 9 " PEEK,
+					"* 1 FETCH (UID 9 BODY[] {3}\r\none)\r\n" OK("A4") },
+				{ 0 } },
+			.act = "open INBOX w;stage Message-ID:+<a@x>//one/ S 100;recover 7.5.26.79baa4529ab1d2f0",
+			.want = OPENED "; "
+				       " -" },
+		{ "of another mailbox, or of nobody", { IN(""), OPEN_WRITE("3"), { 0 } },
+			.act = "open INBOX w;stage x/ _ 0;stage y/ _ 0;recover 8.5.26.79baa4529ab1d2f0 junk",
+			.want = OPENED "; ;  - -" },
+		{ "each message once",
+			{ IN(""), OPEN_WRITE("3"),
+				{ "A3 " SEEK("9"), FOUND("9", "26", "", "2") OK("A3") },
+				{ "A4 UID FETCH 9 " PEEK, "* 1 FETCH (UID 9 " TEXT1 OK("A4") },
+				{ 0 } },
+			.act = "open INBOX w;stage Message-ID:+<a@x>//one/ S 100;stage Message-ID:+<a@x>//one/ S 100;recover 7.9.26.79baa4529ab1d2f0 7.9.26.79baa4529ab1d2f0",
+			.want = OPENED "; ;  9 -" },
+		{ "one is taken back",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), TWO("A3", "A3 OK [APPENDUID 7 9] ok\r\n"),
+				{ 0 } },
+			.act = "open INBOX w;stage Message-ID:+<a@x>//one/ S 100;unstage;stage two/ _ 0;harden;publish",
+			.want = OPENED "; ; ; <7 9 5 ->;  9" },
+		{ "too long",
+			{ IN("UIDPLUS APPENDLIMIT=10"), OPEN_WRITE("3"),
+				TWO("A3", "A3 OK [APPENDUID 7 9] ok\r\n"), { 0 } },
+			.act = "open INBOX w;stage Message-ID:+<a@x>//one/ S 100;stage two/ _ 0;harden;publish",
+			.want = OPENED "!refused/msg; ; <7 9 5 ->;  9",
+			.text = "more than 10 bytes: this one has 26" },
+		{ "without UIDNEXT",
+			{ IN("UIDPLUS"),
+				{ "A2 SELECT \"INBOX\"",
+					"* 3 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [PERMANENTFLAGS (\\Answered)] ok\r\n" OK(
+						"A2") },
+				{ "A3 UID FETCH * (UID)", "* 3 FETCH (UID 55)\r\n" OK("A3") },
+				TWO("A4", "A4 OK [APPENDUID 7 56] ok\r\n"), { 0 } },
+			.act = "open INBOX w;stage two/ SF 0;harden;publish",
+			.want = "same'7 0 3 0'3 holds2:; ; <7 56 5 ->;  56" },
+		{ "in a box that is made for it",
+			{ IN("UIDPLUS"), { "A2 SELECT \"INBOX\"", "A2 NO none\r\n" },
+				{ "A3 CREATE \"INBOX\"", OK("A3") },
+				{ "A4 SUBSCRIBE \"INBOX\"", OK("A4") },
+				{ "A5 SELECT \"INBOX\"", BOX("0", "7", "1", "") OK("A5") }, { 0 } },
+			.act = "open INBOX c;stage a/ _ 0", .want = "same'7 1 0 0'0:; " },
+		{ "UTF-8 in the header",
+			{ IN("UIDPLUS ENABLE UTF8=ACCEPT"),
+				{ "A2 ENABLE UTF8=ACCEPT", "* ENABLED UTF8=ACCEPT\r\n" OK("A2") },
+				{ "A3 SELECT \"INBOX\"", BOX("3", "7", "9", PERMANENT) OK("A3") },
+				{ "A4 APPEND \"INBOX\" UTF8 (~{15+}", "" },
+				{ "Subject: \xc3\xa4", "" }, { "", "" },
+				{ ")", "A4 OK [APPENDUID 7 9] ok\r\n" }, { 0 } },
+			.act = "open INBOX w;stage Subject:+\xc3\xa4// _ 0;harden;publish",
+			.want = OPENED "; <7 9 15 ->;  9" },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
+/* ---- making and removing folders ---- */
+
+static void test_tree(void **state)
+{
+#define EMPTY_LIST                                                                                 \
+	{ "A2 LIST \"\" \"*\"", "* LIST () \".\" INBOX\r\n" OK("A2") },                            \
+	{                                                                                          \
+		"A3 LSUB \"\" \"*\"", OK("A3")                                                     \
+	}
+	static const struct row rows[] = {
+		{ "made, with its role",
+			{ IN("SPECIAL-USE CREATE-SPECIAL-USE"), EMPTY_LIST,
+				{ "A4 CREATE \"B&APY-se.x/y\" (USE (\\Sent))", OK("A4") },
+				{ "A5 SUBSCRIBE \"B&APY-se.x/y\"", OK("A5") }, { 0 } },
+			.act = "create B\xc3\xb6se/x%2Fy 130;create B\xc3\xb6se/x%2Fy",
+			.want = "" },
+		{ "the role is not for it",
+			{ IN("SPECIAL-USE CREATE-SPECIAL-USE"), EMPTY_LIST,
+				{ "A4 CREATE \"x\" (USE (\\Trash))", "A4 NO [USEATTR] no\r\n" },
+				{ "A5 CREATE \"x\"", OK("A5") },
+				{ "A6 SUBSCRIBE \"x\"", "A6 NO\r\n" }, { 0 } },
+			.act = "create x 256", .want = "" },
+		{ "there already",
+			{ IN(""), EMPTY_LIST, { "A4 CREATE \"x\"", "A4 NO there\r\n" },
+				{ "A5 STATUS \"x\" (UIDVALIDITY)",
+					"* STATUS x (UIDVALIDITY 7)\r\n" OK("A5") },
+				{ "A6 SUBSCRIBE \"x\"", OK("A6") }, { 0 } },
+			.act = "create x", .want = "" },
+		{ "level by level",
+			{ IN(""), EMPTY_LIST, { "A4 CREATE \"a.b.c\"", "A4 NO no\r\n" },
+				{ "A5 STATUS \"a.b.c\" (UIDVALIDITY)", "A5 NO\r\n" },
+				{ "A6 CREATE \"a\"", OK("A6") }, { "A7 CREATE \"a.b\"", OK("A7") },
+				{ "A8 CREATE \"a.b.c\"", OK("A8") },
+				{ "A9 SUBSCRIBE \"a.b.c\"", OK("A9") }, { 0 } },
+			.act = "create a/b/c", .want = "" },
+		{ "not at all",
+			{ IN(""), EMPTY_LIST, { "A4 CREATE \"x\"", "A4 NO [NOPERM] never\r\n" },
+				{ "A5 STATUS \"x\" (UIDVALIDITY)", "A5 NO\r\n" },
+				{ "A6 CREATE \"x\"", "A6 NO [NOPERM] never\r\n" }, { 0 } },
+			.act = "create x", .want = "!refused/box",
+			.text = "work: 'x' can't be made: the server says \"[NOPERM] never\"" },
+		{ "what the other side can't have", { IN(""), EMPTY_LIST, { 0 } },
+			.act = "create a.b", .want = "!conf/box" },
+		{ "a flat server",
+			{ IN(""), { "A2 LIST \"\" \"*\"", "* LIST () NIL INBOX\r\n" OK("A2") },
+				{ "A3 LSUB \"\" \"*\"", OK("A3") }, { 0 } },
+			.act = "create a/b", .want = "!conf/box" },
+		{ "removed",
+			{ IN(""), { "A2 LIST \"\" \"*\"", "* LIST () \"/\" x\r\n" OK("A2") },
+				{ "A3 LSUB \"\" \"*\"", OK("A3") },
+				{ "A4 STATUS \"x\" (MESSAGES)",
+					"* STATUS x (MESSAGES 2)\r\n" OK("A4") },
+				{ "A5 UNSUBSCRIBE \"x\"", "A5 NO\r\n" },
+				{ "A6 DELETE \"x\"", OK("A6") }, { 0 } },
+			.act = "delete x 2;delete x 2", .want = "" },
+		{ "somebody put something there",
+			{ IN(""), { "A2 LIST \"\" \"*\"", "* LIST () \"/\" x\r\n" OK("A2") },
+				{ "A3 LSUB \"\" \"*\"", OK("A3") },
+				{ "A4 STATUS \"x\" (MESSAGES)",
+					"* STATUS x (MESSAGES 3)\r\n" OK("A4") },
+				{ 0 } },
+			.act = "delete x 2", .want = "!refused/box",
+			.text = "work: 'x' is not removed: it holds 3 messages where 2 were expected" },
+		{ "nobody knows what is there",
+			{ IN(""),
+				{ "A2 LIST \"\" \"*\"",
+					"* LIST () \"/\" x\r\n* LIST () \"/\" y\r\n" OK("A2") },
+				{ "A3 LSUB \"\" \"*\"", OK("A3") },
+				{ "A4 STATUS \"x\" (MESSAGES)", OK("A4") },
+				{ "A5 STATUS \"y\" (MESSAGES)", "A5 NO no\r\n" }, { 0 } },
+			.act = "delete x 2;delete y 2", .want = "!proto/box; !refused/box" },
+		{ "somebody removed it",
+			{ IN(""), { "A2 LIST \"\" \"*\"", "* LIST () \"/\" x\r\n" OK("A2") },
+				{ "A3 LSUB \"\" \"*\"", OK("A3") },
+				{ "A4 STATUS \"x\" (MESSAGES)", "A4 NO [NONEXISTENT] gone\r\n" },
+				{ "A5 UNSUBSCRIBE \"x\"", OK("A5") },
+				{ "A6 DELETE \"x\"", "A6 NO [NONEXISTENT] gone\r\n" }, { 0 } },
+			.act = "delete x 2", .want = "" },
+		{ "while it is selected",
+			{ IN(""), { "A2 LIST \"\" \"*\"", "* LIST () \"/\" x\r\n" OK("A2") },
+				{ "A3 LSUB \"\" \"*\"", OK("A3") },
+				{ "A4 SELECT \"x\"", BOX("0", "7", "1", "") OK("A4") },
+				{ "A5 EXAMINE \"x\"", BOX("0", "7", "1", "") OK("A5") },
+				{ "A6 CLOSE", OK("A6") },
+				{ "A7 STATUS \"x\" (MESSAGES)",
+					"* STATUS x (MESSAGES 0)\r\n" OK("A7") },
+				{ "A8 UNSUBSCRIBE \"x\"", OK("A8") },
+				{ "A9 DELETE \"x\"", OK("A9") }, { 0 } },
+			.act = "open x w;delete x 0", .want = "same'7 1 0 0'0:; " },
+		{ "the inbox stays", { IN(""), { 0 } }, .act = "delete INBOX 99",
+			.want = "!refused/box" },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_folders),
+		cmocka_unit_test(test_looks),
+		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_removals),
+		cmocka_unit_test(test_deliveries),
+		cmocka_unit_test(test_tree),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
