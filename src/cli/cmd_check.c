@@ -88,8 +88,8 @@ static void show_imap(struct cli *c, const struct config_end *end, const struct 
 	if (caps->known)
 		put_caps(&b, caps->have, true, ", ", false);
 	if (!c->o.quiet)
-		report_line(c->report, "%s: %s: login works, %" PRIu64 " folders, %" PRIu64 " messages, %" PRIu64 " round trips%s%s", end->name, end->url, t->folders,
-			    t->messages, s->stats.turns, b.len > 0 ? "; the server has no " : "", strbuf_str(&b));
+		report_line(c->report, "%s: %s: login works, %" PRIu64 " folder%s, %" PRIu64 " messages, %" PRIu64 " round trips%s%s", end->name, end->url, t->folders,
+			    t->folders == 1 ? "" : "s", t->messages, s->stats.turns, b.len > 0 ? "; the server has no " : "", strbuf_str(&b));
 	strbuf_release(&b);
 }
 
@@ -105,6 +105,7 @@ static int try_imap(struct cli *c, struct config_end *end, struct err *e)
 	s = imapstore_new(&p, e);
 	if (!s)
 		return -1;
+	s->counts = true;
 	rc = s->ops->folders(s, count_folder, &t, e);
 	if (rc == 0)
 		show_imap(c, end, s, &t);

@@ -5,6 +5,7 @@
 
 #include "cli/info.h"
 #include "ui/jsonl.h"
+#include "ui/progress.h"
 
 static const struct {
 	const char *name;
@@ -19,6 +20,7 @@ struct row {
 	const char *remote, *local; /* NULL: it isn't there. local of a job only */
 	unsigned attrs;
 	uint64_t messages, local_messages; /* UINT64_MAX: not known */
+	uint64_t bytes, local_bytes;       /* 0 not known */
 	bool left_out;
 };
 
@@ -27,7 +29,7 @@ struct listing {
 	struct cli *c;
 	const struct config_end *end;
 	const struct config_job *job; /* NULL: an account */
-	uint64_t n, messages;
+	uint64_t n, messages, bytes;
 };
 
 /* " [sent, trash]" */
@@ -44,11 +46,18 @@ static void put_roles(struct strbuf *b, unsigned attrs)
 		strbuf_putc(b, ']');
 }
 
-/* "12 messages", or nothing where that isn't known. */
-static void put_messages(struct strbuf *b, const char *before, uint64_t n)
+/* "12 messages, 3.4 MB", as far as that is known. */
+static void put_messages(struct strbuf *b, const char *before, uint64_t n, uint64_t bytes)
 {
-	if (n != UINT64_MAX)
-		strbuf_printf(b, "%s%" PRIu64 " message%s", before, n, n == 1 ? "" : "s");
+	char size[32];
+
+	if (n == UINT64_MAX)
+		return;
+	strbuf_printf(b, "%s%" PRIu64 " message%s", before, n, n == 1 ? "" : "s");
+	if (bytes > 0) {
+		progress_bytes(bytes, size, sizeof(size));
+		strbuf_printf(b, ", %s", size);
+	}
 }
 
 /* A name that can be shown. */
@@ -69,16 +78,16 @@ static void row_text(const struct listing *l, const struct row *r)
 	if (r->remote && r->attrs & FOLDER_NO_SELECT)
 		strbuf_puts(&b, ": holds folders only");
 	else if (r->remote)
-		put_messages(&b, ": ", r->messages);
+		put_messages(&b, ": ", r->messages, r->bytes);
 	if (r->left_out) {
 		strbuf_puts(&b, r->attrs & FOLDER_NO_SELECT ? "" : ", left out");
 	} else if (l->job && r->remote && r->local) {
 		put_name(&b, " <-> ", r->local);
-		put_messages(&b, ": ", r->local_messages);
+		put_messages(&b, ": ", r->local_messages, r->local_bytes);
 	} else if (l->job && r->remote) {
 		strbuf_puts(&b, ", not here yet");
 	} else if (l->job) {
-		put_messages(&b, ": ", r->local_messages);
+		put_messages(&b, ": ", r->local_messages, r->local_bytes);
 		strbuf_puts(&b, ", here only");
 	}
 	if (!b.failed)
@@ -87,9 +96,9 @@ static void row_text(const struct listing *l, const struct row *r)
 }
 
 /* A number, or null. */
-static void json_messages(struct strbuf *b, const char *name, uint64_t n)
+static void json_number(struct strbuf *b, const char *name, bool known, uint64_t n)
 {
-	if (n != UINT64_MAX)
+	if (known)
 		cli_json_number(b, name, (int64_t)n);
 	else
 		strbuf_printf(b, ",\"%s\":null", name);
@@ -114,7 +123,8 @@ static void row_json(const struct listing *l, const struct row *r)
 	cli_json_text(&b, "account", l->end->name);
 	cli_json_text(&b, "url", l->end->url);
 	json_name(&b, "folder", r->remote);
-	json_messages(&b, "messages", r->messages);
+	json_number(&b, "messages", r->messages != UINT64_MAX, r->messages);
+	json_number(&b, "bytes", r->bytes > 0 || r->messages == 0, r->bytes);
 	strbuf_puts(&b, ",\"roles\":[");
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
 		if (r->attrs & roles[i].attr) {
@@ -126,7 +136,7 @@ static void row_json(const struct listing *l, const struct row *r)
 	if (l->job) {
 		cli_json_text(&b, "to", l->job->right->url);
 		json_name(&b, "to_folder", r->local);
-		json_messages(&b, "to_messages", r->local_messages);
+		json_number(&b, "to_messages", r->local_messages != UINT64_MAX, r->local_messages);
 		strbuf_printf(&b, ",\"left_out\":%s", r->left_out ? "true" : "false");
 	}
 	cli_json_end(l->c, &b);
@@ -138,6 +148,7 @@ static void put_row(struct listing *l, const struct row *r)
 	if (!r->left_out && r->remote && !(r->attrs & FOLDER_NO_SELECT)) {
 		l->n++;
 		l->messages += r->messages == UINT64_MAX ? 0 : r->messages;
+		l->bytes += r->bytes;
 	}
 	if (l->c->o.json)
 		row_json(l, r);
@@ -148,14 +159,18 @@ static void put_row(struct listing *l, const struct row *r)
 /* The line below. */
 static void put_sum(const struct listing *l)
 {
+	struct strbuf b = STRBUF_INIT(1024);
+
+	put_messages(&b, "", l->messages, l->bytes);
 	if (!l->c->o.json)
-		report_line(l->c->report, "%s: %" PRIu64 " folder%s, %" PRIu64 " message%s%s", l->end->url, l->n, l->n == 1 ? "" : "s", l->messages,
-			    l->messages == 1 ? "" : "s", l->job ? ", not counting what is left out" : "");
+		report_line(l->c->report, "%s: %" PRIu64 " folder%s, %s%s", l->end->url, l->n, l->n == 1 ? "" : "s", strbuf_str(&b),
+			    l->job ? ", not counting what is left out" : "");
+	strbuf_release(&b);
 }
 
 static int one_folder(void *arg, const struct folder_info *f, struct err *e)
 {
-	struct row r = { .remote = f->name, .attrs = f->attrs, .messages = f->messages, .local_messages = UINT64_MAX };
+	struct row r = { .remote = f->name, .attrs = f->attrs, .messages = f->messages, .local_messages = UINT64_MAX, .bytes = f->bytes };
 
 	(void)e;
 	put_row(arg, &r);
@@ -173,6 +188,7 @@ int list_account(struct cli *c, struct config_end *end, struct err *e)
 	s = job_store(end, e);
 	if (!s)
 		return -1;
+	s->counts = true;
 	rc = s->ops->folders(s, one_folder, &l, e);
 	if (rc == 0)
 		put_sum(&l);
@@ -195,7 +211,8 @@ static void list_folders(struct listing *l, const struct folders *fs)
 {
 	for (size_t i = 0; i < fs->tree.n; i++) {
 		const struct sync_folder *f = &fs->tree.a[i];
-		struct row r = { .remote = f->left, .attrs = f->attrs, .messages = f->left_messages, .local_messages = UINT64_MAX, .left_out = true };
+		struct row r = { .remote = f->left, .attrs = f->attrs, .messages = f->left_messages, .local_messages = UINT64_MAX, .bytes = f->left_bytes,
+				 .left_out = true };
 
 		for (size_t k = 0; k < fs->f.n; k++) {
 			const struct sync_folder *taken = &fs->f.a[k];
@@ -204,14 +221,16 @@ static void list_folders(struct listing *l, const struct folders *fs)
 				continue;
 			r.left_out = false;
 			r.local = taken->on_right ? taken->right : NULL;
-			r.local_messages = taken->right_messages;
+			r.local_messages = taken->on_right ? taken->right_messages : UINT64_MAX;
+			r.local_bytes = taken->right_bytes;
 			break;
 		}
 		put_row(l, &r);
 	}
 	for (size_t k = 0; k < fs->f.n; k++) {
 		const struct sync_folder *f = &fs->f.a[k];
-		struct row r = { .local = f->right, .attrs = f->attrs, .messages = UINT64_MAX, .local_messages = f->right_messages };
+		struct row r = { .local = f->right, .attrs = f->attrs, .messages = UINT64_MAX, .local_messages = f->right_messages,
+				 .local_bytes = f->right_bytes };
 
 		if (!f->on_left && f->on_right)
 			put_row(l, &r);

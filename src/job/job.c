@@ -362,8 +362,10 @@ int job_folders(const struct job_params *p, struct folders *out, void (*warn)(vo
 	int rc = right ? look(p, &db, &path, e) : -1;
 
 	*out = (struct folders)FOLDERS_INIT;
-	if (rc == 0)
+	if (rc == 0) {
+		left->counts = right->counts = true;
 		rc = folders_read(out, &p->job->sync.folders, left, right, db, false, warn, arg, e);
+	}
 	if (rc < 0 && right && db && e->kind == ERR_LOCAL) {
 		/* as in the first run: there may be no local side yet */
 		folders_release(out);

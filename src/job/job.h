@@ -49,7 +49,7 @@ int job_status(const struct job_params *p, struct job_status *out, struct err *e
 /* Each failure and left-out message of the state; folder: where, as the remote side calls it, "" for what has none. */
 int job_failures(const struct job_params *p, int (*cb)(void *arg, const char *folder, const struct failure *f, struct err *e), void *arg, struct err *e);
 
-/* The folders of a two-way job as they are now on both sides and in the base (sync/folders.h); a local side that is not there yet has none. Changes nothing. */
+/* The folders of a two-way job as they are now on both sides and in the base (sync/folders.h); a local side that is not there yet has none. With counts. Changes nothing. */
 int job_folders(const struct job_params *p, struct folders *out, void (*warn)(void *arg, const char *text), void *arg, struct err *e);
 
 #endif

@@ -10,7 +10,6 @@
 #define ROWS_MAX 200000 /* of a listing; and so many of each other kind of answer to it */
 #define WARNINGS_MAX 20
 
-#define STATUS_ITEMS "(MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)"
 
 /* A folder of a listing. */
 struct row {
@@ -19,6 +18,7 @@ struct row {
 	uint32_t attrs; /* IMAP_LIST_* */
 	bool status;    /* st.messages is known */
 	struct imapstamp st;
+	uint64_t bytes;
 	char *name; /* the engine's; NULL: it is left out */
 	bool inbox;
 };
@@ -28,6 +28,7 @@ struct told {
 	char *wire;
 	bool messages;
 	struct imapstamp st; /* validity 0: not all that a stamp needs */
+	uint64_t bytes;
 };
 
 struct listing {
@@ -99,7 +100,8 @@ static int collect(void *arg, const struct imap_resp *r, struct err *e)
 		return err_set(e, ERR_PROTO, "the server lists more than %d folders", ROWS_MAX);
 	if (r->kind == IMAP_STATUS) {
 		struct told told = { .messages = r->status.has & IMAP_HAS_MESSAGES,
-			.st = stamp_of(c->t, &r->status) };
+			.st = stamp_of(c->t, &r->status),
+			.bytes = r->status.has & IMAP_HAS_SIZE ? r->status.size : 0 };
 
 		told.wire = wire = slice_dup(r->status.name);
 		if (wire)
@@ -193,6 +195,7 @@ static void join_rows(struct listing *l)
 			k++) { /* the last word counts */
 			r->st = l->told.a[k].st;
 			r->status = l->told.a[k].messages;
+			r->bytes = l->told.a[k].bytes;
 		}
 	}
 }
@@ -293,6 +296,7 @@ static int keep_rows(struct imapstore *t, struct listing *l, struct err *e)
 	for (size_t i = 0; i < t->folders.n; i++) {
 		t->folders.a[i]->listed = t->folders.a[i]->status = false;
 		t->folders.a[i]->stamp = (struct imapstamp){ 0 };
+		t->folders.a[i]->bytes = 0;
 	}
 	for (size_t i = 0; i < l->rows.n; i++) {
 		struct row *r = &l->rows.a[i];
@@ -320,8 +324,26 @@ static int keep_rows(struct imapstore *t, struct listing *l, struct err *e)
 			continue;
 		f->status = r->status;
 		f->stamp = r->st;
+		f->bytes = r->bytes;
 	}
 	return 0;
+}
+
+/* What STATUS is asked for: what makes a stamp, and what a person wants to see. */
+static const char *status_items(const struct imapstore *t)
+{
+	const bool sizes = t->s.counts && t->conn.caps.have & IMAP_CAP_STATUS_SIZE;
+
+	if (t->conn.caps.have & IMAP_CAP_CONDSTORE)
+		return sizes ? "(MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ SIZE)"
+			     : "(MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)";
+	return sizes ? "(MESSAGES SIZE)" : "(MESSAGES)";
+}
+
+/* Is there anything that STATUS is asked for? */
+static bool wants_status(const struct imapstore *t)
+{
+	return t->s.counts || t->conn.caps.have & IMAP_CAP_CONDSTORE;
 }
 
 /* imapstore_flight.send: one folder's STATUS. */
@@ -332,7 +354,7 @@ static int send_status(struct imapstore *t, void *arg, size_t i, uint32_t *tag, 
 	imap_start(&t->conn);
 	imap_put(&t->conn, "STATUS ");
 	imap_astring(&t->conn, slice_str(l->rows.a[l->ask.a[i]].wire));
-	imap_put(&t->conn, " " STATUS_ITEMS);
+	imap_put(&t->conn, " %s", status_items(t));
 	return imap_end(&t->conn, tag, e);
 }
 
@@ -356,7 +378,7 @@ static int data_status(struct imapstore *t, void *arg, const struct imap_resp *r
 	return r->kind == IMAP_STATUS ? collect(arg, r, e) : 0;
 }
 
-/* A STATUS for each, where a stamp can be had of it and LIST did not bring it. */
+/* A STATUS for each, where LIST did not bring it. */
 static int ask_status(struct imapstore *t, struct collecting *c, struct err *e)
 {
 	struct imapstore_flight f = {
@@ -378,9 +400,9 @@ static int ask_status(struct imapstore *t, struct collecting *c, struct err *e)
 /* Is STATUS asked along with LIST (RFC 5819)? */
 static bool status_in_list(const struct imapstore *t)
 {
-	const unsigned need = IMAP_CAP_CONDSTORE | IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS;
+	const unsigned need = IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS;
 
-	return (t->conn.caps.have & need) == need;
+	return wants_status(t) && (t->conn.caps.have & need) == need;
 }
 
 /* imapstore_flight.send: LIST; and LSUB, where LIST does not tell what is subscribed */
@@ -393,10 +415,9 @@ static int send_list(struct imapstore *t, void *arg, size_t i, uint32_t *tag, st
 	if (have & IMAP_CAP_LIST_EXTENDED) {
 		imap_put(&t->conn, " RETURN (SUBSCRIBED%s",
 			have & IMAP_CAP_SPECIAL_USE ? " SPECIAL-USE" : "");
-		imap_put(&t->conn, "%s)",
-			((struct collecting *)arg)->status && status_in_list(t)
-				? " STATUS " STATUS_ITEMS
-				: "");
+		if (((struct collecting *)arg)->status && status_in_list(t))
+			imap_put(&t->conn, " STATUS %s", status_items(t));
+		imap_put(&t->conn, ")");
 	}
 	return imap_end(&t->conn, tag, e);
 }
@@ -439,7 +460,7 @@ static int list_rows(struct imapstore *t, struct collecting *c, struct err *e)
 	for (size_t i = 0; sep == '\0' && i < c->l->rows.n; i++)
 		sep = c->l->rows.a[i].sep;
 	imapname_learn(t, c->l->rows.n ? sep : '/');
-	if (c->status && t->conn.caps.have & IMAP_CAP_CONDSTORE && !status_in_list(t))
+	if (c->status && wants_status(t) && !status_in_list(t))
 		return ask_status(t, c, e);
 	return 0;
 }

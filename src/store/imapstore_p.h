@@ -35,6 +35,7 @@ struct imapfolder {
 	bool listed;            /* by the last listing */
 	struct imapstamp stamp; /* as STATUS said in the last listing; validity 0: it did not */
 	bool status;            /* stamp.messages is known */
+	uint64_t bytes;         /* likewise; 0 not known */
 	uint32_t looked;        /* UIDVALIDITY by which its keys were understood; 0: not yet */
 };
 

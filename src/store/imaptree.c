@@ -92,7 +92,8 @@ int imaptree_folders(struct store *s,
 		const struct imapfolder *f = t->folders.a[i];
 		struct folder_info info = { .name = f->name,
 			.attrs = f->attrs,
-			.messages = f->status ? f->stamp.messages : UINT64_MAX };
+			.messages = f->status ? f->stamp.messages : UINT64_MAX,
+			.bytes = f->bytes };
 
 		if (!f->listed)
 			continue;

@@ -245,6 +245,32 @@ static int read_exactly(struct tree *t, struct err *e)
 	return err_set(e, ERR_TEMP, "the folders of %s are changed again and again while they are read", t->m->path);
 }
 
+/* Count the messages of one of a box's directories that is there. */
+static int count_part(struct maildir *m, int root, const char *box, const char *part, struct folder_info *f, struct err *e)
+{
+	int fd = maildir_open_part(m, root, box, part, false, e), rc = -1;
+	struct dirent *entry;
+	DIR *d;
+
+	if (fd < 0)
+		return -1;
+	d = maildir_list(m, fd, e);
+	while (d && (rc = maildir_list_next(m, d, &entry, e)) == 1) {
+		struct slice unique;
+		struct stat st;
+		uint32_t flags;
+
+		if (!maildir_name(slice_str(entry->d_name), &unique, &flags) || fstatat(fd, entry->d_name, &st, 0) < 0 || !S_ISREG(st.st_mode))
+			continue;
+		f->messages++;
+		f->bytes += (uint64_t)st.st_size;
+	}
+	if (d)
+		closedir(d);
+	close(fd);
+	return d && rc == 0 ? 0 : -1;
+}
+
 /* All folders. */
 int maildir_folders(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e)
 {
@@ -264,6 +290,13 @@ int maildir_folders(struct store *s, int (*cb)(void *arg, const struct folder_in
 			continue;
 		f.name = folder.s;
 		memcpy(f.stamp, t.dirs.a[i].stamp, sizeof(f.stamp));
+		if (s->counts) {
+			struct err unknown = ERR_INIT; /* it is shown without, then */
+
+			f.messages = 0;
+			if (count_part(m, t.root, path_of(&t, i), "cur", &f, &unknown) < 0 || count_part(m, t.root, path_of(&t, i), "new", &f, &unknown) < 0)
+				f = (struct folder_info){ .name = folder.s, .messages = UINT64_MAX };
+		}
 		rc = cb(arg, &f, e);
 	}
 	strbuf_release(&folder);

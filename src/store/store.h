@@ -66,6 +66,7 @@ struct folder_info {
 	unsigned attrs;
 	char stamp[STORE_STAMP_MAX]; /* as box_info's; "" when it can't be told without looking */
 	uint64_t messages;      /* UINT64_MAX: not known without looking */
+	uint64_t bytes;         /* of all; 0 not known */
 };
 
 /* A folder to look at, and what the base knows of it. */
@@ -218,6 +219,7 @@ struct store {
 	const struct store_ops *ops;
 	struct net_stats stats; /* remote drivers count here, over all their connections */
 	const char *trash;      /* STORE_TREE: the folder that removed messages are moved to, unless they are in it; NULL: none. Borrowed, set by the engine */
+	bool counts;            /* STORE_TREE: folders tells messages and bytes where that is possible at all, whatever it costs. Set by who shows them */
 };
 
 void store_free(struct store *s); /* NULL is fine */

@@ -52,10 +52,12 @@ static int keep(struct reading *r, const struct folder_info *in, bool left, stru
 	if (left) {
 		f.left = name;
 		f.left_messages = in->messages;
+		f.left_bytes = in->bytes;
 		memcpy(f.left_stamp, in->stamp, sizeof(f.left_stamp));
 	} else {
 		f.right = name;
 		f.right_messages = in->messages;
+		f.right_bytes = in->bytes;
 		memcpy(f.right_stamp, in->stamp, sizeof(f.right_stamp));
 	}
 	if ((left ? vec_push(&r->fs->tree, f) : vec_push(&r->right, f)) < 0)
@@ -189,6 +191,7 @@ static int match_left(struct reading *r, struct err *e)
 			other->left = f->left; /* it is taken */
 			f->on_right = true;
 			f->right_messages = other->right_messages;
+			f->right_bytes = other->right_bytes;
 			memcpy(f->right_stamp, other->right_stamp, sizeof(f->right_stamp));
 		} else {
 			bool clash = false;

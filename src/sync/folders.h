@@ -35,6 +35,7 @@ struct sync_folder {
 	unsigned attrs;                 /* enum folder_attr, as the left says; of the right when it is there alone */
 	char left_stamp[STORE_STAMP_MAX], right_stamp[STORE_STAMP_MAX]; /* as the trees show them */
 	uint64_t left_messages, right_messages; /* UINT64_MAX: not known */
+	uint64_t left_bytes, right_bytes;       /* 0 not known */
 	struct folder_row base;         /* id 0: the base has it not */
 	const struct folder_rule *rule; /* NULL: none */
 };
