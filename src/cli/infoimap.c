@@ -1,6 +1,5 @@
 /* `info` of an IMAP account: see info.h. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "cli/info.h"
@@ -12,8 +11,11 @@ struct sight {
 	struct cli *c;
 	const struct config_end *end;
 	struct imap_conn *conn;
-	char offered[sizeof(((struct imap_caps *)0)->auth)]; /* mechanisms, as the server named them before the login */
+	const struct imap_caps *before; /* the login: what is for it alone is not said after it */
+	unsigned have;                  /* all that the server has said it can */
 };
+
+#define FOR_LOGIN (IMAP_CAP_STARTTLS | IMAP_CAP_LOGINDISABLED | IMAP_CAP_AUTH | IMAP_CAP_SASL_IR)
 
 static const char *const kinds[] = { [IMAP_NS_PERSONAL] = "personal", [IMAP_NS_USERS] = "users", [IMAP_NS_SHARED] = "shared" };
 
@@ -27,12 +29,12 @@ static void show_caps(const struct sight *l)
 
 	report_line(r, "capabilities (%s login):", conn->logged_in ? "after" : "before");
 	for (size_t i = 0; i < n; i++) {
-		bool have = conn->caps.have & caps[i].bit, off = l->end->imap.imap.disabled & caps[i].bit;
+		bool have = l->have & caps[i].bit, off = l->end->imap.imap.disabled & caps[i].bit;
 
 		report_line(r, "  %-3s %-18s %s", have ? "yes" : off ? "off" : "no", caps[i].name, have ? caps[i].used_for : caps[i].without);
 	}
-	if (l->offered[0])
-		report_line(r, "mechanisms:   %s", l->offered);
+	if (l->before->auth[0])
+		report_line(r, "mechanisms:   %s", l->before->auth);
 	if (conn->caps.append_limit > 0)
 		report_line(r, "append limit: %" PRIu64 " bytes", conn->caps.append_limit);
 }
@@ -55,7 +57,7 @@ static void show_spaces(const struct sight *l)
 static void show_text(const struct sight *l)
 {
 	struct report *r = l->c->report;
-	const char *user = l->end->imap.imap.user, *mech = info_mechanism(l->end, "imap", l->offered, l->conn->s);
+	const char *user = l->end->imap.imap.user, *mech = info_mechanism(l->end, "imap", l->before->auth, l->conn->s);
 
 	report_line(r, "account:      %s", l->end->url);
 	report_line(r, "greeting:     %s", l->conn->greeting);
@@ -72,7 +74,7 @@ static void show_text(const struct sight *l)
 static void show_json(const struct sight *l)
 {
 	struct strbuf b = STRBUF_INIT(65536);
-	const char *mech = info_mechanism(l->end, "imap", l->offered, l->conn->s), *sep = "";
+	const char *mech = info_mechanism(l->end, "imap", l->before->auth, l->conn->s), *sep = "";
 	size_t n;
 	const struct imap_capinfo *caps = imap_capinfo(&n);
 
@@ -84,7 +86,7 @@ static void show_json(const struct sight *l)
 	cli_json_text(&b, "server", l->conn->server);
 	strbuf_puts(&b, ",\"capabilities\":[");
 	for (size_t i = 0; i < n; i++) {
-		if (!(l->conn->caps.have & caps[i].bit))
+		if (!(l->have & caps[i].bit))
 			continue;
 		strbuf_puts(&b, sep);
 		jsonl_string(&b, caps[i].name);
@@ -102,7 +104,7 @@ static void show_json(const struct sight *l)
 		strbuf_putc(&b, '}');
 	}
 	strbuf_putc(&b, ']');
-	cli_json_text(&b, "mechanisms", l->offered);
+	cli_json_text(&b, "mechanisms", l->before->auth);
 	cli_json_text(&b, "login", mech ? mech : "LOGIN");
 	cli_json_end(l->c, &b);
 }
@@ -138,7 +140,8 @@ int info_imap(struct cli *c, struct config_end *end, struct err *e)
 	else if (rc == 1 || refused)
 		rc = imap_open(&conn, &p.dial, p.disabled, p.what, NULL, &stats, refused ? NULL : e);
 	if (rc == 0) {
-		snprintf(l.offered, sizeof(l.offered), "%s", conn.logged_in && heard.before.auth[0] ? heard.before.auth : conn.caps.auth);
+		l.before = conn.logged_in && heard.before.known ? &heard.before : &conn.caps;
+		l.have = conn.caps.have | (l.before->have & FOR_LOGIN);
 		if (c->o.json)
 			show_json(&l);
 		else
