@@ -7,143 +7,21 @@ import sqlite3
 import pytest
 
 import haul
-
-HELLO = b"From: a@example.org\nSubject: hello %d\n\nbody %d\n"
-
-
-class Side:
-    """A tree of Maildirs in the nested layout, as a mail reader sees and changes it."""
-
-    def __init__(self, path):
-        self.path = str(path)
-        self.count = 0
-
-    def box(self, folder):
-        return os.path.join(self.path, *folder.split("/"))
-
-    def make(self, folder):
-        for sub in ("cur", "new", "tmp"):
-            os.makedirs(os.path.join(self.box(folder), sub), exist_ok=True)
-
-    def remove(self, folder):
-        """The folder, not those below it."""
-        for sub in ("cur", "new", "tmp"):
-            shutil.rmtree(os.path.join(self.box(folder), sub))
-        try:
-            os.rmdir(self.box(folder))
-        except OSError:
-            pass
-
-    def deliver(self, body, folder="INBOX", flags=None, age=0):
-        """Put a message; into new/, or into cur/ if it has flags. Its name."""
-        self.make(folder)
-        self.count += 1
-        name = "%d.M%dP%dQ%d.%s" % (1700000000 + self.count, self.count, os.getpid(), self.count, os.path.basename(self.path))
-        where = os.path.join("new", name) if flags is None else os.path.join("cur", "%s:2,%s" % (name, flags))
-        path = os.path.join(self.box(folder), where)
-        with open(path, "wb") as f:
-            f.write(body)
-        if age:
-            os.utime(path, (os.path.getmtime(path) - age,) * 2)
-        return name
-
-    def fill(self, folder, n, start=0, flags="S"):
-        for i in range(start, start + n):
-            self.deliver(HELLO % (i, i), folder, flags)
-
-    def find(self, folder, body):
-        """The path of the one message with these bytes."""
-        found = [p for p in haul.maildir_files(self.box(folder)) if open(p, "rb").read() == body]
-        assert len(found) == 1, (folder, body, found)
-        return found[0]
-
-    def delete(self, folder, body):
-        os.unlink(self.find(folder, body))
-
-    def empty(self, folder):
-        for path in haul.maildir_files(self.box(folder)):
-            os.unlink(path)
-
-    def flag(self, folder, body, flags):
-        path = self.find(folder, body)
-        name = os.path.basename(path).split(":2,")[0]
-        os.rename(path, os.path.join(self.box(folder), "cur", "%s:2,%s" % (name, "".join(sorted(flags)))))
-
-    def folders(self):
-        found = set()
-        for top, dirs, _ in os.walk(self.path):
-            if "cur" in dirs:
-                found.add(os.path.relpath(top, self.path))
-            dirs[:] = [d for d in dirs if d not in ("cur", "new", "tmp")]
-        return found
-
-    def state(self):
-        """{folder: sorted [(bytes, flags)]}: what there is, whatever the files are called."""
-        out = {}
-        for folder in self.folders():
-            rows = []
-            for path in haul.maildir_files(self.box(folder)):
-                with open(path, "rb") as f:
-                    rows.append((f.read(), path.rpartition(":2,")[2] if ":2," in os.path.basename(path) else ""))
-            out[folder] = sorted(rows)
-        return out
-
-    def bodies(self, folder="INBOX"):
-        return [body for body, _ in self.state()[folder]]
-
-    def files(self):
-        """Every file and directory with its times: what a dry run must leave alone."""
-        out = {}
-        for top, dirs, names in os.walk(self.path):
-            for name in names + dirs:
-                st = os.lstat(os.path.join(top, name))
-                out[os.path.join(top, name)] = (st.st_ino, st.st_size, st.st_mtime_ns)
-        return out
+import twoway
+from twoway import HELLO, actions, counts, stopped
 
 
-class Pair(haul.Haul):
+class Pair(twoway.Job):
     """A configuration with one job "both" between two trees."""
 
     def __init__(self, directory, job=""):
         super().__init__(directory, 1)
-        self.remote, self.local = Side(os.path.join(self.dir, "remote")), Side(os.path.join(self.dir, "local"))
+        self.remote, self.local = twoway.Side(os.path.join(self.dir, "remote")), twoway.Side(os.path.join(self.dir, "local"))
         self.configure(job)
 
     def configure(self, job):
         self.write_private(self.conf, "sync both {\n\tremote = %s\n\tlocal = %s\n%s\n}\n" % (
             haul.quoted("maildir:" + self.remote.path), haul.quoted("maildir:" + self.local.path), job))
-
-    @property
-    def db(self):
-        return os.path.join(self.state, "both.db")
-
-    def sync(self, *args, code=0, **more):
-        r = self.run("both", *args, **more)
-        assert r.code == code, r
-        return r
-
-    def settle(self):
-        """A run, and one that has nothing to do any more."""
-        r = self.sync()
-        self.quiet()
-        return r
-
-    def quiet(self):
-        r = self.sync()
-        assert actions(r) == [] and r.of("warning") == [] and r.of("error") == [], r
-
-    def same(self):
-        assert self.remote.state() == self.local.state()
-
-
-def actions(r):
-    """[(action, where)] of what a run did, in order."""
-    return [(e["action"], e.get("where")) for e in r.events if e["event"] in ("message", "folder") and "action" in e]
-
-
-def counts(r):
-    names = ("pulled", "pushed", "deleted", "flagged", "failed", "folders_made", "folders_removed")
-    return {n: r.end[n] for n in names if r.end[n]}
 
 
 @pytest.fixture
@@ -424,13 +302,6 @@ def test_dry_run_is_the_plan(synced):
 
 
 # -- guards -------------------------------------------------------------------------------------------------
-
-
-def stopped(r, code, *says):
-    """The run ended with this code and one error that says so, and did nothing."""
-    assert r.code == code and actions(r) == [] and len(r.of("error")) == 1, r
-    for text in says:
-        assert text in r.of("error")[0]["text"], r
 
 
 @pytest.mark.parametrize("side, far, code", [("local", "remote", 74), ("remote", "local", 69)])

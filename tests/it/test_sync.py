@@ -1,0 +1,542 @@
+"""Two-way jobs between a real Dovecot and a tree of Maildirs, with all that the server can and with less and less of it: the end must be the same."""
+
+import os
+import shutil
+import sqlite3
+
+import pytest
+
+import dovecot
+import haul
+import twoway
+from twoway import HELLO, actions, counts, stopped
+
+EVERYTHING = ("IMAP4rev1 SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS LIST-EXTENDED UNSELECT CHILDREN MULTIAPPEND CONDSTORE QRESYNC ESEARCH SEARCHRES "
+              "LIST-STATUS MOVE STATUS=SIZE LITERAL+ SPECIAL-USE")
+
+
+def without(*names):
+    return " ".join(word for word in EVERYTHING.split() if word not in names)
+
+
+SERVERS = {
+    "all": None,
+    "no QRESYNC": without("QRESYNC"),
+    "no CONDSTORE": without("QRESYNC", "CONDSTORE"),
+    "no UIDPLUS": without("UIDPLUS"),
+    "bare": "IMAP4rev1",
+}
+ROLES = r"""
+namespace inbox {
+  mailbox "Sent Items" {
+    special_use = \Sent
+  }
+  mailbox Bin {
+    special_use = \Trash
+  }
+}
+"""
+
+
+class Sync(twoway.Job):
+    """A configuration with one job "both" between a user of a Dovecot and a tree."""
+
+    users = 0
+
+    def __init__(self, directory, srv, job="", account="", scheme="imaps"):
+        Sync.users += 1
+        user = "w%dp%d" % (Sync.users, os.getpid())
+        srv.add_user(user, "the secret of " + user)
+        self.account, self.scheme, self.srv, self.user = account, scheme, srv, user
+        super().__init__(directory, 1, password="the secret of " + user)
+        self.remote, self.local = twoway.Remote(srv, user), twoway.Side(os.path.join(self.dir, "local"))
+        self.configure(job)
+
+    def configure(self, job):
+        port = self.srv.imaps_port if self.scheme == "imaps" else self.srv.imap_port
+        self.write_private(self.conf, "account work {\n\turl = %s\n\tpassword-file = %s\n\tca-file = %s\n\t%s\n}\nsync both {\n\tremote = work\n\tlocal = %s\n%s\n}\n" % (
+            haul.quoted("%s://%s@localhost:%d" % (self.scheme, self.user, port)), haul.quoted(self.secret), haul.quoted(self.srv.ca_file), self.account,
+            haul.quoted("maildir:" + self.local.path), job))
+
+
+def start(tmp_path_factory, name):
+    imap = {"mail_plugins": "$mail_plugins imap_zlib"}
+    if SERVERS[name]:
+        imap = {"imap_capability": SERVERS[name]}
+    return dovecot.Dovecot(tmp_path_factory.mktemp("dovecot"), imap=imap, extra=ROLES)
+
+
+@pytest.fixture(scope="module", params=list(SERVERS))
+def server(request, tmp_path_factory):
+    """A server of each kind in turn."""
+    with start(tmp_path_factory, request.param) as srv:
+        srv.kind = request.param
+        yield srv
+
+
+@pytest.fixture(scope="module")
+def best(tmp_path_factory):
+    """The server that can all."""
+    with start(tmp_path_factory, "all") as srv:
+        yield srv
+
+
+@pytest.fixture
+def pair(server, tmp_path):
+    p = Sync(tmp_path, server)
+    p.remote.fill("INBOX", 5)
+    return p
+
+
+@pytest.fixture
+def synced(pair):
+    pair.remote.fill("Work/2026", 3, 100)
+    pair.settle()
+    pair.same()
+    return pair
+
+
+def of(p, side):
+    """That side, and the other."""
+    return (p.remote, p.local) if side == "remote" else (p.local, p.remote)
+
+
+# -- with every kind of server --------------------------------------------------------------------------------
+
+
+def test_first_run(pair):
+    pair.remote.fill("Work/2026", 2, 100)
+    pair.remote.make("Empty")
+    pair.remote.make("caf\xe9 & tea")
+    r = pair.settle()
+    assert counts(r)["pulled"] == 7 and not counts(r).get("failed"), r
+    pair.same()
+    assert {"Empty", "caf\xe9 & tea"} <= pair.local.folders()
+
+
+def test_first_push(server, tmp_path):
+    p = Sync(tmp_path, server)
+    p.local.fill("INBOX", 40, flags="FS")
+    p.local.fill("Lists/C", 3, 100, flags="")
+    p.local.deliver(b"no header at all", "Odd")
+    p.local.deliver(b"S: large\n\n" + b"x" * 1000000 + b"\n", "Odd", "S")
+    p.local.deliver(b"S: 8bit \xff\n\n\x80\n", "Odd", "R")
+    r = p.settle()
+    assert counts(r)["pushed"] == 46, r
+    p.same()
+
+
+def test_both_ways(synced):
+    synced.remote.deliver(HELLO % (10, 10), flags="F")
+    synced.remote.deliver(HELLO % (11, 11), "Work/2026")
+    synced.local.deliver(HELLO % (12, 12))
+    synced.local.deliver(HELLO % (13, 13), "Work/2026", flags="RS")
+    r = synced.settle()
+    assert counts(r) == {"pulled": 2, "pushed": 2}, r
+    synced.same()
+    assert (HELLO % (13, 13), "RS") in synced.remote.state()["Work/2026"]
+
+
+@pytest.mark.parametrize("side, where", [("remote", "local"), ("local", "remote")])
+def test_flags(synced, side, where):
+    near, _ = of(synced, side)
+    near.flag("INBOX", HELLO % (1, 1), "FRS")
+    near.flag("INBOX", HELLO % (2, 2), "")
+    near.flag("Work/2026", HELLO % (100, 100), "DPS")
+    r = synced.settle()
+    assert counts(r) == {"flagged": 3} and set(actions(r)) == {("flags", where)}, r
+    synced.same()
+    assert (HELLO % (100, 100), "DPS") in synced.remote.state()["Work/2026"]
+
+
+def test_flags_of_both_sides_are_merged(synced):
+    synced.remote.flag("INBOX", HELLO % (1, 1), "FS")
+    synced.local.flag("INBOX", HELLO % (1, 1), "R")
+    synced.settle()
+    synced.same()
+    assert (HELLO % (1, 1), "FR") in synced.local.state()["INBOX"]
+
+
+@pytest.mark.parametrize("side, where", [("remote", "local"), ("local", "remote")])
+def test_deletions(synced, side, where):
+    near, _ = of(synced, side)
+    near.delete("INBOX", HELLO % (1, 1))
+    near.delete("INBOX", HELLO % (4, 4))
+    near.delete("Work/2026", HELLO % (102, 102))
+    near.deliver(HELLO % (50, 50))
+    r = synced.settle()
+    assert counts(r) == {"deleted": 3, "pulled" if side == "remote" else "pushed": 1}, r
+    assert sorted(set(actions(r)))[0] == ("delete", where)
+    synced.same()
+    assert len(synced.local.bodies()) == 4
+
+
+def test_all_at_once(synced):
+    synced.remote.delete("INBOX", HELLO % (0, 0))
+    synced.local.delete("INBOX", HELLO % (1, 1))
+    synced.remote.delete("INBOX", HELLO % (2, 2))
+    synced.local.delete("INBOX", HELLO % (2, 2))
+    synced.remote.flag("INBOX", HELLO % (3, 3), "FS")
+    synced.local.flag("INBOX", HELLO % (4, 4), "RS")
+    synced.remote.fill("INBOX", 2, 10)
+    synced.local.fill("INBOX", 2, 20)
+    synced.remote.deliver(HELLO % (30, 30), flags="F")
+    synced.local.deliver(HELLO % (30, 30), flags="S")
+    plan = synced.sync("--dry-run")
+    synced.settle()
+    synced.same()
+    assert len(synced.local.bodies()) == 7 and (HELLO % (30, 30), "FS") in synced.local.state()["INBOX"]
+    assert ("delete", "local") in actions(plan) and ("delete", "remote") in actions(plan)
+
+
+def test_others_deleted_messages_stay(synced):
+    """What somebody else has marked as deleted, and not expunged, is not ours to expunge."""
+    synced.remote.flag("INBOX", HELLO % (3, 3), "ST")
+    synced.settle()
+    synced.local.delete("INBOX", HELLO % (1, 1))
+    if synced.srv.kind not in ("no UIDPLUS", "bare"):
+        synced.settle()
+        synced.same()
+        assert HELLO % (1, 1) not in synced.remote.bodies()
+    else:
+        r = synced.sync(code=1)
+        assert "no UIDPLUS" in r.of("error")[0]["text"], r
+        synced.remote.flag("INBOX", HELLO % (3, 3), "S")
+        synced.settle()
+        synced.same()
+        assert HELLO % (1, 1) not in synced.remote.bodies()
+    assert HELLO % (3, 3) in synced.remote.bodies()
+
+
+@pytest.mark.parametrize("side, where", [("remote", "local"), ("local", "remote")])
+def test_folders_come_and_go(synced, side, where):
+    near, far = of(synced, side)
+    near.make("Empty")
+    near.fill("Lists/C/2026", 2, 200)
+    r = synced.settle()
+    assert ("create", where) in actions(r), r
+    assert synced.remote.state()["Lists/C/2026"] == synced.local.state()["Lists/C/2026"] and "Empty" in far.folders()
+    near.remove("Empty")
+    r = synced.settle()
+    assert actions(r) == [("remove", where)] and "Empty" not in far.folders(), r
+
+
+def test_wiped(server, tmp_path):
+    p = Sync(tmp_path, server)
+    p.remote.fill("INBOX", 40)
+    p.remote.fill("Work", 20, 100)
+    p.settle()
+    for side, code in (("local", 74), ("remote", 69)):
+        near, far = of(p, side)
+        near.empty("INBOX")
+        near.empty("Work")
+        kept = far.files()
+        stopped(p.run("both"), code, "60 of 60 messages", "--allow-deletions", "--restore")
+        assert far.files() == kept
+        r = p.sync("--restore")
+        assert actions(r) == [("pull" if side == "local" else "push", side)] * 60
+        p.quiet()
+        p.same()
+    p.remote.empty("INBOX")
+    p.remote.empty("Work")
+    r = p.sync("--allow-deletions")
+    assert actions(r) == [("delete", "local")] * 60
+    p.quiet()
+    p.same()
+
+
+def test_dry_run_changes_nothing(synced):
+    synced.remote.deliver(HELLO % (10, 10))
+    synced.local.deliver(HELLO % (11, 11))
+    synced.local.make("New")
+    synced.remote.delete("INBOX", HELLO % (1, 1))
+    synced.local.flag("INBOX", HELLO % (3, 3), "FS")
+    before = synced.remote.files(), synced.local.files()
+    plan = synced.sync("--dry-run")
+    assert (synced.remote.files(), synced.local.files()) == before
+    done = synced.sync()
+    assert sorted(actions(plan)) == sorted(actions(done)) and counts(plan) == counts(done)
+    synced.quiet()
+
+
+@pytest.mark.long
+@pytest.mark.deadline(400)
+def test_stopped_at_every_step(server, tmp_path):
+    """Ended before each of its steps and run again: the same as if nothing had happened."""
+    def build(name):
+        p = Sync(tmp_path / name, server, "max-delete = none\nremove-folders = both")
+        p.remote.fill("INBOX", 4)
+        p.remote.fill("Old", 1, 300)
+        p.settle()
+        p.remote.fill("INBOX", 2, 10)
+        p.local.fill("INBOX", 2, 20)
+        p.remote.delete("INBOX", HELLO % (0, 0))
+        p.local.delete("INBOX", HELLO % (1, 1))
+        p.remote.flag("INBOX", HELLO % (2, 2), "FS")
+        p.local.flag("INBOX", HELLO % (3, 3), "RS")
+        p.local.fill("New", 2, 30)
+        p.local.remove("Old")
+        return p
+
+    whole = build("whole")
+    whole.settle()
+    want = whole.local.state()
+    step, ended = 1, False
+    while not ended:
+        p = build("s%d" % step)
+        r = p.run("both", env={"MAILHAUL_STOP_AT": str(step)})
+        ended = r.code == 0
+        assert ended or r.code == 100, r
+        r = p.run("both")
+        assert r.code == 0, (step, r)
+        p.quiet()
+        p.same()
+        assert p.local.state() == want, step
+        shutil.rmtree(p.dir)
+        step += 1
+    assert step > 15
+
+
+# -- with a good one ------------------------------------------------------------------------------------------
+
+
+def test_dates(best, tmp_path):
+    p = Sync(tmp_path, best)
+    p.remote.deliver(b"S: a\n\n", age=400 * 86400)
+    p.local.deliver(b"S: b\n\n", flags="S", age=300 * 86400)
+    p.local.make("INBOX")
+    p.sync(code=78)  # both sides hold mail, and nothing is known yet
+    p.local.delete("INBOX", b"S: b\n\n")
+    p.settle()
+    p.local.deliver(b"S: b\n\n", flags="S", age=300 * 86400)
+    p.settle()
+    p.same()
+    with p.remote.connect() as c:
+        c.select("INBOX", readonly=True)
+        dates = [dovecot.imaplib.Internaldate2tuple(d) for d in c.fetch("1:*", "(INTERNALDATE)")[1]]
+    local = sorted(os.path.getmtime(f) for f in haul.maildir_files(p.local.box("INBOX")))
+    remote = sorted(dovecot.time.mktime(d) for d in dates)
+    assert all(abs(a - b) < 2 for a, b in zip(local, remote)) and local[1] - local[0] > 99 * 86400
+
+
+def test_roles(best, tmp_path):
+    p = Sync(tmp_path, best, 'trash = "@trash"\n\tfolders = {"*", "!@trash"}\n\tfolder "@sent" { local = Sent }\n')
+    for folder in ("INBOX", "Sent Items", "Bin"):
+        p.remote.fill(folder, 2)
+    p.settle()
+    assert p.local.folders() == {"INBOX", "Sent"}
+    rows = {e["folder"]: e for e in p.call("--json", "list", "both").of("list")}
+    assert rows["INBOX"]["to_messages"] == 2 and rows["INBOX"]["bytes"] > 50
+    p.local.delete("INBOX", HELLO % (0, 0))
+    p.settle()
+    assert sorted(p.remote.bodies("Bin")) == [HELLO % (0, 0), HELLO % (0, 0), HELLO % (1, 1)] and p.remote.bodies() == [HELLO % (1, 1)]
+    rows = {e["folder"]: e for e in p.call("--json", "list", "both").of("list")}
+    assert rows["Bin"]["left_out"] and rows["Bin"]["roles"] == ["trash"] and rows["Bin"]["messages"] == 3
+    assert rows["Sent Items"]["to_folder"] == "Sent" and rows["Sent Items"]["roles"] == ["sent"] and rows["Sent Items"]["messages"] == 2
+    p.configure('trash = "@archive"')
+    r = p.run("both")
+    assert r.code == 78 and "@archive" in r.of("error")[0]["text"], r
+
+
+def test_limits(best, tmp_path):
+    p = Sync(tmp_path, best, "max-size = 1k\nmax-age = 30d\n\tfolder All { max-size = 0 max-age = 0s }\n")
+    for folder in ("INBOX", "All"):
+        p.remote.deliver(b"S: small\n\n", folder, "S")
+        p.remote.deliver(b"S: large\n\n" + b"x" * 5000, folder, "S")
+        p.remote.deliver(b"S: old\n\n", folder, "S", age=60 * 86400)
+    p.settle()
+    assert p.local.bodies() == [b"S: small\n\n"] and len(p.local.bodies("All")) == 3 and len(p.remote.bodies()) == 3
+    p.configure("")
+    p.settle()
+    p.same()
+
+
+@pytest.mark.parametrize("account, scheme", [("", "imap"), ("tls = none", "imap"), ("compress = no", "imaps"), ("tls-min = 1.3", "imaps"),
+                                             ('disable-extensions = {QRESYNC, UIDPLUS, "LITERAL+", LIST-STATUS}', "imaps"), ("auth = {plain}", "imaps")])
+def test_ways_to_the_server(best, tmp_path, account, scheme):
+    p = Sync(tmp_path, best, account=account, scheme=scheme)
+    if account == "tls = none":
+        p.srv, real = type("Plain", (), {})(), p.srv
+        p.srv.imap_port, p.srv.imaps_port, p.srv.ca_file = real.imap_port, real.imaps_port, real.ca_file
+        p.configure("")
+        p.reconfigure("\tca-file = %s\n" % haul.quoted(real.ca_file), "")
+    p.remote.fill("INBOX", 3)
+    p.local.make("INBOX")
+    p.settle()
+    p.local.deliver(HELLO % (9, 9), flags="S")
+    p.settle()
+    p.same()
+
+
+def test_renumbered_folder(best, tmp_path):
+    p = Sync(tmp_path, best)
+    p.remote.fill("INBOX", 3)
+    p.remote.fill("Work", 3, 100)
+    p.settle()
+    p.remote.remove("Work")
+    dovecot.time.sleep(1.1)  # UIDVALIDITY is the second of its making
+    p.remote.fill("Work", 3, 200)
+    p.remote.fill("INBOX", 1, 50)
+    r = p.run("both")
+    assert r.code == 1 and [e["scope"] for e in r.of("error")] == ["folder"] and "UIDVALIDITY" in r.of("error")[0]["text"], r
+    assert actions(r) == [("pull", "local")] and len(p.local.bodies("Work")) == 3
+    shutil.move(p.local.box("Work"), p.local.path + ".away")
+    p.sync("--restore")
+    p.quiet()
+    p.same()
+    assert p.local.bodies("Work") == [HELLO % (n, n) for n in (200, 201, 202)]
+
+
+def test_state_from_last_week(best, tmp_path):
+    p = Sync(tmp_path, best)
+    p.remote.fill("INBOX", 5)
+    p.settle()
+    copy = p.db + ".old"
+    with sqlite3.connect(p.db) as con, sqlite3.connect(copy) as to:
+        con.backup(to)
+    p.remote.fill("INBOX", 3, 10)
+    p.local.fill("INBOX", 2, 20)
+    p.remote.delete("INBOX", HELLO % (1, 1))
+    p.local.flag("INBOX", HELLO % (2, 2), "FS")
+    p.settle()
+    for suffix in ("", "-wal", "-shm"):
+        if os.path.exists(p.db + suffix):
+            os.unlink(p.db + suffix)
+    shutil.move(copy, p.db)
+    r = p.sync()
+    assert not counts(r).get("pulled") and not counts(r).get("pushed"), r
+    p.quiet()
+    p.same()
+    assert len(p.local.bodies()) == 9
+
+
+def test_lost_state(best, tmp_path):
+    p = Sync(tmp_path, best)
+    p.remote.fill("INBOX", 5)
+    p.settle()
+    os.unlink(p.db)
+    kept = p.remote.files(), p.local.files()
+    stopped(p.run("both"), 78, "both sides hold messages", p.db)
+    assert (p.remote.files(), p.local.files()) == kept
+
+
+def test_two_machines(best, tmp_path):
+    a = Sync(tmp_path / "a", best)
+    b = Sync(tmp_path / "b", best)
+    b.user, b.remote = a.user, a.remote
+    shutil.copy(a.secret, b.secret)
+    b.configure("")
+    a.remote.fill("INBOX", 3)
+    a.settle()
+    b.settle()
+    a.local.deliver(HELLO % (10, 10), flags="S")
+    b.local.deliver(HELLO % (11, 11), flags="S")
+    a.local.delete("INBOX", HELLO % (0, 0))
+    b.local.flag("INBOX", HELLO % (1, 1), "FS")
+    for p in (a, b, a, b):
+        p.sync()
+    a.quiet()
+    b.quiet()
+    a.same()
+    b.same()
+    assert len(a.local.bodies()) == 4
+
+
+def test_a_message_that_the_server_refuses(best, tmp_path):
+    p = Sync(tmp_path, best)
+    p.remote.fill("INBOX", 1)
+    p.settle()
+    p.local.deliver(HELLO % (1, 1), flags="S")
+    p.local.deliver(b"S: \0 nul\n\n\0\n", flags="S")
+    r = p.run("both")
+    if r.code == 0:  # this server takes it
+        p.quiet()
+        return
+    assert r.code == 1 and r.end["pushed"] == 1 and r.end["failed"] == 1, r
+    failures = p.call("--json", "status").of("status")[0]["failures"]
+    assert len(failures) == 1 and failures[0]["folder"] == "INBOX" and failures[0]["from"] == "local", failures
+    r = p.run("both")
+    assert actions(r) == [], r
+
+
+# -- looking --------------------------------------------------------------------------------------------------
+
+
+def test_info(best, tmp_path):
+    p = Sync(tmp_path, best)
+    r = p.call("info", "work")
+    assert r.code == 0 and r.err == "", r
+    for text in ("account:", "TLSv1", "CN=localhost", "Dovecot", "yes QRESYNC", "yes COMPRESS=DEFLATE", "yes AUTH", "no  X-GM-EXT-1", "personal", "by SCRAM-SHA-256"):
+        assert text in r.out, (text, r)
+    p.reconfigure("\tca-file", '\tdisable-extensions = {MOVE, "COMPRESS=DEFLATE"}\n\tca-file')
+    r = p.call("--json", "info", "work")
+    info = r.of("info")[0]
+    assert info["logged_in"] and "QRESYNC" in info["capabilities"] and "MOVE" not in info["capabilities"] and "AUTH" in info["capabilities"]
+    assert info["namespaces"][0] == {"kind": "personal", "prefix": "", "separator": "."} and info["server"] == "Dovecot"
+    assert "off COMPRESS=DEFLATE" in p.call("info", "work").out
+    # a login that is refused: all that can be said before it, and why
+    p.write_private(p.secret, "wrong\n")
+    r = p.call("info", "work")
+    assert r.code == 77 and "capabilities (before login)" in r.out and "login as:" in r.out and p.user in r.err, r
+    # nobody is asked for a password
+    p.reconfigure("\tpassword-file = %s\n" % haul.quoted(p.secret), "")
+    r = p.call("info", "work")
+    assert r.code == 0 and "capabilities (before login)" in r.out, r
+
+
+def test_check_connect(server, tmp_path):
+    p = Sync(tmp_path, server)
+    p.remote.fill("INBOX", 3)
+    p.remote.fill("Work", 2)
+    r = p.call("check", "--connect")
+    assert r.code == 0 and r.err == "" and "login works, 2 folders, 5 messages" in r.out, r
+    assert ("has no UIDPLUS" in r.out) == (server.kind in ("no UIDPLUS", "bare")), r
+    r = p.call("--json", "check", "--connect")
+    account = r.of("account")[0]
+    assert account["folders"] == 2 and account["messages"] == 5 and ("QRESYNC" in account["capabilities"]) == (server.kind in ("all", "no UIDPLUS")), r
+    assert not os.path.exists(p.state)
+    p.write_private(p.secret, "wrong\n")
+    r = p.call("check", "--connect")
+    assert r.code == 77 and p.user in r.err and len(r.err.splitlines()) == 1, r
+
+
+def test_list_account(server, tmp_path):
+    p = Sync(tmp_path, server)
+    p.remote.fill("INBOX", 3)
+    p.remote.fill("Work/2026", 2)
+    p.remote.make("caf\xe9")
+    r = p.call("--json", "list", "work")
+    assert r.code == 0, r
+    assert {e["folder"]: e["messages"] for e in r.of("list") if e["selectable"]} == {"INBOX": 3, "Work/2026": 2, "caf\xe9": 0}
+    r = p.call("list", "work")
+    assert "Work/2026: 2 messages" in r.out and "3 folders, 5 messages" in r.out and (" bytes" in r.out) == (server.kind != "bare"), r
+
+
+def test_without_a_configuration(best, tmp_path):
+    p = Sync(tmp_path, best)
+    p.remote.fill("INBOX", 2)
+    url = "imap://%s@localhost:%d" % (p.user, best.imap_port)
+    p.write_private(os.path.join(p.dir, ".netrc"), "machine localhost login %s password \"%s\"\n" % (p.user, "the secret of " + p.user))
+    env = {"SSL_CERT_FILE": best.ca_file}
+    r = p.call("sync", url, "maildir:" + p.local.path, env=env)
+    assert (r.code, r.out, r.err) == (0, "", ""), r
+    p.same()
+    r = p.call("-v", "sync", url, "maildir:" + p.local.path, env=env)
+    assert r.code == 0 and "nothing new" in r.out, r
+
+
+def test_wrong_password_stops_the_job(best, tmp_path):
+    p = Sync(tmp_path, best)
+    p.write_private(p.secret, "hunter2\n")
+    r = p.run("both")
+    assert r.code == 77 and r.of("error")[0]["kind"] == "auth" and "hunter2" not in r.out + r.err, r
+    assert not os.path.exists(p.local.path)
+
+
+def test_no_secret_in_the_trace(best, tmp_path):
+    p = Sync(tmp_path, best, account="auth = {plain}")
+    p.remote.fill("INBOX", 1)
+    r = p.call("-vv", "run")
+    assert r.code == 0 and "AUTHENTICATE PLAIN" in r.err and "the secret of" not in r.err and "LIST" in r.err, r
+    import base64
+    assert base64.b64encode(b"the secret of " + p.user.encode()).decode().rstrip("=")[:-2] not in r.err

@@ -1,0 +1,273 @@
+"""Both sides of a two-way job as their users see and change them: a tree of Maildirs, and a mailbox on a server by IMAP."""
+
+import imaplib
+import os
+import re
+import shutil
+import time
+
+import haul
+
+HELLO = b"From: a@example.org\nSubject: hello %d\n\nbody %d\n"
+
+
+class Side:
+    """A tree of Maildirs in the nested layout, as a mail reader sees and changes it."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.count = 0
+
+    def box(self, folder):
+        return os.path.join(self.path, *folder.split("/"))
+
+    def make(self, folder):
+        for sub in ("cur", "new", "tmp"):
+            os.makedirs(os.path.join(self.box(folder), sub), exist_ok=True)
+
+    def remove(self, folder):
+        """The folder, not those below it."""
+        for sub in ("cur", "new", "tmp"):
+            shutil.rmtree(os.path.join(self.box(folder), sub))
+        try:
+            os.rmdir(self.box(folder))
+        except OSError:
+            pass
+
+    def deliver(self, body, folder="INBOX", flags=None, age=0):
+        """Put a message; into new/, or into cur/ if it has flags. Its name."""
+        self.make(folder)
+        self.count += 1
+        name = "%d.M%dP%dQ%d.%s" % (1700000000 + self.count, self.count, os.getpid(), self.count, os.path.basename(self.path))
+        where = os.path.join("new", name) if flags is None else os.path.join("cur", "%s:2,%s" % (name, flags))
+        path = os.path.join(self.box(folder), where)
+        with open(path, "wb") as f:
+            f.write(body)
+        if age:
+            os.utime(path, (os.path.getmtime(path) - age,) * 2)
+        return name
+
+    def fill(self, folder, n, start=0, flags="S"):
+        for i in range(start, start + n):
+            self.deliver(HELLO % (i, i), folder, flags)
+
+    def find(self, folder, body):
+        """The path of the one message with these bytes."""
+        found = [p for p in haul.maildir_files(self.box(folder)) if open(p, "rb").read() == body]
+        assert len(found) == 1, (folder, body, found)
+        return found[0]
+
+    def delete(self, folder, body):
+        os.unlink(self.find(folder, body))
+
+    def empty(self, folder):
+        for path in haul.maildir_files(self.box(folder)):
+            os.unlink(path)
+
+    def flag(self, folder, body, flags):
+        path = self.find(folder, body)
+        name = os.path.basename(path).split(":2,")[0]
+        os.rename(path, os.path.join(self.box(folder), "cur", "%s:2,%s" % (name, "".join(sorted(flags)))))
+
+    def folders(self):
+        found = set()
+        for top, dirs, _ in os.walk(self.path):
+            if "cur" in dirs:
+                found.add(os.path.relpath(top, self.path))
+            dirs[:] = [d for d in dirs if d not in ("cur", "new", "tmp")]
+        return found
+
+    def state(self):
+        """{folder: sorted [(bytes, flags)]}: what there is, whatever the files are called."""
+        out = {}
+        for folder in self.folders():
+            rows = []
+            for path in haul.maildir_files(self.box(folder)):
+                with open(path, "rb") as f:
+                    rows.append((f.read(), path.rpartition(":2,")[2] if ":2," in os.path.basename(path) else ""))
+            out[folder] = sorted(rows)
+        return out
+
+    def bodies(self, folder="INBOX"):
+        return [body for body, _ in self.state()[folder]]
+
+    def files(self):
+        """Every file and directory with its times: what a dry run must leave alone."""
+        out = {}
+        for top, dirs, names in os.walk(self.path):
+            for name in names + dirs:
+                st = os.lstat(os.path.join(top, name))
+                out[os.path.join(top, name)] = (st.st_ino, st.st_size, st.st_mtime_ns)
+        return out
+
+
+class Remote:
+    """A user's folders on a Dovecot, with the same ways to change them as Side has; "/" between levels here, "." there."""
+
+    LETTERS = {"D": r"\Draft", "F": r"\Flagged", "P": "$Forwarded", "R": r"\Answered", "S": r"\Seen", "T": r"\Deleted"}
+
+    def __init__(self, srv, user, path=""):
+        self.srv, self.user, self.path = srv, user, path
+
+    @staticmethod
+    def wire(folder):
+        """In modified UTF-7 (RFC 3501 section 5.1.3), quoted."""
+        def shift(m):
+            return "&" + m.group(0).encode("utf-7").decode().lstrip("+").rstrip("-").replace("/", ",") + "-"
+
+        text = re.sub("[^\x20-\x7e]+", shift, folder.replace("&", "&-"))
+        return '"%s"' % text.replace("/", ".")
+
+    @staticmethod
+    def name(wire):
+        """And back."""
+        def shift(m):
+            return "&" if m.group(1) == "" else ("+" + m.group(1).replace(",", "/") + "-").encode().decode("utf-7")
+
+        return re.sub("&([^-]*)-", shift, wire).replace(".", "/")
+
+    def connect(self):
+        return self.srv.imap(self.user)
+
+    def do(self, what, *args):
+        """One command of imaplib that must work."""
+        with self.connect() as c:
+            typ, answer = getattr(c, what)(*args)
+            assert typ == "OK", (what, args, answer)
+            return answer
+
+    def make(self, folder):
+        with self.connect() as c:
+            c.create(self.wire(folder))
+
+    def remove(self, folder):
+        self.do("delete", self.wire(folder))
+
+    def deliver(self, body, folder="INBOX", flags="", age=0):
+        date = time.time() - age
+        with self.connect() as c:
+            if folder != "INBOX":
+                c.create(self.wire(folder))
+            self.append(c, body, folder, flags, date)
+
+    def append(self, c, body, folder, flags, date):
+        saved, imaplib.MapCRLF = imaplib.MapCRLF, re.compile(b"(?!)")
+        try:
+            typ, answer = c.append(self.wire(folder), " ".join(self.LETTERS[x] for x in flags or ""), imaplib.Time2Internaldate(date),
+                                   re.sub(rb"(?<!\r)\n", b"\r\n", body))
+        finally:
+            imaplib.MapCRLF = saved
+        assert typ == "OK", answer
+
+    def fill(self, folder, n, start=0, flags="S"):
+        with self.connect() as c:
+            if folder != "INBOX":
+                c.create(self.wire(folder))
+            for i in range(start, start + n):
+                self.append(c, HELLO % (i, i), folder, flags, time.time())
+
+    def fetch(self, c, folder):
+        """[(UID, bytes with LF, flags as letters)]"""
+        typ, answer = c.select(self.wire(folder), readonly=True)
+        assert typ == "OK", (folder, answer)
+        if int(answer[0]) == 0:
+            return []
+        out = []
+        for part in c.uid("fetch", "1:*", "(FLAGS BODY.PEEK[])")[1]:
+            if isinstance(part, tuple):
+                head = part[0].decode()
+                flags = set(re.search(r"FLAGS \(([^)]*)\)", head).group(1).split())
+                out.append((int(re.search(r"UID (\d+)", head).group(1)), part[1].replace(b"\r\n", b"\n"),
+                            "".join(x for x, flag in sorted(self.LETTERS.items()) if flag in flags)))
+        return out
+
+    def uid_of(self, c, folder, body):
+        found = [uid for uid, text, _ in self.fetch(c, folder) if text == body]
+        assert len(found) == 1, (folder, body, found)
+        return str(found[0])
+
+    def delete(self, folder, body):
+        with self.connect() as c:
+            uid = self.uid_of(c, folder, body)
+            c.select(self.wire(folder))
+            c.uid("store", uid, "+FLAGS", r"(\Deleted)")
+            c.uid("expunge", uid)
+
+    def empty(self, folder):
+        with self.connect() as c:
+            if int(c.select(self.wire(folder))[1][0]) > 0:
+                c.store("1:*", "+FLAGS", r"(\Deleted)")
+                c.expunge()
+
+    def flag(self, folder, body, flags):
+        with self.connect() as c:
+            uid = self.uid_of(c, folder, body)
+            c.select(self.wire(folder))
+            c.uid("store", uid, "FLAGS", "(%s)" % " ".join(self.LETTERS[x] for x in flags))
+
+    def folders(self):
+        found = set()
+        for line in self.do("list"):
+            attrs, name = re.match(rb'\(([^)]*)\) "." (.*)', line).groups()
+            if b"\\Noselect" not in attrs:
+                found.add(self.name(name.decode().strip('"')))
+        return found
+
+    def state(self):
+        folders = self.folders()
+        with self.connect() as c:
+            return {f: sorted((body, flags) for _, body, flags in self.fetch(c, f)) for f in folders}
+
+    def bodies(self, folder="INBOX"):
+        with self.connect() as c:
+            return sorted(body for _, body, _ in self.fetch(c, folder))
+
+    def files(self):
+        """What must not change."""
+        with self.connect() as c:
+            return {f: (self.fetch(c, f), c.status(self.wire(f), "(UIDVALIDITY UIDNEXT)")) for f in self.folders()}
+
+
+class Job(haul.Haul):
+    """A configuration with one two-way job "both"; .remote and .local are its sides."""
+
+    remote = local = None
+
+    @property
+    def db(self):
+        return os.path.join(self.state, "both.db")
+
+    def sync(self, *args, code=0, **more):
+        r = self.run("both", *args, **more)
+        assert r.code == code, r
+        return r
+
+    def settle(self):
+        """A run, and one that has nothing to do any more."""
+        r = self.sync()
+        self.quiet()
+        return r
+
+    def quiet(self):
+        r = self.sync()
+        assert actions(r) == [] and r.of("warning") == [] and r.of("error") == [], r
+
+    def same(self):
+        assert self.remote.state() == self.local.state()
+
+
+def actions(r):
+    """[(action, where)] of what a run did, in order."""
+    return [(e["action"], e.get("where")) for e in r.events if e["event"] in ("message", "folder") and "action" in e]
+
+
+def counts(r):
+    names = ("pulled", "pushed", "deleted", "flagged", "failed", "folders_made", "folders_removed")
+    return {n: r.end[n] for n in names if r.end[n]}
+
+
+def stopped(r, code, *says):
+    """The run ended with this code and one error that says so, and did nothing."""
+    assert r.code == code and actions(r) == [] and len(r.of("error")) == 1, r
+    for text in says:
+        assert text in r.of("error")[0]["text"], r
