@@ -136,6 +136,16 @@ def idle(tmp_path):
     (["fetch", "isq", "maildir:x"], "did you mean 'isp'?"),
     (["fetch", "maildir:x", "isp"], "maildir:x"),
     (["fetch", "--keep", "perhaps", "isp", "maildir:x"], "keep = perhaps"),
+    (["sync", "isp"], "use: mailhaul sync A B"),
+    (["sync", "isp", "maildir:x"], "POP3 account, which can't be synced"),
+    (["sync", "maildir:x", "mbox:y"], "can't be synced yet"),
+    (["sync", "maildir:x", "maildir:x/y"], "one within the other"),
+    (["sync", "maildir:x", "isp"], "'isp' is an account"),
+    (["sync", "--keep", "yes", "maildir:x", "maildir:y"], "does not take --keep"),
+    (["sync", "--restore", "--allow-deletions", "maildir:x", "maildir:y"], "contradict"),
+    (["run", "--restore"], "jobs that are named"),
+    (["run", "--allow-deletions", "isp"], "'isp' is none"),
+    (["fetch", "--restore", "isp", "maildir:x"], "does not take --restore"),
     (["check", "isp"], "use: mailhaul check"),
     (["-Z", "run"], "-Z"),
     (["run", "--nope"], "--nope"),
@@ -157,7 +167,7 @@ def test_usage(idle, words, says):
 
 def test_help_and_version(idle):
     r = idle.call("help")
-    commands = ["run", "fetch", "check", "info", "list", "status", "help"]
+    commands = ["run", "fetch", "sync", "check", "info", "list", "status", "help"]
     assert r.code == 0 and r.err == ""
     for name in commands:
         assert "  mailhaul " + name in r.out

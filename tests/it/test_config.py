@@ -49,6 +49,8 @@ class Config:
 
 
 ACCOUNT = 'account isp {\n\turl = "pop3s://anna@127.0.0.1:1"\n\tpassword-file = "@DIR@/secret"\n}\n'      # lines 1 to 4
+IMAP = 'account work {\n\turl = "imaps://jane@localhost:1"\n\tpassword-command = "x"\n}\n'
+SYNC = 'sync both {\n\tremote = work\n\tlocal = "maildir:@DIR@/Mail"\n}\n'                                 # 5 to 8
 FETCH = 'fetch in {\n\tfrom = isp\n\tto = "maildir:@DIR@/Mail"\n}\n'                                      # 5 to 8
 
 
@@ -172,6 +174,43 @@ def test_only_modes_are_77(tmp_path):
     c.put("second", "geheim\n", 0o644)
     os.chmod(os.path.join(c.dir, "secret"), 0o644)
     c.refused((3, "password-file", "secret"), (7, "password-file", "second"), code=77)
+
+
+@pytest.mark.parametrize("line, words", [
+    ("gmail-recent = yes", ["gmail-recent is for POP3 accounts"]),
+    ('disable-extensions = {"QRESINC"}', ["disable-extensions", "did you mean 'QRESYNC'?"]),
+    ("compress = perhaps", ["compress", "auto or no"]),
+    ("tls = starttls", ["tls = starttls contradicts imaps", "write imap"]),
+    ("auth = {APOP}", ["auth", "APOP"]),
+])
+def test_a_bad_line_of_an_imap_account(tmp_path, line, words):
+    Config(tmp_path, IMAP.replace("}\n", "\t%s\n}\n" % line)).refused((4, *words))
+
+
+@pytest.mark.parametrize("line, words", [
+    ("evrey = 10m", ["unknown key 'evrey'", "did you mean 'every'?"]),
+    ("keep = yes", ["unknown key 'keep'", "max-delete"]),
+    ("delete = all", ["delete knows no 'all'", "both, local, remote or none"]),
+    ("max-delete = lots", ["max-delete", "25% and 50"]),
+    ('folders = {"*", "@snt"}', ["@snt", "did you mean '@sent'?"]),
+    ('folders = {"!"}', ["folders"]),
+    ("trash = '@frob'", ["trash", "@frob"]),
+    ("folder { local = x }", ["folder NAME"]),
+    ("folder A { locl = x }", ["unknown key 'locl'", "did you mean 'local'?"]),
+    ("folder A { local = INBOX }", ["INBOX is the inbox already"]),
+    ("folder A { local = x } folder B { local = x }", ["folder 'A' (line 8)"]),
+    ("box A { local = x }", ["unknown section 'box'", "sync holds folder"]),
+])
+def test_a_bad_line_of_a_sync(tmp_path, line, words):
+    Config(tmp_path, IMAP + SYNC.replace("}\n", "\t%s\n}\n" % line)).refused((8, *words))
+
+
+def test_what_can_not_be_synced(tmp_path):
+    Config(tmp_path, IMAP + SYNC.replace("maildir:", "mbox:")).refused((7, "local", "mbox", "yet"))
+    Config(tmp_path, IMAP + SYNC.replace("= work", "= wrk")).refused((6, "'wrk'", "did you mean 'work'?"))
+    Config(tmp_path, ACCOUNT + SYNC.replace("= work", "= isp")).refused((6, "POP3 account", "fetch takes mail from it"))
+    Config(tmp_path, IMAP + FETCH.replace("= isp", "= work")).refused((6, "IMAP account", "sync can"))
+    Config(tmp_path, IMAP + SYNC + "folder x { local = y }\n").refused((9, "inside of a sync section"))
 
 
 def test_the_example_of_later_versions(tmp_path):
