@@ -30,7 +30,7 @@ _mailhaul_config() {
 
 _mailhaul() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd='' i config
-	local commands='run fetch check info list status help'
+	local commands='run fetch sync check info list status help'
 	local options='--config --state-dir --quiet --verbose --json --help --version'
 
 	COMPREPLY=()
@@ -65,8 +65,9 @@ _mailhaul() {
 	-j | --jobs | --max-size | --folder) return ;;
 	esac
 	case $cmd in
-	run) options+=' --due --jobs --dry-run --same-source' ;;
+	run) options+=' --due --jobs --dry-run --same-source --restore --allow-deletions' ;;
 	fetch) options+=' --keep --max-size --folder --dry-run --same-source' ;;
+	sync) options+=' --dry-run --same-source --restore --allow-deletions' ;;
 	check) options+=' --connect' ;;
 	esac
 	if [[ $cur == -* ]]; then
@@ -77,10 +78,11 @@ _mailhaul() {
 	case $cmd in
 	'') mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
 	help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
-	run | status) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" fetch)" -- "$cur") ;;
+	run | status) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'fetch|sync' | sort -u)" -- "$cur") ;;
 	info) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" account)" -- "$cur") ;;
-	list) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'account|fetch' | sort -u)" -- "$cur") ;;
+	list) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'account|fetch|sync' | sort -u)" -- "$cur") ;;
 	fetch) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'account|maildir|mbox') maildir: mbox: pop3s:// pop3://" -- "$cur") ;;
+	sync) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'account|maildir') maildir: imaps:// imap://" -- "$cur") ;;
 	esac
 }
 
