@@ -221,6 +221,13 @@ static int read_twins(struct pairing *m, struct err *e)
 	return rc;
 }
 
+/* Progress is of the whole run, whichever executor copies. */
+static void go_on_counting(const struct exec *from, struct exec *to)
+{
+	to->done = from->done;
+	to->done_bytes = from->done_bytes;
+}
+
 /* All copies of a folder: what is pulled first, since it may turn out to be here already. */
 static int copy_all(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct todo *t, struct err *e)
 {
@@ -236,8 +243,10 @@ static int copy_all(struct twoway *g, struct box *b, const struct plan_sync_poli
 		rc = exec_copy(&g->x[RIGHT], t->copy[RIGHT].a, t->copy[RIGHT].n, e);
 	g->x[RIGHT].twin = NULL;
 	twins_release(&m.twins);
+	go_on_counting(&g->x[RIGHT], &g->x[LEFT]);
 	if (rc == 0)
 		rc = exec_copy(&g->x[LEFT], t->copy[LEFT].a, t->copy[LEFT].n, e);
+	go_on_counting(&g->x[LEFT], &g->x[RIGHT]);
 	return rc;
 }
 
@@ -378,8 +387,6 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 	for (size_t i = 0; i < b->join.rows.n; i++)
 		if (sort_row(g, b, &policy, i, &t, e) < 0)
 			goto out;
-	g->x[LEFT].total = g->x[RIGHT].total = b->copies;
-	g->x[LEFT].done = g->x[RIGHT].done = g->x[LEFT].done_bytes = g->x[RIGHT].done_bytes = 0;
 	tell_copies(g, b);
 	rc = do_todo(g, b, &policy, &t, e);
 	if (rc < 0)

@@ -181,6 +181,17 @@ static uint64_t done_so_far(const struct event_totals *t)
 	return t->pulled + t->pushed + t->deleted + t->flagged;
 }
 
+/* What progress is of: all copies of this session, and what those before it did. */
+static void count_copies(struct twoway *g)
+{
+	uint64_t total = g->x[LEFT].done;
+
+	for (size_t i = 0; i < g->boxes.n; i++)
+		if (!g->boxes.a[i].failed)
+			total += g->boxes.a[i].copies;
+	g->x[LEFT].total = g->x[RIGHT].total = total;
+}
+
 static int session(struct twoway *g, struct err *e)
 {
 	if (look_folders(g, e) < 0 || find_trash(g, e) < 0 || look_failures(g, e) < 0)
@@ -189,6 +200,7 @@ static int session(struct twoway *g, struct err *e)
 		return -1;
 	if (pairs_total(g->db, &g->held, e) < 0 || decide_all(g, e) < 0 || (!g->p->dry_run && act_folders(g, e) < 0))
 		return -1;
+	count_copies(g);
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
 		struct err why = ERR_INIT;

@@ -26,6 +26,7 @@ struct active {
 	uint64_t done, total, bytes, total_bytes;
 	uint64_t planned, planned_bytes; /* dry run: to be fetched */
 	uint64_t failed; /* messages whose failure was told */
+	bool counted;    /* total is the job's own count, not the sum of the folders so far */
 };
 
 struct report {
@@ -334,7 +335,8 @@ static bool put_folders(struct strbuf *b, bool any, uint64_t n, const char *did)
 }
 
 /*
- * "12 messages fetched, 1 failed": what is not 0. A dry run's if a is given. What is fetched is deleted on the server only; a two-way job says on -v where. Returns whether there was anything.
+ * "12 messages fetched, 1 failed": what is not 0. A dry run's if a is given. What is fetched is deleted on the server only; a two-way job says on -v
+ * where. Returns whether there was anything.
  */
 static bool put_totals(struct strbuf *b, const struct event_totals *t, const struct active *a, bool two_way)
 {
@@ -453,14 +455,14 @@ static void begin_folder(struct report *r, const struct event *ev)
 	char job[TEXT_BYTES], folder[TEXT_BYTES], n[32];
 
 	if (a) {
-		a->total += ev->total;
-		a->total_bytes += ev->total_bytes;
+		a->total += a->counted ? 0 : ev->total;
+		a->total_bytes += a->counted ? 0 : ev->total_bytes;
 	}
 	if (r->p.verbose == 0 || r->p.quiet)
 		return;
 	clean(folder, ev->folder);
 	progress_count(ev->total, n, sizeof(n));
-	say(r, "%s: %s%s%s messages to move", clean(job, ev->job), folder, folder[0] ? ": " : "", n);
+	say(r, "%s: %s%s%s message%s to move", clean(job, ev->job), folder, folder[0] ? ": " : "", n, ev->total == 1 ? "" : "s");
 }
 
 static void note_progress(struct report *r, const struct event *ev)
@@ -470,8 +472,10 @@ static void note_progress(struct report *r, const struct event *ev)
 	if (a) {
 		a->done = ev->done;
 		a->bytes = ev->done_bytes;
-		if (ev->total > 0)
+		if (ev->total > 0) {
 			a->total = ev->total;
+			a->counted = true;
+		}
 		if (ev->total_bytes > 0)
 			a->total_bytes = ev->total_bytes;
 	}
