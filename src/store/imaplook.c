@@ -423,7 +423,7 @@ int imaplook_settle(struct imapstore *t, struct err *e)
 
 struct knowing {
 	VEC(uint32_t) uids;
-	uint32_t below;
+	uint32_t from, to;
 };
 
 /* A key that the base knows. */
@@ -432,7 +432,7 @@ static int know(void *to, struct slice key, struct err *e)
 	struct knowing *w = to;
 	uint32_t uid;
 
-	if (!imapstore_uid(key, &uid) || uid >= w->below)
+	if (!imapstore_uid(key, &uid) || uid < w->from || uid > w->to)
 		return 0;
 	return vec_push(&w->uids, uid) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
 }
@@ -444,12 +444,13 @@ static int by_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* All that the base knows of the folder, but what came after its stamp. */
-static int ask_known(struct imapstore *t, struct uidset *out, struct err *e)
+/* What the base knows of the folder, in a range. */
+static int ask_known(
+	struct imapstore *t, uint32_t from, uint32_t to, struct uidset *out, struct err *e)
 {
 	struct item *it = current(t->look);
 	const struct look *l = &t->look->l[it->i];
-	struct knowing w = { .below = it->base.uidnext };
+	struct knowing w = { .from = from, .to = to };
 	int rc = l->known ? l->known(l->arg, l->folder, know, &w, e) : 0;
 
 	if (rc == 0 && w.uids.n > 0)
@@ -485,7 +486,8 @@ static int gone_by_vanished(struct imapstore *t, struct err *e)
 		return -1;
 	if (uidset_count(&k->vanished) <= FEW)
 		return uidset_unite(&k->gone, &k->vanished, e);
-	if (ask_known(t, &k->gone, e) < 0 || uidset_intersect(&k->gone, &k->vanished, e) < 0)
+	if (ask_known(t, 1, base->uidnext - 1, &k->gone, e) < 0 ||
+		uidset_intersect(&k->gone, &k->vanished, e) < 0)
 		return -1;
 	/* So many can have gone at most, or more would be there than EXISTS says. */
 	most = (int64_t)base->messages + (int64_t)k->fresh + (int64_t)k->expunged -
@@ -506,9 +508,32 @@ static int gone_by_search(struct imapstore *t, struct err *e)
 		return -1;
 	if (uidset_count(&k->found) + k->fresh + k->expunged < t->sel.exists)
 		return too_few(t, uidset_count(&k->found) + k->fresh, e);
-	if (ask_known(t, &k->gone, e) < 0 || uidset_subtract(&k->gone, &k->found, e) < 0)
+	if (ask_known(t, 1, base->uidnext - 1, &k->gone, e) < 0 ||
+		uidset_subtract(&k->gone, &k->found, e) < 0)
 		return -1;
 	return uidset_subtract(&k->gone, &k->seen, e);
+}
+
+/*
+ * Of those that the base got after its stamp (we brought them there): what is new is listed whole, so
+ * what is not listed of these is gone. Where as many are listed as UIDs were given, none can be.
+ */
+static int gone_of_new(struct imapstore *t, struct err *e)
+{
+	struct imaplook *k = t->look;
+	const struct imapstamp *base = &current(k)->base;
+	struct uidset known = UIDSET_INIT;
+	int rc;
+
+	if (t->sel.uidnext != 0 && k->fresh >= t->sel.uidnext - base->uidnext)
+		return 0;
+	rc = ask_known(t, base->uidnext, UINT32_MAX, &known, e);
+	if (rc == 0)
+		rc = uidset_subtract(&known, &k->seen, e);
+	if (rc == 0)
+		rc = uidset_unite(&k->gone, &known, e);
+	uidset_release(&known);
+	return rc;
 }
 
 /* All answers are there: is the listing whole, and what is gone? */
@@ -524,6 +549,8 @@ static int finish(struct imapstore *t, struct err *e)
 		rc = gone_by_vanished(t, e);
 	else if (it->search && it->base.uidnext > 1)
 		rc = gone_by_search(t, e);
+	if (rc == 0 && it->mode == MODE_MODSEQ)
+		rc = gone_of_new(t, e);
 	k->going = (struct uidset_iter){ .set = &k->gone };
 	k->finished = rc == 0;
 	return rc;

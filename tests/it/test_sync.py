@@ -189,6 +189,22 @@ def test_all_at_once(synced):
     assert ("delete", "local") in actions(plan) and ("delete", "remote") in actions(plan)
 
 
+@pytest.mark.parametrize("side", ["remote", "local"])
+@pytest.mark.parametrize("more", [0, 3])
+def test_what_was_just_brought_there_can_be_deleted(synced, side, more):
+    """What a folder was like is remembered from before the run's own changes: a message that they brought, and that is gone by the next run, must not be overlooked."""
+    near, far = of(synced, side)
+    far.deliver(HELLO % (60, 60))
+    far.deliver(HELLO % (61, 61))
+    synced.sync()
+    assert HELLO % (60, 60) in near.bodies() and HELLO % (61, 61) in near.bodies()
+    near.delete("INBOX", HELLO % (60, 60))
+    near.fill("INBOX", more, 70)
+    synced.settle()
+    synced.same()
+    assert HELLO % (60, 60) not in far.bodies() and HELLO % (61, 61) in far.bodies()
+
+
 def test_others_deleted_messages_stay(synced):
     """What somebody else has marked as deleted, and not expunged, is not ours to expunge."""
     synced.remote.flag("INBOX", HELLO % (3, 3), "ST")
