@@ -224,10 +224,44 @@ int join_side(struct join *j, enum pair_side side, struct store *s, const struct
 	return rc;
 }
 
+static size_t digits_at(struct slice s, size_t at)
+{
+	size_t n = 0;
+
+	while (at + n < s.n && s.p[at + n] >= '0' && s.p[at + n] <= '9')
+		n++;
+	return n;
+}
+
+/* Keys in the order in which stores give them: numbers in them count as numbers (UIDs, times in a Maildir's names). */
+static int in_order(struct slice a, struct slice b)
+{
+	size_t i = 0, k = 0;
+
+	while (i < a.n && k < b.n) {
+		size_t n = digits_at(a, i), m = digits_at(b, k);
+		int rc;
+
+		if (n == 0 || m == 0)
+			n = m = 1;
+		else if (n != m)
+			return n < m ? -1 : 1;
+		rc = memcmp(a.p + i, b.p + k, n);
+		if (rc != 0)
+			return rc;
+		i += n;
+		k += m;
+	}
+	return (i < a.n) - (k < b.n);
+}
+
+/* What the base has not comes first, the oldest of it first: so it is copied. */
 static int by_pair(const void *a, const void *b)
 {
 	const struct join_seen *x = a, *y = b;
 
+	if (x->pair == 0 && y->pair == 0)
+		return in_order(x->key, y->key);
 	return (x->pair > y->pair) - (x->pair < y->pair);
 }
 

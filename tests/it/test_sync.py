@@ -1,6 +1,7 @@
 """Two-way jobs between a real Dovecot and a tree of Maildirs, with all that the server can and with less and less of it: the end must be the same."""
 
 import os
+import re
 import shutil
 import sqlite3
 
@@ -112,6 +113,20 @@ def test_first_run(pair):
     assert counts(r)["pulled"] == 7 and not counts(r).get("failed"), r
     pair.same()
     assert {"Empty", "caf\xe9 & tea"} <= pair.local.folders()
+
+
+def test_the_order_of_arrival_is_kept(server, tmp_path):
+    p = Sync(tmp_path, server)
+    p.remote.fill("INBOX", 25)
+    p.settle()
+    with p.remote.connect() as c:
+        arrived = [body for _, body, _ in p.remote.fetch(c, "INBOX")]
+    names = sorted(haul.maildir_files(p.local.box("INBOX")), key=lambda path: [int(n) for n in re.findall(r"\d+", os.path.basename(path))[:2]])
+    assert [open(path, "rb").read() for path in names] == arrived
+    p.local.fill("INBOX", 25, 100)
+    p.settle()
+    with p.remote.connect() as c:
+        assert [body for _, body, _ in p.remote.fetch(c, "INBOX")] == arrived + [HELLO % (n, n) for n in range(100, 125)]
 
 
 def test_first_push(server, tmp_path):
