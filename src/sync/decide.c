@@ -199,7 +199,7 @@ static int guard_deletions(struct twoway *g, struct err *e)
 			continue;
 		err_set(e, s == LEFT ? ERR_LOCAL : ERR_UNAVAIL, "%llu of %llu messages are gone %s, and would be deleted %s: nothing was changed", (unsigned long long)n,
 			(unsigned long long)g->held, twoway_at(!s), twoway_at(s));
-		return err_hint(e, "to delete them all the same, run with --allow-deletions (max-delete is the limit); to have them back, with --restore");
+		return err_hint(e, "to delete them all the same, run the job by name with --allow-deletions (max-delete is the limit); to have them back, with --restore");
 	}
 	return 0;
 }

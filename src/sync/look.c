@@ -91,7 +91,7 @@ static void inbox_gone(struct twoway *g, struct box *b)
 	struct err why = ERR_INIT;
 
 	err_set_span(&why, b->f->on_left ? ERR_LOCAL : ERR_UNAVAIL, SPAN_BOX, "the inbox is gone %s: it was left alone", twoway_at(b->f->on_left ? RIGHT : LEFT));
-	err_hint(&why, "put it back, or run with --restore to have it filled again");
+	err_hint(&why, "put it back, or run the job by name with --restore to have it filled again");
 	box_failed(g, b, &why);
 }
 
@@ -146,7 +146,7 @@ static int guard_trees(struct twoway *g, struct err *e)
 	}
 	if (g->known && g->folders.n_right == 0 && !g->p->restore) {
 		err_set(e, ERR_LOCAL, "%s holds no folders any more: nothing was changed", g->p->right_name);
-		return err_hint(e, "is its disk mounted? Put it back; or run with --restore to fetch everything again");
+		return err_hint(e, "is its disk mounted? Put it back; or run the job by name with --restore to fetch everything again");
 	}
 	return 0;
 }
@@ -176,7 +176,7 @@ static int read_trees(struct twoway *g, struct err *e)
 		return -1;
 	}
 	if (held > 0 && !g->p->restore)
-		return err_hint(e, "put it back; or run with --restore to fetch everything again");
+		return err_hint(e, "put it back; or run the job by name with --restore to fetch everything again");
 	err_clear(e);
 	if (!g->p->dry_run && right->ops->folder_create(right, "", 0, e) < 0)
 		return -1;
@@ -197,6 +197,8 @@ int look_folders(struct twoway *g, struct err *e)
 	}
 	if (guard_trees(g, e) < 0)
 		return -1;
+	if (g->boxes.n == 0)
+		twoway_warn(g, "`folders` leaves no folder to be synced: look at `mailhaul list` for their names");
 	for (size_t i = 0; i < g->boxes.n; i++)
 		if (decide(g, &g->boxes.a[i], e) < 0)
 			return -1;
@@ -274,7 +276,7 @@ static int take_look(struct twoway *g, struct box *b, int side, struct err *e)
 	b->looked[side] = true;
 	if (info->reborn) {
 		err_set_span(e, ERR_REFUSED, SPAN_BOX, "the server has renumbered '%s' (its UIDVALIDITY is another): nothing was changed", box_name(b, side));
-		return err_hint(e, "move the local folder away and run with --restore to have it fetched again");
+		return err_hint(e, "move the local folder away and run the job by name with --restore to have it fetched again");
 	}
 	memcpy(b->stamp[side], info->stamp, sizeof(b->stamp[side]));
 	return join_side(&b->join, side == LEFT ? PAIR_LEFT : PAIR_RIGHT, g->side[side], info, g->db, b->f->base.id, e);
