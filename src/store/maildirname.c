@@ -1,16 +1,14 @@
 /*
- * Names in a Maildir, of messages and of folders: see maildir.h. Folder names are escaped as %XX, so that a folder and its path belong to each other
- * one to one: '%' itself, control bytes, the byte that separates levels, a dot at the start of a level, and the levels "cur", "new" and "tmp".
+ * Names in a Maildir, of messages and of folders: see maildir.h. The levels of a folder's name are escaped (mail/boxname.h), so that a folder and its path belong
+ * to each other one to one.
  */
 #include "store/maildir.h"
 
 #include <limits.h>
 #include <string.h>
 
+#include "mail/boxname.h"
 #include "mail/flags.h"
-
-#define FOLDER_MAX 1024 /* bytes of a folder's name */
-#define LEVELS_MAX 64
 
 /* A message's file name. */
 bool maildir_name(struct slice name, struct slice *unique, uint32_t *flags)
@@ -45,67 +43,57 @@ static char separator(enum maildir_layout layout)
 	return layout == MAILDIR_NESTED ? '/' : '.';
 }
 
-/* Whether byte i of a level can't stand for itself in a path. */
-static bool needs_escape(enum maildir_layout layout, struct slice level, size_t i, bool only)
+/* What can't stand for itself in a level, beside what no file name may hold. */
+static const char *also(enum maildir_layout layout)
 {
-	unsigned char c = (unsigned char)level.p[i];
-
-	if (c == '%' || c < ' ' || c == 0x7f)
-		return true;
-	if (c == 0xc2 && i + 1 < level.n && ((unsigned char)level.p[i + 1] & 0xe0) == 0x80)
-		return true; /* C1 controls: U+0080 to U+009F */
-	if (c == '.')
-		return layout != MAILDIR_NESTED || i == 0;
-	/* what a Maildir holds itself */
-	return i == 0 && layout != MAILDIR_PLUSPLUS && (layout == MAILDIR_NESTED || only) &&
-	       (slice_eqs(level, "cur") || slice_eqs(level, "new") || slice_eqs(level, "tmp"));
+	return layout == MAILDIR_NESTED ? NULL : ".";
 }
 
-/* One level of a folder's name. */
-static int put_level(enum maildir_layout layout, struct slice level, bool only, struct strbuf *out)
+/* Is a level a directory's whole name, and so one of those that a Maildir holds itself? */
+static bool is_entry(enum maildir_layout layout, bool only)
 {
-	size_t start = out->len;
+	return layout == MAILDIR_NESTED || (layout == MAILDIR_FLAT && only);
+}
 
-	for (size_t i = 0; i < level.n; i++) {
-		int rc = needs_escape(layout, level, i, only) ? strbuf_printf(out, "%%%02X", (unsigned char)level.p[i]) :
-		                                                strbuf_putc(out, level.p[i]);
+/* The level that s begins with; what stands behind it is left in s, more tells whether there is another. */
+static struct slice take_level(struct slice *s, char sep, bool *more)
+{
+	const char *end = s->n > 0 ? memchr(s->p, sep, s->n) : NULL;
+	struct slice level = slice_of(s->p, end ? (size_t)(end - s->p) : s->n);
 
-		if (rc < 0)
-			return -1;
-	}
-	return out->len - start > NAME_MAX ? -1 : 0;
+	*more = end != NULL;
+	*s = end ? slice_of(end + 1, s->n - level.n - 1) : slice_of(s->p + s->n, 0);
+	return level;
 }
 
 /* Folder name to path. */
 int maildir_folder_path(enum maildir_layout layout, const char *folder, struct strbuf *out, struct err *e)
 {
 	struct slice rest = slice_str(folder);
-	char shown[128];
 	size_t start = out->len, levels = 0;
+	char shown[128];
+	bool more = true;
 
 	err_printable(shown, sizeof(shown), rest.p, rest.n);
 	if (rest.n == 0)
 		return strbuf_putc(out, '.') < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
-	if (rest.n > FOLDER_MAX)
-		return err_set_span(e, ERR_CONF, SPAN_BOX, "folder '%s...': the name is longer than %d bytes", shown, FOLDER_MAX);
+	if (rest.n > BOXNAME_MAX)
+		return err_set_span(e, ERR_CONF, SPAN_BOX, "folder '%s...': the name is longer than %d bytes", shown, BOXNAME_MAX);
 	if (layout == MAILDIR_PLUSPLUS && strbuf_putc(out, '.') < 0)
 		goto full;
-	for (;;) {
-		const char *slash = memchr(rest.p, '/', rest.n);
-		struct slice level = slice_of(rest.p, slash ? (size_t)(slash - rest.p) : rest.n);
+	while (more) {
+		struct slice level = take_level(&rest, '/', &more);
 
-		if (level.n == 0 || ++levels > LEVELS_MAX) {
+		if (++levels > BOXNAME_LEVELS) {
 			strbuf_cut(out, start);
-			return err_set_span(e, ERR_CONF, SPAN_BOX, level.n == 0 ? "folder '%s': a level of the name is empty" :
-			                    "folder '%s': too many levels", shown);
+			return err_set_span(e, ERR_CONF, SPAN_BOX, "folder '%s': too many levels", shown);
 		}
-		if (put_level(layout, level, !slash && levels == 1, out) < 0)
+		if (boxname_escape(level, also(layout), is_entry(layout, !more && levels == 1), out, e) < 0) {
+			strbuf_cut(out, start);
+			return err_in(e, "folder '%s'", shown);
+		}
+		if (more && strbuf_putc(out, separator(layout)) < 0)
 			goto full;
-		if (!slash)
-			break;
-		if (strbuf_putc(out, separator(layout)) < 0)
-			goto full;
-		rest = slice_of(slash + 1, rest.n - (size_t)(slash + 1 - rest.p));
 	}
 	if (layout == MAILDIR_NESTED || out->len - start <= NAME_MAX)
 		return 0;
@@ -114,43 +102,13 @@ full:
 	return err_set_span(e, ERR_CONF, SPAN_BOX, "folder '%s': the name is too long for a directory", shown);
 }
 
-/* The value of an upper-case hex digit, or -1. */
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Path to folder name, as maildir_folder_path would have been asked. */
-static int unescape(enum maildir_layout layout, struct slice path, struct strbuf *out)
-{
-	for (size_t i = 0; i < path.n; i++) {
-		char c = path.p[i];
-
-		if (c == '%') {
-			int high = i + 2 < path.n ? hex_value(path.p[i + 1]) : -1, low = i + 2 < path.n ? hex_value(path.p[i + 2]) : -1;
-
-			if (high < 0 || low < 0 || (high == 0 && low == 0))
-				return -1;
-			c = (char)(high << 4 | low);
-			if (c == '/')
-				return -1;
-			i += 2;
-		} else if (c == separator(layout)) {
-			c = '/';
-		}
-		if (strbuf_putc(out, c) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 /* Path to folder name; -1 for one that no folder has. */
 int maildir_path_folder(enum maildir_layout layout, struct slice path, struct strbuf *out)
 {
-	struct strbuf again = STRBUF_INIT(3 * FOLDER_MAX + 8);
-	size_t start = out->len;
+	struct strbuf again = STRBUF_INIT(3 * BOXNAME_MAX + 8);
+	struct slice rest = path;
+	size_t start = out->len, levels = 0;
+	bool more = true;
 	int rc = 0;
 
 	if (slice_eqs(path, "."))
@@ -158,12 +116,17 @@ int maildir_path_folder(enum maildir_layout layout, struct slice path, struct st
 	if (layout == MAILDIR_PLUSPLUS) {
 		if (path.n < 2 || path.p[0] != '.')
 			return -1;
-		path = slice_of(path.p + 1, path.n - 1);
+		rest = slice_of(path.p + 1, path.n - 1);
+	}
+	while (rc == 0 && more) {
+		struct slice level = take_level(&rest, separator(layout), &more);
+
+		rc = ++levels > BOXNAME_LEVELS ? -1 : boxname_unescape(level, also(layout), is_entry(layout, !more && levels == 1), out, NULL);
+		if (rc == 0 && more)
+			rc = strbuf_putc(out, '/');
 	}
 	/* the names that we would make, and no others: two directories must never be one folder */
-	if (path.n == 0 || unescape(layout, path, out) < 0 ||
-	    maildir_folder_path(layout, strbuf_str(out) + start, &again, NULL) < 0 ||
-	    !slice_eq(path, slice_of(strbuf_str(&again) + (layout == MAILDIR_PLUSPLUS), again.len - (layout == MAILDIR_PLUSPLUS)))) {
+	if (rc < 0 || maildir_folder_path(layout, strbuf_str(out) + start, &again, NULL) < 0 || !slice_eq(path, strbuf_slice(&again))) {
 		strbuf_cut(out, start);
 		rc = -1;
 	}

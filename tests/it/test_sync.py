@@ -108,11 +108,11 @@ def of(p, side):
 def test_first_run(pair):
     pair.remote.fill("Work/2026", 2, 100)
     pair.remote.make("Empty")
-    pair.remote.make("caf\xe9 & tea")
+    pair.remote.make("caf\xe9 & 100% tea")
     r = pair.settle()
     assert counts(r)["pulled"] == 7 and not counts(r).get("failed"), r
     pair.same()
-    assert {"Empty", "caf\xe9 & tea"} <= pair.local.folders()
+    assert {"Empty", "caf\xe9 & 100% tea"} <= pair.local.folders()
 
 
 def test_the_order_of_arrival_is_kept(server, tmp_path):

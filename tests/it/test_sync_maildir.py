@@ -183,7 +183,7 @@ def test_folders_are_made_and_removed(synced, side, where):
     near = getattr(synced, side)
     near.make("Empty")
     near.fill("Lists/C/2026", 2, 200)
-    near.make("caf\xe9 & tea")
+    near.make("caf\xe9 & 100% tea")
     r = synced.settle()
     assert counts(r)["folders_made"] == 3 and actions(r).count(("create", where)) == 3
     synced.same()
@@ -191,7 +191,7 @@ def test_folders_are_made_and_removed(synced, side, where):
     r = synced.settle()
     assert counts(r) == {"folders_removed": 1} and actions(r) == [("remove", where)], r
     synced.same()
-    assert synced.local.folders() == {"INBOX", "Work/2026", "Lists/C/2026", "caf\xe9 & tea"}
+    assert synced.local.folders() == {"INBOX", "Work/2026", "Lists/C/2026", "caf\xe9 & 100% tea"}
 
 
 @pytest.mark.parametrize("side, where", [("remote", "local"), ("local", "remote")])
