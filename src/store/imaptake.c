@@ -13,9 +13,11 @@
 #define BATCH_BYTES (2u << 20) /* what a batch should bring */
 #define BATCH_FIRST 16 /* messages, while nobody knows how long they are; doubled with each */
 #define BATCH_MAX 512
-#define BATCHES 4        /* in flight */
-#define GUESS 16384      /* bytes of a message, until some came */
-#define COMPRESS_FROM 50 /* messages that are worth the round trip of COMPRESS */
+#define BATCHES 4   /* in flight */
+#define GUESS 16384 /* bytes of a message, until some came */
+#define COMPRESS_FROM                                                                              \
+	(512u << 10)         /* bytes to measure a link by, and to come: or it's not worth it */
+#define COMPRESS_BELOW 10000 /* bytes in a millisecond: a faster link is not the bottleneck */
 #define SPOOL_MEMORY 262144
 #define STRAYS_MAX 1000 /* bodies with an UID that came behind them and was not wanted */
 #define CHUNK 65536
@@ -60,6 +62,8 @@ struct imaptake {
 	size_t n, sent;         /* of order[] */
 	size_t size;            /* of the next batch */
 	uint64_t bytes, bodies; /* that came */
+	msec_t waited;          /* for them */
+	bool asked;             /* COMPRESS, on this link */
 	struct batch batch[BATCHES];
 	size_t flying;
 	VEC(size_t) alone; /* places in want[] that are asked for one by one */
@@ -136,9 +140,11 @@ struct stream *imaptake_spooled(struct spool *spool, struct err *e)
 static ssize_t body_read(struct stream *s, void *buf, size_t n, struct err *e)
 {
 	struct imapstore *t = ((struct body *)s)->t;
+	msec_t begun = clock_now();
 	ssize_t got = t->conn.dead ? err_set(e, ERR_TEMP, "the connection is lost")
 				   : stream_read(((struct body *)s)->link, buf, n, e);
 
+	t->take->waited += clock_now() - begun;
 	if (got < 0) {
 		imapstore_broken(t, e);
 		imapstore_fail(t, e);
@@ -191,8 +197,10 @@ void imaptake_free(struct imaptake *k)
 
 void imaptake_drop(struct imapstore *t)
 {
-	if (t->take)
+	if (t->take) {
 		clear(t->take);
+		t->take->asked = false;
+	}
 }
 
 bool imaptake_flying(const struct imapstore *t)
@@ -251,6 +259,7 @@ static int announce(struct imaptake *k, const uint64_t *nums, size_t n, struct e
 	k->n = n;
 	k->size = BATCH_FIRST;
 	k->bytes = k->bodies = 0;
+	k->waited = 0;
 	return 0;
 }
 
@@ -271,11 +280,6 @@ int imaptake_want(struct store *s, const uint64_t *nums, size_t n, struct err *e
 	}
 	if (announce(t->take, nums, n, e) < 0)
 		return imapstore_fail(t, e);
-	if (t->p->compress && n >= COMPRESS_FROM && !t->conn.compressed &&
-		imap_compress(&t->conn, &t->login.dial, e) < 0) {
-		imapstore_broken(t, e);
-		return imapstore_fail(t, e);
-	}
 	return 0;
 }
 
@@ -329,11 +333,34 @@ static size_t batch_size(struct imaptake *k)
 	return n < most ? n : (size_t)most;
 }
 
+/*
+ * Is the link slow, and much still to come? Then COMPRESS (RFC 4978), for which nothing may fly. 1:
+ * nothing is to be sent, so that it soon is so; 0 go on; -1.
+ */
+static int compress(struct imapstore *t, struct err *e)
+{
+	struct imaptake *k = t->take;
+
+	if (!t->p->compress || k->asked || t->conn.compressed ||
+		!(t->conn.caps.have & IMAP_CAP_COMPRESS))
+		return 0;
+	if (k->bytes < COMPRESS_FROM || k->bytes > (uint64_t)k->waited * COMPRESS_BELOW ||
+		(k->n - k->sent) * (k->bytes / k->bodies) < COMPRESS_FROM)
+		return 0;
+	if (k->flying > 0)
+		return 1;
+	k->asked = true;
+	return imap_compress(&t->conn, &t->login.dial, e) < 0 ? -1 : 0;
+}
+
 /* Send as many batches as may fly. */
 static int pump(struct imapstore *t, struct err *e)
 {
 	struct imaptake *k = t->take;
+	int wait = compress(t, e);
 
+	if (wait != 0)
+		return wait < 0 ? -1 : 0;
 	while (k->flying < BATCHES && imap_may_send(&t->conn)) {
 		if (k->sent < k->n) {
 			size_t n = batch_size(k), to = k->n - k->sent < n ? k->n : k->sent + n;
@@ -455,7 +482,7 @@ static int take_fetch(struct imapstore *t, const struct imap_resp *r, size_t *i,
 		return fail_one(k, at, i, e, ERR_REFUSED, "the server has no content for it");
 	/*
 	 * An empty message is rare, an error of the server is not: ask how long it says that it is.
-	 * 
+	 *
 	 */
 	if (k->held_size == 0 && !sized && !(k->state[at] & ALONE))
 		return ask_alone(k, at, e);
@@ -539,6 +566,7 @@ static int next(struct imapstore *t, size_t *i, struct stream **body, struct err
 		struct err why = ERR_INIT;
 		enum imap_event ev;
 		uint32_t tag;
+		msec_t begun;
 
 		if (k->telling) {
 			rc = tell_missing(t, i, body, e);
@@ -548,7 +576,9 @@ static int next(struct imapstore *t, size_t *i, struct stream **body, struct err
 			return imapstore_broken(t, e);
 		if (k->flying == 0)
 			return 0;
+		begun = clock_now();
 		ev = imap_next(&t->conn, &tag, &r, &why);
+		k->waited += clock_now() - begun;
 		if (ev == IMAP_LOST) {
 			imapstore_give(e, &why);
 			return imapstore_broken(t, e);

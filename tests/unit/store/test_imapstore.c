@@ -4,6 +4,8 @@
  */
 #include "../../lib/unit.h"
 
+#include <unistd.h>
+
 #include "../../lib/script.h"
 #include "base/log.h"
 #include "mail/uidset.h"
@@ -1144,6 +1146,122 @@ static void test_bodies(void **state)
 	play_all(rows, COUNT(rows));
 }
 
+/* Whatever comes up to the end of a line, which is to be this one. */
+static void expect_line(int fd, const char *want)
+{
+	char line[4096];
+	size_t n = 0;
+
+	do {
+		peer_recv(fd, line + n, 1);
+	} while (line[n] != '\n' && n++ < sizeof(line) - 2);
+	line[n ? n - 1 : 0] = '\0';
+	if (strcmp(line, want) != 0)
+		_exit(1);
+}
+
+static void say(int fd, const char *text)
+{
+	peer_send(fd, text, strlen(text));
+}
+
+/* A server on a slow link: 16 messages of 40 kB, and of the others none. */
+static void slow_server(int fd, int nth, void *arg)
+{
+	static char body[40000];
+	static const char *const caps = "[CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] in\r\n";
+
+	(void)nth;
+	memset(body, 'x', sizeof(body));
+	say(fd, "* OK ");
+	say(fd, caps);
+	expect_line(fd, "A1 LOGIN \"jane\" \"5ecret\"");
+	say(fd, "A1 OK ");
+	say(fd, caps);
+	expect_line(fd, "A2 EXAMINE \"INBOX\"");
+	say(fd, BOX("300", "7", "999", "") OK("A2"));
+	expect_line(fd, "A3 UID FETCH 1:16 " PEEK);
+	expect_line(fd, "A4 UID FETCH 17:48 " PEEK);
+	expect_line(fd, "A5 UID FETCH 49:112 " PEEK);
+	expect_line(fd, "A6 UID FETCH 113:240 " PEEK);
+	for (int i = 1; i <= 16; i++) {
+		char head[80];
+
+		snprintf(head, sizeof(head), "* %d FETCH (UID %d BODY[] {%zu}\r\n", i, i,
+			sizeof(body));
+		say(fd, head);
+		peer_send(fd, body, sizeof(body) / 2);
+		usleep(10000);
+		peer_send(fd, body, sizeof(body) / 2);
+		say(fd, ")\r\n");
+	}
+	say(fd, OK("A3") OK("A4") OK("A5") OK("A6"));
+	if (*(bool *)arg) {
+		expect_line(fd, "A7 COMPRESS DEFLATE");
+		say(fd, "A7 NO not now\r\n");
+		expect_line(fd, "A8 UID FETCH 241:292 " PEEK);
+		expect_line(fd, "A9 UID FETCH 293:300 " PEEK);
+		say(fd, OK("A8") OK("A9"));
+		expect_line(fd, "A10 LOGOUT");
+	} else {
+		expect_line(fd, "A7 UID FETCH 241:292 " PEEK);
+		expect_line(fd, "A8 UID FETCH 293:300 " PEEK);
+		say(fd, OK("A7") OK("A8"));
+		expect_line(fd, "A9 LOGOUT");
+	}
+	say(fd, "* BYE well done\r\n");
+}
+
+/* COMPRESS is asked for when it is seen to be of use. */
+static void test_compress(void **state)
+{
+	(void)state;
+	for (int on = 0; on < 2; on++) {
+		bool compress = on;
+		struct peer peer;
+		struct imapstore_params p = { .imap = { .dial = { .host = "127.0.0.1",
+								.security = DIAL_PLAIN,
+								.timeout = 5000 },
+						      .user = "jane",
+						      .secret = { .literal = "5ecret" },
+						      .secure = true },
+			.compress = compress };
+		uint64_t nums[300];
+		struct box_info info;
+		struct err e = ERR_INIT;
+		struct store *s;
+		size_t got = 0, gone = 0, i;
+
+		peer_start(&peer, slow_server, &compress);
+		p.imap.dial.port = peer.port;
+		s = imapstore_new(&p, &e);
+		assert_non_null(s);
+		for (size_t k = 0; k < COUNT(nums); k++)
+			nums[k] = k + 1;
+		assert_int_equal(s->ops->open_box(s, "", BOX_READ, &info, &e), 0);
+		assert_int_equal(s->ops->want(s, nums, COUNT(nums), &e), 0);
+		for (;;) {
+			struct stream *body = NULL;
+			int rc = s->ops->next(s, &i, &body, &e);
+			char buf[4096];
+			ssize_t n;
+
+			if (rc < 0)
+				fail_msg("%s", e.text);
+			if (rc == 0)
+				break;
+			gone += !body;
+			while (body && (n = stream_read(body, buf, sizeof(buf), &e)) > 0)
+				got += (size_t)n;
+			stream_free(body);
+		}
+		assert_int_equal(got, 16 * 40000);
+		assert_int_equal(gone, COUNT(nums) - 16);
+		store_free(s);
+		peer_stop(&peer);
+	}
+}
+
 /* ---- flags and removals ---- */
 
 static void test_flags(void **state)
@@ -1599,6 +1717,7 @@ int main(void)
 		cmocka_unit_test(test_looks),
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_compress),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_removals),
 		cmocka_unit_test(test_deliveries),
