@@ -4,12 +4,12 @@
  */
 #include "../../lib/unit.h"
 
+#include <strings.h>
 #include <unistd.h>
 
 #include "../../lib/script.h"
 #include "base/log.h"
-#include "mail/uidset.h"
-#include "store/imapstore.h"
+#include "store/imapstore_p.h"
 
 #define IN(caps)                                                                                   \
 	{ NULL, "* OK [CAPABILITY IMAP4rev1 LITERAL+ " caps "] hi\r\n" },                          \
@@ -627,6 +627,48 @@ static void test_folders(void **state)
 
 	(void)state;
 	play_all(rows, COUNT(rows));
+}
+
+/* What a server calls a folder is shown under one name, and that name means this folder. */
+static void test_names(void **state)
+{
+	static const char *const bits[] = { "a", "%", "2", "5", "F", "%2F", "%25", "/", ".", "|",
+		" ", "\xc3\xa4", "inbox", "INBOX" };
+	static const char seps[] = { '/', '.', '|', '\0' };
+	struct imapstore_params p = { .imap = { .user = "jane" } };
+	struct err e = ERR_INIT;
+	struct imapstore *t = (struct imapstore *)imapstore_new(&p, &e);
+	unsigned shown = 0;
+
+	(void)state;
+	assert_non_null(t);
+	t->conn.utf8 = true;
+	srand(7);
+	for (int i = 0; i < 200000; i++) {
+		struct strbuf wire = STRBUF_INIT(1000), name = STRBUF_INIT(1000);
+		char *back;
+
+		t->sep = seps[i % 4];
+		for (int n = 1 + rand() % 6; n > 0; n--)
+			strbuf_puts(&wire, bits[(size_t)rand() % COUNT(bits)]);
+		if (imapname_show(t, strbuf_slice(&wire), t->sep, &name, &e) == 0) {
+			back = imapname_wire(t, strbuf_str(&name), &e);
+			if (!back)
+				fail_msg("%s: %s", strbuf_str(&wire), e.text);
+			/* the inbox has many spellings */
+			if (strcasecmp(back, strbuf_str(&wire)) != 0 ||
+				(strncasecmp(back, "INBOX", 5) != 0 &&
+					strcmp(back, strbuf_str(&wire)) != 0))
+				fail_msg("%s is shown as %s, which means %s", strbuf_str(&wire),
+					strbuf_str(&name), back);
+			free(back);
+			shown++;
+		}
+		strbuf_release(&wire);
+		strbuf_release(&name);
+	}
+	assert_true(shown > 50000);
+	store_free(&t->s);
 }
 
 /* ---- looks ---- */
@@ -1714,6 +1756,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_folders),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_looks),
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_bodies),
