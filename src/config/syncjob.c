@@ -238,6 +238,18 @@ void build_check_sides(const struct config_job *job, struct place at, struct pro
 		problem_add(p, at, ERR_CONF, "local: %s and %s lie one within the other", a, b);
 }
 
+/* Two jobs with one tree would carry the mail of each account into the other. */
+static void check_alone(const struct config *c, const struct config_job *job, struct place at, struct problems *p)
+{
+	for (size_t i = 0; i < c->n_jobs; i++) {
+		const struct config_job *o = &c->jobs[i];
+		const char *a = job->right ? job->right->maildir.path : NULL, *b = o->mode == CONFIG_SYNC && o->right ? o->right->maildir.path : NULL;
+
+		if (a && b && (within(a, b) || within(b, a)))
+			problem_add(p, at, ERR_CONF, "local: the job '%s' (line %d) syncs %s: each job needs a tree of its own", o->name, o->line, b);
+	}
+}
+
 /* One of the four words. */
 static enum sync_where where_of(int word)
 {
@@ -288,6 +300,7 @@ void build_sync(struct config *c, const struct parsed *s, const struct parsed_li
 	out->left = make_side(&m, &k->remote, true);
 	out->right = make_side(&m, &k->local, false);
 	build_check_sides(out, parsed_place(s, &k->local), p);
+	check_alone(c, out, parsed_place(s, &k->local), p);
 	build_sync_policy(out, k);
 	make_patterns(&m);
 	make_rules(&m);

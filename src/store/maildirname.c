@@ -84,9 +84,9 @@ int maildir_folder_path(enum maildir_layout layout, const char *folder, struct s
 	while (more) {
 		struct slice level = take_level(&rest, '/', &more);
 
-		if (++levels > BOXNAME_LEVELS) {
+		if (level.n == 0 || ++levels > BOXNAME_LEVELS) {
 			strbuf_cut(out, start);
-			return err_set_span(e, ERR_CONF, SPAN_BOX, "folder '%s': too many levels", shown);
+			return err_set_span(e, ERR_CONF, SPAN_BOX, level.n == 0 ? "folder '%s': a level of the name is empty" : "folder '%s': too many levels", shown);
 		}
 		if (boxname_escape(level, also(layout), is_entry(layout, !more && levels == 1), out, e) < 0) {
 			strbuf_cut(out, start);

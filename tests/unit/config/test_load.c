@@ -207,6 +207,8 @@ static const struct {
 	{ "sync s { remote = maildir:x local = maildir:/y }",
 	  "t:1: remote: the path x would depend on where mailhaul is started; begin it with / or ~/\n" },
 	{ "sync s { remote = maildir:/x/y/ local = maildir:/x }", "t:1: local: /x/y/ and /x lie one within the other\n" },
+	{ "sync s { remote = maildir:/x local = maildir:/y }\nsync t { remote = maildir:/z local = maildir:/y/w }",
+	  "t:2: local: the job 's' (line 1) syncs /y: each job needs a tree of its own\n" },
 	{ "sync s { remote = maildir:/x local = maildir:/x }", "t:1: local: /x and /x lie one within the other\n" },
 	{ "sync s { remote = b\n local = c }",
 	  "t:1: remote: there is no account or store 'b'; none is defined\nt:2: local: there is no account or store 'c'; none is defined\n" },
@@ -508,7 +510,7 @@ static void sync_jobs(void **state)
 		" max-size = 10M max-age = 1y max-delete = ' 50  and 10% ' delete = local create = remote remove-folders = none on-new = 'x'\n"
 		"}\n"
 		"sync three { remote = maildir:/a local = maildir:/b trash = '@trash' remove-folders = both max-delete = none }\n"
-		"sync four { remote = maildir:/a local = maildir:/b max-delete = 5% }\n";
+		"sync four { remote = maildir:/a local = maildir:/c max-delete = 5% }\n";
 	struct config c;
 	struct err e = ERR_INIT;
 	const struct config_job *j;
