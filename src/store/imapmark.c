@@ -46,6 +46,7 @@ struct job {
 	VEC(struct piece) pieces;
 	VEC(struct flag_change) failed;
 	struct err why; /* of the last that was refused */
+	enum err_span span; /* as the server meant it */
 	bool last;      /* there is no further try */
 };
 
@@ -114,6 +115,7 @@ static int end_piece(struct imapstore *t, void *arg, size_t i, const struct imap
 	if (!r) {
 		u->refused = true;
 		j->why = *why;
+		j->span = why->span;
 		if (why->span == SPAN_ACCT) {
 			*e = *why;
 			return -1;
@@ -165,27 +167,44 @@ static int fly_units(struct imapstore *t, struct job *j, size_t most, struct err
 	return imapstore_fly(t, &f, e);
 }
 
-/* Do it; then what was refused, one by one. between (may be NULL) may mend what was wrong. */
+/* Try again what was refused, so many in a command. */
+static int retry(struct imapstore *t, struct job *j, size_t most, struct err *e)
+{
+	struct flag_change *c = j->failed.a;
+	int rc;
+
+	j->c = c;
+	j->n = j->failed.n;
+	j->failed.a = NULL;
+	vec_release(&j->failed);
+	rc = fly_units(t, j, most, e);
+	free(c);
+	return rc;
+}
+
+/*
+ * Do it; then what was refused, one by one, if what is wrong may be wrong with single messages.
+ * mend (may be NULL) may mend something before.
+ */
 static int run(struct imapstore *t, struct job *j,
-	int (*between)(struct imapstore *t, struct job *j, struct err *e), struct err *e)
+	int (*mend)(struct imapstore *t, struct job *j, struct err *e), struct err *e)
 {
 	int rc;
 
 	if (j->n > 0)
 		qsort(j->c, j->n, sizeof(*j->c), by_change);
 	rc = fly_units(t, j, UNIT_MAX, e);
-	if (rc == 0 && j->failed.n > 0 && between)
-		rc = between(t, j, e);
-	if (rc == 0 && j->failed.n > 0) {
-		j->last = true;
-		j->c = j->failed.a;
-		j->n = j->failed.n;
-		if (j->n <= SINGLES_MAX)
-			rc = fly_units(t, j, 1, e);
-		else
-			for (size_t i = 0; rc == 0 && i < j->n; i++)
-				rc = j->done(t, j, j->c[i].num, &j->why, e);
+	if (rc == 0 && j->failed.n > 0 && mend) {
+		rc = mend(t, j, e);
+		if (rc == 0)
+			rc = retry(t, j, UNIT_MAX, e);
 	}
+	if (rc == 0 && j->failed.n > 0 && j->span == SPAN_MSG && j->failed.n <= SINGLES_MAX) {
+		j->last = true;
+		rc = retry(t, j, 1, e);
+	}
+	for (size_t i = 0; rc == 0 && i < j->failed.n; i++)
+		rc = j->done(t, j, j->failed.a[i].num, &j->why, e);
 	vec_release(&j->units);
 	vec_release(&j->pieces);
 	vec_release(&j->failed);
