@@ -334,6 +334,7 @@ struct publishing {
 	VEC(size_t) todo;    /* of st, in the order of sending */
 	VEC(size_t) again;   /* to be sent again one by one */
 	VEC(size_t) unkeyed; /* taken by the server, who did not say as what */
+	struct uidset given; /* by APPENDUID */
 	struct command fly[FLYING_MAX];
 	size_t flying;
 	bool single;
@@ -381,17 +382,20 @@ static int take_uids(struct imapstore *t, struct publishing *p, const struct com
 		uidseq_init(&seq, r->code.dst, MULTI_MAX, NULL) == 0 &&
 		seq.count == c->to - c->from;
 
-	/* in ascending order, and of new ones: or it is no answer to this */
+	/* in ascending order, of new ones, each once: or it is no answer to this */
 	for (struct uidseq look = good ? seq : (struct uidseq){ 0 };
 		good && uidseq_next(&look, &uid); top = uid)
-		good = uid > top && uid >= u->lowest;
+		good = uid > top && uid >= u->lowest && !uidset_has(&p->given, uid);
 	for (size_t i = c->from; i < c->to; i++) {
 		struct staged *st = &p->st[p->todo.a[i]];
 
-		if (good && uidseq_next(&seq, &uid))
+		if (good && uidseq_next(&seq, &uid)) {
 			snprintf(st->key, sizeof(st->key), "%" PRIu32, uid);
-		else if (vec_push(&p->unkeyed, p->todo.a[i]) < 0)
+			if (uidset_add(&p->given, uid, e) < 0)
+				return -1;
+		} else if (vec_push(&p->unkeyed, p->todo.a[i]) < 0) {
 			return err_set(e, ERR_LOCAL, "out of memory");
+		}
 	}
 	return 0;
 }
@@ -599,6 +603,7 @@ int imapput_publish(struct store *s, struct staged *st, size_t n, struct err *e)
 	vec_release(&p.todo);
 	vec_release(&p.again);
 	vec_release(&p.unkeyed);
+	uidset_release(&p.given);
 	if (rc < 0)
 		return imapstore_fail(t, e);
 	raise_lowest(t->put, st, n);
