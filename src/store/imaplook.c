@@ -20,56 +20,12 @@
 
 #include "base/log.h"
 #include "mail/imapdate.h"
-#include "store/imapstore_p.h"
+#include "store/imaplook_p.h"
 
-#define FEW 1000 /* so many UIDs that are gone are told without asking which of them are known */
 #define RANGES_MAX (4u << 20)  /* of a set that a server fills */
 #define EFFORT_MAX (64u << 20) /* ranges looked at to fill it */
 #define DISORDER_MAX 4096      /* messages that are not listed in ascending order */
 #define FLOOD_MAX 100000       /* messages beyond twice what EXISTS said */
-
-enum mode { MODE_FULL, MODE_FLAGS, MODE_MODSEQ };
-
-enum command { CMD_SELECT, CMD_OLD, CMD_SEARCH, CMD_NEW };
-#define COMMANDS_MAX 4
-
-/* A folder to look at. */
-struct item {
-	size_t i; /* as announced */
-	struct imapfolder *f;
-	struct imapstamp base; /* validity 0: none */
-	enum mode mode;
-	bool search; /* MODE_MODSEQ without QRESYNC */
-	enum command cmds[COMMANDS_MAX];
-	uint32_t tags[COMMANDS_MAX];
-	unsigned n, sent; /* commands */
-	unsigned ended;   /* a bit for each */
-	bool skip;        /* what is still to come of it is of no interest */
-};
-
-struct imaplook {
-	const struct look *l;
-	unsigned how;
-	VEC(struct item) items;
-	size_t sending;    /* items before it are sent */
-	size_t reading;    /* the item whose answers are due */
-	bool entered;      /* its state below is its own */
-	bool told;         /* look_box told it, and look_next reads it */
-	bool active, stop; /* stop: nothing more is sent */
-	struct look own;   /* of a listing */
-	/* The item that is read. */
-	struct uidset seen; /* listed */
-	struct uidset vanished, found;
-	struct uidset gone; /* to be told */
-	struct uidset_iter going;
-	bool finished;
-	size_t effort;
-	uint64_t rows, listed; /* messages; those that were there at the SELECT */
-	uint64_t fresh;        /* of these, new since the base */
-	uint64_t expunged;     /* since the SELECT */
-	unsigned disorder;
-	char key[16];
-};
 
 void imaplook_free(struct imaplook *k)
 {
@@ -91,11 +47,6 @@ void imaplook_drop(struct imapstore *t)
 
 /* ---- what is asked ---- */
 
-static bool with_vanished(const struct imapstore *t)
-{
-	return t->conn.enabled & IMAP_CAP_QRESYNC;
-}
-
 /* Do the numbers prove that none of those that the base knows is gone? As many came as there can be
  * new ones. */
 static bool nothing_gone(const struct imapstamp *base, uint32_t messages, uint32_t uidnext)
@@ -105,7 +56,7 @@ static bool nothing_gone(const struct imapstamp *base, uint32_t messages, uint32
 }
 
 /* The commands of a way. */
-static void plan_commands(const struct imapstore *t, struct item *it)
+static void plan_commands(const struct imapstore *t, struct imaplook_item *it)
 {
 	const struct imapstamp *now = &it->f->stamp; /* by STATUS */
 
@@ -114,13 +65,13 @@ static void plan_commands(const struct imapstore *t, struct item *it)
 		return;
 	if (it->mode != MODE_FULL && it->base.uidnext > 1)
 		it->cmds[it->n++] = CMD_OLD;
-	if (it->mode == MODE_MODSEQ && it->search && !with_vanished(t) && it->base.uidnext > 1)
+	if (it->mode == MODE_MODSEQ && it->search && !imaplook_vanished(t) && it->base.uidnext > 1)
 		it->cmds[it->n++] = CMD_SEARCH;
 	it->cmds[it->n++] = CMD_NEW;
 }
 
 /* The way for a folder. */
-static void plan(const struct imapstore *t, struct item *it, const char *stamp)
+static void plan(const struct imapstore *t, struct imaplook_item *it, const char *stamp)
 {
 	const struct imapstamp *now = &it->f->stamp;
 
@@ -137,13 +88,13 @@ static void plan(const struct imapstore *t, struct item *it, const char *stamp)
 }
 
 /* From which UID on a message is new. */
-static uint32_t new_from(const struct item *it)
+static uint32_t new_from(const struct imaplook_item *it)
 {
 	return it->mode == MODE_FULL ? 1 : it->base.uidnext;
 }
 
 /* Send one command. */
-static int send_one(struct imapstore *t, struct item *it, unsigned c, struct err *e)
+static int send_one(struct imapstore *t, struct imaplook_item *it, unsigned c, struct err *e)
 {
 	struct imap_conn *conn = &t->conn;
 	uint32_t *tag = &it->tags[c], last = it->base.uidnext - 1;
@@ -156,7 +107,7 @@ static int send_one(struct imapstore *t, struct item *it, unsigned c, struct err
 			return imap_send(conn, tag, e, "UID FETCH 1:%" PRIu32 " (UID FLAGS)", last);
 		return imap_send(conn, tag, e,
 			"UID FETCH 1:%" PRIu32 " (UID FLAGS) (CHANGEDSINCE %" PRIu64 "%s)", last,
-			it->base.modseq, with_vanished(t) ? " VANISHED" : "");
+			it->base.modseq, imaplook_vanished(t) ? " VANISHED" : "");
 	case CMD_SEARCH:
 		return imap_send(conn, tag, e, "UID SEARCH %sUID 1:%" PRIu32,
 			conn->caps.have & IMAP_CAP_ESEARCH ? "RETURN (ALL) " : "", last);
@@ -173,7 +124,7 @@ static int pump(struct imapstore *t, struct err *e)
 	struct imaplook *k = t->look;
 
 	while (!k->stop && k->sending < k->items.n && imap_may_send(&t->conn)) {
-		struct item *it = &k->items.a[k->sending];
+		struct imaplook_item *it = &k->items.a[k->sending];
 
 		if (send_one(t, it, it->sent, e) < 0) {
 			t->conn.dead = true; /* what flies could not be told apart any more */
@@ -188,14 +139,8 @@ static int pump(struct imapstore *t, struct err *e)
 
 /* ---- what is answered ---- */
 
-/* The item that is read; its place may change when one is added. */
-static struct item *current(struct imaplook *k)
-{
-	return &k->items.a[k->reading];
-}
-
 /* Are all commands of an item that were sent, or will be, over? */
-static bool over(const struct imaplook *k, const struct item *it)
+static bool over(const struct imaplook *k, const struct imaplook_item *it)
 {
 	return (it->sent == it->n || k->stop) && it->ended == (1u << it->sent) - 1;
 }
@@ -218,7 +163,7 @@ static void enter(struct imapstore *t)
 }
 
 /* This can't be; the folder is given up. */
-static int nonsense(const struct item *it, struct err *e, const char *what)
+int imaplook_nonsense(const struct imaplook_item *it, struct err *e, const char *what)
 {
 	return err_set_span(e, ERR_PROTO, SPAN_BOX, "'%s': the server %s", it->f->name, what);
 }
@@ -228,7 +173,7 @@ static int gather(struct imaplook *k, struct uidset *s, const struct uidset *mor
 {
 	k->effort += s->n + more->n;
 	if (k->effort > EFFORT_MAX || s->n + more->n > RANGES_MAX)
-		return nonsense(current(k), e, "names messages without end");
+		return imaplook_nonsense(imaplook_current(k), e, "names messages without end");
 	return uidset_unite(s, more, e);
 }
 
@@ -237,7 +182,7 @@ static int take_row(
 	struct imapstore *t, const struct imap_fetch *f, struct store_msg *m, struct err *e)
 {
 	struct imaplook *k = t->look;
-	const struct item *it = current(k);
+	const struct imaplook_item *it = imaplook_current(k);
 	const bool full = f->has & (IMAP_HAS_DATE | IMAP_HAS_RFC822_SIZE),
 		   fresh = f->uid >= new_from(it);
 	int64_t date = 0;
@@ -253,11 +198,11 @@ static int take_row(
 	if (uidset_has(&k->seen, f->uid))
 		return 0;
 	if (f->uid < uidset_max(&k->seen) && ++k->disorder > DISORDER_MAX)
-		return nonsense(it, e, "lists its messages in disorder");
+		return imaplook_nonsense(it, e, "lists its messages in disorder");
 	if (uidset_add(&k->seen, f->uid, e) < 0)
 		return -1;
 	if (++k->rows > 2 * (uint64_t)t->sel.exists + FLOOD_MAX || k->seen.n > RANGES_MAX)
-		return nonsense(it, e, "lists messages without end");
+		return imaplook_nonsense(it, e, "lists messages without end");
 	if (t->sel.uidnext == 0 || f->uid < t->sel.uidnext) {
 		k->listed++;
 		k->fresh += fresh;
@@ -293,7 +238,7 @@ static int take_data(
 		return 0;
 	case IMAP_SEARCH:
 	case IMAP_ESEARCH:
-		return current(k)->search ? gather(k, &k->found, r->search.all, e) : 0;
+		return imaplook_current(k)->search ? gather(k, &k->found, r->search.all, e) : 0;
 	default:
 		return 0;
 	}
@@ -314,7 +259,7 @@ static int take_end(struct imapstore *t, uint32_t tag, const struct imap_resp *r
 	struct err *e)
 {
 	struct imaplook *k = t->look;
-	struct item *it = current(k);
+	struct imaplook_item *it = imaplook_current(k);
 	unsigned c = 0;
 	int rc = 0;
 
@@ -356,13 +301,13 @@ static int step(struct imapstore *t, struct store_msg *m, struct err *e)
 	struct imaplook *k = t->look;
 	const struct imap_resp *r = NULL;
 	struct err why = ERR_INIT;
-	struct item *it;
+	struct imaplook_item *it;
 	uint32_t tag;
 	int rc;
 
 	if (pump(t, e) < 0)
 		return -1;
-	it = current(k);
+	it = imaplook_current(k);
 	switch (imap_next(&t->conn, &tag, &r, &why)) {
 	case IMAP_LOST:
 		t->conn.dead = true;
@@ -393,8 +338,8 @@ static int leave(struct imapstore *t, struct err *e)
 	struct imaplook *k = t->look;
 	struct store_msg m;
 
-	current(k)->skip = true;
-	while (!over(k, current(k)))
+	imaplook_current(k)->skip = true;
+	while (!over(k, imaplook_current(k)))
 		if (step(t, &m, e) < 0 && !k->active)
 			return -1;
 	k->reading++;
@@ -409,7 +354,7 @@ int imaplook_settle(struct imapstore *t, struct err *e)
 	if (!k || !k->active)
 		return 0;
 	k->stop = true;
-	while (k->active && k->reading < k->items.n && current(k)->sent > 0) {
+	while (k->active && k->reading < k->items.n && imaplook_current(k)->sent > 0) {
 		if (!k->entered)
 			enter(t);
 		if (leave(t, e) < 0)
@@ -417,143 +362,6 @@ int imaplook_settle(struct imapstore *t, struct err *e)
 	}
 	k->active = k->told = false;
 	return 0;
-}
-
-/* ---- what is gone ---- */
-
-struct knowing {
-	VEC(uint32_t) uids;
-	uint32_t from, to;
-};
-
-/* A key that the base knows. */
-static int know(void *to, struct slice key, struct err *e)
-{
-	struct knowing *w = to;
-	uint32_t uid;
-
-	if (!imapstore_uid(key, &uid) || uid < w->from || uid > w->to)
-		return 0;
-	return vec_push(&w->uids, uid) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
-}
-
-static int by_number(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* What the base knows of the folder, in a range. */
-static int ask_known(
-	struct imapstore *t, uint32_t from, uint32_t to, struct uidset *out, struct err *e)
-{
-	struct item *it = current(t->look);
-	const struct look *l = &t->look->l[it->i];
-	struct knowing w = { .from = from, .to = to };
-	int rc = l->known ? l->known(l->arg, l->folder, know, &w, e) : 0;
-
-	if (rc == 0 && w.uids.n > 0)
-		qsort(w.uids.a, w.uids.n, sizeof(w.uids.a[0]), by_number);
-	for (size_t i = 0; rc == 0 && i < w.uids.n; i++)
-		rc = uidset_add(out, w.uids.a[i], e);
-	vec_release(&w.uids);
-	return rc;
-}
-
-/* A listing by which some would count as gone that the server says are there. */
-static int too_few(struct imapstore *t, uint64_t listed, struct err *e)
-{
-	const struct imaplook *k = t->look;
-
-	return err_set_span(e, k->expunged ? ERR_TEMP : ERR_PROTO, SPAN_BOX,
-		"'%s': the server says that there are %" PRIu32 " messages but lists %" PRIu64 "%s",
-		current(t->look)->f->name, t->sel.exists, listed,
-		k->expunged ? "; some were removed meanwhile" : "");
-}
-
-/* By VANISHED. */
-static int gone_by_vanished(struct imapstore *t, struct err *e)
-{
-	struct imaplook *k = t->look;
-	const struct imapstamp *base = &current(k)->base;
-	int64_t most;
-
-	if (base->uidnext < UINT32_MAX &&
-		uidset_remove_range(&k->vanished, base->uidnext, UINT32_MAX, e) < 0)
-		return -1;
-	if (uidset_subtract(&k->vanished, &k->seen, e) < 0)
-		return -1;
-	if (uidset_count(&k->vanished) <= FEW)
-		return uidset_unite(&k->gone, &k->vanished, e);
-	if (ask_known(t, 1, base->uidnext - 1, &k->gone, e) < 0 ||
-		uidset_intersect(&k->gone, &k->vanished, e) < 0)
-		return -1;
-	/* So many can have gone at most, or more would be there than EXISTS says. */
-	most = (int64_t)base->messages + (int64_t)k->fresh + (int64_t)k->expunged -
-		(int64_t)t->sel.exists;
-	if (uidset_count(&k->gone) > FEW && (int64_t)uidset_count(&k->gone) > most)
-		return nonsense(current(k), e, "says that more messages are gone than it misses");
-	return 0;
-}
-
-/* By a search for what is left. */
-static int gone_by_search(struct imapstore *t, struct err *e)
-{
-	struct imaplook *k = t->look;
-	const struct imapstamp *base = &current(k)->base;
-
-	if (base->uidnext < UINT32_MAX &&
-		uidset_remove_range(&k->found, base->uidnext, UINT32_MAX, e) < 0)
-		return -1;
-	if (uidset_count(&k->found) + k->fresh + k->expunged < t->sel.exists)
-		return too_few(t, uidset_count(&k->found) + k->fresh, e);
-	if (ask_known(t, 1, base->uidnext - 1, &k->gone, e) < 0 ||
-		uidset_subtract(&k->gone, &k->found, e) < 0)
-		return -1;
-	return uidset_subtract(&k->gone, &k->seen, e);
-}
-
-/*
- * Of those that the base got after its stamp (we brought them there): what is new is listed whole, so
- * what is not listed of these is gone. Where as many are listed as UIDs were given, none can be.
- */
-static int gone_of_new(struct imapstore *t, struct err *e)
-{
-	struct imaplook *k = t->look;
-	const struct imapstamp *base = &current(k)->base;
-	struct uidset known = UIDSET_INIT;
-	int rc;
-
-	if (t->sel.uidnext != 0 && k->fresh >= t->sel.uidnext - base->uidnext)
-		return 0;
-	rc = ask_known(t, base->uidnext, UINT32_MAX, &known, e);
-	if (rc == 0)
-		rc = uidset_subtract(&known, &k->seen, e);
-	if (rc == 0)
-		rc = uidset_unite(&k->gone, &known, e);
-	uidset_release(&known);
-	return rc;
-}
-
-/* All answers are there: is the listing whole, and what is gone? */
-static int finish(struct imapstore *t, struct err *e)
-{
-	struct imaplook *k = t->look;
-	const struct item *it = current(k);
-	int rc = 0;
-
-	if (it->mode != MODE_MODSEQ)
-		rc = k->listed < t->sel.exists ? too_few(t, k->listed, e) : 0;
-	else if (with_vanished(t))
-		rc = gone_by_vanished(t, e);
-	else if (it->search && it->base.uidnext > 1)
-		rc = gone_by_search(t, e);
-	if (rc == 0 && it->mode == MODE_MODSEQ)
-		rc = gone_of_new(t, e);
-	k->going = (struct uidset_iter){ .set = &k->gone };
-	k->finished = rc == 0;
-	return rc;
 }
 
 /* ---- the interface ---- */
@@ -588,7 +396,7 @@ static int begin(struct imapstore *t, const struct look *l, size_t n, unsigned h
 	k->l = l;
 	k->how = how;
 	for (size_t i = 0; i < n; i++) {
-		struct item it = { .i = i };
+		struct imaplook_item it = { .i = i };
 
 		if (imaptree_find(t, l[i].folder, &it.f, e) < 0)
 			return -1;
@@ -613,11 +421,11 @@ int imaplook_look(struct store *s, const struct look *l, size_t n, unsigned how,
 }
 
 /* The same folder again, behind all others, another way. */
-static int again(struct imapstore *t, enum mode mode, bool search, struct err *e)
+static int again(struct imapstore *t, enum imaplook_mode mode, bool search, struct err *e)
 {
 	struct imaplook *k = t->look;
-	const struct item *it = current(k);
-	struct item other = {
+	const struct imaplook_item *it = imaplook_current(k);
+	struct imaplook_item other = {
 		.i = it->i, .f = it->f, .base = it->base, .mode = mode, .search = search
 	};
 
@@ -635,10 +443,10 @@ static int again(struct imapstore *t, enum mode mode, bool search, struct err *e
 static int judge(struct imapstore *t, struct box_info *out, struct err *e)
 {
 	struct imaplook *k = t->look;
-	struct item *it = current(k);
+	struct imaplook_item *it = imaplook_current(k);
 	const struct imapselected *sel = &t->sel;
 	const struct imapstamp *base = &it->base;
-	enum mode mode = it->mode;
+	enum imaplook_mode mode = it->mode;
 	bool search = it->search;
 
 	imapselect_info(t, out);
@@ -655,7 +463,7 @@ static int judge(struct imapstore *t, struct box_info *out, struct err *e)
 	}
 	if (mode == MODE_MODSEQ && (sel->modseq == 0 || sel->modseq < base->modseq))
 		mode = MODE_FLAGS;
-	else if (mode == MODE_MODSEQ && !with_vanished(t) && !search)
+	else if (mode == MODE_MODSEQ && !imaplook_vanished(t) && !search)
 		search = sel->uidnext == 0 || !nothing_gone(base, sel->exists, sel->uidnext);
 	if (mode != it->mode || search != it->search || it->n == 1) {
 		it->skip = true;
@@ -692,8 +500,8 @@ int imaplook_box(struct store *s, size_t *i, struct box_info *out, struct err *e
 			return 0;
 		}
 		enter(t);
-		*i = current(k)->i;
-		while (rc == 0 && !(current(k)->ended & 1))
+		*i = imaplook_current(k)->i;
+		while (rc == 0 && !(imaplook_current(k)->ended & 1))
 			rc = step(t, &m, e);
 		if (rc == 0 && t->sel.f)
 			rc = judge(t, out, e);
@@ -716,15 +524,15 @@ static int next(struct imapstore *t, struct store_msg *m, struct err *e)
 			return err_set(e, ERR_TEMP, "the connection is lost");
 		return err_set(e, ERR_BUG, "no folder is looked at");
 	}
-	if (current(k)->skip && !k->finished)
+	if (imaplook_current(k)->skip && !k->finished)
 		return 0;
-	while (!k->finished && !over(k, current(k))) {
+	while (!k->finished && !over(k, imaplook_current(k))) {
 		rc = step(t, m, e);
 		if (rc != 0)
 			return rc;
 	}
-	if (!k->finished && finish(t, e) < 0) {
-		current(k)->skip = true;
+	if (!k->finished && imapgone_find(t, e) < 0) {
+		imaplook_current(k)->skip = true;
 		return -1;
 	}
 	if (!uidset_next(&k->going, &uid))

@@ -5,6 +5,7 @@
  *   imaplist.c   the list of folders
  *   imaptree.c   folders that are known, made, removed
  *   imaplook.c   looks and listings
+ *   imapgone.c   what a look finds gone
  *   imaptake.c   bodies
  *   imapmark.c   flags and removals
  *   imapput.c    deliveries

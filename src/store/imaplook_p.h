@@ -1,0 +1,68 @@
+/* Looks at IMAP folders from inside: see imaplook.c and imapgone.c. */
+#ifndef STORE_IMAPLOOK_P_H
+#define STORE_IMAPLOOK_P_H
+
+#include "store/imapstore_p.h"
+
+enum imaplook_mode { MODE_FULL, MODE_FLAGS, MODE_MODSEQ };
+
+enum imaplook_command { CMD_SELECT, CMD_OLD, CMD_SEARCH, CMD_NEW };
+#define IMAPLOOK_COMMANDS 4
+
+/* A folder to look at. */
+struct imaplook_item {
+	size_t i; /* as announced */
+	struct imapfolder *f;
+	struct imapstamp base; /* validity 0: none */
+	enum imaplook_mode mode;
+	bool search; /* MODE_MODSEQ without QRESYNC */
+	enum imaplook_command cmds[IMAPLOOK_COMMANDS];
+	uint32_t tags[IMAPLOOK_COMMANDS];
+	unsigned n, sent; /* commands */
+	unsigned ended;   /* a bit for each */
+	bool skip;        /* what is still to come of it is of no interest */
+};
+
+struct imaplook {
+	const struct look *l;
+	unsigned how;
+	VEC(struct imaplook_item) items;
+	size_t sending;    /* items before it are sent */
+	size_t reading;    /* the item whose answers are due */
+	bool entered;      /* its state below is its own */
+	bool told;         /* look_box told it, and look_next reads it */
+	bool active, stop; /* stop: nothing more is sent */
+	struct look own;   /* of a listing */
+	/* The item that is read. */
+	struct uidset seen; /* listed */
+	struct uidset vanished, found;
+	struct uidset gone; /* to be told */
+	struct uidset_iter going;
+	bool finished;
+	size_t effort;
+	uint64_t rows, listed; /* messages; those that were there at the SELECT */
+	uint64_t fresh;        /* of these, new since the base */
+	uint64_t expunged;     /* since the SELECT */
+	unsigned disorder;
+	char key[16];
+};
+
+/* The item that is read; its place may change when one is added. */
+static inline struct imaplook_item *imaplook_current(struct imaplook *k)
+{
+	return &k->items.a[k->reading];
+}
+
+/* Is what is gone told by VANISHED? */
+static inline bool imaplook_vanished(const struct imapstore *t)
+{
+	return t->conn.enabled & IMAP_CAP_QRESYNC;
+}
+
+/* This can't be; the folder is given up. -1. */
+int imaplook_nonsense(const struct imaplook_item *it, struct err *e, const char *what);
+
+/* All answers to the current item are there: is the listing whole, and what is gone (k->gone)? */
+int imapgone_find(struct imapstore *t, struct err *e);
+
+#endif
