@@ -9,76 +9,20 @@ import pytest
 
 import dovecot
 import haul
-import twoway
-from twoway import HELLO, actions, counts, stopped
-
-EVERYTHING = ("IMAP4rev1 SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS LIST-EXTENDED UNSELECT CHILDREN MULTIAPPEND CONDSTORE QRESYNC ESEARCH SEARCHRES "
-              "LIST-STATUS MOVE STATUS=SIZE LITERAL+ SPECIAL-USE")
-
-
-def without(*names):
-    return " ".join(word for word in EVERYTHING.split() if word not in names)
-
-
-SERVERS = {
-    "all": None,
-    "no QRESYNC": without("QRESYNC"),
-    "no CONDSTORE": without("QRESYNC", "CONDSTORE"),
-    "no UIDPLUS": without("UIDPLUS"),
-    "bare": "IMAP4rev1",
-}
-ROLES = r"""
-namespace inbox {
-  mailbox "Sent Items" {
-    special_use = \Sent
-  }
-  mailbox Bin {
-    special_use = \Trash
-  }
-}
-"""
-
-
-class Sync(twoway.Job):
-    """A configuration with one job "both" between a user of a Dovecot and a tree."""
-
-    users = 0
-
-    def __init__(self, directory, srv, job="", account="", scheme="imaps"):
-        Sync.users += 1
-        user = "w%dp%d" % (Sync.users, os.getpid())
-        srv.add_user(user, "the secret of " + user)
-        self.account, self.scheme, self.srv, self.user = account, scheme, srv, user
-        super().__init__(directory, 1, password="the secret of " + user)
-        self.remote, self.local = twoway.Remote(srv, user), twoway.Side(os.path.join(self.dir, "local"))
-        self.configure(job)
-
-    def configure(self, job):
-        port = self.srv.imaps_port if self.scheme == "imaps" else self.srv.imap_port
-        self.write_private(self.conf, "account work {\n\turl = %s\n\tpassword-file = %s\n\tca-file = %s\n\t%s\n}\nsync both {\n\tremote = work\n\tlocal = %s\n%s\n}\n" % (
-            haul.quoted("%s://%s@localhost:%d" % (self.scheme, self.user, port)), haul.quoted(self.secret), haul.quoted(self.srv.ca_file), self.account,
-            haul.quoted("maildir:" + self.local.path), job))
-
-
-def start(tmp_path_factory, name):
-    imap = {"mail_plugins": "$mail_plugins imap_zlib"}
-    if SERVERS[name]:
-        imap = {"imap_capability": SERVERS[name]}
-    return dovecot.Dovecot(tmp_path_factory.mktemp("dovecot"), imap=imap, extra=ROLES)
+from twoway import HELLO, SERVERS, Sync, actions, counts, start, stopped
 
 
 @pytest.fixture(scope="module", params=list(SERVERS))
 def server(request, tmp_path_factory):
     """A server of each kind in turn."""
-    with start(tmp_path_factory, request.param) as srv:
-        srv.kind = request.param
+    with start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
         yield srv
 
 
 @pytest.fixture(scope="module")
 def best(tmp_path_factory):
     """The server that can all."""
-    with start(tmp_path_factory, "all") as srv:
+    with start(tmp_path_factory.mktemp("dovecot"), "all") as srv:
         yield srv
 
 

@@ -6,9 +6,37 @@ import re
 import shutil
 import time
 
+import dovecot
 import haul
 
 HELLO = b"From: a@example.org\nSubject: hello %d\n\nbody %d\n"
+
+EVERYTHING = ("IMAP4rev1 SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS LIST-EXTENDED UNSELECT CHILDREN MULTIAPPEND CONDSTORE QRESYNC ESEARCH SEARCHRES "
+              "LIST-STATUS MOVE STATUS=SIZE LITERAL+ SPECIAL-USE")
+
+
+def without(*names):
+    return " ".join(word for word in EVERYTHING.split() if word not in names)
+
+
+#: Kinds of servers, by what they say they can; None: all that Dovecot can.
+SERVERS = {
+    "all": None,
+    "no QRESYNC": without("QRESYNC"),
+    "no CONDSTORE": without("QRESYNC", "CONDSTORE"),
+    "no UIDPLUS": without("UIDPLUS"),
+    "bare": "IMAP4rev1",
+}
+ROLES = r"""
+namespace inbox {
+  mailbox "Sent Items" {
+    special_use = \Sent
+  }
+  mailbox Bin {
+    special_use = \Trash
+  }
+}
+"""
 
 
 class Side:
@@ -254,6 +282,37 @@ class Job(haul.Haul):
 
     def same(self):
         assert self.remote.state() == self.local.state()
+
+
+class Sync(Job):
+    """A configuration with one job "both" between a user of a Dovecot and a tree."""
+
+    users = 0
+
+    def __init__(self, directory, srv, job="", account="", scheme="imaps"):
+        Sync.users += 1
+        user = "w%dp%d" % (Sync.users, os.getpid())
+        srv.add_user(user, "the secret of " + user)
+        self.account, self.scheme, self.srv, self.user = account, scheme, srv, user
+        super().__init__(directory, 1, password="the secret of " + user)
+        self.remote, self.local = Remote(srv, user), Side(os.path.join(self.dir, "local"))
+        self.configure(job)
+
+    def configure(self, job):
+        port = self.srv.imaps_port if self.scheme == "imaps" else self.srv.imap_port
+        self.write_private(self.conf, "account work {\n\turl = %s\n\tpassword-file = %s\n\tca-file = %s\n\t%s\n}\nsync both {\n\tremote = work\n\tlocal = %s\n%s\n}\n" % (
+            haul.quoted("%s://%s@localhost:%d" % (self.scheme, self.user, port)), haul.quoted(self.secret), haul.quoted(self.srv.ca_file), self.account,
+            haul.quoted("maildir:" + self.local.path), job))
+
+
+def start(directory, kind):
+    """A Dovecot of one of SERVERS (.kind), not started yet."""
+    imap = {"mail_plugins": "$mail_plugins imap_zlib"}
+    if SERVERS[kind]:
+        imap = {"imap_capability": SERVERS[kind]}
+    srv = dovecot.Dovecot(directory, imap=imap, extra=ROLES)
+    srv.kind = kind
+    return srv
 
 
 def actions(r):
