@@ -2,25 +2,18 @@
 
 import collections
 import os
-import re
-import shutil
 import signal
-import subprocess
 import time
 
 import pytest
 
 import corpus
-import haul
+from disturb import CALLS, LONG, Proxy, count_calls, failing, killed, known_calls, needs_strace, points, strace
 
 STORES = ("maildir", "mbox")
-LONG = os.environ.get("MAILHAUL_LONG") == "1"
 SHORT_KILLS = 28  # of each system call, spread over the run; all of them in the long runs
 
 pytestmark = pytest.mark.crash
-
-#: The system calls that change something on disk or commit it, by what they are for.
-CALLS = ("fsync", "fdatasync", "rename,renameat,renameat2,linkat", "unlink,unlinkat", "ftruncate", "write", "pwrite64", "sync_file_range,syncfs", "openat")
 
 
 def letters():
@@ -40,13 +33,6 @@ def finish(h, mailbox, want, what):
     assert r.code == 0, (what, r)
     assert h.delivered() == want, (what, "delivered %d, wanted %d" % (sum(h.delivered().values()), sum(want.values())))
     assert mailbox.count() == 0, what
-
-
-def strace(*args):
-    return ("strace", "-f", "-qq", "-o", "/dev/null", *args)
-
-
-needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 
 
 @pytest.mark.deadline(600)
@@ -77,30 +63,6 @@ def test_stopped_at_every_step_of_a_row_of_runs(mailbox, tmp_path, to):
     finish(h, mailbox, wanted(h, want), "in a row")
 
 
-def count_calls(h, calls):
-    """How often an undisturbed run makes these system calls, in its busiest process."""
-    log = os.path.join(h.dir, "strace.log")
-    r = h.call("run", prefix=("strace", "-f", "-qq", "-o", log, "-e", "trace=" + calls))
-    assert r.code == 0, r
-    with open(log, encoding="utf-8", errors="replace") as f:
-        pids = collections.Counter(line.split()[0] for line in f if re.match(r"\d+ +(%s)\(" % calls.replace(",", "|"), line))
-    os.remove(log)
-    return max(pids.values(), default=0)
-
-
-def points(count):
-    """Which occurrences to disturb: all in a long run, else the first, the last, and some between."""
-    if LONG or count <= SHORT_KILLS:
-        return list(range(1, count + 1))
-    return sorted({1 + i * (count - 1) // (SHORT_KILLS - 1) for i in range(SHORT_KILLS)})
-
-
-def known_calls(calls):
-    """strace refuses names that this machine does not have."""
-    good = [c for c in calls.split(",") if subprocess.run(["strace", "-e", "trace=" + c, "true"], capture_output=True, check=False).returncode == 0]
-    return ",".join(good)
-
-
 @needs_strace
 @pytest.mark.deadline(1500)
 @pytest.mark.parametrize("calls", CALLS)
@@ -109,10 +71,10 @@ def test_killed_at_every_nth_system_call(mailbox, tmp_path, to, calls):
     calls = known_calls(calls)
     mailbox.fill(letters())
     count = count_calls(mailbox.haul(tmp_path / "count", to=to), calls)
-    for n in points(count):
+    for n in points(count, SHORT_KILLS):
         want = mailbox.fill(letters())
         h = mailbox.haul(tmp_path / str(n), to=to)
-        h.call("run", prefix=strace("-e", "trace=" + calls, "-e", "inject=%s:signal=KILL:when=%d" % (calls, n)))
+        h.call("run", prefix=killed(calls, n))
         finish(h, mailbox, wanted(h, want), "%s %d" % (calls, n))
 
 
@@ -125,12 +87,12 @@ def test_system_calls_that_fail(mailbox, tmp_path, to, calls, error):
     calls = known_calls(calls)
     mailbox.fill(letters())
     count = count_calls(mailbox.haul(tmp_path / "count", to=to), calls)
-    for n in points(count):
+    for n in points(count, SHORT_KILLS):
         # once only, and from then on
         for when in ("%d" % n, "%d+" % n):
             want = mailbox.fill(letters())
             h = mailbox.haul(tmp_path / ("%s%s" % (n, "on" if when[-1] == "+" else "")), to=to)
-            r = h.call("run", prefix=strace("-e", "trace=" + calls, "-e", "inject=%s:error=%s:when=%s" % (calls, error, when)))
+            r = h.call("run", prefix=failing(calls, error, when))
             assert r.code in (0, 1, 70, 74, 75), (when, r)
             have = h.delivered()
             assert not have - wanted(h, want), (when, "something that was never sent, or twice")
@@ -210,19 +172,6 @@ def test_a_signal_ends_it_safely(mailbox, tmp_path, sig):
     p.communicate(timeout=20)
     assert p.returncode in (0, 128 + sig)
     finish(h, mailbox, wanted(h, want), sig)
-
-
-class Proxy:
-    """The benchmark's proxy, cutting each connection after so many bytes."""
-
-    def __init__(self, port, *args):
-        self.p = subprocess.Popen([haul.built("bench/delayproxy"), *args, "127.0.0.1:%d" % port], stdout=subprocess.PIPE,
-                                  stderr=subprocess.DEVNULL)
-        self.port = int(self.p.stdout.readline().split()[1])
-
-    def stop(self):
-        self.p.terminate()
-        self.p.communicate(timeout=10)
 
 
 @pytest.mark.deadline(900)

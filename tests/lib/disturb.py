@@ -1,0 +1,69 @@
+"""What can befall a run: killed at a system call, a system call that fails, a link that is cut."""
+
+import collections
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import haul
+
+LONG = os.environ.get("MAILHAUL_LONG") == "1"
+
+#: The system calls that change something on disk or commit it, by what they are for.
+CALLS = ("fsync", "fdatasync", "rename,renameat,renameat2,linkat", "unlink,unlinkat", "ftruncate", "write", "pwrite64", "sync_file_range,syncfs", "openat")
+
+needs_strace = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+
+
+def strace(*args):
+    return ("strace", "-f", "-qq", "-o", "/dev/null", *args)
+
+
+def killed(calls, n):
+    """A prefix for a program that is killed when it makes one of these system calls for the n-th time."""
+    return strace("-e", "trace=" + calls, "-e", "inject=%s:signal=KILL:when=%d" % (calls, n))
+
+
+def failing(calls, error, when):
+    """A prefix for a program for which these system calls fail; when: "3" the third one, "3+" all from then on."""
+    return strace("-e", "trace=" + calls, "-e", "inject=%s:error=%s:when=%s" % (calls, error, when))
+
+
+def known_calls(calls):
+    """strace refuses names that this machine does not have."""
+    good = [c for c in calls.split(",") if subprocess.run(["strace", "-e", "trace=" + c, "true"], capture_output=True, check=False).returncode == 0]
+    return ",".join(good)
+
+
+def count_calls(h, calls):
+    """How often an undisturbed run makes these system calls, in its busiest process."""
+    log = os.path.join(h.dir, "strace.log")
+    r = h.call("run", prefix=("strace", "-f", "-qq", "-o", log, "-e", "trace=" + calls))
+    assert r.code == 0, r
+    with open(log, encoding="utf-8", errors="replace") as f:
+        pids = collections.Counter(line.split()[0] for line in f if re.match(r"\d+ +(%s)\(" % calls.replace(",", "|"), line))
+    os.remove(log)
+    return max(pids.values(), default=0)
+
+
+def points(count, most):
+    """Which of so many occurrences to disturb: all in a long run, else the first, the last, and some between."""
+    if LONG or count <= most:
+        return list(range(1, count + 1))
+    return sorted({1 + i * (count - 1) // (most - 1) for i in range(most)})
+
+
+class Proxy:
+    """The benchmark's proxy, cutting each connection after so many bytes."""
+
+    def __init__(self, port, *args):
+        self.p = subprocess.Popen([haul.built("bench/delayproxy"), *args, "127.0.0.1:%d" % port], stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL)
+        self.port = int(self.p.stdout.readline().split()[1])
+
+    def stop(self):
+        self.p.terminate()
+        return self.p.communicate(timeout=10)[0]
