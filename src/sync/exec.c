@@ -198,7 +198,8 @@ static int apply_recovery(struct exec *x, const struct recover_list *l, struct e
 	return db_commit(x->db, e);
 }
 
-int exec_recover(struct exec *x, struct err *e)
+/* Deal with what an earlier run left pending. there: the target's folder is. */
+static int recover(struct exec *x, bool there, struct err *e)
 {
 	struct recover_list l = { 0 };
 	int rc = -1;
@@ -209,7 +210,8 @@ int exec_recover(struct exec *x, struct err *e)
 	if (l.r.n == 0)
 		goto out;
 	step(x, "recover");
-	rc = x->dst->ops->recover(x->dst, l.r.a, l.r.n, e);
+	if (there)
+		rc = x->dst->ops->recover(x->dst, l.r.a, l.r.n, e);
 	if (rc == 0) {
 		step(x, "apply recovery");
 		rc = apply_recovery(x, &l, e);
@@ -222,6 +224,16 @@ out:
 	vec_release(&l.ids);
 	arena_release(&l.arena);
 	return rc;
+}
+
+int exec_recover(struct exec *x, struct err *e)
+{
+	return recover(x, true, e);
+}
+
+int exec_recover_none(struct exec *x, struct err *e)
+{
+	return recover(x, false, e);
 }
 
 /* The pairs that the last groups left pending are known to be published. */

@@ -93,6 +93,8 @@ void exec_release(struct exec *x); /* abandons what is staged */
 
 /* What an earlier run left pending: settle what the target has, drop the pairs of what it has not. */
 int exec_recover(struct exec *x, struct err *e);
+/* The same when the target's folder is there no more: drop them all. */
+int exec_recover_none(struct exec *x, struct err *e);
 
 /*
  * Copy the messages with PLAN_COPY. Items that fail alone are told, and noted by the time this returns, the rest goes on. What is to be removed afterwards keeps PLAN_REMOVE_LEFT with

@@ -257,10 +257,13 @@ static int recover_box(struct twoway *g, struct box *b, struct err *e)
 		struct box_info info;
 		int rc = 0;
 
+		/* what was on its way to a folder that is gone is new mail again: it must neither be passed over nor go with the other side's folder */
 		if (box_there(b, s))
 			rc = g->side[s]->ops->open_box(g->side[s], box_name(b, s), BOX_WRITE, &info, &why);
 		if (rc == 0 && box_there(b, s))
 			rc = exec_recover(&g->x[s], &why);
+		else if (rc == 0 && b->remove[!s])
+			rc = exec_recover_none(&g->x[s], &why);
 		g->side[s]->ops->close_box(g->side[s]);
 		if (rc < 0)
 			return box_error(g, b, &why, e);

@@ -580,6 +580,41 @@ static void folders_come_and_go(void **state)
 	}
 }
 
+/* A folder that a run was bringing messages to when it died, and that is removed before the next: what it had brought counts as never brought. */
+static void folder_gone_after_a_crash(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int s = L; s <= R; s++) {
+		for (int n = 1;; n++) {
+			int status;
+
+			fill(f, 3);
+			snprintf(where, sizeof(where), "side %d, stop %d", s, n);
+			f->p.remove_folders = true;
+			f->p.max_delete.none = true;
+			tree_add(f->w, !s, "Work", 50, FLAG_SEEN);
+			tree_add(f->w, !s, "Work", 51, 0);
+			f->p.stop_at = n;
+			status = run_apart(f);
+			tree_remove_folder(f->w, s, "Work");
+			run_clean(f);
+			if (tree_folder(f->w, !s, "Work", false)) {
+				assert_int_equal(f->warnings, 1);
+				assert_int_equal(tree_count(tree_folder(f->w, !s, "Work", false)), 3);
+				f->p.restore = true;
+				run_clean(f);
+				f->p.restore = false;
+			} else {
+				assert_null(tree_folder(f->w, s, "Work", false));
+			}
+			settle(f);
+			if (status == 0)
+				break;
+		}
+	}
+}
+
 static void names_and_limits(void **state)
 {
 	static const struct folder_rule rules[] = { { .name = "Work", .local = "Arbeit", .max_size = 50, .has_max_size = true } };
@@ -820,7 +855,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(no_op), T(first_contact), T(states), T(vanished), T(max_delete), T(renumbered), T(where_deletions_go),
-		T(folders_come_and_go), T(names_and_limits), T(refused), T(flags_not_held), T(dry_run), T(model),
+		T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(refused), T(flags_not_held), T(dry_run), T(model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

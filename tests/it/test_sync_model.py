@@ -1,0 +1,461 @@
+"""Mail readers at both sides, a real server, and runs that are stopped, killed, cut off and starved of disk, all at random: each message meets its fate.
+
+$MAILHAUL_SEED is the first seed, $MAILHAUL_SEEDS how many there are for each kind of server. A test that fails shows all that it did.
+"""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+import fates
+import haul
+from disturb import CALLS, Proxy, failing, killed, known_calls, needs_strace
+from twoway import SERVERS, Sync, start
+
+FIRST = int(os.environ.get("MAILHAUL_SEED", "1"), 0)
+SEEDS = int(os.environ.get("MAILHAUL_SEEDS", "4"))
+ROUNDS = 14
+REMOTE, LOCAL = 0, 1
+
+pytestmark = [needs_strace, pytest.mark.model]
+
+
+@pytest.fixture(scope="module", params=list(SERVERS))
+def server(request, tmp_path_factory):
+    """A server of each kind in turn."""
+    with start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
+        yield srv
+
+
+def compose(rng, n):
+    """A message that tells its number."""
+    lines = [b"line %d" % rng.randrange(1000) for _ in range(rng.choice((0, 1, 5, 40, 3000)))]
+    odd = (b"", b".", b"..", b"From me", b">From me", b"8bit \xff\xe9", b" ", b"x" * 1200)
+    for _ in range(rng.randrange(4)):
+        lines.insert(rng.randrange(len(lines) + 1), rng.choice(odd))
+    text = b"From: a@example.org\nSubject: number %d\nX-Pad: %s\n\n" % (n, b"y" * rng.randrange(60)) + b"\n".join(lines)
+    return text + b"\n" * rng.randrange(2)
+
+
+def number(text):
+    return int(re.search(rb"^Subject: number (\d+)\r?$", text, re.M).group(1))
+
+
+class LocalReader:
+    """A reader of Maildirs for a short while: who, and a listing that it keeps."""
+
+    side = LOCAL
+
+    def __init__(self, world):
+        self.tree, self.rng = world.p.local, world.rng
+        self.rows = {}              # folder -> {number: path}
+        for folder in self.tree.folders():
+            self.rows[folder] = {}
+            for path in haul.maildir_files(self.tree.box(folder)):
+                with open(path, "rb") as f:
+                    n = number(f.read(4096))
+                assert n not in self.rows[folder], "message %d is twice in %s" % (n, folder)
+                self.rows[folder][n] = path
+
+    def close(self):
+        pass
+
+    def listing(self):
+        return {f: set(row) for f, row in self.rows.items()}
+
+    def flags(self, folder, n):
+        return set(os.path.basename(self.rows[folder][n]).partition(":2,")[2])
+
+    def deliver(self, folder, n, text, flags):
+        self._put(folder, n, text, "".join(sorted(flags)) if flags or self.rng.random() < 0.3 else None)
+
+    def _put(self, folder, n, text, flags):
+        name = self.tree.deliver(text, folder, flags)
+        self.rows[folder][n] = os.path.join(self.tree.box(folder), "new/" + name if flags is None else "cur/%s:2,%s" % (name, flags))
+
+    def _unique(self, path):
+        return os.path.basename(path).partition(":2,")[0]
+
+    def toggle(self, folder, n, flag):
+        self._rename(folder, n, self.flags(folder, n) ^ {flag})
+
+    def look_at(self, folder, n):
+        """What a reader does with new mail."""
+        self._rename(folder, n, self.flags(folder, n))
+
+    def _rename(self, folder, n, flags):
+        path = os.path.join(self.tree.box(folder), "cur", "%s:2,%s" % (self._unique(self.rows[folder][n]), "".join(sorted(flags))))
+        os.rename(self.rows[folder][n], path)
+        self.rows[folder][n] = path
+
+    def delete(self, folder, n):
+        os.unlink(self.rows[folder].pop(n))
+
+    def copy(self, folder, n, to):
+        with open(self.rows[folder][n], "rb") as f:
+            text = f.read()
+        self._put(to, n, text, "".join(sorted(self.flags(folder, n))))
+
+    def move(self, folder, n, to):
+        """By a rename: some readers keep the name, others give a new one."""
+        path = self.rows[folder].pop(n)
+        self.tree.count += 1
+        unique = self._unique(path) if self.rng.random() < 0.5 else "%d.M%dP%dQ1.reader" % (1600000000, self.tree.count, os.getpid())
+        flags = os.path.basename(path).partition(":2,")[2]
+        self.rows[to][n] = os.path.join(self.tree.box(to), "cur", "%s:2,%s" % (unique, flags))
+        os.rename(path, self.rows[to][n])
+
+    def make(self, folder):
+        self.tree.make(folder)
+        self.rows[folder] = {}
+
+    def remove(self, folder):
+        self.tree.remove(folder)
+        del self.rows[folder]
+
+
+class RemoteReader:
+    """An IMAP client for a short while."""
+
+    side = REMOTE
+
+    def __init__(self, world):
+        self.far, self.rng = world.p.remote, world.rng
+        self.c = self.far.connect()
+        self.rows = {}              # folder -> {number: [uid, flags]}
+        self.selected = None
+        for folder in self.far.folders(self.c):
+            self._list(folder)
+
+    def close(self):
+        self.c.logout()
+
+    def _list(self, folder):
+        row = self.rows[folder] = {}
+        self.selected = folder
+        if int(self._ok("select", self.far.wire(folder))[0]) == 0:
+            return
+        for part in self._ok("uid", "fetch", "1:*", "(FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])"):
+            if isinstance(part, tuple):
+                n = number(part[1])
+                assert n not in row, "message %d is twice in %s" % (n, folder)
+                row[n] = [re.search(rb"UID (\d+)", part[0]).group(1).decode(), self.far.letters(part[0].decode())]
+
+    def _ok(self, what, *args):
+        typ, answer = getattr(self.c, what)(*args)
+        assert typ == "OK", (what, args, answer)
+        return answer
+
+    def _in(self, folder):
+        if self.selected != folder:
+            self._ok("select", self.far.wire(folder))
+            self.selected = folder
+
+    def listing(self):
+        return {f: set(row) for f, row in self.rows.items()}
+
+    def flags(self, folder, n):
+        return set(self.rows[folder][n][1])
+
+    def deliver(self, folder, n, text, flags):
+        self.far.append(self.c, text, folder, "".join(sorted(flags)), time.time() - self.rng.randrange(10 ** 8))
+        self._list(folder)
+
+    def toggle(self, folder, n, flag):
+        self._in(folder)
+        uid, flags = self.rows[folder][n]
+        self._ok("uid", "store", uid, "-FLAGS" if flag in flags else "+FLAGS", "(%s)" % self.far.LETTERS[flag])
+        self.rows[folder][n][1] = set(flags) ^ {flag}
+
+    def look_at(self, folder, n):
+        self._in(folder)
+
+    def delete(self, folder, n):
+        self._in(folder)
+        uid = self.rows[folder].pop(n)[0]
+        self._ok("uid", "store", uid, "+FLAGS", r"(\Deleted)")
+        self._ok("uid", "expunge", uid)
+
+    def copy(self, folder, n, to):
+        self._in(folder)
+        self._ok("uid", "copy", self.rows[folder][n][0], self.far.wire(to))
+        self._list(to)
+
+    def move(self, folder, n, to):
+        self._in(folder)
+        self._ok("uid", "move", self.rows[folder].pop(n)[0], self.far.wire(to))
+        self._list(to)
+
+    def make(self, folder):
+        self._ok("create", self.far.wire(folder))
+        self.rows[folder] = {}
+
+    def remove(self, folder):
+        if self.selected == folder:
+            self._ok("unselect")
+            self.selected = None
+        self._ok("delete", self.far.wire(folder))
+        del self.rows[folder]
+
+
+class World:
+    """One job, its readers, and what must become of everything."""
+
+    def __init__(self, directory, srv, seed):
+        self.rng = random.Random(seed)
+        self.srv = srv
+        self.p = Sync(directory, srv, "max-delete = none\nremove-folders = both\ncreate = both")
+        self.p.local.make("INBOX")
+        self.model = fates.Model()
+        self.texts = {}
+        self.names = 0
+        # without UIDPLUS a message that somebody else has marked as deleted keeps ours from going
+        self.letters = "DFPRS" if srv.kind in ("no UIDPLUS", "bare") else "DFPRST"
+
+    @staticmethod
+    def say(*what, sep=" "):
+        print(*what, sep=sep)
+
+    # -- readers ----------------------------------------------------------------------------------------------
+
+    def read_mail(self, times):
+        """Readers do so many things."""
+        while times > 0:
+            reader = self.rng.choice((LocalReader, RemoteReader))(self)
+            some = min(times, self.rng.randrange(1, 6))
+            for _ in range(some):
+                self._act(reader)
+            reader.close()
+            times -= some
+
+    def _act(self, r):
+        what = self.rng.choices(("deliver", "both", "toggle", "look_at", "delete", "copy", "move", "make", "remove"), (30, 3, 25, 6, 16, 6, 6, 5, 3))[0]
+        there = r.listing()
+        if what == "deliver":
+            self._deliver(r, self.rng.choice(sorted(there)))
+        elif what == "both":
+            self._deliver_both(r)
+        elif what == "make":
+            self._make(r, sorted(there))
+        elif what == "remove":
+            self._remove(r, sorted(set(there) - {"INBOX"}))
+        else:
+            self._handle(r, what, there)
+
+    def _new(self):
+        n = len(self.texts) + 1
+        self.texts[n] = compose(self.rng, n)
+        return n, {x for x in self.letters if self.rng.random() < 0.2}
+
+    def _deliver(self, r, folder):
+        n, flags = self._new()
+        self.say("  side %d: deliver %d to %s with %s" % (r.side, n, folder, sorted(flags)))
+        r.deliver(folder, n, self.texts[n], flags)
+        self.model.add(folder, n, r.side, flags)
+
+    def _deliver_both(self, r):
+        """The same message comes to both sides."""
+        n, flags = self._new()
+        self.say("  both sides: deliver %d to INBOX with %s" % (n, sorted(flags)))
+        r.deliver("INBOX", n, self.texts[n], flags)
+        other = (RemoteReader, LocalReader)[r.side == REMOTE](self)
+        other.deliver("INBOX", n, self.texts[n], flags)
+        other.close()
+        self.model.add("INBOX", n, None, flags)
+
+    def _make(self, r, there):
+        self.names += 1
+        name = self.rng.choice(("F%d", "caf\xe9 & %d", "two words %d")) % self.names
+        above = self.rng.choice(there)
+        if self.rng.random() < 0.3 and above != "INBOX":
+            name = above + "/" + name
+        self.say("  side %d: make %s" % (r.side, name))
+        r.make(name)
+        self.model.add_folder(name, r.side)
+
+    def _remove(self, r, there):
+        if not there:
+            return
+        name = self.rng.choice(there)
+        other = (RemoteReader, LocalReader)[r.side == REMOTE](self)
+        self.say("  side %d: remove %s" % (r.side, name))
+        r.remove(name)
+        self.model.remove_folder(name, r.side, other.listing().get(name))
+        other.close()
+
+    def _handle(self, r, what, there):
+        """Something that is done with a message."""
+        known = [(f, n) for f in sorted(there) for n in sorted(there[f]) if not ("T" not in self.letters and "T" in r.flags(f, n))]
+        if not known:
+            return
+        folder, n = self.rng.choice(known)
+        if what == "toggle":
+            flag = self.rng.choice(self.letters)
+            self.say("  side %d: toggle %s of %d in %s" % (r.side, flag, n, folder))
+            r.toggle(folder, n, flag)
+            self.model.messages[folder, n].toggle(r.side, flag)
+        elif what == "look_at":
+            r.look_at(folder, n)
+        elif what == "delete":
+            self.say("  side %d: delete %d in %s" % (r.side, n, folder))
+            r.delete(folder, n)
+            self.model.delete(folder, n, r.side)
+        else:
+            to = [f for f in sorted(there) if (f, n) not in self.model.messages]
+            if not to:
+                return
+            to = self.rng.choice(to)
+            self.say("  side %d: %s %d from %s to %s" % (r.side, what, n, folder, to))
+            flags = r.flags(folder, n)
+            getattr(r, what)(folder, n, to)
+            self.model.add(to, n, r.side, flags)
+            if what == "move":
+                self.model.delete(folder, n, r.side)
+
+    # -- runs -------------------------------------------------------------------------------------------------
+
+    def ended(self, r):
+        """A run came to its end: both sides are the same, and as they must be."""
+        self.say(*("  " + line for line in r.out.splitlines()), sep="\n")
+        warnings = [e["text"] for e in r.of("warning") if "is gone" in e["text"]]
+        if warnings:
+            # new mail in a folder that was removed on the other side: a person is asked, and wants it back
+            self.say("  restore:", *warnings)
+            r = self.p.sync("--restore")
+            assert [e for e in r.of("warning") if "is gone" in e["text"]] == [], r
+        self.srv.wait_for_quiet()
+        near, far = self.p.local.state(), self.p.remote.state()
+        state = {}
+        for name, rows in (("local", near), ("remote", far)):
+            here = {}
+            for folder, row in rows.items():
+                here[folder] = {}
+                for text, flags in row:
+                    n = number(text)
+                    assert n not in here[folder], "message %d is twice in %s, %s" % (n, folder, name)
+                    assert text == self.texts[n], "message %d in %s, %s, is not what it was" % (n, folder, name)
+                    here[folder][n] = flags
+            state[name] = here
+        for folder in sorted(set(near) | set(far)):
+            assert state["local"].get(folder) == state["remote"].get(folder), "the sides differ in " + folder
+        self.model.run_ended(state["local"])
+
+    def run_calmly(self):
+        r = self.p.run("both")
+        assert r.code == 0 and r.of("error") == [], r
+        self.ended(r)
+        return r
+
+    def run_badly(self):
+        """A run to which something happens."""
+        how = self.rng.choice((self.stopped, self.killed_at_a_call, self.killed_some_time, self.cut, self.starved))
+        r = how()
+        self.srv.wait_for_quiet()
+        if r.code == 0 and r.of("error") == []:
+            self.say("  it came to its end")
+            self.ended(r)
+            return
+        assert [e for e in r.of("error") if e["kind"] == "bug" and "the worker" not in e["text"]] == [], r
+        self.say(*("  " + line for line in r.out.splitlines()), sep="\n")
+        self.model.run_broken()
+
+    def stopped(self):
+        n = self.rng.randrange(1, 40)
+        self.say(" run, stopped before step %d" % n)
+        return self.p.run("both", env={"MAILHAUL_STOP_AT": str(n)})
+
+    def killed_at_a_call(self):
+        calls, n = known_calls(self.rng.choice(CALLS)), int(self.rng.expovariate(1 / 15)) + 1
+        self.say(" run, killed at %s %d" % (calls, n))
+        return self.p.run("both", prefix=killed(calls, n))
+
+    def killed_some_time(self):
+        """The worker, the process that started it, or both, by somebody else."""
+        whom, after = self.rng.choice(("worker", "parent", "all")), self.rng.uniform(0, 0.15)
+        self.say(" run, %s killed after %.3f s" % (whom, after))
+        p = self.p.start("--json", "run", "both")
+        try:
+            out, err = p.communicate(timeout=after)
+        except subprocess.TimeoutExpired:
+            workers = children(p.pid)
+            if whom != "worker":
+                p.send_signal(signal.SIGKILL)
+            for pid in workers if whom != "parent" else ():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            out, err = p.communicate(timeout=haul.RUN_SECONDS)
+            wait_for_end(workers)
+        return haul.Result(subprocess.CompletedProcess(p.args, p.returncode, out, err))
+
+    def cut(self):
+        way = self.rng.choice(("down", "up"))
+        n = int(self.rng.expovariate(1 / {"down": 8000, "up": 3000}[way])) + 1
+        once = ("--cut-once",) if self.rng.random() < 0.5 else ()
+        self.say(" run, cut %s after %d" % (way, n), *once)
+        proxy = Proxy(self.srv.imaps_port, "--cut-" + way, str(n), *once)
+        try:
+            self.p.reconfigure(":%d" % self.srv.imaps_port, ":%d" % proxy.port)
+            r = self.p.run("both")
+        finally:
+            proxy.stop()
+        self.p.reconfigure(":%d" % proxy.port, ":%d" % self.srv.imaps_port)
+        return r
+
+    def starved(self):
+        calls = known_calls(self.rng.choice(("write,pwrite64", "fsync,fdatasync", "rename,renameat,renameat2,linkat", "openat", "mkdir,mkdirat")))
+        when = "%d%s" % (int(self.rng.expovariate(1 / 15)) + 1, self.rng.choice(("", "+")))
+        error = self.rng.choice(("ENOSPC", "ENOSPC", "EIO", "EDQUOT"))
+        self.say(" run, %s fails with %s from %s" % (calls, error, when))
+        return self.p.run("both", prefix=failing(calls, error, when))
+
+    def rest(self):
+        """Long enough for the stamps of the Maildirs to be believed: the next run may pass folders over."""
+        end = time.monotonic() + 5
+        while time.time() - max(os.stat(d).st_mtime for d, _, _ in os.walk(self.p.local.path)) < 2.1:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
+def children(pid):
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as f:
+            return [int(x) for x in f.read().split()]
+    except OSError:
+        return []
+
+
+def wait_for_end(pids):
+    """Those whose parent was killed are nobody's children, and end when they notice."""
+    end = time.monotonic() + 30
+    while any(os.path.exists("/proc/%d" % pid) for pid in pids):
+        assert time.monotonic() < end, "a worker outlives its parent"
+        time.sleep(0.005)
+
+
+@pytest.mark.deadline(120)
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
+def test_everything_meets_its_fate(server, tmp_path, seed):
+    w = World(tmp_path, server, seed)
+    w.say("seed %d, server: %s" % (seed, server.kind))
+    w.run_calmly()
+    for turn in range(ROUNDS):
+        w.say("round %d" % turn)
+        w.read_mail(w.rng.randrange(12))
+        if w.rng.random() < 0.08:
+            w.rest()
+        if w.rng.random() < 0.7:
+            w.run_badly()
+        else:
+            w.say(" run")
+            w.run_calmly()
+    w.say("the end")
+    w.run_calmly()
+    w.p.quiet()
+    w.run_calmly()
