@@ -28,7 +28,10 @@ pytestmark = [needs_strace, pytest.mark.model]
 @pytest.fixture(scope="module", params=list(SERVERS))
 def server(request, tmp_path_factory):
     """A server of each kind in turn."""
-    with start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
+    srv = start(tmp_path_factory.mktemp("dovecot"), request.param)
+    # With the index Dovecot 2.3 goes on to list a folder that was removed while there are others beneath it, as if it could be opened.
+    srv.extra += "mailbox_list_index = no\n"
+    with srv:
         yield srv
 
 
@@ -51,6 +54,12 @@ class LocalReader:
 
     side = LOCAL
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        pass
+
     def __init__(self, world):
         self.tree, self.rng = world.p.local, world.rng
         self.rows = {}              # folder -> {number: path}
@@ -61,9 +70,6 @@ class LocalReader:
                     n = number(f.read(4096))
                 assert n not in self.rows[folder], "message %d is twice in %s" % (n, folder)
                 self.rows[folder][n] = path
-
-    def close(self):
-        pass
 
     def listing(self):
         return {f: set(row) for f, row in self.rows.items()}
@@ -126,13 +132,16 @@ class RemoteReader:
 
     def __init__(self, world):
         self.far, self.rng = world.p.remote, world.rng
-        self.c = self.far.connect()
+        self.c = self.selected = None
         self.rows = {}              # folder -> {number: [uid, flags]}
-        self.selected = None
+
+    def __enter__(self):
+        self.c = self.far.connect()
         for folder in self.far.folders(self.c):
             self._list(folder)
+        return self
 
-    def close(self):
+    def __exit__(self, *exc):
         self.c.logout()
 
     def _list(self, folder):
@@ -226,12 +235,14 @@ class World:
     def read_mail(self, times):
         """Readers do so many things."""
         while times > 0:
-            reader = self.rng.choice((LocalReader, RemoteReader))(self)
             some = min(times, self.rng.randrange(1, 6))
-            for _ in range(some):
-                self._act(reader)
-            reader.close()
+            with self.rng.choice((LocalReader, RemoteReader))(self) as reader:
+                for _ in range(some):
+                    self._act(reader)
             times -= some
+
+    def _other(self, r):
+        return (RemoteReader, LocalReader)[r.side == REMOTE](self)
 
     def _act(self, r):
         what = self.rng.choices(("deliver", "both", "toggle", "look_at", "delete", "copy", "move", "make", "remove"), (30, 3, 25, 6, 16, 6, 6, 5, 3))[0]
@@ -263,9 +274,8 @@ class World:
         n, flags = self._new()
         self.say("  both sides: deliver %d to INBOX with %s" % (n, sorted(flags)))
         r.deliver("INBOX", n, self.texts[n], flags)
-        other = (RemoteReader, LocalReader)[r.side == REMOTE](self)
-        other.deliver("INBOX", n, self.texts[n], flags)
-        other.close()
+        with self._other(r) as other:
+            other.deliver("INBOX", n, self.texts[n], flags)
         self.model.add("INBOX", n, None, flags)
 
     def _make(self, r, there):
@@ -282,11 +292,10 @@ class World:
         if not there:
             return
         name = self.rng.choice(there)
-        other = (RemoteReader, LocalReader)[r.side == REMOTE](self)
         self.say("  side %d: remove %s" % (r.side, name))
-        r.remove(name)
-        self.model.remove_folder(name, r.side, other.listing().get(name))
-        other.close()
+        with self._other(r) as other:
+            r.remove(name)
+            self.model.remove_folder(name, r.side, other.listing().get(name))
 
     def _handle(self, r, what, there):
         """Something that is done with a message."""
@@ -409,7 +418,7 @@ class World:
         return r
 
     def starved(self):
-        calls = known_calls(self.rng.choice(("write,pwrite64", "fsync,fdatasync", "rename,renameat,renameat2,linkat", "openat", "mkdir,mkdirat")))
+        calls = known_calls(self.rng.choice(("write,pwrite64", "fsync,fdatasync", "rename,renameat,renameat2,linkat", "mkdir,mkdirat")))
         when = "%d%s" % (int(self.rng.expovariate(1 / 15)) + 1, self.rng.choice(("", "+")))
         error = self.rng.choice(("ENOSPC", "ENOSPC", "EIO", "EDQUOT"))
         self.say(" run, %s fails with %s from %s" % (calls, error, when))

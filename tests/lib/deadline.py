@@ -18,6 +18,7 @@ def pytest_configure(config):
     """Say which marks there are."""
     for line in ("deadline(seconds): the test may take this long instead of the usual limit",
                  "long: left out in short mode",
+                 "model: readers and broken runs at random; 'make model-long' takes many more seeds",
                  "crash: kills the program at many places; 'make crash-long' visits all of them"):
         config.addinivalue_line("markers", line)
 

@@ -1,6 +1,7 @@
 """What can befall a run: killed at a system call, a system call that fails, a link that is cut."""
 
 import collections
+import functools
 import os
 import re
 import shutil
@@ -32,6 +33,7 @@ def failing(calls, error, when):
     return strace("-e", "trace=" + calls, "-e", "inject=%s:error=%s:when=%s" % (calls, error, when))
 
 
+@functools.lru_cache(maxsize=None)
 def known_calls(calls):
     """strace refuses names that this machine does not have."""
     good = [c for c in calls.split(",") if subprocess.run(["strace", "-e", "trace=" + c, "true"], capture_output=True, check=False).returncode == 0]

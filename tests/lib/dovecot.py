@@ -214,6 +214,29 @@ class Dovecot:
         except FileNotFoundError:
             return ""
 
+    def wait_for_quiet(self):
+        """Waits until no session of IMAP is left: what a client that is gone had still sent has
+        then been carried out."""
+        end = time.monotonic() + STOP_SECONDS
+        while self._sessions() and time.monotonic() < end:
+            time.sleep(0.002)
+        assert not self._sessions(), "a session of IMAP does not end"
+
+    def _sessions(self):
+        """True if a process that serves IMAP after the login is there."""
+        for child in self._children():
+            try:
+                with open("/proc/%s/comm" % child) as f:
+                    if f.read().strip() == "imap":
+                        return True
+            except OSError:
+                pass
+        return False
+
+    def _children(self):
+        with open("/proc/%d/task/%d/children" % (self.pid, self.pid)) as f:
+            return f.read().split()
+
     # -- where --------------------------------------------------------------------------------
 
     @property

@@ -204,10 +204,14 @@ class Remote:
         for part in c.uid("fetch", "1:*", "(FLAGS BODY.PEEK[])")[1]:
             if isinstance(part, tuple):
                 head = part[0].decode()
-                flags = set(re.search(r"FLAGS \(([^)]*)\)", head).group(1).split())
                 out.append((int(re.search(r"UID (\d+)", head).group(1)), part[1].replace(b"\r\n", b"\n"),
-                            "".join(x for x, flag in sorted(self.LETTERS.items()) if flag in flags)))
+                            self.letters(head)))
         return out
+
+    def letters(self, head):
+        """The flags in a response to FETCH, as a Maildir has them."""
+        flags = set(re.search(r"FLAGS \(([^)]*)\)", head).group(1).split())
+        return "".join(x for x, flag in sorted(self.LETTERS.items()) if flag in flags)
 
     def uid_of(self, c, folder, body):
         found = [uid for uid, text, _ in self.fetch(c, folder) if text == body]
@@ -233,11 +237,11 @@ class Remote:
             c.select(self.wire(folder))
             c.uid("store", uid, "FLAGS", "(%s)" % " ".join(self.LETTERS[x] for x in flags))
 
-    def folders(self):
+    def folders(self, c=None):
         found = set()
-        for line in self.do("list"):
+        for line in c.list()[1] if c else self.do("list"):
             attrs, name = re.match(rb'\(([^)]*)\) "." (.*)', line).groups()
-            if b"\\Noselect" not in attrs:
+            if b"\\noselect" not in attrs.lower():
                 found.add(self.name(name.decode().strip('"')))
         return found
 
