@@ -15,6 +15,7 @@ class Message:
         self.folder, self.content, self.origin = folder, content, origin
         self.fate = ALIVE
         self.settled = False
+        self.saves = False          # its folder stays because of it
         self.exposed = False        # a run that was broken off may have copied it
         self.base = set(flags)      # flags that both sides had, or that it came with
         self.now = [set(), set()]   # flags changed on each side since the last run of any kind
@@ -52,7 +53,7 @@ class Message:
         self.base = set(flags)
         self.changed, self.touched, self.hazy = set(), set(), set()
         self.now = [set(), set()]
-        self.settled, self.origin = True, -1
+        self.settled, self.saves, self.origin = True, False, -1
 
 
 class Folder:
@@ -89,8 +90,10 @@ class Model:
         if f.removed_at is not None:
             f.fate = ALIVE          # new mail saves it, and what is still in it
             for m in self.of(folder):
-                m.fate = EITHER
-        self.messages[folder, content] = Message(folder, content, side, flags)
+                if not m.saves:
+                    m.fate = EITHER
+        m = self.messages[folder, content] = Message(folder, content, side, flags)
+        m.saves = f.removed_at is not None
 
     def delete(self, folder, content, side):
         m = self.messages[folder, content]
@@ -101,11 +104,19 @@ class Model:
             m.blur()
         else:
             raise AssertionError("a message was found where no run can have brought it: %s %s" % (folder, content))
+        m.saves = False
+        f = self.folders[folder]
+        if f.removed_at is not None and f.fate == ALIVE and not any(x.saves for x in self.of(folder)):
+            f.fate = EITHER         # now it may go, and all with it
+            for x in self.of(folder):
+                x.fate = EITHER if x.fate == ALIVE else x.fate
 
     def remove_folder(self, name, side, other):
         """other: contents that are in it on the other side at this moment; None: it is not there."""
         f = self.folders[name]
         f.removed_at = side
+        for m in self.of(name):
+            m.saves = False
         if not f.settled:
             f.fate = EITHER if self.dirty else DEAD
         elif other is None:
@@ -120,8 +131,9 @@ class Model:
                 m.fate = EITHER
             elif f.fate == DEAD or m.content not in other:
                 m.fate = DEAD
-            elif m.fate == DEAD:
-                m.fate = EITHER     # it was to follow a deletion, but what is in the folder stays
+            else:
+                m.saves = not m.settled
+                m.fate = EITHER if m.fate == DEAD else m.fate   # it was to follow a deletion, but what is in the folder stays
 
     # -- what runs do -----------------------------------------------------------------------------------------
 

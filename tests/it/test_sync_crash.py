@@ -1,0 +1,191 @@
+"""Two-way jobs with a real server, stopped at every step, killed at every system call, cut off at every byte: the next run ends as an undisturbed one would have."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from disturb import CALLS, LONG, Proxy, count_calls, failing, killed, known_calls, needs_strace, points, strace
+from twoway import HELLO, SERVERS, Sync, start
+
+pytestmark = pytest.mark.crash
+
+#: Of each kind of disturbance, spread over the run; all of them in the long runs.
+SHORT_KILLS, SHORT_CUTS = 6, 12
+KINDS = list(SERVERS) if LONG else ["all", "bare"]
+LARGE = b"From: a@example.org\nSubject: large\n\n" + b"a line of the large one\n" * 3000
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def server(request, tmp_path_factory):
+    with start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
+        yield srv
+
+
+@pytest.fixture(scope="module")
+def best(tmp_path_factory):
+    """The server that can all."""
+    with start(tmp_path_factory.mktemp("dovecot"), "all") as srv:
+        yield srv
+
+
+class Scene:
+    """A job whose sides and state can be put back to where both sides have changed since the last run, and what must come of it."""
+
+    def __init__(self, directory, srv):
+        self.srv, self.dir = srv, str(directory)
+        self.p = p = Sync(directory / "job", srv, "max-delete = none\nremove-folders = both")
+        p.remote.fill("INBOX", 8)
+        p.remote.fill("Old", 2, 300)
+        p.remote.fill("Older", 1, 310)
+        p.settle()
+        p.remote.fill("INBOX", 2, 10)
+        p.remote.deliver(LARGE, flags="F")
+        p.local.fill("INBOX", 2, 20)
+        p.local.deliver(LARGE.replace(b"large", b"big"), flags="RS")
+        p.remote.deliver(HELLO % (30, 30), flags="S")
+        p.local.deliver(HELLO % (30, 30), flags="F")
+        p.remote.delete("INBOX", HELLO % (0, 0))
+        p.local.delete("INBOX", HELLO % (1, 1))
+        p.remote.flag("INBOX", HELLO % (2, 2), "FS")
+        p.local.flag("INBOX", HELLO % (3, 3), "RS")
+        p.remote.flag("INBOX", HELLO % (4, 4), "")
+        p.local.flag("INBOX", HELLO % (4, 4), "FS")
+        p.remote.delete("INBOX", HELLO % (5, 5))
+        p.local.flag("INBOX", HELLO % (5, 5), "DS")
+        p.local.delete("INBOX", HELLO % (6, 6))
+        p.remote.flag("INBOX", HELLO % (6, 6), "RS")
+        p.local.fill("New", 2, 40)
+        p.remote.fill("Newer/caf\xe9", 2, 50)
+        p.local.remove("Old")
+        p.remote.remove("Older")
+        srv.wait_for_quiet()
+        self.parts = {"local": p.local.path, "state": p.state, "home": srv.home(p.user)}
+        for name, path in self.parts.items():
+            shutil.copytree(path, os.path.join(self.dir, name + ".kept"))
+        assert p.sync().end["failed"] == 0
+        self.want = self.state()
+        assert self.want["local"] == self.want["remote"] and set(self.want["local"]) == {"INBOX", "New", "Newer/caf\xe9"}
+        assert len(self.want["local"]["INBOX"]) == 11
+
+    def state(self):
+        return {"local": self.p.local.state(), "remote": self.p.remote.state()}
+
+    def reset(self):
+        self.srv.wait_for_quiet()
+        for name, path in self.parts.items():
+            shutil.rmtree(path)
+            shutil.copytree(os.path.join(self.dir, name + ".kept"), path)
+        self.srv.give(self.parts["home"])
+
+    def finish(self, what):
+        """An undisturbed run, and one more."""
+        self.srv.wait_for_quiet()
+        r = self.p.run("both")
+        assert r.code == 0 and r.of("error") == [], (what, r)
+        assert self.state() == self.want, (what, r)
+        self.p.quiet()
+
+
+@pytest.fixture
+def scene(server, tmp_path):
+    return Scene(tmp_path, server)
+
+
+@pytest.fixture
+def best_scene(best, tmp_path):
+    return Scene(tmp_path, best)
+
+
+@pytest.mark.deadline(300)
+def test_stopped_at_every_step(scene):
+    step, code = 0, None
+    while code != 0:
+        step += 1
+        scene.reset()
+        code = scene.p.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
+        assert code in (0, 100), step
+        scene.finish("step %d" % step)
+    assert step > 25
+
+
+@pytest.mark.deadline(120)
+def test_stopped_at_every_step_of_a_row_of_runs(scene):
+    """One step further in each run on the same state, never an undisturbed one before the end."""
+    scene.reset()
+    for step in range(1, 100):
+        if scene.p.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code == 0:
+            break
+        scene.srv.wait_for_quiet()
+    scene.finish("in a row")
+
+
+@needs_strace
+@pytest.mark.deadline(600)
+@pytest.mark.parametrize("calls", CALLS)
+def test_killed_at_every_nth_system_call(best_scene, calls):
+    calls = known_calls(calls)
+    best_scene.reset()
+    for n in points(count_calls(best_scene.p, calls), SHORT_KILLS):
+        best_scene.reset()
+        best_scene.p.call("run", prefix=killed(calls, n))
+        best_scene.finish("%s %d" % (calls, n))
+
+
+@needs_strace
+@pytest.mark.deadline(600)
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+@pytest.mark.parametrize("calls", ["write,pwrite64", "fsync,fdatasync", "rename,renameat,renameat2,linkat", "mkdir,mkdirat"])
+def test_system_calls_that_fail(best_scene, calls, error):
+    calls = known_calls(calls)
+    best_scene.reset()
+    for n in points(count_calls(best_scene.p, calls), SHORT_KILLS // 2):
+        # once only, and from then on
+        for when in ("%d" % n, "%d+" % n):
+            best_scene.reset()
+            r = best_scene.p.call("run", prefix=failing(calls, error, when))
+            assert r.code in (0, 1, 70, 74, 75), (when, r)
+            best_scene.finish("%s %s %s" % (calls, error, when))
+
+
+@pytest.mark.deadline(600)
+@pytest.mark.parametrize("once", [True, False], ids=["once", "always"])
+@pytest.mark.parametrize("way", ["down", "up"])
+def test_cut_off_after_every_kth_byte(best_scene, way, once):
+    """Whether it comes through again at once, or not before the next run."""
+    port = best_scene.srv.imaps_port
+
+    def run(*args):
+        best_scene.reset()
+        proxy = Proxy(port, *args)
+        try:
+            best_scene.p.reconfigure(":%d" % port, ":%d" % proxy.port)
+            r = best_scene.p.run("both")
+        finally:
+            counted = json.loads(proxy.stop())
+        best_scene.p.reconfigure(":%d" % proxy.port, ":%d" % port)
+        return r, counted
+
+    r, counted = run()
+    assert r.code == 0 and counted["connections"] == 1
+    for n in points(counted[way], SHORT_CUTS) if not LONG else range(1, counted[way], 97):
+        r, _ = run("--cut-" + way, str(n), *(["--cut-once"] if once else []))
+        assert r.code in (0, 75), (n, r)
+        best_scene.finish("cut %s after %d" % (way, n))
+
+
+@needs_strace
+def test_two_runs_at_once(best_scene):
+    best_scene.reset()
+    first = best_scene.p.start("--json", "run", "both", prefix=strace("-e", "trace=fsync", "-e", "inject=fsync:delay_enter=300000"))
+    try:
+        while json.loads(first.stdout.readline())["event"] != "folder":
+            pass
+        second = best_scene.p.run("both")
+        assert second.code == 75 and second.of("error")[0]["kind"] == "busy", second
+    finally:
+        first.communicate(timeout=60)
+    assert first.returncode == 0
+    assert best_scene.state() == best_scene.want
+    best_scene.finish("two at once")
