@@ -89,7 +89,7 @@ static int copy(struct imap_conn *c, struct stream *body, uint64_t size, struct 
 			break;
 		stream_set_deadline(c->s, clock_in(c->timeout));
 		if (stream_write(c->s, buf, (size_t)n, e) < 0)
-			return imap_dead(c);
+			return imap_unsent(c, e);
 		left -= (uint64_t)n;
 	}
 	if (n > 0)

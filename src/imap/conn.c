@@ -300,6 +300,15 @@ int imap_send_own(struct imap_conn *c, struct err *e, const char *fmt, ...)
 	return 0;
 }
 
+/* Something could not be sent. */
+int imap_unsent(struct imap_conn *c, struct err *e)
+{
+	if (e && e->kind == ERR_TIMEOUT)
+		err_set(e, ERR_TIMEOUT, "the server took nothing for %d seconds",
+			c->timeout / 1000);
+	return imap_dead(c);
+}
+
 /* Hand to the stream what may go: no further than the next stop. */
 int imap_put_out(struct imap_conn *c, struct err *e)
 {
@@ -315,7 +324,7 @@ int imap_put_out(struct imap_conn *c, struct err *e)
 	r = stream_write(c->s, c->out.s, n, e);
 	strbuf_shift(&c->out, n);
 	c->put = to;
-	return r < 0 ? imap_dead(c) : 0;
+	return r < 0 ? imap_unsent(c, e) : 0;
 }
 
 /* Send what is queued. */
@@ -323,7 +332,7 @@ int imap_flush(struct imap_conn *c, struct err *e)
 {
 	if (imap_put_out(c, e) < 0)
 		return -1;
-	return stream_flush(c->s, e) < 0 ? imap_dead(c) : 0;
+	return stream_flush(c->s, e) < 0 ? imap_unsent(c, e) : 0;
 }
 
 /* Begin or end what the trace must not show. */

@@ -316,6 +316,7 @@ int imap_put_out(struct imap_conn *c, struct err *e);
 int imap_enter(struct imap_conn *c, struct err *e);
 void imap_undo(struct imap_conn *c);                  /* forget it, as far as it was not put out */
 int imap_dead(struct imap_conn *c);                   /* the link is lost. -1 */
+int imap_unsent(struct imap_conn *c, struct err *e);  /* something could not be sent: likewise, with a text for a time-out */
 /* imap_lexer.fill */
 int imap_fill(void *c, struct bufin *in, bool body, struct slice *have, struct err *e);
 

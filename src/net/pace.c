@@ -13,6 +13,9 @@ int pace_fill(struct pace *p, struct bufin *in, uint64_t min_rate, struct slice 
 	r = bufin_more(in, have, e);
 	took = clock_now() - start;
 	p->total += took;
+	if (r < 0 && e && e->kind == ERR_TIMEOUT)
+		err_set(e, ERR_TIMEOUT, "the server sent nothing for %d seconds",
+			p->timeout / 1000);
 	if (r < 0)
 		return -1;
 	p->waited += took;

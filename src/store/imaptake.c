@@ -52,6 +52,8 @@ struct body {
 	struct stream s;
 	struct imapstore *t;
 	struct stream *link;
+	const char *box;
+	uint32_t uid;
 };
 
 struct imaptake {
@@ -139,14 +141,16 @@ struct stream *imaptake_spooled(struct spool *spool, struct err *e)
 /* The link's stream; what goes wrong in it is wrong with the link. */
 static ssize_t body_read(struct stream *s, void *buf, size_t n, struct err *e)
 {
-	struct imapstore *t = ((struct body *)s)->t;
+	struct body *b = (struct body *)s;
+	struct imapstore *t = b->t;
 	msec_t begun = clock_now();
 	ssize_t got = t->conn.dead ? err_set(e, ERR_TEMP, "the connection is lost")
-				   : stream_read(((struct body *)s)->link, buf, n, e);
+				   : stream_read(b->link, buf, n, e);
 
 	t->take->waited += clock_now() - begun;
 	if (got < 0) {
 		imapstore_broken(t, e);
+		err_in(e, "'%s': message %" PRIu32, b->box, b->uid);
 		imapstore_fail(t, e);
 	}
 	return got;
@@ -447,7 +451,11 @@ static int take_body(struct imapstore *t, const struct imap_resp *r, size_t *i,
 	k->bytes += r->body.size;
 	k->state[w - k->want] |= OVER;
 	*i = w->i;
-	k->body = (struct body){ .s = { .ops = &body_ops }, .t = t, .link = r->body.s };
+	k->body = (struct body){ .s = { .ops = &body_ops },
+		.t = t,
+		.link = r->body.s,
+		.box = t->box->name,
+		.uid = w->uid };
 	*body = &k->body.s;
 	return 1;
 }
