@@ -45,6 +45,90 @@ class Job(twoway.Job):
         assert self.srv.state() == self.local.state()
 
 
+def clean(r):
+    """Nothing that a terminal would obey, and no crash."""
+    for what in [r.out, r.err] + [e.get("text", "") for e in r.events]:
+        found = RAW.search(what)
+        assert not found, "%r in %r" % (found.group(), r)
+    assert r.code in (0, 1, 64, 68, 69, 74, 75, 76, 77, 78), r
+    return r
+
+
+def says(r, code, *words):
+    """The exit code, and what the error must tell; the account is named by it, too."""
+    clean(r)
+    assert r.code == code, r
+    told = " ".join([r.err] + [e.get("text", "") for e in r.events] if r.events else [r.err, r.out]).lower()
+    for word in words + ("work",):
+        assert word.lower() in told, "%r is not in %r" % (word, r)
+    return r
+
+
+def forget_pauses(h):
+    """Let failed messages, and the account, be tried again at once."""
+    if os.path.exists(h.db):
+        with contextlib.closing(sqlite3.connect(h.db)) as base:
+            base.execute("UPDATE failure SET next = 0")
+            base.execute("DELETE FROM meta WHERE key IN ('pause', 'pause_reason')")
+            base.commit()
+
+
+def bodies(state):
+    """{folder: Counter of bytes}"""
+    return {f: collections.Counter(body for body, _ in rows) for f, rows in state.items() if rows}
+
+
+def nothing_lost(h, want):
+    """Each message is where it is wanted on one side at least, and nowhere twice."""
+    here, there = bodies(h.local.state()), bodies(h.srv.state())
+    for folder, messages in bodies(want).items():
+        both = here.get(folder, collections.Counter()) | there.get(folder, collections.Counter())
+        assert not messages - both, "lost in " + folder
+        for side in here, there:
+            assert not [m for m, n in side.get(folder, {}).items() if n > 1], "doubled in " + folder
+
+
+def recover(h, want, pair=None):
+    """Once the server behaves both sides are as they should be, and a further run has nothing to do."""
+    nothing_lost(h, want)
+    h.srv.behave(pair)
+    forget_pauses(h)
+    r = clean(h.run("both"))
+    assert r.code == 0, r
+    h.same()
+    assert {f: rows for f, rows in h.local.state().items() if rows} == {f: sorted(rows) for f, rows in want.items()}
+    h.quiet()
+    h.same()
+
+
+def rows(messages, flags="S"):
+    return sorted((m, flags) for m in messages)
+
+
+def lively(directory, folders=None, less=(), **more):
+    """Two sides that agreed and then changed, so that all is to be done: (server, job, what both hold in the end)."""
+    srv = Peer({"INBOX": letters(6), "Work": letters(2, 100)}, pair=more.pop("pair", None), tls=more.get("scheme") == "imaps")
+    srv.less = set(less)
+    h = Job(directory, srv, **more)
+    assert clean(h.run("both")).code == 0
+    return srv, h, change(srv, h)
+
+
+def change(srv, h):
+    """What happens on both sides after the first run."""
+    inbox = srv.inbox()
+    for m in letters(2, 20):
+        inbox.add(m)
+    inbox.flag(inbox.find(1), {"\\Flagged"})
+    inbox.expunge([2])
+    for m in letters(2, 30):
+        h.local.deliver(m, flags="S")
+    h.local.flag("INBOX", letters(1, 3)[0], "RS")
+    h.local.delete("INBOX", letters(1, 4)[0])
+    return {"INBOX": sorted([(letters(1, 1)[0], "F"), (letters(1, 3)[0], "RS")] + rows(letters(2, 5)) + rows(letters(2, 20), "") + rows(letters(2, 30))),
+            "Work": rows(letters(2, 100))}
+
+
 @pytest.fixture(scope="session")
 def ca(tmp_path_factory):
     return tlscert.CA(str(tmp_path_factory.mktemp("ca")))
@@ -80,3 +164,292 @@ def test_the_peer_itself_is_synced(tmp_path, less):
         h.settle()
         h.same()
         assert [len(b) for b in srv.state().values()] == [5, 2, 1]
+
+
+# STARTTLS
+
+class NoStarttls(Peer):
+    starttls = False
+
+
+class StarttlsRefused(Peer):
+    def do_starttls(self, link, tag, args):
+        raise Refused("NO not today" + ESCAPES)
+
+
+class StarttlsBad(Peer):
+    def do_starttls(self, link, tag, args):
+        raise Refused("BAD what?")
+
+
+class StarttlsInjected(Peer):
+    def do_starttls(self, link, tag, args):
+        link.send(b"%s OK begin\r\n* OK [ALERT] call 0900\r\n" % tag.encode())
+        link.start_tls()
+
+
+class StarttlsAhead(Peer):
+    """The answer comes before the question."""
+
+    def greeting(self, link):
+        super().greeting(link)
+        link.send(b"A1 OK begin\r\n")
+
+    def do_starttls(self, link, tag, args):
+        link.hang()
+
+
+class StarttlsThenPlain(Peer):
+    def do_starttls(self, link, tag, args):
+        link.ok(tag, "begin")
+        link.sock.recv(1)
+        link.send(b"* OK still here, tell me all\r\n" * 10)
+        link.hang()
+
+
+class StarttlsSilent(Peer):
+    def do_starttls(self, link, tag, args):
+        link.hang()
+
+
+class Preauth(Peer):
+    def greeting(self, link):
+        link.in_ = True
+        link.star("PREAUTH [CAPABILITY %s] welcome" % " ".join(self.caps))
+
+
+class Referral(Peer):
+    """Sends the client and its password elsewhere."""
+
+    def greeting(self, link):
+        link.star("BYE [REFERRAL imap://evil.example/] go there")
+        raise Hangup
+
+
+@pytest.mark.parametrize("peer,code,words", [
+    (NoStarttls, 77, ["does not offer STARTTLS"]),
+    (StarttlsRefused, 77, ["STARTTLS is refused", "not today"]),
+    (StarttlsBad, 77, ["STARTTLS is refused", "what?"]),
+    (StarttlsInjected, 77, ["injected"]),
+    (StarttlsAhead, 75, ["TLS"]),
+    (StarttlsThenPlain, 76, ["TLS"]),
+    (StarttlsSilent, 75, ["STARTTLS", "2 seconds"]),
+    (Preauth, 77, ["PREAUTH"]),
+    (Referral, 69, ["go there"]),
+])
+def test_without_tls_no_secret_is_said(tmp_path, ca, pair, peer, code, words):
+    want = {"INBOX": rows(letters(2))}
+    with peer({"INBOX": letters(2)}, pair=pair) as srv:
+        h = Job(tmp_path, srv, ca_file=ca.cert, tls=TLS)
+        says(h.run("both"), code, *words)
+        assert set(srv.in_clear()) <= {"CAPABILITY", "STARTTLS"} and "0900" not in h.call("-v", "run").err
+        recover(h, want)
+        assert set(srv.in_clear()) <= {"CAPABILITY", "STARTTLS"}
+
+
+class LiesInClear(Peer):
+    """What it says before TLS is forgotten."""
+
+    def greeting(self, link):
+        link.star("OK [ALERT] your password has expired, see http://evil.example")
+        for row in ("CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED AUTH=CRAM-MD5", "99 EXISTS", 'LIST () "/" "evil"', "1 FETCH (FLAGS (\\Deleted))",
+                    "ENABLED UTF8=ACCEPT QRESYNC", 'NAMESPACE (("evil" "!")) NIL NIL'):
+            link.star(row)
+
+
+def test_what_is_said_before_tls_is_forgotten(tmp_path, ca, pair):
+    want = {"INBOX": rows(letters(2))}
+    with LiesInClear({"INBOX": letters(2)}, pair=pair) as srv:
+        h = Job(tmp_path, srv, ca_file=ca.cert, tls=TLS)
+        r = clean(h.run("both"))
+        assert r.code == 0 and "evil" not in r.out + r.err + clean(h.call("-v", "run")).err
+        recover(h, want)
+
+
+def test_preauth_in_clear_is_no_login(tmp_path):
+    with Preauth({"INBOX": letters(2)}) as srv:
+        h = Job(tmp_path, srv)
+        says(h.run("both"), 77, "PREAUTH", "encrypted")
+        assert srv.commands() == []
+
+
+def test_preauth_over_tls_is_login(tmp_path, ca, pair):
+    with Preauth({"INBOX": letters(2)}, pair=pair, tls=True) as srv:
+        h = Job(tmp_path, srv, ca_file=ca.cert, scheme="imaps", tls=TLS)
+        assert clean(h.run("both")).code == 0
+        assert srv.commands("LOGIN") == srv.commands("AUTHENTICATE") == []
+        h.same()
+
+
+class LoginDisabled(Peer):
+    caps = ["IMAP4rev1", "LOGINDISABLED"]
+
+
+def test_logindisabled_is_obeyed(tmp_path):
+    with LoginDisabled({"INBOX": letters(2)}) as srv:
+        h = Job(tmp_path, srv)
+        says(h.run("both"), 77, "LOGINDISABLED")
+        assert srv.commands("LOGIN") == []
+
+
+# Certificates
+
+@pytest.mark.parametrize("scheme", ["imap", "imaps"])
+@pytest.mark.parametrize("which,words", [
+    ("host", ["certificate", "not for", "elsewhere.example"]),
+    ("expired", ["certificate", "expired"]),
+    ("self-signed", ["self-signed", "fingerprint"]),
+    ("unknown", ["certificate", "fingerprint"]),
+])
+def test_a_wrong_certificate_is_refused(tmp_path, ca, pair, scheme, which, words):
+    where = str(tmp_path / "bad")
+    bad = {"host": lambda: ca.issue("wrong", names=["DNS:elsewhere.example"]), "expired": lambda: ca.issue("old", expired=True),
+           "self-signed": lambda: tlscert.self_signed(where, "own"), "unknown": lambda: tlscert.CA(where, "Other CA").issue("localhost")}[which]()
+    with Peer({"INBOX": letters(1)}, pair=bad, tls=scheme == "imaps") as srv:
+        h = Job(tmp_path, srv, ca_file=ca.cert, scheme=scheme, tls=TLS)
+        says(h.run("both"), 77, *words)
+        assert set(srv.in_clear()) <= {"CAPABILITY", "STARTTLS"} and srv.commands("AUTHENTICATE") == []
+        recover(h, {"INBOX": rows(letters(1))}, pair)
+
+
+# Greetings and logins
+
+class Greets(Peer):
+    what = b""
+    after = "hang"
+
+    def greeting(self, link):
+        link.send(self.what)
+        if self.after == "close":
+            raise Hangup
+        if self.after == "hang":
+            link.hang()
+
+
+@pytest.mark.parametrize("what,after,code,words", [
+    (b"* BYE we are closed\r\n", "close", 69, ["we are closed"]),
+    (b"* BYE [UNAVAILABLE] soon\r\n", "close", 75, ["soon"]),
+    (b"* NO go away\r\n", "close", 76, ["OK nor PREAUTH"]),
+    (b"* BAD go away\r\n", "close", 76, ["OK nor PREAUTH"]),
+    (b"A1 OK tagged\r\n", "close", 76, ["IMAP"]),
+    (b"+OK POP3 ready\r\n", "close", 76, ["POP3"]),
+    (b"220 mx.example ESMTP\r\n", "close", 76, ["SMTP"]),
+    (b"HTTP/1.1 400 Bad Request\r\n", "close", 76, ["web"]),
+    (b"\0\xff\xfe\r\n", "close", 76, ["IMAP"]),
+    (b"", "close", 75, ["closed"]),
+    (b"* OK half", "close", 75, ["closed"]),
+    (b"* OK " + b"x" * (2 << 20), "hang", 76, ["response of more than"]),
+    (b"", "hang", 75, ["within 2 seconds"]),
+    (b"* OK never ends", "hang", 75, ["2 seconds"]),
+    (b"* OK [CAPABILITY IMAP2 X] old\r\n", "hang", 76, ["IMAP4rev1"]),
+], ids=["bye", "unavailable", "NO", "BAD", "tagged", "POP3", "SMTP", "HTTP", "binary", "nothing", "half", "endless", "silent", "stalled", "IMAP2"])
+def test_a_bad_greeting(tmp_path, what, after, code, words):
+    with Greets({"INBOX": letters(1)}) as srv:
+        srv.what, srv.after = what, after
+        h = Job(tmp_path, srv)
+        begun = time.monotonic()
+        says(h.run("both"), code, *words)
+        assert time.monotonic() - begun < 10
+        assert srv.commands("AUTHENTICATE") == []
+        recover(h, {"INBOX": rows(letters(1))})
+
+
+class Login(Peer):
+    answer = ""
+
+    def let_in(self, link, tag, user, password):
+        raise Refused(self.answer)
+
+
+@pytest.mark.parametrize("answer,code,pause", [
+    ("NO [AUTHENTICATIONFAILED] wrong", 77, 0), ("NO wrong", 77, 0), ("NO [UNAVAILABLE] LDAP is down", 75, 60), ("NO [INUSE] locked", 75, 0),
+    ("NO [ALERT] Please log in via your web browser " + ESCAPES, 77, 0), ("NO [CONTACTADMIN] closed", 69, 0), ("BAD no", 77, 0),
+    ("NO Maximum number of connections from user+IP exceeded", 75, 60), ("NO [PRIVACYREQUIRED] encrypt", 77, 0), ("NO", 77, 0),
+    ("NO [EXPIRED] change it", 77, 0), ("NO User is authenticated but not connected.", 77, 0),
+])
+@pytest.mark.parametrize("by", ["AUTHENTICATE", "LOGIN"])
+def test_a_refused_login(tmp_path, answer, code, pause, by):
+    with Login({"INBOX": letters(1)}) as srv:
+        srv.answer = answer
+        srv.less = {"AUTH=PLAIN"} if by == "LOGIN" else set()
+        h = Job(tmp_path, srv)
+        r = says(h.run("both"), code, re.sub(r"^NO ?|BAD |\[.*?\] |\x1b.*$", "", answer))
+        assert len(srv.commands(by)) == 1, "an account must not be locked out by trying again and again"
+        assert "secret" not in r.out + r.err.replace(h.secret, "")
+        assert (clean(h.run()).code == 75) == (pause > 0 or code == 75)
+        assert len(srv.commands(by)) == (1 if pause else 2)
+        recover(h, {"INBOX": rows(letters(1))})
+
+
+class Forgets(Peer):
+    """Its capabilities are gone once it let somebody in."""
+
+    def capabilities(self, link):
+        return ["IMAP4rev1"] if link.in_ else super().capabilities(link)
+
+
+class Promises(Peer):
+    """It can do all before the login, and nothing after."""
+
+    def capabilities(self, link):
+        return super().capabilities(link) + ([] if link.in_ else ["UTF8=ACCEPT", "COMPRESS=DEFLATE", "X-" + ESCAPES.replace("\x08", "")])
+
+
+@pytest.mark.parametrize("peer", [Forgets, Promises])
+def test_capabilities_that_change(tmp_path, peer):
+    srv, h, want = lively(tmp_path)
+    with srv:
+        srv.__class__ = peer
+        assert clean(h.run("both")).code == 0
+        recover(h, want)
+
+
+# Links that break
+
+class Breaks(Peer):
+    """Ends it at a station: the nth time, and on the first connections only, or on all."""
+
+    at, how, nth, links = "", "close", 1, 1000
+
+    def stage(self, link, where):
+        if where != self.at or link.number > self.links:
+            return
+        link.came = getattr(link, "came", 0) + 1
+        if link.came != self.nth:
+            return
+        if self.how == "bye":
+            link.bye("over " + ESCAPES)
+        if self.how == "stall":
+            link.hang()
+        raise Hangup
+
+
+STATIONS = ["greeting", "authenticate", "id", "enable", "namespace", "list", "select", "uid fetch", "body", "uid store", "literal", "append", "uid expunge"]
+
+
+@pytest.mark.parametrize("how", ["bye", "close", "stall"])
+@pytest.mark.parametrize("at", STATIONS)
+def test_a_link_that_ends(tmp_path, at, how):
+    srv, h, want = lively(tmp_path, tls=CLEAR.replace("2s", "1s"))
+    with srv:
+        srv.number = 0
+        srv.__class__ = Breaks
+        srv.at, srv.how = at, how
+        begun = time.monotonic()
+        r = says(h.run("both"), 69 if (at, how) == ("greeting", "bye") else 75,
+                 "'INBOX': message 7" if at == "body" else {"bye": "over \\x1b", "close": "closed the connection", "stall": "1 second"}[how])
+        assert time.monotonic() - begun < 20
+        recover(h, want)
+
+
+@pytest.mark.parametrize("less", ["no UIDPLUS", "no LITERAL+", "bare"])
+@pytest.mark.parametrize("at", ["uid fetch", "body", "uid store", "literal", "append", "expunge", "uid expunge"])
+def test_a_link_that_ends_once(tmp_path, at, less):
+    """Where something was done before, the run goes on with a new one."""
+    srv, h, want = lively(tmp_path, less=CAPS[less])
+    with srv:
+        srv.__class__ = Breaks
+        srv.at, srv.links = at, 2
+        r = clean(h.run("both"))
+        assert r.code in (0, 75), r
+        recover(h, want)
