@@ -55,12 +55,12 @@ static void listing_release(struct listing *l)
 	vec_release(&l->ask);
 }
 
-/* A folder that is not shown: say so, but not a thousand times. */
+/* A folder that is not shown: say so, but not a thousand times, nor with each listing. */
 static void leave_out(struct imapstore *t, struct listing *l, struct slice wire, const char *why)
 {
 	char name[ERR_TEXT_MAX / 2];
 
-	if (l->warned++ < WARNINGS_MAX)
+	if (l->warned++ < WARNINGS_MAX && !t->listed)
 		log_warn("%s: the folder '%s' is left out: %s", t->login.what,
 			err_printable(name, sizeof(name), wire.p, wire.n), why);
 }
@@ -258,7 +258,7 @@ static int name_rows(struct imapstore *t, struct listing *l, struct err *e)
 		}
 		last = r->name;
 	}
-	if (l->warned > WARNINGS_MAX)
+	if (l->warned > WARNINGS_MAX && !t->listed)
 		log_warn("%s: and %u more folders are left out", t->login.what,
 			l->warned - WARNINGS_MAX);
 	return 0;
