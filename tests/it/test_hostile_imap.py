@@ -453,3 +453,290 @@ def test_a_link_that_ends_once(tmp_path, at, less):
         r = clean(h.run("both"))
         assert r.code in (0, 75), r
         recover(h, want)
+
+
+# Words without measure
+
+class Says(Peer):
+    """Puts bytes before the answer to the first command of a kind."""
+
+    verb, what, then = "list", b"", "go on"
+
+    def stage(self, link, where):
+        if where == self.verb and not getattr(link, "said", False):
+            link.said = True
+            link.send(self.what)
+            if self.then == "close":
+                raise Hangup
+            if self.then == "hang":
+                link.hang()
+
+
+DEEP = 10000
+
+
+@pytest.mark.parametrize("verb", ["list", "uid fetch"])
+@pytest.mark.parametrize("what,code,words", [
+    (b"* LIST () \"/\" {4294967296}\r\n", 76, ["4294967296 bytes"]),
+    (b"* LIST () \"/\" {9223372036854775808}\r\n", 76, ["9223372036854775808 bytes"]),
+    (b"* LIST () \"/\" {99999999999999999999999999}\r\n", 76, ["literal"]),
+    (b"* LIST () \"/\" {" + b"0" * 30 + b"5}\r\nINBOX\r\n", None, []),
+    (b"* LIST () \"/\" {-1}\r\n", 76, ["literal"]),
+    (b"* LIST () \"/\" {}\r\n", 76, ["literal"]),
+    (b"* LIST () \"/\" {4294967295}\r\n", 76, ["more than"]),
+    (b"* 1 FETCH (UID 1 X-NEW {4294967295}\r\n", 76, ["more than"]),
+    (b"* 1 FETCH (UID 1 BODY[] {18446744073709551616}\r\n", 76, ["literal"]),
+    (b"* 1 FETCH (UID 1 X-NEW " + b"(" * DEEP + b")" * DEEP + b")\r\n", 76, ["parenthes"]),
+    (b"* 1 FETCH " + b"(" * DEEP + b"\r\n", 76, ["understood"]),
+    (b"* OK " + b"[" * DEEP + b"\r\n", None, []),
+    (b"* X-NEW " + b"(" * DEEP + b"\r\n", None, []),
+    (b"* LIST (" + b"\\X " * 1000000 + b") \"/\" x\r\n", 76, ["more than"]),
+    (b"* OK \0\r\n", 76, ["NUL"]),
+    (b"\0\0\0\0\r\n", 76, ["byte 0x00"]),
+    (b"\r\n\r\n", 76, ["understood"]),
+    (b"* \r\n", 76, ["understood"]),
+    (b"*\r\n", 76, ["understood"]),
+    (b"A\r\n", 76, ["IMAP"]),
+    (b"** OK\r\n", 76, ["answers"]),
+    (b"* -1 EXISTS\r\n", None, []),
+    (b"* 4294967296 EXISTS\r\n", 76, ["understood"]),
+    (b"A999 OK of the future\r\n", 76, ["A999"]),
+    (b"A1 OK again\r\n", 76, ["A1"]),
+    (b"X7 OK " + ESCAPES.encode("latin-1", "replace") + b"\r\n", 76, ["X7"]),
+    (b"A4294967297 OK wraps\r\n", 76, ["A4294967297"]),
+    (b"+ \r\n+ go on\r\n+\r\n", None, []),
+    (b"* 1 FETCH (UID 4294967296 FLAGS ())\r\n", 76, ["UID"]),
+    (b"* 1 FETCH (UID 0 FLAGS ())\r\n", 76, ["UID"]),
+    (b"* 1 FETCH (UID 1 UID 2 FLAGS ())\r\n", 76, ["UID"]),
+    (b"* 1 FETCH (UID 1 MODSEQ (18446744073709551616))\r\n", 76, ["MODSEQ"]),
+    (b"* STATUS INBOX (MESSAGES -1 UIDNEXT 4294967296 HIGHESTMODSEQ 18446744073709551615)\r\n", None, []),
+    (b"* SEARCH 1 2 4294967296\r\n", 76, ["UID that is none"]),
+    (b"* VANISHED 4294967296\r\n", 76, ["UID that is none"]),
+    (b"* VANISHED (EARLIER) 5:1,0\r\n", 76, ["UID that is none"]),
+], ids=lambda x: None if not isinstance(x, bytes) else repr(x[:40])[2:-1])
+def test_what_no_server_should_say(tmp_path, verb, what, code, words):
+    """Whenever it comes: a limit, a word on what is wrong, and nothing done by it."""
+    srv, h, want = lively(tmp_path)
+    with srv:
+        srv.__class__ = Says
+        srv.verb, srv.what = verb, what
+        r = clean(h.run("both"))
+        assert r.code in ((0, 1) if code is None else (code,)), r
+        if code:
+            says(r, code, *words)
+        recover(h, want)
+
+
+@pytest.mark.parametrize("verb", ["authenticate", "select", "uid store", "append", "uid expunge"])
+@pytest.mark.parametrize("what,words", [(b"* OK \0\r\n", ["NUL"]), (b"A999 OK\r\n", ["A999"]), (b"* 1 FETCH (UID 0)\r\n", ["UID"])], ids=["NUL", "tag", "UID"])
+def test_nonsense_before_any_answer(tmp_path, verb, what, words):
+    srv, h, want = lively(tmp_path)
+    with srv:
+        srv.__class__ = Says
+        srv.verb, srv.what = verb, what
+        says(h.run("both"), 76, *words)
+        recover(h, want)
+
+
+@pytest.mark.parametrize("verb", ["list", "select", "uid fetch", "append"])
+@pytest.mark.parametrize("what", [b"* 1 FETCH (UID ", b"* OK and ", b'* LIST () "/" {2000000}\r\nINBOX', b"* LIST (", b"* 1 FETCH (UID 7 BODY[] {5000}\r\nx", b"A"],
+                         ids=["word", "text", "literal", "parenthesis", "body", "tag"])
+@pytest.mark.parametrize("then,words", [("close", ["closed"]), ("hang", ["1 seconds"])])
+def test_a_link_that_ends_in_the_middle_of_an_answer(tmp_path, verb, what, then, words):
+    if b"2000000" in what:
+        words = ["more than"]
+    srv, h, want = lively(tmp_path, tls=CLEAR.replace("2s", "1s"))
+    with srv:
+        srv.__class__ = Says
+        srv.verb, srv.what, srv.then = verb, what, then
+        says(h.run("both"), 76 if b"2000000" in what else 75, *words)
+        recover(h, want)
+
+
+# Names
+
+class Names(Peer):
+    """Shows folders under names as a test says, raw."""
+
+    extra = ()
+
+    def list_rows(self, link, verb, extended):
+        super().list_rows(link, verb, extended)
+        for name in self.extra:
+            self.list_row(link, verb, [], name)
+
+    def folder(self, word, make=False):
+        name = imappeer.text(word)
+        if name not in self.folders and any(self.raw(x) == name.encode("utf-8", "surrogateescape") for x in self.extra):
+            return self.folders["INBOX"]
+        return super().folder(word, make)
+
+    @staticmethod
+    def raw(x):
+        """What a row's name is when read."""
+        m = re.match(rb"\{\d+\}\r\n", x)
+        return x[m.end():] if m else re.sub(rb"\\(.)", rb"\1", x[1:-1]) if x.startswith(b'"') else x
+
+    def status_row(self, link, folder, items):
+        pass
+
+
+def literal(name):
+    return b"{%d}\r\n%s" % (len(name), name)
+
+
+LEFT_OUT = [b'"../../x"', b'"/etc/x"', b'".."', b'"."', b'"a/../../b"', b'"a//b"', b'""', b'"/"', literal(b""), literal(b"nul\0x"), literal(b"line\r\nA7 OK x"),
+            literal(ESCAPES.encode("latin-1", "replace")), b'"\x1b[2J"', b'"&AGE-"', b'"a&b"', b'"&-&"', b'"\xc3\xa9"', b'"\xff\xfe"', literal(b"x" * 10000),
+            b'"' + b"y" * 5000 + b'"', b'"&ABs-[2J"', b'"&2D0-"', b'"' + b"/".join([b"z"] * 200) + b'"', b'"&AAA-"', b'"&AAoADQ-"']
+KEPT = ["cur", "new", "tmp", "INBOX/cur", "INBOX/new/tmp", "cur/cur", ".hidden", "a.b", "-rf", "~root", "a:2,S", "a\\b", "a\"b", " a", "a ", "%2F", "&-", "w" * 200, "Work",
+        "work", "WORK", "con", "*", "%", "a%b", "NIL", "*.*", "&AOk-", "&IC4-x", "Inbox/x", "INBOX.x", "dovecot-uidlist", ".mailhaul"]
+
+
+def inside(h):
+    """All of the local tree, which must be all that there is; no name holds what a terminal would obey."""
+    found = []
+    for top, dirs, files in os.walk(h.local.path):
+        found += [os.path.relpath(os.path.join(top, n), h.local.path) for n in dirs + files]
+    assert sorted(os.listdir(h.dir)) == ["local", "mailhaul.conf", "secret", "state"]
+    assert not [n for n in found if any(ord(c) < 32 or ord(c) == 127 for c in n)]
+    return found
+
+
+@pytest.mark.parametrize("name", LEFT_OUT, ids=lambda x: repr(x[:24])[2:-1])
+def test_a_folder_that_is_left_out(tmp_path, name):
+    with Names({"INBOX": letters(2), "Work": letters(1, 9)}) as srv:
+        srv.extra = [name]
+        h = Job(tmp_path, srv)
+        r = clean(h.run("both"))
+        assert r.code == 0 and h.local.folders() == {"INBOX", "Work"}, r
+        told = [e for e in r.of("warning") if "is left out" in e["text"]]
+        assert len(told) == (Names.raw(name) != b""), r
+        inside(h)
+        r = clean(h.call("run"))
+        assert r.code == 0 and r.out == "", r
+        clean(h.call("list", "both"))
+        h.same()
+
+
+def test_names_that_are_kept(tmp_path):
+    """Whatever a server may call its folders: each has a place of its own here, and comes back under the same name."""
+    with Peer({"INBOX": letters(2)}) as srv:
+        for i, name in enumerate(KEPT):
+            srv.folders[name] = imappeer.Folder(name, 3000 + i)
+            srv.folders[name].add(letters(1, 100 + i)[0], {"\\Seen"})
+        h = Job(tmp_path, srv)
+        r = clean(h.run("both"))
+        assert r.code == 0 and r.end["pulled"] == 2 + len(KEPT), r
+        names = inside(h)
+        assert sum(os.path.basename(n) == "cur" and os.path.isdir(os.path.join(h.local.path, n)) for n in names) >= len(KEPT) + 1
+        found = collections.Counter(m for _, _, files in os.walk(h.local.path) for m in files if ":2," in m)
+        assert len(found) == 2 + len(KEPT) and set(found.values()) == {1}
+        h.quiet()
+        before = srv.state()
+        for i, name in enumerate(KEPT):
+            srv.folders[name].add(letters(1, 200 + i)[0], {"\\Seen"})
+        assert clean(h.run("both")).end["pulled"] == len(KEPT)
+        h.quiet()
+        assert {f: len(x) for f, x in srv.state().items()} == {f: len(x) + (f != "INBOX") for f, x in before.items()}
+
+
+def test_an_inbox_of_many_spellings(tmp_path):
+    with Names({"INBOX": letters(2)}) as srv:
+        srv.extra = [b"inbox", b"Inbox", b'"INBOX"', b'"iNbOx"']
+        h = Job(tmp_path, srv)
+        assert clean(h.run("both")).code == 0
+        assert h.local.folders() == {"INBOX"}
+        h.quiet()
+        h.same()
+
+
+class ManyFolders(Peer):
+    """A hundred thousand."""
+
+    many = 100000
+
+    def list_rows(self, link, verb, extended):
+        super().list_rows(link, verb, extended)
+        link.send(b"".join(b'* %s () "/" "folder %d"\r\n' % (verb.encode(), n) for n in range(self.many)))
+
+
+class EndlessFolders(ManyFolders):
+    def list_rows(self, link, verb, extended):
+        n = 0
+        while True:
+            link.send(b"".join(b'* %s () "/" "folder %d"\r\n' % (verb.encode(), i) for i in range(n, n + 1000)))
+            n += 1000
+
+
+class EndlessFlood(Peer):
+    def list_rows(self, link, verb, extended):
+        while True:
+            link.send(b"* OK I am still here\r\n" * 4000)
+
+
+class EndlessLine(Peer):
+    def list_rows(self, link, verb, extended):
+        link.send(b'* LIST () "/" "')
+        while True:
+            link.send(b"x" * 100000)
+
+
+class EndlessStatus(Peer):
+    def status_row(self, link, folder, items):
+        while True:
+            link.send(b"* STATUS INBOX (MESSAGES 1)\r\n" * 4000)
+
+
+class EndlessCapability(Peer):
+    def list_rows(self, link, verb, extended):
+        while True:
+            link.send(b"* CAPABILITY IMAP4rev1" + b" X-%d" * 1000 % tuple(range(1000)) + b"\r\n")
+
+
+class EndlessFetch(Peer):
+    """Of messages that nobody asked for, in a look."""
+
+    def fetch_row(self, link, m, items):
+        n = 1000
+        while True:
+            link.send(b"".join(b"* %d FETCH (UID %d FLAGS () INTERNALDATE \"01-Jan-2020 00:00:00 +0000\" RFC822.SIZE 5)\r\n" % (i, i) for i in range(n, n + 1000)))
+            n += 1000
+
+
+class EndlessExpunge(Peer):
+    def fetch_row(self, link, m, items):
+        while True:
+            link.send(b"* 1 EXPUNGE\r\n* 1 EXISTS\r\n" * 4000)
+
+
+class EndlessSearch(Peer):
+    less = {"QRESYNC", "ESEARCH"}
+
+    def found(self, link, tag, uids, extended):
+        link.send(b"* SEARCH")
+        n = 1
+        while True:
+            link.send(b"".join(b" %d" % i for i in range(n, n + 20000, 2)))
+            n += 20000
+
+
+@pytest.mark.parametrize("peer,code,words", [
+    (EndlessFolders, 76, ["more than 200000 folders"]), (EndlessFlood, 76, ["MB without answering"]), (EndlessLine, 76, ["more than"]),
+    (EndlessStatus, 76, ["more than 200000 folders"]), (EndlessCapability, 76, ["MB without answering"]), (EndlessFetch, 76, []), (EndlessExpunge, 76, []),
+    (EndlessSearch, 76, []),
+])
+def test_no_server_fills_the_memory(tmp_path, peer, code, words):
+    srv, h, want = lively(tmp_path, less=peer.less)
+    with srv:
+        srv.__class__ = peer
+        figures = str(tmp_path / "figures")
+        begun = time.monotonic()
+        r = h.run("both", prefix=(haul.built("bench/measure"), figures))
+        took = time.monotonic() - begun
+        with open(figures, encoding="utf-8") as f:
+            used = json.load(f)
+        r.code = used["status"]
+        says(r, code, *words)
+        os.unlink(figures)
+        assert used["rss"] < 128 * 1024 * 1024 and took < 20, (used, took, r)
+        recover(h, want)
