@@ -96,8 +96,10 @@ static int collect(void *arg, const struct imap_resp *r, struct err *e)
 
 	if (r->kind != IMAP_LIST && r->kind != IMAP_LSUB && r->kind != IMAP_STATUS)
 		return 0;
-	if (l->rows.n >= ROWS_MAX || l->told.n >= ROWS_MAX || l->subscribed.n >= ROWS_MAX)
+	if (l->rows.n >= ROWS_MAX || l->told.n >= ROWS_MAX || l->subscribed.n >= ROWS_MAX) {
+		c->t->conn.dead = true; /* or it would be heard to the end, if there is one */
 		return err_set(e, ERR_PROTO, "the server lists more than %d folders", ROWS_MAX);
+	}
 	if (r->kind == IMAP_STATUS) {
 		struct told told = { .messages = r->status.has & IMAP_HAS_MESSAGES,
 			.st = stamp_of(c->t, &r->status),

@@ -168,12 +168,24 @@ int imaplook_nonsense(const struct imaplook_item *it, struct err *e, const char 
 	return err_set_span(e, ERR_PROTO, SPAN_BOX, "'%s': the server %s", it->f->name, what);
 }
 
-/* Add UIDs that the server names to a set of ours. */
-static int gather(struct imaplook *k, struct uidset *s, const struct uidset *more, struct err *e)
+/* And it does not end: nothing more is heard of it. */
+static int endless(struct imapstore *t, struct err *e, const char *what)
 {
+	const struct imaplook_item *it = imaplook_current(t->look);
+
+	t->conn.dead = true;
+	imaplook_nonsense(it, e, what);
+	return imapstore_broken(t, e);
+}
+
+/* Add UIDs that the server names to a set of ours. */
+static int gather(struct imapstore *t, struct uidset *s, const struct uidset *more, struct err *e)
+{
+	struct imaplook *k = t->look;
+
 	k->effort += s->n + more->n;
 	if (k->effort > EFFORT_MAX || s->n + more->n > RANGES_MAX)
-		return imaplook_nonsense(imaplook_current(k), e, "names messages without end");
+		return endless(t, e, "names messages without end");
 	return uidset_unite(s, more, e);
 }
 
@@ -202,7 +214,7 @@ static int take_row(
 	if (uidset_add(&k->seen, f->uid, e) < 0)
 		return -1;
 	if (++k->rows > 2 * (uint64_t)t->sel.exists + FLOOD_MAX || k->seen.n > RANGES_MAX)
-		return imaplook_nonsense(it, e, "lists messages without end");
+		return endless(t, e, "lists messages without end");
 	if (t->sel.uidnext == 0 || f->uid < t->sel.uidnext) {
 		k->listed++;
 		k->fresh += fresh;
@@ -230,7 +242,7 @@ static int take_data(
 		return take_row(t, &r->fetch, m, e);
 	case IMAP_VANISHED:
 		if (r->earlier)
-			return gather(k, &k->vanished, r->search.all, e);
+			return gather(t, &k->vanished, r->search.all, e);
 		k->expunged += uidset_count(r->search.all);
 		return 0;
 	case IMAP_EXPUNGE:
@@ -238,7 +250,7 @@ static int take_data(
 		return 0;
 	case IMAP_SEARCH:
 	case IMAP_ESEARCH:
-		return imaplook_current(k)->search ? gather(k, &k->found, r->search.all, e) : 0;
+		return imaplook_current(k)->search ? gather(t, &k->found, r->search.all, e) : 0;
 	default:
 		return 0;
 	}
@@ -252,6 +264,14 @@ static bool is_later(const struct imaplook *k, uint32_t tag)
 			if (k->items.a[i].tags[c] == tag)
 				return true;
 	return false;
+}
+
+/* Nobody knows any more which folder an answer is about. */
+static int out_of_order(struct imapstore *t, struct err *e)
+{
+	t->conn.dead = true;
+	err_set(e, ERR_PROTO, "the server answers in another order than it was asked");
+	return imapstore_broken(t, e);
 }
 
 /* The end of a command: ok, or why not. */
@@ -270,12 +290,10 @@ static int take_end(struct imapstore *t, uint32_t tag, const struct imap_resp *r
 		 * a listing may have left one behind; what is of a later folder must not come yet,
 		 * for all before it could be of either
 		 */
-		if (!is_later(k, tag))
-			return 0;
-		t->conn.dead = true;
-		err_set(e, ERR_PROTO, "the server answers in another order than it was asked");
-		return imapstore_broken(t, e);
+		return is_later(k, tag) ? out_of_order(t, e) : 0;
 	}
+	if (c > 0 && !(it->ended & 1))
+		return out_of_order(t, e);
 	it->ended |= 1u << c;
 	if (it->cmds[c] == CMD_SELECT) {
 		t->sel.f = NULL;

@@ -216,6 +216,8 @@ int imapstore_fly(struct imapstore *t, const struct imapstore_flight *f, struct 
 		if (rc < 0 && !stop) {
 			stop = true;
 			imapstore_give(e, &second);
+			if (c->dead)
+				return imapstore_broken(t, e);
 		}
 	}
 	return stop ? -1 : 0;

@@ -671,7 +671,7 @@ class EndlessFolders(ManyFolders):
 class EndlessFlood(Peer):
     def list_rows(self, link, verb, extended):
         while True:
-            link.send(b"* OK I am still here\r\n" * 4000)
+            link.send((b"* OK I am still here " + b"x" * 50000 + b"\r\n") * 20)
 
 
 class EndlessLine(Peer):
@@ -722,8 +722,9 @@ class EndlessSearch(Peer):
 
 @pytest.mark.parametrize("peer,code,words", [
     (EndlessFolders, 76, ["more than 200000 folders"]), (EndlessFlood, 76, ["MB without answering"]), (EndlessLine, 76, ["more than"]),
-    (EndlessStatus, 76, ["more than 200000 folders"]), (EndlessCapability, 76, ["MB without answering"]), (EndlessFetch, 76, []), (EndlessExpunge, 76, []),
-    (EndlessSearch, 76, []),
+    (EndlessStatus, 76, ["more than 200000 folders"]), (EndlessFetch, 76, ["INBOX", "lists messages without end"]), (EndlessSearch, 76, ["INBOX", "without end"]),
+    pytest.param(EndlessCapability, 76, ["MB without answering"], marks=pytest.mark.long),
+    pytest.param(EndlessExpunge, 76, ["MB without answering"], marks=pytest.mark.long),
 ])
 def test_no_server_fills_the_memory(tmp_path, peer, code, words):
     srv, h, want = lively(tmp_path, less=peer.less)
@@ -738,5 +739,5 @@ def test_no_server_fills_the_memory(tmp_path, peer, code, words):
         r.code = used["status"]
         says(r, code, *words)
         os.unlink(figures)
-        assert used["rss"] < 128 * 1024 * 1024 and took < 20, (used, took, r)
+        assert used["rss"] < 128 * 1024 * 1024 and took < 60, (used, took, r)
         recover(h, want)
