@@ -1214,7 +1214,7 @@ static void test_bodies(void **state)
 				{ "A4 UID FETCH 17 " PEEK, NULL } },
 			.act = "open INBOX;want 1:17;want 2",
 			.want = OPENED " 1=half!temp/acct!temp/acct; !temp/acct",
-			.text = "work: the server closed the connection in the middle" },
+			.text = "work: 'INBOX': message 1: the server closed the connection in the middle" },
 		{ "not now",
 			{ IN(""), OPEN_READ("3"),
 				{ "A3 UID FETCH 1:2 " PEEK,
