@@ -65,25 +65,27 @@ static int gone_by_vanished(struct imapstore *t, struct err *e)
 {
 	struct imaplook *k = t->look;
 	const struct imapstamp *base = &imaplook_current(k)->base;
-	int64_t most;
+	/* So many can have gone at most, or more would be there than EXISTS says. */
+	const int64_t most = (int64_t)base->messages + (int64_t)k->fresh + (int64_t)k->expunged -
+		(int64_t)t->sel.exists;
+	int64_t left;
 
 	if (base->uidnext < UINT32_MAX &&
 		uidset_remove_range(&k->vanished, base->uidnext, UINT32_MAX, e) < 0)
 		return -1;
 	if (uidset_subtract(&k->vanished, &k->seen, e) < 0)
 		return -1;
-	if (uidset_count(&k->vanished) <= FEW)
+	if (uidset_count(&k->vanished) <= FEW && (int64_t)uidset_count(&k->vanished) <= most)
 		return uidset_unite(&k->gone, &k->vanished, e);
 	if (ask_known(t, 1, base->uidnext - 1, &k->gone, e) < 0 ||
 		uidset_intersect(&k->gone, &k->vanished, e) < 0)
 		return -1;
-	/* So many can have gone at most, or more would be there than EXISTS says. */
-	most = (int64_t)base->messages + (int64_t)k->fresh + (int64_t)k->expunged -
-		(int64_t)t->sel.exists;
-	if (uidset_count(&k->gone) > FEW && (int64_t)uidset_count(&k->gone) > most)
-		return imaplook_nonsense(
-			imaplook_current(k), e, "says that more messages are gone than it misses");
-	return 0;
+	left = (int64_t)base->messages - (int64_t)uidset_count(&k->gone);
+	if ((int64_t)uidset_count(&k->gone) <= most)
+		return 0;
+	too_few(t, (uint64_t)(left > 0 ? left : 0) + k->fresh, e);
+	return err_hint(
+		e, "if it stays so, disable-extensions = { QRESYNC } has it asked another way");
 }
 
 /* By a search for what is left. */
