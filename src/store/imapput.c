@@ -335,6 +335,7 @@ struct publishing {
 	VEC(size_t) again;   /* to be sent again one by one */
 	VEC(size_t) unkeyed; /* taken by the server, who did not say as what */
 	struct uidset given; /* by APPENDUID */
+	uint32_t below;      /* the lowest that it gave where none can be; 0: none */
 	struct command fly[FLYING_MAX];
 	size_t flying;
 	bool single;
@@ -377,7 +378,7 @@ static int take_uids(struct imapstore *t, struct publishing *p, const struct com
 {
 	struct imapput *u = t->put;
 	struct uidseq seq;
-	uint32_t uid, top = 0;
+	uint32_t uid = 0, top = 0;
 	bool good = r->code.kind == IMAP_CODE_APPENDUID && r->code.num == t->sel.validity &&
 		uidseq_init(&seq, r->code.dst, MULTI_MAX, NULL) == 0 &&
 		seq.count == c->to - c->from;
@@ -386,6 +387,9 @@ static int take_uids(struct imapstore *t, struct publishing *p, const struct com
 	for (struct uidseq look = good ? seq : (struct uidseq){ 0 };
 		good && uidseq_next(&look, &uid); top = uid)
 		good = uid > top && uid >= u->lowest && !uidset_has(&p->given, uid);
+	/* Some servers' UIDNEXT is far beyond what they give: the content decides then. */
+	if (!good && uid > 0 && uid < u->lowest && (p->below == 0 || uid < p->below))
+		p->below = uid;
 	for (size_t i = c->from; i < c->to; i++) {
 		struct staged *st = &p->st[p->todo.a[i]];
 
@@ -505,6 +509,7 @@ static int find_unkeyed(struct imapstore *t, struct publishing *p, size_t n, str
 {
 	struct imapput *u = t->put;
 	VEC(struct imapsought) s = { 0 };
+	bool lost = false;
 	int rc = 0;
 
 	if (p->unkeyed.n == 0)
@@ -530,6 +535,12 @@ static int find_unkeyed(struct imapstore *t, struct publishing *p, size_t n, str
 		err_set(e, ERR_LOCAL, "out of memory");
 	else
 		rc = imapseek(t, s.a, s.n, true, e);
+	for (size_t i = 0; i < s.n; i++) {
+		lost |= s.a[i].uid == 0;
+		s.a[i].from = p->below;
+	}
+	if (rc == 0 && lost && p->below > 0)
+		rc = imapseek(t, s.a, s.n, false, e);
 	for (size_t i = 0, k = 0; rc == 0 && i < n; i++) {
 		bool here =
 			u->order.a[i] != SIZE_MAX && k < s.n && s.a[k].digest == p->st[i].digest;

@@ -278,7 +278,7 @@ static int take_look(struct twoway *g, struct box *b, int side, struct err *e)
 
 	b->looked[side] = true;
 	if (info->reborn) {
-		err_set_span(e, ERR_REFUSED, SPAN_BOX, "the server has renumbered '%s' (its UIDVALIDITY is another): nothing was changed", box_name(b, side));
+		err_set_span(e, ERR_REFUSED, SPAN_BOX, "the server has renumbered '%s', or gone back to an older copy of it (its UIDVALIDITY is another, or its UIDNEXT lower): nothing was changed", box_name(b, side));
 		return err_hint(e, "move the local folder away and run the job by name with --restore to have it fetched again");
 	}
 	memcpy(b->stamp[side], info->stamp, sizeof(b->stamp[side]));
