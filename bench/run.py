@@ -434,14 +434,15 @@ def filesystem(path):
         return "?"
 
 
-def tool(name, build, work, libs=()):
+def tool(name, build, work, sources=(), libs=()):
     """The program from the build tree, else compiled now."""
     path = os.path.join(build, "bench", name)
     if build and os.access(path, os.X_OK):
         return path
     path = os.path.join(work, name)
     subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=gnu17", "-D_GNU_SOURCE",
-                    os.path.join(HERE, name + ".c"), "-o", path, *libs], check=True)
+                    *(os.path.join(HERE, s + ".c") for s in (name, *sources)),
+                    "-o", path, *libs], check=True)
     return path
 
 
@@ -467,7 +468,7 @@ def main():
     os.chmod(work, 0o711)
     tools = {"delayproxy": tool("delayproxy", opt.builddir, work),
              "measure": tool("measure", opt.builddir, work),
-             "rawpop3": tool("rawpop3", opt.builddir, work, ("-lssl", "-lcrypto"))}
+             "rawpop3": tool("rawpop3", opt.builddir, work, ["raw"], ("-lssl", "-lcrypto"))}
     clients = [Raw(tools["rawpop3"]), RawSync(tools["rawpop3"], "--fsync"),
                Mailhaul(opt.mailhaul), Mpop(), Fdm(), Fetchmail(), Getmail()]
     if opt.client:
