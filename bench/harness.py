@@ -200,7 +200,8 @@ def median(got):
 # -- report -----------------------------------------------------------------------------------
 
 HEAD = "%-14s %4s  %-13s %9s %8s %7s %8s %7s %9s %8s %8s" % (
-    "work", "rtt", "client", "seconds", "best", "ratio", "cpu s", "rss MB", "waits", "down MB", "up MB")
+    "work", "rtt", "client", "seconds", "best", "ratio", "cpu s", "rss MB", "waits", "down MB",
+    "up MB")
 
 
 def show(row):

@@ -14,16 +14,19 @@ import time
 
 from harness import HEAD, Harness, first_line, have, show, tool
 
+import imaprows
 import pop3rows
 
 QUICK_LIMIT = 15
 
 
 def versions():
-    fdm = first_line("dpkg-query", "-W", "-f", "fdm ${Version}", "fdm")
-    return [v for v in (first_line(have("dovecot") or "dovecot", "--version"),
-                        first_line("mpop", "--version"), fdm, first_line("fetchmail", "-V"),
-                        first_line("getmail", "--version")) if v]
+    dovecot = first_line(have("dovecot") or "dovecot", "--version")
+    told = [first_line(name, "--version") for name in ("mpop", "getmail", "mbsync")]
+    # These would rather not tell, or tell it in other words.
+    told += [first_line("dpkg-query", "-W", "-f", "${Package} ${Version}", name)
+             for name in ("fdm", "fetchmail", "interimap", "offlineimap3")]
+    return ["dovecot %s" % dovecot] + [v for v in told if v and "no packages" not in v]
 
 
 def filesystem(path):
@@ -38,18 +41,23 @@ def main():
     par = argparse.ArgumentParser(description="Measure mailhaul, raw clients and the peers.")
     par.add_argument("--mailhaul", default=os.environ.get("MAILHAUL"), help="the program")
     par.add_argument("--builddir", default=os.environ.get("MAILHAUL_BUILDDIR", ""))
-    par.add_argument("--quick", action="store_true", help="a tenth of the messages or less, one run")
+    par.add_argument("--quick", action="store_true",
+                     help="a tenth of the messages or less, one run")
     par.add_argument("--repeat", type=int, help="runs of each row (default 3)")
     par.add_argument("--rtt", type=int, action="append", help="ms; may repeat (default 0 and 40)")
-    par.add_argument("--work", action="append", help="only these rows, as in README.md,X of a protocol; may repeat")
+    par.add_argument("--work", action="append", help="only these rows, as in README.md, or pop3 or"
+                     " imap for all of a protocol; may repeat")
     par.add_argument("--client", action="append", help="only these clients; may repeat")
     par.add_argument("--limit", type=float,
                      help="rows longer than so many seconds are projected (default 1200, with"
                      " --quick %d)" % QUICK_LIMIT)
-    par.add_argument("--dir", help="work there (default: a new directory below /var/tmp)")
+    par.add_argument("--dir", type=os.path.abspath, help="work there (default: a new directory below /var/tmp)")
     par.add_argument("--json", help="write all figures to this file")
     opt = par.parse_args()
     opt.repeat = opt.repeat or (1 if opt.quick else 3)
+    # Clients run in directories of their own.
+    opt.mailhaul = opt.mailhaul and os.path.abspath(opt.mailhaul)
+    opt.builddir = opt.builddir and os.path.abspath(opt.builddir)
     opt.limit = opt.limit or (QUICK_LIMIT if opt.quick else 1200)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
@@ -58,10 +66,11 @@ def main():
     openssl = ("-lssl", "-lcrypto")
     tools = {"delayproxy": tool("delayproxy", opt.builddir, work),
              "measure": tool("measure", opt.builddir, work),
-             "rawpop3": tool("rawpop3", opt.builddir, work, ["raw"], openssl)}
+             "rawpop3": tool("rawpop3", opt.builddir, work, ["raw"], openssl),
+             "rawimap": tool("rawimap", opt.builddir, work, ["raw"], openssl)}
     harness = Harness(opt, tools, work)
     servers, works = [], []
-    for protocol, module in (("pop3", pop3rows),):
+    for protocol, module in (("pop3", pop3rows), ("imap", imaprows)):
         server, made = module.works(harness, opt.quick)
         servers.append(server)
         works += [w for w in made if not opt.work or {w.name, protocol} & set(opt.work)]

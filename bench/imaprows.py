@@ -1,0 +1,352 @@
+"""The IMAP rows: the server with its mailboxes, and the works."""
+
+import os
+import re
+import time
+
+from harness import PASSWORD, Work, maildir
+
+import corpus
+from dovecot import Dovecot
+from imapclients import (Interimap, Mailhaul, Mbsync, MbsyncPlain, Offlineimap, Raw, RawSync)
+from imapsides import Account, Picks, differ, message_id
+
+SETTLED = 1.1                   # seconds; see settled()
+# Nobody but the server changes its files, so it need not read a directory for each change.
+DOVECOT = "maildir_very_dirty_syncs = yes"
+CHANGES = {"flag": 100, "gone": 10, "new": 10}
+
+
+def settled():
+    """Waits until the clock has left the time at which a Maildir was changed: clients look again,
+    or wait themselves, when a directory is as new as the look at it, which is rare in life."""
+    time.sleep(SETTLED)
+
+
+class Template:
+    """A mailbox of which the runs get copies."""
+
+    def __init__(self, account, count, size):
+        self.account, self.count, self.size = account, count, size
+        self.state = account.state()
+
+
+class Seat:
+    """A client with an account of its own, its own side, its files and its port."""
+
+    def __init__(self, client, account, directory, port):
+        self.client, self.account, self.dir, self.port = client, account, directory, port
+        self.ca = account.srv.ca_file
+        self.near = client.near(self)
+        self.want = {}          # how both sides ought to be
+        self.picks = None
+        self.wrong = None       # why it is of no use
+        self.raw = ()
+
+
+class Server:
+    """Two Dovecots, the second without CONDSTORE and QRESYNC; the mailboxes; and the clients that
+    have synced one and stay, by mailbox and client."""
+
+    def __init__(self, harness, contents):
+        self.harness, self.contents = harness, contents
+        self.dovecots = {}
+        self.templates, self.seats = {}, {}
+        self.users = 0
+
+    def close(self):
+        for srv in self.dovecots.values():
+            srv.stop()
+
+    def dovecot(self, bare):
+        """The server; bare: the one that has no CONDSTORE."""
+        if bare not in self.dovecots:
+            imap = {"mail_plugins": "imap_zlib"}
+            if bare:
+                imap["imap_capability"] = self.without()
+            srv = Dovecot(os.path.join(self.harness.work, "bare" if bare else "imap"), users={},
+                          auth_mechanisms="plain login", imap=imap, extra=DOVECOT)
+            self.dovecots[bare] = srv.start()
+        return self.dovecots[bare]
+
+    def without(self):
+        """What the server can, without the two."""
+        srv = self.dovecot(False)
+        srv.add_user("nobody", PASSWORD)
+        with srv.imap("nobody") as c:
+            words = c.capability()[1][0].decode().split()
+        return " ".join(w for w in words if w not in ("CONDSTORE", "QRESYNC", "COMPRESS=DEFLATE"))
+
+    def template(self, name):
+        if name not in self.templates:
+            account = Account(self.dovecot(name.endswith("-bare")), name)
+            count, size = account.fill(self.contents[name]())
+            self.templates[name] = Template(account, count, size)
+        return self.templates[name]
+
+    def user(self):
+        self.users += 1
+        return "r%d" % self.users
+
+    def fresh(self, client, template, limit=None):
+        """A client that has seen nothing, with a copy of the mailbox."""
+        account = self.template(template).account.copy(self.user(), limit)
+        seat = Seat(client, account, self.harness.directory(client), 0)
+        seat.want = account.state() if limit else self.template(template).state
+        return seat
+
+    def run(self, seat, rtt, timeout, seeding=False):
+        return self.harness.measure(lambda port: seat.client.command(seat, port, seeding),
+                                    seat.dir, rtt, seat.account.srv.imaps_port, timeout, seat.port)
+
+    def synced(self, client, template):
+        """The client that has synced the mailbox and stays; made if there is none."""
+        key = (template, client)
+        if key in self.seats:
+            return self.seats[key]
+        seat = self.seats[key] = self.fresh(client, template)
+        seat.want = dict(seat.want)
+        seat.port = self.harness.port(seat.account.srv.imaps_port)
+        seat.picks = Picks(seat.want)
+        if client.syncs:
+            seat.wrong = self.seed(seat, template)
+        else:
+            # The server's first answer takes longer, and the others had theirs.
+            seat.raw = ("noop", "")
+            if seat.account.srv == self.dovecots.get(False):
+                self.run(seat, 0, self.harness.opt.limit)
+        return seat
+
+    def seed(self, seat, template):
+        """Syncs for the first time, and once more, as many clients do a bit of work then."""
+        limit = self.harness.opt.limit
+        if seat.client.slow and self.template(template).count > self.harness.probe:
+            guess = self.harness.project(
+                lambda n: self.pull(seat.client, template, 0, n, seeding=True),
+                self.template(template).count)
+            if "error" not in guess and guess["seconds"] > limit:
+                guess["error"] = "would take %d s" % guess["seconds"]
+            if "error" in guess:
+                return "first run: " + guess["error"]
+        for seeding in (True, False):
+            got = self.run(seat, 0, limit * 1.5 + 60, seeding)
+            wrong = got.get("error") or unequal(seat)
+            if wrong:
+                return "first run: " + wrong
+            settled()
+        return None
+
+    def pull(self, client, template, rtt, limit=None, seeding=False):
+        """A timed first run that takes everything."""
+        seat = self.fresh(client, template, limit)
+        if not client.syncs:
+            seat.raw = ("pull", os.path.join(maildir(os.path.join(seat.near.path, "INBOX")),
+                                             "cur"))
+        got = self.run(seat, rtt, self.harness.opt.limit * 1.5 + 60, seeding)
+        return judged(seat, got, unequal)
+
+
+def unequal(seat):
+    """What is wrong with the sides; None if both are as they ought to be."""
+    near, want = seat.near.state(), seat.want
+    if not seat.client.syncs:
+        near, want = dict.fromkeys(near), dict.fromkeys(want)
+    return differ(seat.want, seat.account.state(), "server") or differ(want, near, "client")
+
+
+def unequal_far(seat):
+    """The same of the server's side alone."""
+    return differ(seat.want, seat.account.state(), "server")
+
+
+def judged(seat, got, wrong):
+    """The figures of a run, with an error if the sides are wrong."""
+    if "error" not in got:
+        why = wrong(seat)
+        if why:
+            got["error"] = why
+    return got
+
+
+# -- works ------------------------------------------------------------------------------------
+
+class ImapWork(Work):
+    def __init__(self, harness, clients, server, name, template):
+        super().__init__(harness, clients)
+        self.server, self.name, self.template = server, name, template
+
+    def prepare(self):
+        made = self.server.template(self.template)
+        self.count = made.count
+        folders = len({folder for folder, _ in made.state})
+        return "%d messages, %.1f MB, %d folder%s%s" % (
+            made.count, made.size / 1e6, folders, "" if folders == 1 else "s",
+            ", a server without CONDSTORE" if self.template.endswith("-bare") else "")
+
+    def usable(self, client):
+        """For turns(): whether the client has synced the mailbox and stays."""
+        wrong = self.server.synced(client, self.template).wrong
+        return {"error": wrong} if wrong else None
+
+    def again(self, client, rtt, wrong):
+        """Runs the client that stays once more; after an error it is of no use."""
+        seat = self.server.synced(client, self.template)
+        got = judged(seat, self.server.run(seat, rtt, self.harness.opt.limit * 1.5 + 60), wrong)
+        seat.wrong = got.get("error")
+        return got
+
+
+class Pull(ImapWork):
+    """The first run with everything on the server."""
+
+    def once(self, client, rtt, limit=None):
+        return self.server.pull(client, self.template, rtt, limit)
+
+    def results(self, clients, rtt):
+        def probe(c):
+            if c.slow and self.count > self.harness.probe:
+                return self.harness.project(lambda n: self.once(c, rtt, n), self.count)
+            return None
+        return self.harness.turns(clients, lambda c: self.once(c, rtt), probe)
+
+
+class Push(Pull):
+    """The first run with everything on the own side."""
+
+    def once(self, client, rtt, limit=None):
+        server, made = self.server, self.server.template(self.template)
+        account = Account(made.account.srv, server.user())
+        account.settle()
+        seat = Seat(client, account, self.harness.directory(client), 0)
+        if isinstance(seat.near, Account):
+            seat.near = made.account.copy(server.user(), limit)
+            seat.want = seat.near.state()
+        else:
+            cur = os.path.join(made.account.srv.maildir(made.account.user), "cur")
+            names = sorted(os.listdir(cur))[:limit]
+            seat.near.put("INBOX", [(n, os.path.join(cur, n)) for n in names])
+            seat.want = seat.near.state()
+            seat.raw = ("push", os.path.join(seat.near.path, "INBOX", "cur"))
+        settled()
+        got = server.run(seat, rtt, self.harness.opt.limit * 1.5 + 60)
+        return judged(seat, got, unequal)
+
+
+class Noop(ImapWork):
+    """The run that finds nothing new."""
+
+    def results(self, clients, rtt):
+        bare = self.template.endswith("-bare")
+
+        def once(client):
+            seat = self.server.synced(client, self.template)
+            seat.raw = ("--flags", "noop", "") if bare else ("noop", "")
+            got = self.again(client, rtt, unequal if client.syncs else unequal_far)
+            folders = len({folder for folder, _ in seat.want} | {"INBOX"})
+            if not client.syncs and "error" not in got:
+                told = "folders %d exists" % folders, " flags %d " % (len(seat.want) if bare else 0)
+                if not all(t in got["output"] for t in told):
+                    got["error"] = got["output"]
+            return got
+        return self.harness.turns(clients, once, self.usable)
+
+
+class Changes(ImapWork):
+    """Flags set, messages deleted and others new in one folder of the server."""
+
+    rounds = 0
+
+    def prepare(self):
+        return super().prepare() + "; %(flag)d flags, %(gone)d deleted, %(new)d new" % CHANGES
+
+    def plan(self, seat):
+        """What changes now; the seat expects it from here on."""
+        Changes.rounds += 1
+        flag, gone = seat.picks.take(CHANGES["flag"]), seat.picks.take(CHANGES["gone"])
+        new = [data for _, data in corpus.small(CHANGES["new"], seed=1000 + Changes.rounds)]
+        for mid in flag:
+            seat.want[("INBOX", mid)] |= {"\\Flagged"}
+        for mid in gone:
+            del seat.want[("INBOX", mid)]
+        for data in new:
+            seat.want[("INBOX", message_id(data))] = frozenset()
+        return flag, gone, new
+
+    def once(self, client, rtt):
+        seat = self.server.synced(client, self.template)
+        flag, gone, new = self.plan(seat)
+        if client.syncs:
+            seat.account.change(flag, gone, new)
+            return self.again(client, rtt, unequal)
+        since = seat.account.stamp()
+        seat.account.change(flag, gone, new)
+        seat.raw = ("--since", since, "changes", self.harness.directory(client))
+        got = self.again(client, rtt, unequal_far)
+        told = re.search(r"flags (\d+) messages (\d+) gone (\d+) ", got.get("output", ""))
+        if "error" not in got and (not told or int(told.group(1)) < len(flag) or
+                                   [int(told.group(n)) for n in (2, 3)] != [len(new), len(gone)]):
+            got["error"] = got["output"]
+        return got
+
+    def results(self, clients, rtt):
+        return self.harness.turns(clients, lambda c: self.once(c, rtt), self.usable)
+
+
+class LocalChanges(Changes):
+    """The same on the client's own side."""
+
+    def once(self, client, rtt):
+        seat = self.server.synced(client, self.template)
+        flag, gone, new = self.plan(seat)
+        if client.syncs:
+            seat.near.change(flag, gone, new)
+            settled()
+            return self.again(client, rtt, unequal)
+        files = self.harness.directory(client)
+        for n, data in enumerate(new):
+            with open(os.path.join(files, str(n)), "wb") as f:
+                f.write(data)
+        seat.raw = ("--flag", seat.account.uids(flag), "--delete", seat.account.uids(gone),
+                    "push", files)
+        return self.again(client, rtt, unequal_far)
+
+
+def works(harness, quick):
+    """The server, and the rows in the order of the table."""
+    def sized(full, few):
+        return few if quick else full
+
+    def folders():
+        each = sized(50, 20)
+        for n in range(sized(200, 20)):
+            yield "f%03d" % n, corpus.small(each, seed=100 + n, size=700)
+
+    contents = {
+        "mixed": lambda: [("INBOX", corpus.mix(sized(10000, 500)))],
+        "small10": lambda: [("INBOX", corpus.small(sized(10000, 500)))],
+        "small5": lambda: [("INBOX", corpus.small(sized(5000, 500)))],
+        "small100": lambda: [("INBOX", corpus.small(sized(100000, 2000), size=700))],
+        "folders": folders, "folders-bare": folders,
+    }
+    server = Server(harness, contents)
+    raw = Raw(harness.tools["rawimap"])
+    rawsync = RawSync(harness.tools["rawimap"], "--fsync")
+    peers = [Mailhaul(harness.opt.mailhaul), Mbsync(), MbsyncPlain(), Interimap()]
+    if not quick or "offlineimap" in (harness.opt.client or ()):
+        peers.append(Offlineimap())
+    bare = [c for c in peers if c.bare]
+
+    def row(kind, name, template, clients):
+        return kind(harness, clients, server, name, template)
+    return server, [
+        row(Pull, "pull", "mixed", [raw, rawsync] + peers),
+        row(Pull, "pullsmall", "small10", [raw, rawsync] + peers),
+        row(Pull, "pullfolders", "folders", peers),
+        row(Push, "push", "small5", [raw] + peers),
+        row(Noop, "inoop", "small10", [raw] + peers),
+        row(Noop, "inoop100k", "small100", [raw] + peers),
+        row(Noop, "folders", "folders", [raw] + peers),
+        row(Noop, "folders-nocond", "folders-bare", [raw] + bare),
+        row(Changes, "changes", "small100", [raw] + peers),
+        row(LocalChanges, "localchanges", "small100", [raw] + peers),
+    ]
