@@ -33,6 +33,7 @@ struct piece {
 /* What is done to a number of messages. */
 struct job {
 	const char *verb;      /* "MOVE", "COPY"; NULL: STORE what the changes say */
+	const char *failing;   /* what is told of a message of which it is refused */
 	const char *wire;      /* of the folder that verb is about */
 	struct flag_change *c; /* those with equal changes together */
 	size_t n;
@@ -118,9 +119,10 @@ static int end_piece(struct imapstore *t, void *arg, size_t i, const struct imap
 		j->span = why->span;
 		if (why->span == SPAN_ACCT) {
 			*e = *why;
-			return -1;
+			return err_in(e, "'%s': messages %s", t->box->name, j->failing);
 		}
 		j->why.span = SPAN_MSG;
+		err_in(&j->why, "it %s", j->failing);
 	}
 	if (u->pending > 0)
 		return 0;
@@ -237,7 +239,10 @@ int imapmark_set_flags(struct store *s, const struct flag_change *c, size_t n, d
 	void *arg, struct err *e)
 {
 	struct imapstore *t = imapstore_of(s);
-	struct job j = { .done = tell_done, .tell = done, .arg = arg };
+	struct job j = { .failing = "can't be given its flags",
+		.done = tell_done,
+		.tell = done,
+		.arg = arg };
 	struct flag_change *mine;
 	uint32_t holds;
 	int rc;
@@ -373,6 +378,7 @@ static int mark(struct imapstore *t, struct job *j, bool copy, struct err *e)
 		return -1;
 	if (copy && !stuck) { /* stuck: or each run would copy them again */
 		struct job cp = { .verb = "COPY",
+			.failing = "can't be copied to the trash",
 			.c = c,
 			.n = j->n,
 			.done = tell_refused,
@@ -404,7 +410,11 @@ int imapmark_remove(
 	struct store *s, const uint64_t *nums, size_t n, done_fn *done, void *arg, struct err *e)
 {
 	struct imapstore *t = imapstore_of(s);
-	struct job j = { .tell = done, .arg = arg, .n = n, .done = tell_done };
+	struct job j = { .failing = "can't be removed",
+		.tell = done,
+		.arg = arg,
+		.n = n,
+		.done = tell_done };
 	struct flag_change *c;
 	bool trash;
 	int rc;

@@ -364,8 +364,12 @@ static int take_refusal(
 		p->stop = true;
 		return 0;
 	}
-	if (c->to - c->from == 1)
-		return refuse(&p->st[p->todo.a[c->from]], why, e);
+	if (c->to - c->from == 1) {
+		struct err its = *why;
+
+		err_in(&its, "it can't be added");
+		return refuse(&p->st[p->todo.a[c->from]], &its, e);
+	}
 	for (size_t i = c->from; i < c->to; i++)
 		if (vec_push(&p->again, p->todo.a[i]) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");

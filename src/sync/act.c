@@ -368,7 +368,7 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 {
 	struct plan_sync_policy policy;
 	struct todo t = { 0 };
-	uint64_t failed = g->totals->failed;
+	uint64_t failed = g->totals->failed, missed = g->x[LEFT].missed + g->x[RIGHT].missed;
 	int rc = -1;
 
 	for (int s = LEFT; s <= RIGHT; s++)
@@ -391,8 +391,8 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 	rc = do_todo(g, b, &policy, &t, e);
 	if (rc < 0)
 		exec_settle(&g->x[RIGHT]);
-	/* what was refused must be found again by the next look */
-	b->failed = g->totals->failed > failed;
+	/* what was refused, or did not come, must be found again by the next look */
+	b->failed = g->totals->failed > failed || g->x[LEFT].missed + g->x[RIGHT].missed > missed;
 out:
 	for (int s = LEFT; s <= RIGHT; s++)
 		g->side[s]->ops->close_box(g->side[s]);

@@ -501,8 +501,11 @@ static int suspect_last(struct exec *x, const struct err *broken, struct err *e)
 	struct err why = ERR_INIT;
 
 	unstage_last(x);
-	err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu ends too early, perhaps at a line with a dot that the server should have stuffed: then %s",
-	             (unsigned long long)w->num, broken->text);
+	if (x->two_way)
+		err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu may not be as long as the server announced: then %s", (unsigned long long)w->num, broken->text);
+	else
+		err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu ends too early, perhaps at a line with a dot that the server should have stuffed: then %s",
+			     (unsigned long long)w->num, broken->text);
 	x->suspects += w->key.n > 0;
 	return item_failed(x, w, &why, e);
 }
@@ -566,7 +569,7 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 		lost = got < 0 && why.span != SPAN_MSG;
 		if (unsure && (got >= 0 || lost)) {
 			unsure = false;
-			rc_last = lost && why.kind == ERR_PROTO && !x->two_way ? suspect_last(x, &why, e) : look_up_last(x, e);
+			rc_last = lost && why.kind == ERR_PROTO ? suspect_last(x, &why, e) : look_up_last(x, e);
 		}
 		if (lost && rc_last == 0)
 			*e = why;
@@ -577,8 +580,9 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 		if (got == 0)
 			break;
 		assert(i < todo.n);
-		if (got > 0 && !body) { /* it was deleted meanwhile */
+		if (got > 0 && !body) { /* it was deleted meanwhile, or so it seems */
 			todo.a[i]->acts = PLAN_NOTHING;
+			x->missed++;
 			continue;
 		}
 		if (got > 0 && stage_one(x, todo.a[i], body, &why) < 0)

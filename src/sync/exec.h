@@ -81,6 +81,7 @@ struct exec {
 	VEC(int64_t) removed;     /* pairs whose message the source has marked for removal */
 	uint64_t fresh;           /* of these, whose message was not removed before */
 	unsigned suspects;        /* messages whose end the source told wrongly; each ended a session, and the next leaves it out */
+	uint64_t missed;          /* messages that the source listed and did not give, without a word */
 	uint64_t given_back;      /* in this run: messages that were to be removed before, were gone, and are there again */
 	uint64_t done, done_bytes, total;
 	msec_t told;              /* when progress was last told */
