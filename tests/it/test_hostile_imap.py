@@ -58,8 +58,9 @@ def says(r, code, *words):
     """The exit code, and what the error must tell; the account is named by it, too."""
     clean(r)
     assert r.code == code, r
-    told = " ".join([r.err] + [e.get("text", "") for e in r.events] if r.events else [r.err, r.out]).lower()
-    for word in words if "renumbered" in words else words + ("work",):
+    told = " ".join([r.err] + [e.get("folder", "") + ": " + e.get("text", "") for e in r.events] if r.events else [r.err, r.out]).lower()
+    placed = r.events and all(e.get("folder") for e in r.of("error"))
+    for word in words + (() if placed else ("work",)):
         assert word.lower() in told, "%r is not in %r" % (word, r)
     return r
 
@@ -933,7 +934,7 @@ SELECTS = [
     ([(r"^OK \[UIDVALIDITY.*", "")], 1, ["UIDVALIDITY"]), ([(r"UIDVALIDITY \d+", "UIDVALIDITY 0")], 1, ["UIDVALIDITY"]),
     ([(r"UIDVALIDITY \d+", "UIDVALIDITY 4294967296")], 1, ["UIDVALIDITY"]), ([(r"UIDVALIDITY \d+", "UIDVALIDITY -7")], 1, ["UIDVALIDITY"]),
     ([(r"UIDVALIDITY \d+", "UIDVALIDITY 7")], 1, ["renumbered"]), ([(r"^\d+ EXISTS", "")], 1, ["how many messages"]),
-    ([(r"UIDNEXT \d+", "UIDNEXT 1")], 1, ["renumbered"]), ([(r"UIDNEXT \d+", "UIDNEXT 0")], 0, []), ([(r"UIDNEXT \d+", "UIDNEXT 4294967295")], (0, 1), []),
+    ([(r"UIDNEXT \d+", "UIDNEXT 1")], 1, ["renumbered"]), ([(r"UIDNEXT \d+", "UIDNEXT 0")], 0, []),
     ([(r"^OK \[UIDNEXT.*", "")], 0, []), ([(r"HIGHESTMODSEQ \d+", "HIGHESTMODSEQ 1")], 0, []), ([(r"HIGHESTMODSEQ \d+", "HIGHESTMODSEQ 0")], 0, []),
     ([(r"HIGHESTMODSEQ \d+", "HIGHESTMODSEQ 9223372036854775808")], 0, []), ([(r"HIGHESTMODSEQ \d+", "HIGHESTMODSEQ 18446744073709551616")], 0, []),
     ([(r"^OK \[HIGHESTMODSEQ.*", "OK [NOMODSEQ] none")], 0, []), ([(r"^OK \[PERMANENTFLAGS.*", "")], 0, []), ([(r"^FLAGS.*", "")], 0, []),
@@ -948,8 +949,8 @@ def test_a_select_that_lies(tmp_path, bends, code, words, less):
         srv.__class__ = Lines
         srv.bends = bends
         r = clean(h.run("both"))
-        assert r.code in (code if isinstance(code, tuple) else (code,)), r
-        if code == 1:
+        assert r.code == code, r
+        if code:
             says(r, code, "INBOX", *words)
             assert actions(r) == []
         recover(h, want)
@@ -1079,9 +1080,9 @@ class ShorterThanSaid(Bodies):
         return re.sub(rb"\{(\d+)\}", lambda x: b"{%d}" % (int(x.group(1)) + 5), head) + data + tail
 
 
-BODIES = [(UidBehind, (0,), []), (NoUidAtAll, (1, 76), ["INBOX"]), (OtherUid, (0,), []), (BodyTwice, (0,), []), (TwoUids, (76,), ["UID"]), (OneNil, (1,), ["message 7", "no content"]),
+BODIES = [(UidBehind, (0,), []), (NoUidAtAll, (0,), []), (OtherUid, (0,), []), (BodyTwice, (0,), []), (TwoUids, (76,), ["UID"]), (OneNil, (1,), ["message 7", "no content"]),
           (OneEmpty, (1,), ["message 7", "nothing"]), (OneMissing, (0,), []), (OneBare, (1,), ["message 7", "no content"]), (OneRefused, (1,), ["message 7", "damaged"]),
-          (StormInBodies, (0,), []), (PartsOnly, (0,), []), (LongerThanSaid, (76,), []), (ShorterThanSaid, (75, 76), [])]
+          (StormInBodies, (0,), []), (PartsOnly, (0,), []), (LongerThanSaid, (76,), ["message 7", "not be as long"]), (ShorterThanSaid, (75, 76), ["message 7"])]
 
 
 @pytest.mark.parametrize("less", ["all", "bare"])
@@ -1108,6 +1109,8 @@ def test_sizes_that_lie(tmp_path, lie, job):
         srv.lie = lie
         r = clean(h.run("both"))
         assert r.code == 0, r
+        if job and len(lie) > 9 and lie[0] != "9" * 11 and r.end["skipped"]:
+            return nothing_lost(h, want)    # they count as too large
         recover(h, want)
 
 
@@ -1204,5 +1207,30 @@ def test_a_server_that_only_says_that_it_did_it(tmp_path):
         nothing_lost(h, want)
         srv.behave()
         assert clean(h.run("both")).code == 0
-        h.same()
         nothing_lost(h, want)
+
+
+class Inflated(Peer):
+    """UIDNEXT is far beyond what it gives."""
+
+    def status_numbers(self, link, folder):
+        return {**super().status_numbers(link, folder), "UIDNEXT": folder.uidnext + 400000}
+
+    def select_lines(self, link, folder):
+        return [re.sub(r"UIDNEXT (\d+)", lambda m: "UIDNEXT %d" % (int(m.group(1)) + 400000), x) for x in super().select_lines(link, folder)]
+
+
+@pytest.mark.parametrize("less", ["all", "no QRESYNC", "no CONDSTORE"])
+def test_a_uidnext_that_is_too_high(tmp_path, less):
+    with Inflated({"INBOX": letters(6), "Work": letters(2, 100)}) as srv:
+        srv.less = CAPS[less]
+        h = Job(tmp_path, srv)
+        assert clean(h.run("both")).code == 0
+        for _ in range(2):
+            want = change(srv, h)
+            r = clean(h.run("both"))
+            assert r.code == 0, r
+            h.same()
+            assert h.local.state()["INBOX"] == want["INBOX"]
+            h.quiet()
+            break
