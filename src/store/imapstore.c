@@ -330,12 +330,15 @@ int imapselect_end(struct imapstore *t, struct imapfolder *f, bool write, const 
 	return 0;
 }
 
-/* Flags that the mailbox can keep. EXAMINE says that none can be changed, whatever it can hold. */
+/*
+ * Flags that the mailbox can keep. EXAMINE, or one that can only be read, says that none can be
+ * changed, whatever it holds.
+ */
 uint32_t imapselect_holds(const struct imapstore *t)
 {
 	const struct imapselected *sel = &t->sel;
 
-	if (!sel->write)
+	if (!sel->write || sel->read_only)
 		return sel->known ? sel->known | FLAG_FORWARDED : FLAGS_ALL;
 	return sel->has_permanent ? sel->permanent : FLAGS_ALL;
 }
