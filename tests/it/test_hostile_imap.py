@@ -7,6 +7,7 @@ import os
 import re
 import sqlite3
 import time
+import zlib
 
 import pytest
 
@@ -1220,17 +1221,240 @@ class Inflated(Peer):
         return [re.sub(r"UIDNEXT (\d+)", lambda m: "UIDNEXT %d" % (int(m.group(1)) + 400000), x) for x in super().select_lines(link, folder)]
 
 
-@pytest.mark.parametrize("less", ["all", "no QRESYNC", "no CONDSTORE"])
+@pytest.mark.parametrize("less", ["no QRESYNC", "no CONDSTORE"])
 def test_a_uidnext_that_is_too_high(tmp_path, less):
+    """New messages come below it, and so do those that we bring there."""
     with Inflated({"INBOX": letters(6), "Work": letters(2, 100)}) as srv:
         srv.less = CAPS[less]
         h = Job(tmp_path, srv)
         assert clean(h.run("both")).code == 0
-        for _ in range(2):
-            want = change(srv, h)
-            r = clean(h.run("both"))
-            assert r.code == 0, r
-            h.same()
-            assert h.local.state()["INBOX"] == want["INBOX"]
-            h.quiet()
-            break
+        want = change(srv, h)
+        assert clean(h.run("both")).code == 0
+        h.same()
+        assert h.local.state()["INBOX"] == want["INBOX"]
+        h.quiet()
+
+
+# Where a message went
+
+class AppendUid(Peer):
+    """What is said of a message that was added, as a test says."""
+
+    code = ""
+
+    def appended(self, link, tag, folder, uids):
+        link.ok(tag, self.code % {"validity": folder.validity, "uids": imappeer.uid_set(uids), "first": uids[0]} + "done")
+
+
+@pytest.mark.parametrize("code", [
+    "", "[APPENDUID %(validity)d 1] ", "[APPENDUID 7 %(uids)s] ", "[APPENDUID %(validity)d 1:4294967295] ", "[APPENDUID %(validity)d 4294967295] ",
+    "[APPENDUID %(validity)d %(uids)s,%(first)d] ", "[APPENDUID %(validity)d] ", "[APPENDUID x y] ", "[APPENDUID 0 0] ", "[APPENDUID %(validity)d *] ",
+    "[COPYUID %(validity)d 1:3 %(uids)s] ", "[TOOBIG] ", "[" + "(" * 1000 + "] ", "[APPENDUID %(validity)d 5000] ",
+], ids=["none", "old", "validity", "all", "highest", "two", "short", "letters", "zero", "star", "COPYUID", "other", "nested", "strange"])
+@pytest.mark.parametrize("less", ["all", "bare"])
+def test_an_appenduid_that_lies(tmp_path, code, less):
+    """The pair is made with the message that was added, or with none; never with another's."""
+    srv, h, want = lively(tmp_path, less=CAPS[less])
+    with srv:
+        srv.__class__ = AppendUid
+        srv.code = code
+        r = clean(h.run("both"))
+        assert r.code in (0, 1), r
+        srv.behave()
+        forget_pauses(h)
+        clean(h.run("both"))
+        clean(h.run("both"))
+        if code.endswith((" 5000] ", " 4294967295] ")) and less == "all":
+            # a UID that may well be is believed
+            assert set(srv.inbox().bodies()) == set(h.local.bodies()) == {m for m, _ in want["INBOX"]}
+            return
+        recover(h, want)
+        # what is deleted here is that very message there
+        h.local.delete("INBOX", letters(1, 30)[0])
+        assert clean(h.run("both")).code == 0
+        h.same()
+        assert letters(1, 30)[0] not in srv.inbox().bodies() and len(srv.inbox().messages) == len(want["INBOX"]) - 1
+
+
+class EarlyOk(Peer):
+    """OK before the message was sent."""
+
+    def literal(self, link, tag, size, plus):
+        raise Refused("OK [APPENDUID 1000 77] have it already")
+
+
+class LiteralPlusRefused(Peer):
+    """Announces LITERAL+, but takes what follows for commands."""
+
+    def literal(self, link, tag, size, plus):
+        raise Refused("BAD no such literal")
+
+
+class TakesOnlyThePlus(Peer):
+    """Asks for a message, and hangs up with it half read."""
+
+    def literal(self, link, tag, size, plus):
+        if not plus:
+            link.line("+ go on")
+        link.take(size // 2)
+        raise Hangup
+
+
+class StoresTwice(Peer):
+    """Keeps what was sent, and breaks off before it says so."""
+
+    def appended(self, link, tag, folder, uids):
+        raise Hangup
+
+
+class ManyPluses(Peer):
+    def literal(self, link, tag, size, plus):
+        link.send(b"+ a\r\n+ b\r\n+ c\r\n")
+        return link.take(size)
+
+
+@pytest.mark.parametrize("less", ["all", "bare"])
+@pytest.mark.parametrize("peer,codes", [(EarlyOk, (76,)), (LiteralPlusRefused, (1, 76, 75)), (TakesOnlyThePlus, (75,)), (StoresTwice, (75,)), (ManyPluses, (0,))])
+def test_an_append_that_goes_wrong(tmp_path, peer, codes, less):
+    srv, h, want = lively(tmp_path, less=CAPS[less])
+    with srv:
+        srv.__class__ = peer
+        r = clean(h.run("both"))
+        assert r.code in codes, r
+        if peer is EarlyOk and less == "bare":
+            says(r, 76, "only the beginning")
+        clean(h.run("both"))
+        recover(h, want)
+
+
+class CopyUid(Peer):
+    def uid_copy(self, link, tag, args):
+        self.copy(link, args)
+        link.ok(tag, "[COPYUID 4294967296 1:99999 0] copied")
+
+    def uid_move(self, link, tag, args):
+        found, _ = self.copy(link, args)
+        link.star("OK [COPYUID 5 7,8,9 1] moved")
+        self.expunge_these(link, tag, [m.uid for m in found])
+
+
+@pytest.mark.parametrize("less", ["all", "bare"])
+def test_a_copyuid_that_lies(tmp_path, less):
+    with CopyUid({"INBOX": letters(6), "Bin": []}) as srv:
+        srv.less = CAPS[less]
+        h = Job(tmp_path, srv, job='trash = Bin')
+        assert clean(h.run("both")).code == 0
+        h.local.delete("INBOX", letters(1, 4)[0])
+        assert clean(h.run("both")).code == 0
+        assert srv.folders["Bin"].bodies() == letters(1, 4) and letters(1, 4)[0] not in srv.inbox().bodies()
+        h.settle()
+        h.same()
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_what_others_marked_is_not_expunged(tmp_path, deleted):
+    """Without UIDPLUS there is only an EXPUNGE of all."""
+    srv, h, _ = lively(tmp_path, less=CAPS["no UIDPLUS"])
+    with srv:
+        inbox = srv.inbox()
+        if deleted:
+            inbox.flag(inbox.find(6), {"\\Seen", "\\Deleted"})
+        r = clean(h.run("both"))
+        assert r.code == deleted, r
+        assert (inbox.find(6) is not None) and (inbox.find(4) is not None) == deleted
+        assert bool(srv.commands("EXPUNGE")) != deleted
+        if deleted:
+            says(r, 1, "INBOX", "UIDPLUS", "marked")
+            inbox.flag(inbox.find(6), {"\\Seen"})
+            assert clean(h.run("both")).code == 0
+        h.settle()
+        h.same()
+        assert letters(1, 4)[0] not in inbox.bodies() and letters(1, 6)[0] in inbox.bodies()
+
+
+class MarksMeanwhile(Peer):
+    """Another client marks a message between our mark and our EXPUNGE."""
+
+    def uid_store(self, link, tag, args):
+        super().uid_store(link, tag, args)
+        if "\\Deleted" in str(args[2]):
+            link.folder.flag(link.folder.find(6), {"\\Seen", "\\Deleted"})
+
+
+@pytest.mark.parametrize("less", ["all", "no UIDPLUS"])
+def test_what_others_mark_meanwhile_is_not_expunged(tmp_path, less):
+    srv, h, want = lively(tmp_path, less=CAPS[less])
+    with srv:
+        srv.__class__ = MarksMeanwhile
+        r = clean(h.run("both"))
+        assert srv.inbox().find(6) is not None
+        assert r.code == (0 if less == "all" else 1), r
+        if less != "all":
+            says(r, 1, "INBOX", "somebody else marked", "UIDPLUS")
+        srv.inbox().flag(srv.inbox().find(6), {"\\Seen"})
+        recover(h, want)
+
+
+@pytest.mark.parametrize("permanent", ["", "\\Seen", "\\*", None])
+def test_flags_that_are_not_kept(tmp_path, permanent):
+    srv, h, want = lively(tmp_path)
+    with srv:
+        srv.permanent = permanent
+        r = clean(h.run("both"))
+        assert r.code == 0, r
+        nothing_lost(h, want)
+        assert {m for m, _ in h.local.state()["INBOX"]} == {m for m, _ in want["INBOX"]} | ({letters(1, 4)[0]} if letters(1, 4)[0] in h.local.bodies() else set())
+        clean(h.run("both"))
+        assert actions(clean(h.run("both"))) == []
+
+
+def test_a_folder_that_can_only_be_read(tmp_path):
+    """It is pulled from, and nothing is sent; nor is anything undone here."""
+    srv, h, want = lively(tmp_path)
+    with srv:
+        srv.inbox().read_only = True
+        r = clean(h.run("both"))
+        assert r.code in (0, 1), r
+        assert not srv.commands("APPEND") and not srv.commands("UID STORE") and not srv.commands("UID EXPUNGE")
+        assert {m for m, _ in h.local.state()["INBOX"]} >= {m for m, _ in want["INBOX"]} - {letters(1, 4)[0]}
+        srv.inbox().read_only = False
+        recover(h, want)
+
+
+class Bomb(Peer):
+    """A few kilobytes that become gigabytes."""
+
+    caps = Peer.caps + ["COMPRESS=DEFLATE"]
+
+    def compress(self, link, tag, args):
+        link.ok(tag, "compressed")
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        piece = deflate.compress(b"* OK " + b"A" * (64 << 20))
+        for _ in range(40):
+            piece += deflate.compress(b"A" * (64 << 20)) if len(piece) < (1 << 20) else b""
+        link.raw(piece + deflate.flush())
+        link.hang()
+
+
+class Inflating(Peer):
+    """Compresses as it should."""
+
+    caps = Peer.caps + ["COMPRESS=DEFLATE"]
+
+
+class NotDeflate(Inflating):
+    def compress(self, link, tag, args):
+        link.ok(tag, "compressed")
+        link.raw(b"* OK this is plain text\r\n" * 100)
+        link.hang()
+
+
+class CompressInjected(Inflating):
+    def compress(self, link, tag, args):
+        link.raw(b"%s OK done\r\n* OK and more in clear\r\n" % tag.encode())
+        link.hang()
+
+
+class CompressRefused(Inflating):
+    def compress(self, link, tag, args):
+        raise Refused("NO [COMPRESSIONACTIVE] no")
