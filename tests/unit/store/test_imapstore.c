@@ -878,7 +878,7 @@ static void test_looks(void **state)
 						"* OK [PERMANENTFLAGS ()] ok\r\n") "A2 OK [READ-ONLY] ok\r\n" },
 				{ 0 } },
 			.act = "open INBOX w;flags 1 S _",
-			.want = "same'7 9 0 0'0 holds0 ro:; !refused/box",
+			.want = "same'7 9 0 0'0 ro:; !refused/box",
 			.text = "'INBOX' can only be read" },
 	};
 
