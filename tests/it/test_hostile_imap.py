@@ -1,10 +1,12 @@
 """IMAP servers that lie, stall, break off and attack: a clear error, nothing lost and nothing doubled on either side."""
 
 import collections
+import copy
 import contextlib
 import json
 import os
 import re
+import shutil
 import sqlite3
 import time
 import zlib
@@ -60,7 +62,7 @@ def says(r, code, *words):
     clean(r)
     assert r.code == code, r
     told = " ".join([r.err] + [e.get("folder", "") + ": " + e.get("text", "") for e in r.events] if r.events else [r.err, r.out]).lower()
-    placed = r.events and all(e.get("folder") for e in r.of("error"))
+    placed = r.events and all(e.get("folder") or re.search("gone at the server|both sides hold|no folders at all", e["text"]) for e in r.of("error"))
     for word in words + (() if placed else ("work",)):
         assert word.lower() in told, "%r is not in %r" % (word, r)
     return r
@@ -1458,3 +1460,263 @@ class CompressInjected(Inflating):
 class CompressRefused(Inflating):
     def compress(self, link, tag, args):
         raise Refused("NO [COMPRESSIONACTIVE] no")
+
+
+def slow_bodies(base):
+    """A link over which bodies come so slowly that compression is worth asking for."""
+    class Slow(base):
+        def give(self, link, m, head, data, tail):
+            link.send(head + data[:len(data) // 2])
+            time.sleep(0.02)
+            link.send(data[len(data) // 2:] + tail)
+    return Slow
+
+
+# Guards: a side that vanished, came back old, or is another
+
+class EmptyList(Peer):
+    def list_rows(self, link, verb, extended):
+        pass
+
+    def status_row(self, link, folder, items):
+        pass
+
+
+class ListRefused(Peer):
+    def list(self, link, tag, args):
+        raise Refused("NO [SERVERBUG] the index is broken" + ESCAPES)
+
+
+class LosesFolders(Peer):
+    lost = ()
+
+    def list_rows(self, link, verb, extended):
+        for f in list(self.folders.values()):
+            if f.name not in self.lost:
+                self.list_row(link, verb, [], self.name_of(f))
+
+
+class AllEmpty(Peer):
+    """All folders are there, and nothing is in them."""
+
+    def select_lines(self, link, folder):
+        return [re.sub(r"^\d+ EXISTS", "0 EXISTS", x) for x in super().select_lines(link, folder)]
+
+    def chosen(self, link, word):
+        return []
+
+    def status_numbers(self, link, folder):
+        return {**super().status_numbers(link, folder), "MESSAGES": 0, "HIGHESTMODSEQ": folder.modseq + 1}
+
+    def vanished_earlier(self, link, uids, since):
+        link.star("VANISHED (EARLIER) 1:4294967295")
+
+
+def big(directory, n=60, **more):
+    """Enough messages for the limits on deletions."""
+    srv = Peer({"INBOX": letters(n), "Work": letters(n, 1000), "Old": letters(3, 2000)})
+    h = Job(directory, srv, **more)
+    assert clean(h.run("both")).code == 0
+    return srv, h, {"INBOX": rows(letters(n)), "Work": rows(letters(n, 1000)), "Old": rows(letters(3, 2000))}
+
+
+def untouched(h, want):
+    assert h.local.state() == {f: sorted(r) for f, r in want.items()}
+
+
+@pytest.mark.parametrize("peer,code,words", [(EmptyList, 69, ["no folders at all", "try again"]), (ListRefused, None, ["list of folders", "broken"])])
+def test_an_account_that_shows_nothing(tmp_path, peer, code, words):
+    srv, h, want = big(tmp_path, 3)
+    with srv:
+        srv.__class__ = peer
+        for args in [], ["--allow-deletions"], ["--restore"]:
+            r = clean(h.run("both", *args))
+            says(r, code or r.code, *words)
+            assert r.code and actions(r) == []
+        untouched(h, want)
+        recover(h, want)
+
+
+@pytest.mark.parametrize("job", ["", "remove-folders = both"])
+@pytest.mark.parametrize("lost,left", [(["INBOX"], ["INBOX"]), (["Work"], []), (["INBOX", "Work"], ["INBOX"]), (["Work", "Old"], [])], ids=["INBOX", "one", "two", "half"])
+def test_an_account_that_loses_folders(tmp_path, lost, left, job):
+    srv, h, want = big(tmp_path, job=job)
+    with srv:
+        srv.__class__ = LosesFolders
+        srv.lost = lost
+        r = clean(h.run("both"))
+        assert actions(r) == [] and r.code == (69 if job and "Work" in lost else 1 if "INBOX" in lost else 0), r
+        if "INBOX" in lost and not (job and "Work" in lost):
+            says(r, 1, "inbox is gone at the server", "--restore")
+        elif job and "Work" in lost:
+            says(r, 69, "gone at the server", "--allow-deletions")
+        else:
+            assert [w for w in r.of("warning") if "is gone at the server" in w["text"]], r
+        untouched(h, want)
+        recover(h, want)
+
+
+@pytest.mark.parametrize("less", ["all", "no QRESYNC", "bare"])
+def test_an_account_that_is_empty_all_at_once(tmp_path, less):
+    srv, h, want = big(tmp_path, job="create = both")
+    with srv:
+        srv.less = CAPS[less]
+        assert clean(h.run("both")).code == 0
+        srv.__class__ = AllEmpty
+        for _ in range(2):
+            says(h.run("both"), 69, "123 of 123 messages are gone at the server", "--allow-deletions", "--restore")
+            untouched(h, want)
+        recover(h, want)
+
+
+@pytest.mark.parametrize("how", ["--allow-deletions", "--restore"])
+def test_an_account_that_was_emptied(tmp_path, how):
+    """And the person says what is to become of it."""
+    srv, h, want = big(tmp_path)
+    with srv:
+        for f in srv.folders.values():
+            f.expunge(m.uid for m in f.messages)
+        says(h.run("both"), 69, "gone at the server")
+        untouched(h, want)
+        r = clean(h.run("both", how))
+        assert r.code == 0, r
+        h.same()
+        assert sum(map(len, h.local.state().values())) == (0 if how == "--allow-deletions" else 123)
+        h.quiet()
+
+
+@pytest.mark.parametrize("less", ["all", "bare"])
+def test_another_uidvalidity(tmp_path, less):
+    """The folder is left alone, the others go on; and --restore leads out of it."""
+    srv, h, want = big(tmp_path, 5)
+    with srv:
+        srv.less = CAPS[less]
+        assert clean(h.run("both")).code == 0
+        srv.inbox().expunge([2])
+        srv.inbox().renumber()
+        new = letters(1, 900)[0]
+        srv.folders["Work"].add(new, {"\\Seen"})
+        for _ in range(2):
+            r = says(h.run("both"), 1, "INBOX", "renumbered", "UIDVALIDITY", "--restore")
+        assert h.local.state()["INBOX"] == want["INBOX"] and new in h.local.bodies("Work")
+        os.rename(h.local.box("INBOX"), os.path.join(h.dir, "aside"))
+        r = clean(h.run("both", "--restore"))
+        assert r.code == 0, r
+        h.quiet()
+        h.same()
+
+
+class ValidityChanges(Peer):
+    """Between STATUS and SELECT, and with each SELECT."""
+
+    def select_lines(self, link, folder):
+        folder.validity += 1
+        return super().select_lines(link, folder)
+
+
+@pytest.mark.parametrize("less", ["all", "no QRESYNC", "bare"])
+def test_a_uidvalidity_that_changes_each_time(tmp_path, less):
+    srv, h, want = lively(tmp_path, less=CAPS[less])
+    with srv:
+        before = h.local.state()
+        srv.__class__ = ValidityChanges
+        says(h.run("both"), 1, "INBOX", "renumbered")
+        assert h.local.state() == before
+        assert not srv.commands("UID EXPUNGE") + srv.commands("APPEND") + srv.commands("UID STORE")
+
+
+def test_a_new_account_whose_uidvalidity_changes_each_time(tmp_path):
+    with ValidityChanges({"INBOX": letters(3)}) as srv:
+        h = Job(tmp_path, srv)
+        for _ in range(2):
+            r = clean(h.run("both"))
+            assert r.code in (0, 1, 75), r
+            assert max(collections.Counter(h.local.bodies()).values(), default=0) <= 1 if h.local.folders() else True
+
+
+def test_a_state_that_was_deleted(tmp_path):
+    srv, h, want = big(tmp_path, 5)
+    with srv:
+        for name in os.listdir(h.state):
+            os.unlink(os.path.join(h.state, name))
+        says(h.run("both"), 78, "both sides hold messages", "both.db", "backup")
+        untouched(h, want)
+        assert {f: sorted(r) for f, r in srv.state().items()} == {f: sorted(r) for f, r in want.items()}
+
+
+def old_state(h, srv, between):
+    """The state as it was before something happened and was synced."""
+    aside = os.path.join(h.dir, "aside")
+    shutil.copytree(h.state, aside)
+    between()
+    assert clean(h.run("both")).code == 0
+    h.same()
+    shutil.rmtree(h.state)
+    os.rename(aside, h.state)
+
+
+@pytest.mark.parametrize("less", ["all", "no QRESYNC", "bare"])
+def test_a_state_from_last_week(tmp_path, less):
+    """What both sides hold is paired again, not doubled, and what was deleted stays so."""
+    srv, h, _ = lively(tmp_path, less=CAPS[less])
+    with srv:
+        assert clean(h.run("both")).code == 0
+        want = {}
+
+        def week():
+            inbox = srv.inbox()
+            inbox.expunge([5])
+            for m in letters(2, 40):
+                inbox.add(m, {"\\Seen"})
+            for m in letters(2, 50):
+                h.local.deliver(m, flags="S")
+            h.local.delete("INBOX", letters(1, 6)[0])
+            inbox.flag(inbox.find(1), {"\\Answered"})
+
+        old_state(h, srv, week)
+        want.update(h.local.state())
+        for _ in range(2):
+            r = clean(h.run("both"))
+            assert r.code == 0, r
+        h.same()
+        assert bodies(h.local.state()) == bodies(want)
+        h.quiet()
+
+
+@pytest.mark.parametrize("less", ["all", "no QRESYNC", "bare"])
+def test_a_server_that_went_back_to_an_old_copy(tmp_path, less):
+    """UIDs that were given are free again: nothing here is deleted for it, and nothing there."""
+    srv, h, _ = lively(tmp_path, less=CAPS[less])
+    with srv:
+        old = copy.deepcopy(srv.folders)
+        h.settle()
+        before = h.local.state()
+        srv.folders = old
+        for _ in range(2):
+            says(h.run("both"), 1, "INBOX", "older copy", "--restore")
+        assert h.local.state() == before
+        assert len(srv.inbox().messages) == 7
+
+
+class ManyFolders(Peer):
+    """A hundred thousand."""
+
+    def list_rows(self, link, verb, extended):
+        super().list_rows(link, verb, extended)
+        link.send(b"".join(b'* %s () "/" "folder %d"\r\n' % (verb.encode(), n) for n in range(100000)))
+
+
+def test_a_hundred_thousand_folders(tmp_path):
+    with ManyFolders({"INBOX": letters(3), "Work": letters(2, 100)}) as srv:
+        h = Job(tmp_path, srv, job='folders = { INBOX, Work }')
+        figures = str(tmp_path / "figures")
+        begun = time.monotonic()
+        r = clean(h.run("both", prefix=(haul.built("bench/measure"), figures)))
+        with open(figures, encoding="utf-8") as f:
+            used = json.load(f)
+        os.unlink(figures)
+        assert used["status"] == 0 and used["rss"] < 128 * 1024 * 1024 and time.monotonic() - begun < 20, (used, r)
+        assert r.end["pulled"] == 5
+        begun = time.monotonic()
+        r = h.call("list", "work")
+        assert r.code == 0 and time.monotonic() - begun < 20 and len(r.out.splitlines()) > 100000
