@@ -14,7 +14,7 @@ import pytest
 
 import fates
 import haul
-from disturb import CALLS, Proxy, failing, killed, known_calls, needs_strace
+from disturb import CALLS, Proxy, SmallDisk, failing, killed, known_calls, needs_strace, strace
 from twoway import SERVERS, Sync, start
 
 FIRST = int(os.environ.get("MAILHAUL_SEED", "1"), 0)
@@ -47,6 +47,10 @@ def compose(rng, n):
 
 def number(text):
     return int(re.search(rb"^Subject: number (\d+)\r?$", text, re.M).group(1))
+
+
+class Refused(Exception):
+    """The server did not do it."""
 
 
 class LocalReader:
@@ -157,7 +161,8 @@ class RemoteReader:
 
     def _ok(self, what, *args):
         typ, answer = getattr(self.c, what)(*args)
-        assert typ == "OK", (what, args, answer)
+        if typ != "OK":
+            raise Refused(what, args, answer)
         return answer
 
     def _in(self, folder):
@@ -215,9 +220,11 @@ class RemoteReader:
 class World:
     """One job, its readers, and what must become of everything."""
 
-    def __init__(self, directory, srv, seed):
+    def __init__(self, directory, disk, srv, seed):
         self.rng = random.Random(seed)
         self.srv = srv
+        self.disk = disk
+        self.busy = False           # readers act while a run is on
         self.p = Sync(directory, srv, "max-delete = none\nremove-folders = both\ncreate = both")
         self.p.local.make("INBOX")
         self.model = fates.Model()
@@ -245,6 +252,12 @@ class World:
         return (RemoteReader, LocalReader)[r.side == REMOTE](self)
 
     def _act(self, r):
+        if self.busy:
+            try:
+                self._act_meanwhile(r)
+            except (FileNotFoundError, Refused) as e:
+                self.say("  the run was faster:", e)
+            return
         what = self.rng.choices(("deliver", "both", "toggle", "look_at", "delete", "copy", "move", "make", "remove"), (30, 3, 25, 6, 16, 6, 6, 5, 3))[0]
         there = r.listing()
         if what == "deliver":
@@ -255,6 +268,15 @@ class World:
             self._make(r, sorted(there))
         elif what == "remove":
             self._remove(r, sorted(set(there) - {"INBOX"}))
+        else:
+            self._handle(r, what, there)
+
+    def _act_meanwhile(self, r):
+        """In folders that no run will remove, with what was there when the reader looked."""
+        what = self.rng.choices(("deliver", "toggle", "delete", "copy", "move"), (4, 5, 3, 1, 1))[0]
+        there = {f: row for f, row in r.listing().items() if self.model.folders[f].settled and self.model.folders[f].removed_at is None}
+        if what == "deliver":
+            self._deliver(r, self.rng.choice(sorted(there)))
         else:
             self._handle(r, what, there)
 
@@ -307,7 +329,7 @@ class World:
             flag = self.rng.choice(self.letters)
             self.say("  side %d: toggle %s of %d in %s" % (r.side, flag, n, folder))
             r.toggle(folder, n, flag)
-            self.model.messages[folder, n].toggle(r.side, flag)
+            self.model.messages[folder, n].toggle(r.side, flag, self.busy)
         elif what == "look_at":
             r.look_at(folder, n)
         elif what == "delete":
@@ -322,7 +344,9 @@ class World:
             self.say("  side %d: %s %d from %s to %s" % (r.side, what, n, folder, to))
             flags = r.flags(folder, n)
             getattr(r, what)(folder, n, to)
-            self.model.add(to, n, r.side, flags)
+            if n not in r.listing()[to]:
+                raise Refused("it was not there any more")
+            self.model.add(to, n, r.side, r.flags(to, n) if self.busy else flags)
             if what == "move":
                 self.model.delete(folder, n, r.side)
 
@@ -356,16 +380,16 @@ class World:
 
     def run_calmly(self):
         r = self.p.run("both")
-        assert r.code == 0 and r.of("error") == [], r
+        assert r.code == 0 and r.of("error") == [], (r.of("error"), r)
         self.ended(r)
         return r
 
     def run_badly(self):
         """A run to which something happens."""
-        how = self.rng.choice((self.stopped, self.killed_at_a_call, self.killed_some_time, self.cut, self.starved))
+        how = self.rng.choice((self.stopped, self.killed_at_a_call, self.killed_some_time, self.cut, self.starved, self.among_readers))
         r = how()
         self.srv.wait_for_quiet()
-        if r.code == 0 and r.of("error") == []:
+        if how != self.among_readers and r.code == 0 and r.of("error") == []:
             self.say("  it came to its end")
             self.ended(r)
             return
@@ -417,7 +441,29 @@ class World:
         self.p.reconfigure(":%d" % proxy.port, ":%d" % self.srv.imaps_port)
         return r
 
+    def among_readers(self):
+        """Slow enough for readers to come in between."""
+        self.say(" run, among readers")
+        p = self.p.start("--json", "run", "both", prefix=strace("-e", "trace=fsync,fdatasync,getdents64,sendto", "-e",
+                                                               "inject=fsync,fdatasync,getdents64,sendto:delay_exit=%d" % self.rng.choice((2000, 10000))))
+        self.model.run_broken()     # from now on anything may have been copied
+        self.busy = True
+        try:
+            times = self.rng.randrange(1, 6)
+            while times > 0 and p.poll() is None:
+                self.read_mail(2)
+                times -= 1
+        finally:
+            self.busy = False
+            out, err = p.communicate(timeout=haul.RUN_SECONDS)
+        return haul.Result(subprocess.CompletedProcess(p.args, p.returncode, out, err))
+
     def starved(self):
+        if self.disk and self.rng.random() < 0.7:
+            room = int(self.rng.expovariate(1 / 60000))
+            self.say(" run, with %d bytes of disk left" % room)
+            with self.disk.full(room):
+                return self.p.run("both")
         calls = known_calls(self.rng.choice(("write,pwrite64", "fsync,fdatasync", "rename,renameat,renameat2,linkat", "mkdir,mkdirat")))
         when = "%d%s" % (int(self.rng.expovariate(1 / 15)) + 1, self.rng.choice(("", "+")))
         error = self.rng.choice(("ENOSPC", "ENOSPC", "EIO", "EDQUOT"))
@@ -448,10 +494,22 @@ def wait_for_end(pids):
         time.sleep(0.005)
 
 
+@pytest.fixture
+def place(tmp_path, seed):
+    """Where a world is: a directory, and its disk if that is a small one, as it is for every other seed where we may make it."""
+    try:
+        disk = SmallDisk(tmp_path, 16384) if seed % 2 == 0 else None
+    except OSError:
+        disk = None
+    yield tmp_path, disk
+    if disk:
+        disk.close()
+
+
 @pytest.mark.deadline(120)
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
-def test_everything_meets_its_fate(server, tmp_path, seed):
-    w = World(tmp_path, server, seed)
+def test_everything_meets_its_fate(server, place, seed):
+    w = World(*place, server, seed)
     w.say("seed %d, server: %s" % (seed, server.kind))
     w.run_calmly()
     for turn in range(ROUNDS):

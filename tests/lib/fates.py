@@ -1,6 +1,6 @@
 """What must become of every message and folder of a two-way job: a model that is told what readers did and which runs came to their end.
 
-A message is a content in a folder. Readers act between runs. After a run that came to its end both sides agree, and what was on both is `settled`: whatever a reader does
+A message is a content in a folder. After a run that came to its end both sides agree, and what was on both is `settled`: whatever a reader does
 to it from then on is believed. What only runs that were broken off have copied is not: a copy that is taken away again may look as if it had never been made, and
 then comes back, which loses nothing (EITHER). Likewise a flag that was set, then perhaps carried over, then taken back may end both ways (`hazy`).
 """
@@ -21,8 +21,11 @@ class Message:
         self.now = [set(), set()]   # flags changed on each side since the last run of any kind
         self.changed, self.touched, self.hazy = set(), set(), set()
 
-    def toggle(self, side, flag):
-        if not self.settled and not self.exposed and self.origin == side:
+    def toggle(self, side, flag, meanwhile=False):
+        """meanwhile: while a run is on."""
+        if meanwhile:
+            self.hazy.add(flag)
+        elif not self.settled and not self.exposed and self.origin == side:
             self.base ^= {flag}     # nobody else has seen it
         elif flag in self.touched or self.origin is None:
             self.hazy.add(flag)
