@@ -133,6 +133,8 @@ size_t maildir_put_room(void);
 int maildir_put_clean(struct maildir *m, struct err *e);
 /* Whether a file in tmp/ is such. */
 bool maildir_put_stale(const struct maildir *m, int tmp, const char *name);
+/* Whether a file in tmp/ has a name as we make them, and the process that made it, on this host, is no more. */
+bool maildir_put_orphan(const struct maildir *m, const char *name);
 /* A name that nobody else takes. */
 void maildir_new_name(struct maildir *m, char *out, size_t size);
 /* rename(2) that never overwrites, on file systems of all kinds; -1 with errno. */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -426,6 +427,16 @@ bool maildir_put_stale(const struct maildir *m, int tmp, const char *name)
 	struct stat st;
 
 	return fstatat(tmp, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_mtime < before && st.st_atime < before;
+}
+
+/* Names are those of maildir_new_name. Where another process has the number by now nobody can tell, and the file counts as one that is being delivered. */
+bool maildir_put_orphan(const struct maildir *m, const char *name)
+{
+	long pid = 0;
+	int host = 0;
+
+	return sscanf(name, "%*[0-9].M%*[0-9]P%9ldQ%*[0-9].%n", &pid, &host) == 1 && host > 0 && strcmp(name + host, m->host) == 0 && pid > 0 && pid != m->pid &&
+	       kill((pid_t)pid, 0) < 0 && errno == ESRCH;
 }
 
 /* Remove what deliveries left in tmp/ that never came to their end. */

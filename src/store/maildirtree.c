@@ -403,7 +403,10 @@ static int note_part(struct removal *r, int part, struct err *e)
 		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 			continue;
 		ours = entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN;
-		ours = ours && (part == PART_TMP ? maildir_put_stale(r->m, r->part[part], name) : maildir_name(slice_str(name), &unique, &flags));
+		if (ours && part == PART_TMP)
+			ours = maildir_put_stale(r->m, r->part[part], name) || maildir_put_orphan(r->m, name);
+		else if (ours)
+			ours = maildir_name(slice_str(name), &unique, &flags);
 		if (!ours) {
 			err_set_span(e, ERR_REFUSED, SPAN_BOX, part == PART_TMP ? "folder '%s' is not removed: another program is delivering %s/%s there" :
 			             "folder '%s' is not removed: %s/%s is no message", r->folder, part_names[part], name);

@@ -1837,6 +1837,60 @@ static void removes_folders(void **state)
 	rig_stop(&r);
 }
 
+/* What a delivery of ours had in tmp/ when its process died keeps no folder; what is of a process that lives, or of another host, does. */
+static void removes_what_the_dead_left(void **state)
+{
+	static const struct {
+		bool parent;
+		const char *counter, *more;
+	} living[] = { { true, "3.", "" }, { false, "3.", ".other" }, { false, "3x.", "" }, { false, "", "" } };
+	char name[4096], path[2 * BOX_PATH];
+	const char *host;
+	struct rig r;
+	int status, out[2];
+	pid_t pid;
+
+	(void)state;
+	rig_look(&r);
+	assert_int_equal(pipe(out), 0);
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		struct staged st;
+		struct store *s = maildir_new(&r.params, &r.e);
+
+		if (!s || s->ops->open_box(s, "Box", BOX_WRITE, &r.info, &r.e) < 0)
+			_exit(1);
+		store_free(r.s);
+		r.s = s;
+		if (stage_flags(&r, "x\r\n", 0, &st) < 0 || s->ops->harden(s, &st, 1, &r.e) < 0)
+			_exit(2);
+		_exit(write(out[1], st.key, strlen(st.key) + 1) < 0 ? 3 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(read(out[0], name, sizeof(name)) > 0);
+	close(out[0]);
+	close(out[1]);
+	join(path, sizeof(path), r.path, "Box/tmp", name);
+	assert_int_equal(access(path, F_OK), 0);
+	host = strchr(strchr(name, 'Q'), '.') + 1;
+	for (size_t i = 0; i < sizeof(living) / sizeof(living[0]); i++) {
+		char file[8192];
+
+		snprintf(file, sizeof(file), "Box/tmp/1.M2P%ldQ%s%s%s", living[i].parent ? (long)getppid() : (long)pid, living[i].counter, host, living[i].more);
+		put_file(&r, file, "x");
+		assert_int_equal(r.s->ops->folder_remove(r.s, "Box", 3, &r.e), -1);
+		assert_int_equal(r.e.kind, ERR_REFUSED);
+		join(path, sizeof(path), r.path, file, "");
+		assert_int_equal(unlink(path), 0);
+	}
+	r.e = (struct err)ERR_INIT;
+	assert_int_equal(r.s->ops->folder_remove(r.s, "Box", 3, &r.e), 0);
+	assert_false(is_there(&r, "Box"));
+	rig_stop(&r);
+}
+
 static void trash_names(void **state)
 {
 	struct base b = { .n = 0 };
@@ -1985,6 +2039,7 @@ int main(void)
 		cmocka_unit_test(twins),
 		cmocka_unit_test(dates),
 		cmocka_unit_test(removes_folders),
+		cmocka_unit_test(removes_what_the_dead_left),
 		cmocka_unit_test(trash_names),
 		cmocka_unit_test(lacks_directories),
 		cmocka_unit_test(huge),
