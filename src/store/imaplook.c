@@ -71,13 +71,13 @@ static void plan_commands(const struct imapstore *t, struct imaplook_item *it)
 }
 
 /* The way for a folder. */
-static void plan(const struct imapstore *t, struct imaplook_item *it, const char *stamp)
+static void plan(const struct imapstore *t, struct imaplook_item *it, const struct look *l)
 {
 	const struct imapstamp *now = &it->f->stamp;
 
-	if (!imapstamp_parse(stamp, &it->base))
+	if (!imapstamp_parse(l->stamp, &it->base))
 		it->base = (struct imapstamp){ 0 };
-	if (it->base.validity == 0 || it->base.uidnext == 0)
+	if (l->all || it->base.validity == 0 || it->base.uidnext == 0)
 		it->mode = MODE_FULL;
 	else if (it->base.modseq == 0 || !(t->conn.caps.have & IMAP_CAP_CONDSTORE))
 		it->mode = MODE_FLAGS;
@@ -418,7 +418,7 @@ static int begin(struct imapstore *t, const struct look *l, size_t n, unsigned h
 
 		if (imaptree_find(t, l[i].folder, &it.f, e) < 0)
 			return -1;
-		plan(t, &it, l[i].stamp);
+		plan(t, &it, &l[i]);
 		if (vec_push(&k->items, it) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");
 	}

@@ -88,7 +88,7 @@ static int look_at(struct maildir *m, const struct look *l, const struct maildir
 	out->can_hold = MAILDIR_FLAGS;
 	out->read_only = maildir_read_only(d->cur) || (d->fresh >= 0 && maildir_read_only(d->fresh));
 	maildir_stamp_print(&stamp, now, out->stamp);
-	if (out->stamp[0] && l->stamp && strcmp(out->stamp, l->stamp) == 0) {
+	if (out->stamp[0] && l->stamp && !l->all && strcmp(out->stamp, l->stamp) == 0) {
 		out->extent = LOOK_SAME;
 		out->messages = l->messages;
 		return 0;

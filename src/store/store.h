@@ -73,6 +73,7 @@ struct folder_info {
 struct look {
 	const char *folder;
 	const char *stamp;      /* of the last look that led to a full agreement; "" none: all messages are asked for */
+	bool all;               /* so they are in any case: the stamp, of whatever look, only shows whether keys still mean what they meant then */
 	uint64_t messages;      /* so many of the folder are in the base */
 	/* All their keys, in any order, for the driver that must find out which are gone; called during look_box or look_next of this folder only. each returns 0 or -1. */
 	int (*known)(void *arg, const char *folder, int (*each)(void *to, struct slice key, struct err *e), void *to, struct err *e);

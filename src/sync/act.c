@@ -1,6 +1,7 @@
 /* Doing what was decided: see twoway.h. */
 #include "sync/twoway.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -308,6 +309,25 @@ static int do_todo(struct twoway *g, struct box *b, const struct plan_sync_polic
 	return exec_commit(&g->x[RIGHT], false, 0, &none, e);
 }
 
+/*
+ * What shows later whether keys still mean what they mean now: noted before any pair with such a key is. A run that never comes to its end leaves no other stamp.
+ */
+static int note_keys(struct twoway *g, struct box *b, int side, const char *stamp, struct err *e)
+{
+	char *text = box_remembered(b, side);
+
+	if (!(g->side[side]->ops->caps & STORE_REMOTE) || stamp[0] == '\0' || text[0] != '\0')
+		return 0;
+	snprintf(text, sizeof(b->f->base.left_stamp), "%s 0 0 0", stamp);
+	look_weaken(text, sizeof(b->f->base.left_stamp));
+	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+		return -1;
+	if (folders_stamp(g->db, b->f->base.id, b->f->base.left_stamp, b->f->base.right_stamp, e) == 0)
+		return 0;
+	db_rollback(g->db);
+	return -1;
+}
+
 int act_folders(struct twoway *g, struct err *e)
 {
 	for (size_t i = 0; i < g->boxes.n; i++) {
@@ -327,14 +347,19 @@ int act_folders(struct twoway *g, struct err *e)
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
 
-		if (b->f->base.id != 0 || b->failed || (!box_there(b, LEFT) && !b->create[LEFT]) || (!box_there(b, RIGHT) && !b->create[RIGHT]))
+		if (b->failed || (!box_there(b, LEFT) && !b->create[LEFT]) || (!box_there(b, RIGHT) && !b->create[RIGHT]))
 			continue;
-		if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
-			return -1;
-		if (folders_get(g->db, b->f->left, b->f->right, &b->f->base, e) < 0) {
-			db_rollback(g->db);
-			return -1;
+		if (b->f->base.id == 0) {
+			if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+				return -1;
+			if (folders_get(g->db, b->f->left, b->f->right, &b->f->base, e) < 0) {
+				db_rollback(g->db);
+				return -1;
+			}
 		}
+		for (int s = LEFT; s <= RIGHT; s++)
+			if (b->work && note_keys(g, b, s, b->stamp[s], e) < 0)
+				return -1;
 	}
 	return db_in_transaction(g->db) ? db_commit(g->db, e) : 0;
 }
@@ -382,6 +407,9 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 		if (g->side[s]->ops->open_box(g->side[s], box_name(b, s), BOX_WRITE, &b->info[s], e) < 0)
 			goto out;
 		b->looked[s] = true;
+		/* one that was made just now */
+		if (note_keys(g, b, s, b->info[s].stamp, e) < 0 || (db_in_transaction(g->db) && db_commit(g->db, e) < 0))
+			goto out;
 	}
 	decide_policy(g, b, &policy);
 	for (size_t i = 0; i < b->join.rows.n; i++)

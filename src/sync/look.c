@@ -14,27 +14,46 @@ void look_policy_text(const struct twoway *g, const struct box *b, char *out, si
 		 (long long)(r && r->has_max_age ? r->max_age : g->p->max_age), (int)g->p->del);
 }
 
-/* The store's part of a remembered stamp; "" when it was made under other limits. */
-static void own_stamp(const struct twoway *g, const struct box *b, const char *remembered, char out[STORE_STAMP_MAX])
+/* How much of a remembered stamp is the store's: what stands before the three words of the policy. */
+static size_t own_length(const char *remembered)
 {
+	size_t n = strlen(remembered);
+
+	for (int words = 0; n > 0; n--)
+		if (remembered[n - 1] == ' ' && ++words == 3)
+			return n - 1;
+	return 0;
+}
+
+/* The store's part of a remembered stamp, and whether there was an agreement under the limits of today. */
+static bool own_stamp(const struct twoway *g, struct box *b, int side, char out[STORE_STAMP_MAX])
+{
+	const char *remembered = box_remembered(b, side);
+	size_t n = own_length(remembered);
 	char policy[64];
-	size_t n = strlen(remembered), k;
 
 	look_policy_text(g, b, policy, sizeof(policy));
-	k = strlen(policy);
-	out[0] = '\0';
-	if (n > k && n - k < STORE_STAMP_MAX && strcmp(remembered + n - k, policy) == 0)
-		snprintf(out, STORE_STAMP_MAX, "%.*s", (int)(n - k), remembered);
+	if (n >= STORE_STAMP_MAX)
+		n = 0;
+	memcpy(out, remembered, n);
+	out[n] = '\0';
+	return n > 0 && strcmp(remembered + n, policy) == 0;
+}
+
+void look_weaken(char *text, size_t size)
+{
+	size_t n = own_length(text);
+
+	snprintf(text + n, size - n, "%s", n > 0 ? " - - -" : "");
 }
 
 /* Has the side surely not changed since the base was made? */
-static bool unchanged(const struct twoway *g, const struct box *b, int side)
+static bool unchanged(const struct twoway *g, struct box *b, int side)
 {
 	char own[STORE_STAMP_MAX];
 	const char *shown = side == LEFT ? b->f->left_stamp : b->f->right_stamp;
 
-	own_stamp(g, b, side == LEFT ? b->f->base.left_stamp : b->f->base.right_stamp, own);
-	return shown[0] != '\0' && strcmp(own, shown) == 0;
+	return own_stamp(g, b, side, own) && shown[0] != '\0' && strcmp(own, shown) == 0;
 }
 
 static int by_earlier(const void *a, const void *b)
@@ -305,9 +324,7 @@ static int look_side(struct twoway *g, int side, struct err *e)
 		memcpy(b->stamp[side], side == LEFT ? b->f->left_stamp : b->f->right_stamp, sizeof(b->stamp[side]));
 		if (unchanged(g, b, side) && !b->force[side])
 			continue;
-		own_stamp(g, b, side == LEFT ? b->f->base.left_stamp : b->f->base.right_stamp, own);
-		if (b->force[side] || b->remove[side])
-			own[0] = '\0';
+		l.all = !own_stamp(g, b, side, own) || b->force[side] || b->remove[side];
 		copy = strdup(own);
 		if (!copy || vec_push(&stamps, copy) < 0) {
 			free(copy);

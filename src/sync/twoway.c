@@ -55,6 +55,11 @@ const char *box_name(const struct box *b, int side)
 	return side == LEFT ? b->f->left : b->f->right;
 }
 
+char *box_remembered(struct box *b, int side)
+{
+	return side == LEFT ? b->f->base.left_stamp : b->f->base.right_stamp;
+}
+
 /* The folder is left as it is in this run; the others go on. */
 void box_failed(struct twoway *g, struct box *b, const struct err *why)
 {

@@ -63,6 +63,7 @@ int twoway_no_memory(struct err *e);           /* -1 */
 const char *twoway_at(int side);               /* "at the server", "here" */
 const char *box_name(const struct box *b, int side);
 bool box_there(const struct box *b, int side);
+char *box_remembered(struct box *b, int side); /* the stamp as the base has it: sizeof(folder_row.left_stamp) */
 bool twoway_may(enum sync_where where, int side);
 
 /* The folder is left as it is in this run; the others go on. */
@@ -77,6 +78,7 @@ int look_recover(struct twoway *g, struct err *e); /* what an interrupted run le
 int look_messages(struct twoway *g, struct err *e);
 struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct slice key); /* NULL: no failure */
 void look_policy_text(const struct twoway *g, const struct box *b, char *out, size_t size);
+void look_weaken(char *text, size_t size); /* a remembered stamp: from now on it shows what keys mean, but proves no agreement */
 
 /* decide.c: the plan of every folder, and the guards. */
 void decide_policy(const struct twoway *g, const struct box *b, struct plan_sync_policy *out);

@@ -362,6 +362,29 @@ def test_renumbered_folder(best, tmp_path):
     assert p.local.bodies("Work") == [HELLO % (n, n) for n in (200, 201, 202)]
 
 
+@pytest.mark.parametrize("why", ["other limits", "a message to be tried again", "an unfinished run"])
+def test_renumbered_folder_that_is_to_be_listed_whole(best, tmp_path, why):
+    """Whatever made us ask for everything: keys that mean other messages now prove nothing."""
+    p = Sync(tmp_path, best)
+    p.remote.fill("Work", 3, 100)
+    steps = 0
+    while len(p.local.state().get("Work", [])) < 3:
+        steps += 1
+        p.run("both", env={"MAILHAUL_STOP_AT": str(steps)} if why == "an unfinished run" else {})
+    p.remote.remove("Work")
+    dovecot.time.sleep(1.1)  # UIDVALIDITY is the second of its making
+    p.remote.fill("Work", 3, 200)
+    if why == "other limits":
+        p.configure("max-size = 1M\n")
+    if why == "a message to be tried again":
+        with sqlite3.connect(p.db) as db:
+            db.execute("INSERT INTO failure SELECT id, 0, '7', 1, 'refused', 9, 1, 1, 1 FROM folder WHERE left = 'Work'")
+    r = p.run("both")
+    assert r.code == 1 and "UIDVALIDITY" in r.of("error")[0]["text"], r
+    assert actions(r) == [] and len(p.remote.bodies("Work")) == 3
+    assert p.local.bodies("Work") == [HELLO % (n, n) for n in (100, 101, 102)]
+
+
 def test_state_from_last_week(best, tmp_path):
     p = Sync(tmp_path, best)
     p.remote.fill("INBOX", 5)

@@ -324,9 +324,9 @@ static int look_box(struct store *s, size_t *i, struct box_info *out, struct err
 	out->reborn = l->stamp[0] && validity != t->looking->validity && side(t)->remote;
 	t->since = changed;
 	t->msg_at = t->gone_at = 0;
-	t->all = l->stamp[0] == '\0' || side(t)->looks == TREE_ALL;
+	t->all = l->all || l->stamp[0] == '\0' || side(t)->looks == TREE_ALL;
 	out->extent = t->all ? LOOK_ALL : LOOK_CHANGES;
-	if (l->stamp[0] && strcmp(l->stamp, out->stamp) == 0)
+	if (!l->all && l->stamp[0] && strcmp(l->stamp, out->stamp) == 0)
 		out->extent = LOOK_SAME;
 	return 1;
 }
