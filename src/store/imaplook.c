@@ -83,6 +83,7 @@ static void plan(const struct imapstore *t, struct imaplook_item *it, const stru
 		it->mode = MODE_FLAGS;
 	else
 		it->mode = MODE_MODSEQ;
+	it->sizes = l->sizes;
 	it->search = now->validity == 0 || !nothing_gone(&it->base, now->messages, now->uidnext);
 	plan_commands(t, it);
 }
@@ -98,15 +99,16 @@ static int send_one(struct imapstore *t, struct imaplook_item *it, unsigned c, s
 {
 	struct imap_conn *conn = &t->conn;
 	uint32_t *tag = &it->tags[c], last = it->base.uidnext - 1;
+	const char *old = it->sizes ? "(UID FLAGS INTERNALDATE RFC822.SIZE)" : "(UID FLAGS)";
 
 	switch (it->cmds[c]) {
 	case CMD_SELECT:
 		return imapselect_send(t, it->f, t->look->how & BOX_WRITE, tag, e);
 	case CMD_OLD:
 		if (it->mode == MODE_FLAGS)
-			return imap_send(conn, tag, e, "UID FETCH 1:%" PRIu32 " (UID FLAGS)", last);
+			return imap_send(conn, tag, e, "UID FETCH 1:%" PRIu32 " %s", last, old);
 		return imap_send(conn, tag, e,
-			"UID FETCH 1:%" PRIu32 " (UID FLAGS) (CHANGEDSINCE %" PRIu64 "%s)", last,
+			"UID FETCH 1:%" PRIu32 " %s (CHANGEDSINCE %" PRIu64 "%s)", last, old,
 			it->base.modseq, imaplook_vanished(t) ? " VANISHED" : "");
 	case CMD_SEARCH:
 		return imap_send(conn, tag, e, "UID SEARCH %sUID 1:%" PRIu32,
@@ -205,7 +207,7 @@ static int take_row(
 	 * News of a new one before its row, and the last one, which "n:*" always brings (RFC 3501
 	 * section 9, seq-range).
 	 */
-	if (fresh ? !full : full && it->mode == MODE_MODSEQ)
+	if (fresh || it->sizes ? !full : full && it->mode == MODE_MODSEQ)
 		return 0;
 	if (uidset_has(&k->seen, f->uid))
 		return 0;
@@ -444,7 +446,8 @@ static int again(struct imapstore *t, enum imaplook_mode mode, bool search, stru
 	struct imaplook *k = t->look;
 	const struct imaplook_item *it = imaplook_current(k);
 	struct imaplook_item other = {
-		.i = it->i, .f = it->f, .base = it->base, .mode = mode, .search = search
+		.i = it->i, .f = it->f, .base = it->base, .mode = mode, .search = search,
+		.sizes = it->sizes
 	};
 
 	log_debug("%s: '%s' is to be asked once more", t->login.what, it->f->name);

@@ -16,6 +16,7 @@ struct imaplook_item {
 	struct imapstamp base; /* validity 0: none */
 	enum imaplook_mode mode;
 	bool search; /* MODE_MODSEQ without QRESYNC */
+	bool sizes;  /* size and date are wanted of old ones, too */
 	enum imaplook_command cmds[IMAPLOOK_COMMANDS];
 	uint32_t tags[IMAPLOOK_COMMANDS];
 	unsigned n, sent; /* commands */

@@ -74,6 +74,7 @@ struct look {
 	const char *folder;
 	const char *stamp;      /* of the last look that led to a full agreement; "" none: all messages are asked for */
 	bool all;               /* so they are in any case: the stamp, of whatever look, only shows whether keys still mean what they meant then */
+	bool sizes;             /* a remote driver is to tell size and date of all that it tells, not of new messages alone */
 	uint64_t messages;      /* so many of the folder are in the base */
 	/* All their keys, in any order, for the driver that must find out which are gone; called during look_box or look_next of this folder only. each returns 0 or -1. */
 	int (*known)(void *arg, const char *folder, int (*each)(void *to, struct slice key, struct err *e), void *to, struct err *e);
@@ -117,7 +118,7 @@ struct box_info {
 struct store_msg {
 	uint64_t num;
 	struct slice key;   /* valid until the next call of this store */
-	uint64_t size;      /* as the store says, in its own line ends; 0 unknown. Looks may leave it and the date to find */
+	uint64_t size;      /* as the store says, in its own line ends; 0 unknown. Looks may leave it and the date to find (see look.sizes) */
 	uint32_t flags;     /* mail/flags.h */
 	int64_t date;       /* when it arrived there (INTERNALDATE; a file's mtime), seconds since 1970; 0 unknown */
 	bool gone;          /* LOOK_CHANGES: the message of this key is there no more; nothing else is set */

@@ -14,6 +14,14 @@ void look_policy_text(const struct twoway *g, const struct box *b, char *out, si
 		 (long long)(r && r->has_max_age ? r->max_age : g->p->max_age), (int)g->p->del);
 }
 
+/* Is it a question of size or date whether a message is pulled? One that was left out before is met again, and no longer as a new one. */
+static bool has_limits(const struct twoway *g, const struct box *b)
+{
+	const struct folder_rule *r = b->f->rule;
+
+	return (r && r->has_max_size ? r->max_size : g->p->max_size) > 0 || (r && r->has_max_age ? r->max_age : g->p->max_age) > 0;
+}
+
 /* How much of a remembered stamp is the store's: what stands before the three words of the policy. */
 static size_t own_length(const char *remembered)
 {
@@ -315,7 +323,7 @@ static int look_side(struct twoway *g, int side, struct err *e)
 
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
-		struct look l = { .folder = box_name(b, side), .known = side == LEFT ? known_left : known_right, .arg = g };
+		struct look l = { .folder = box_name(b, side), .known = side == LEFT ? known_left : known_right, .arg = g, .sizes = side == LEFT && has_limits(g, b) };
 		char own[STORE_STAMP_MAX];
 		char *copy;
 

@@ -326,6 +326,20 @@ def test_limits(best, tmp_path):
     p.same()
 
 
+def test_limits_hold_in_later_runs(server, tmp_path):
+    """Not every way to look at a folder tells sizes and dates by itself."""
+    p = Sync(tmp_path, server, "max-size = 1k\nmax-age = 30d\n")
+    for body, age in ((b"S: small\n\n", 0), (b"S: large\n\n" + b"x" * 5000, 0), (b"S: old\n\n", 60 * 86400)):
+        p.remote.deliver(body, "INBOX", "S", age=age)
+    p.settle()
+    p.remote.flag("INBOX", b"S: large\n\n" + b"x" * 5000, "FS")
+    p.remote.flag("INBOX", b"S: old\n\n", "FS")
+    p.quiet()
+    p.remote.delete("INBOX", b"S: small\n\n")
+    p.settle()
+    assert p.local.bodies() == [] and len(p.remote.bodies()) == 2
+
+
 @pytest.mark.parametrize("account, scheme", [("", "imap"), ("tls = none", "imap"), ("compress = no", "imaps"), ("tls-min = 1.3", "imaps"),
                                              ('disable-extensions = {QRESYNC, UIDPLUS, "LITERAL+", LIST-STATUS}', "imaps"), ("auth = {plain}", "imaps")])
 def test_ways_to_the_server(best, tmp_path, account, scheme):

@@ -23,6 +23,7 @@ struct tree {
 	size_t n_look, look_at, msg_at, gone_at;
 	struct tree_folder *looking;
 	uint64_t since;
+	uint32_t fresh;          /* from this key on messages are new, and told with their sizes */
 	bool all;
 	char key[STORE_KEY_MAX];
 	/* bodies */
@@ -303,7 +304,7 @@ static int look_box(struct store *s, size_t *i, struct box_info *out, struct err
 {
 	struct tree *t = of(s);
 	const struct look *l;
-	unsigned validity = 0, next;
+	unsigned validity = 0, next = 0;
 	unsigned long long changed = 0;
 
 	if (!t->look)
@@ -323,6 +324,7 @@ static int look_box(struct store *s, size_t *i, struct box_info *out, struct err
 		misuse(t->w, "a stamp that was never given");
 	out->reborn = l->stamp[0] && validity != t->looking->validity && side(t)->remote;
 	t->since = changed;
+	t->fresh = l->all ? 0 : next;
 	t->msg_at = t->gone_at = 0;
 	t->all = l->all || l->stamp[0] == '\0' || side(t)->looks == TREE_ALL;
 	out->extent = t->all ? LOOK_ALL : LOOK_CHANGES;
@@ -347,7 +349,7 @@ static int look_next(struct store *s, struct store_msg *m, struct err *e)
 		t->msg_at++;
 		m->key = key_text(t, x->key);
 		m->flags = x->flags;
-		m->size = side(t)->remote ? 100 : 0;
+		m->size = side(t)->remote && (t->look[t->look_at - 1].sizes || x->key >= t->fresh) ? 100 : 0;
 		return 1;
 	}
 	for (; !t->all && t->gone_at < f->n_gone && t->gone_at < TREE_MESSAGES; t->gone_at++) {

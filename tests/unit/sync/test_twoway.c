@@ -659,6 +659,14 @@ static void names_and_limits(void **state)
 	run_clean(f);
 	assert_int_equal(done(f), 0);
 	assert_int_equal(tree_count(tree_folder(f->w, L, "Work", false)), 2); /* left out is not deleted */
+	/* nor is it new when it is met again, in whatever way */
+	for (unsigned looks = 0; looks < TREE_LOOKS; looks++) {
+		f->w->side[L].looks = looks;
+		tree_flag(f->w, L, tree_folder(f->w, L, "Work", false), tree_find(tree_folder(f->w, L, "Work", false), 2), looks);
+		run_clean(f);
+		assert_int_equal(done(f), 0);
+		assert_int_equal(tree_count(tree_folder(f->w, R, "Arbeit", false)), 1);
+	}
 	/* the limit is raised: it comes */
 	f->p.folders.n_rules = 0;
 	f->p.folders.rules = (const struct folder_rule[]){ { .name = "Work", .local = "Arbeit" } };
