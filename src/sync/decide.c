@@ -39,6 +39,19 @@ struct plan_sync decide_row(struct twoway *g, const struct box *b, const struct 
 	return plan_sync(policy, &row->m);
 }
 
+/* Begin to forget pairs: what is new then must be told again by the next look, if this run comes to no end. */
+static int begin_forgetting(struct twoway *g, struct box *b, struct err *e)
+{
+	if (db_begin(g->db, e) < 0)
+		return -1;
+	for (int s = LEFT; s <= RIGHT; s++)
+		look_weaken(box_remembered(b, s), sizeof(b->f->base.left_stamp));
+	if (folders_stamp(g->db, b->f->base.id, b->f->base.left_stamp, b->f->base.right_stamp, e) == 0)
+		return 0;
+	db_rollback(g->db);
+	return -1;
+}
+
 /* What was deleted on one side comes back there: it counts as new on the other. */
 static int restore_rows(struct twoway *g, struct box *b, struct err *e)
 {
@@ -50,7 +63,7 @@ static int restore_rows(struct twoway *g, struct box *b, struct err *e)
 		if (row->pair == 0 || row->m.left.present == row->m.right.present)
 			continue;
 		if (!g->p->dry_run) {
-			if (!any && db_begin(g->db, e) < 0)
+			if (!any && begin_forgetting(g, b, e) < 0)
 				return -1;
 			any = true;
 			if (pairs_drop(g->db, row->pair, e) < 0) {

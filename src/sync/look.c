@@ -217,7 +217,8 @@ int look_folders(struct twoway *g, struct err *e)
 	if (read_trees(g, e) < 0)
 		return -1;
 	for (size_t i = 0; i < g->folders.f.n; i++) {
-		struct box b = { .f = &g->folders.f.a[i], .join = JOIN_INIT };
+		/* what is to come back may be gone since long: then both stamps are of after that */
+		struct box b = { .f = &g->folders.f.a[i], .join = JOIN_INIT, .force = { g->p->restore, g->p->restore } };
 
 		if (vec_push(&g->boxes, b) < 0)
 			return twoway_no_memory(e);

@@ -202,6 +202,7 @@ static int info_of(struct tree *t, const struct tree_folder *f, struct box_info 
 	stamp(f, out->stamp);
 	out->messages = tree_count(f);
 	out->can_hold = side(t)->can_hold;
+	out->read_only = side(t)->read_only;
 	return 0;
 }
 
@@ -405,7 +406,7 @@ static int next(struct store *s, size_t *i, struct stream **body, struct err *e)
 		return err_set(e, ERR_BUG, "next without a box");
 	}
 	x = by_number(t->open, t->want.a[*i]);
-	if (!x)
+	if (!x || x->content == side(t)->hide)
 		return 1;
 	side(t)->read++;
 	n = snprintf(text, sizeof(text), BODY, x->content, x->content, x->content);
@@ -417,6 +418,8 @@ static int remove_msgs(struct store *s, const uint64_t *nums, size_t n, void (*d
 {
 	struct tree *t = of(s);
 
+	if (side(t)->read_only)
+		misuse(t->w, "something is written that can only be read");
 	if (moment(t, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
@@ -448,6 +451,8 @@ static int set_flags(struct store *s, const struct flag_change *c, size_t n, voi
 {
 	struct tree *t = of(s);
 
+	if (side(t)->read_only)
+		misuse(t->w, "something is written that can only be read");
 	for (size_t i = 0; i < n; i++) {
 		struct tree_msg *x;
 		struct err why = ERR_INIT;
@@ -476,6 +481,8 @@ static int stage(struct store *s, struct stream *body, const struct store_meta *
 	ssize_t got;
 	unsigned content;
 
+	if (side(t)->read_only)
+		misuse(t->w, "something is written that can only be read");
 	memset(out, 0, sizeof(*out));
 	if (moment(t, e) < 0)
 		return -1;

@@ -39,6 +39,8 @@ struct tree_side {
 	bool missing;        /* the root is not there */
 	uint32_t refuse;     /* this content is refused as a copy; 0 none */
 	bool refuse_flags;
+	bool read_only;
+	uint32_t hide;       /* this content is said not to be there when it is read; 0 none */
 	unsigned looked, opened, read; /* counts */
 };
 

@@ -477,6 +477,43 @@ static void vanished(void **state)
 	assert_int_equal(tree_count(tree_folder(f->w, R, "INBOX", false)), 1);
 }
 
+/* What comes back stays wished for when the run that was asked for it dies. */
+static void restore_interrupted(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int s = L; s <= R; s++) {
+		for (int n = 1;; n++) {
+			int status;
+
+			fill(f, 12);
+			snprintf(where, sizeof(where), "side %d, stop %d", s, n);
+			empty_folder(f, s, "INBOX", 4);
+			f->p.restore = true;
+			f->p.stop_at = n;
+			status = run_apart(f);
+			calm(f);
+			f->p.restore = false;
+			settle(f);
+			assert_int_equal(tree_count(tree_folder(f->w, s, "INBOX", false)), 12);
+			if (status == 0)
+				break;
+		}
+	}
+	/* an earlier run let it be, and both sides are as they were then */
+	for (int s = L; s <= R; s++) {
+		fill(f, 5);
+		f->p.del = SYNC_NONE;
+		empty_folder(f, s, "INBOX", 2);
+		run_clean(f);
+		run_clean(f);
+		assert_int_equal(tree_count(tree_folder(f->w, s, "INBOX", false)), 2);
+		f->p.restore = true;
+		run_clean(f);
+		assert_int_equal(tree_count(tree_folder(f->w, s, "INBOX", false)), 5);
+	}
+}
+
 static void max_delete(void **state)
 {
 	struct fixture *f = *state;
@@ -874,8 +911,9 @@ static void model(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(matrix), T(matrix_interrupted), T(no_op), T(first_contact), T(states), T(vanished), T(max_delete), T(renumbered), T(where_deletions_go),
-		T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(refused), T(flags_not_held), T(dry_run), T(model),
+		T(matrix), T(matrix_interrupted), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
+		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(refused),
+		T(flags_not_held), T(dry_run), T(model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
