@@ -106,6 +106,7 @@ static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_poli
 	struct work w = { .pair = row->pair, .agreed = plan.base };
 	int rc;
 
+	decide_kept(g, b, policy, &row->m, &plan);
 	if (plan.acts & PLAN_FORGET)
 		return vec_push(&t->forget, row->pair) < 0 ? twoway_no_memory(e) : 0;
 	if (plan.acts & (PLAN_COPY | PLAN_COPY_BACK)) {

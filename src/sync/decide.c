@@ -39,6 +39,26 @@ struct plan_sync decide_row(struct twoway *g, const struct box *b, const struct 
 	return plan_sync(policy, &row->m);
 }
 
+/* What a side that can only be read does not follow today it may follow some day. */
+void decide_kept(const struct twoway *g, struct box *b, const struct plan_sync_policy *policy, const struct plan_sync_msg *m, const struct plan_sync *plan)
+{
+	static const unsigned changes[2] = { PLAN_COPY_BACK | PLAN_FLAG_LEFT | PLAN_REMOVE_LEFT, PLAN_COPY | PLAN_FLAG_RIGHT | PLAN_REMOVE_RIGHT };
+	struct plan_sync_policy open = *policy;
+	struct plan_side_policy *sides[2] = { &open.left, &open.right };
+	unsigned more;
+
+	if (policy->left.may_add && policy->right.may_add)
+		return;
+	for (int s = LEFT; s <= RIGHT; s++) {
+		sides[s]->may_add = true;
+		sides[s]->may_remove = twoway_may(g->p->del, s);
+		sides[s]->may_flag = FLAGS_ALL;
+	}
+	more = plan_sync(&open, m).acts & ~plan->acts;
+	for (int s = LEFT; s <= RIGHT; s++)
+		b->kept[!s] |= (more & changes[s]) != 0;
+}
+
 /* Begin to forget pairs: what is new then must be told again by the next look, if this run comes to no end. */
 static int begin_forgetting(struct twoway *g, struct box *b, struct err *e)
 {
@@ -168,6 +188,7 @@ static int plan_box(struct twoway *g, struct box *b, struct err *e)
 	for (size_t i = 0; i < b->join.rows.n; i++) {
 		struct plan_sync plan = decide_row(g, b, &policy, &b->join.rows.a[i]);
 
+		decide_kept(g, b, &policy, &b->join.rows.a[i].m, &plan);
 		b->deletions[LEFT] += (plan.acts & PLAN_REMOVE_LEFT) != 0;
 		b->deletions[RIGHT] += (plan.acts & PLAN_REMOVE_RIGHT) != 0;
 		b->copies += (plan.acts & (PLAN_COPY | PLAN_COPY_BACK)) != 0;

@@ -33,6 +33,7 @@ struct box {
 	char stamp[2][STORE_STAMP_MAX]; /* what the base is to remember when all is done */
 	bool create[2];               /* it is to be made there */
 	bool remove[2];               /* it is gone on the other side: to be removed here */
+	bool kept[2];                 /* something there could not be taken over to the other side: the next look is to tell it again */
 	bool failed;                  /* nothing more is done with it, and nothing remembered */
 	struct join join;
 	uint64_t deletions[2], copies;
@@ -83,6 +84,7 @@ void look_weaken(char *text, size_t size); /* a remembered stamp: from now on it
 /* decide.c: the plan of every folder, and the guards. */
 void decide_policy(const struct twoway *g, const struct box *b, struct plan_sync_policy *out);
 struct plan_sync decide_row(struct twoway *g, const struct box *b, const struct plan_sync_policy *policy, struct joined *row);
+void decide_kept(const struct twoway *g, struct box *b, const struct plan_sync_policy *policy, const struct plan_sync_msg *m, const struct plan_sync *plan);
 int decide_all(struct twoway *g, struct err *e);
 void decide_tell(struct twoway *g, struct box *b); /* what a dry run says instead of doing it */
 

@@ -777,6 +777,42 @@ static void flags_not_held(void **state)
 	assert_int_equal(tree_find(r, 1)->flags & FLAG_FORWARDED, FLAG_FORWARDED);
 }
 
+/* What could not be taken over is not forgotten: a side that can only be read for a while, a message that is not given. */
+static void put_off(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int s = L; s <= R; s++) {
+		for (unsigned looks = 0; looks < TREE_LOOKS; looks++) {
+			struct tree_folder *far;
+
+			fill(f, 5);
+			snprintf(where, sizeof(where), "side %d, looks %u", s, looks);
+			f->w->side[L].looks = looks;
+			far = tree_folder(f->w, !s, "INBOX", false);
+			tree_add(f->w, !s, "INBOX", 50, FLAG_SEEN);
+			tree_flag(f->w, !s, far, tree_find(far, 1), FLAG_FLAGGED);
+			tree_delete(f->w, !s, far, tree_find(far, 2));
+			f->w->side[s].read_only = true;
+			for (int i = 0; i < 3; i++) {
+				run_clean(f);
+				assert_int_equal(done(f), 0);
+			}
+			f->w->side[s].read_only = false;
+			settle(f);
+			assert_int_equal(tree_count(far), 5);
+			/* listed, but not given */
+			tree_add(f->w, !s, "INBOX", 60, 0);
+			f->w->side[!s].hide = 60;
+			run_clean(f);
+			run_clean(f);
+			f->w->side[!s].hide = 0;
+			settle(f);
+			assert_int_equal(tree_count(far), 6);
+		}
+	}
+}
+
 static void dry_run(void **state)
 {
 	struct fixture *f = *state;
@@ -913,7 +949,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(refused),
-		T(flags_not_held), T(dry_run), T(model),
+		T(flags_not_held), T(put_off), T(dry_run), T(model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
