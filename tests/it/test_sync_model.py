@@ -22,6 +22,9 @@ SEEDS = int(os.environ.get("MAILHAUL_SEEDS", "4"))
 ROUNDS = 14
 REMOTE, LOCAL = 0, 1
 
+#: Which of a system call is the first in a worker (the parent makes as many before it has one), and how many a run makes, roughly.
+OFTEN = {"openat": (17, 8), "pwrite64": (1, 25), "write": (1, 10), "write,pwrite64": (1, 35)}
+
 pytestmark = [needs_strace, pytest.mark.model]
 
 
@@ -398,18 +401,20 @@ class World:
         self.model.run_broken()
 
     def stopped(self):
-        n = self.rng.randrange(1, 40)
+        n = int(self.rng.expovariate(1 / 9)) + 1
         self.say(" run, stopped before step %d" % n)
         return self.p.run("both", env={"MAILHAUL_STOP_AT": str(n)})
 
     def killed_at_a_call(self):
-        calls, n = known_calls(self.rng.choice(CALLS)), int(self.rng.expovariate(1 / 15)) + 1
+        calls = known_calls(self.rng.choice(CALLS))
+        first, often = OFTEN.get(calls, (1, 4))
+        n = first + int(self.rng.expovariate(1 / often))
         self.say(" run, killed at %s %d" % (calls, n))
         return self.p.run("both", prefix=killed(calls, n))
 
     def killed_some_time(self):
         """The worker, the process that started it, or both, by somebody else."""
-        whom, after = self.rng.choice(("worker", "parent", "all")), self.rng.uniform(0, 0.15)
+        whom, after = self.rng.choice(("worker", "parent", "all")), self.rng.uniform(0, 0.1)
         self.say(" run, %s killed after %.3f s" % (whom, after))
         p = self.p.start("--json", "run", "both")
         try:
@@ -429,7 +434,7 @@ class World:
 
     def cut(self):
         way = self.rng.choice(("down", "up"))
-        n = int(self.rng.expovariate(1 / {"down": 8000, "up": 3000}[way])) + 1
+        n = int(self.rng.expovariate(1 / {"down": 4000, "up": 2000}[way])) + 1
         once = ("--cut-once",) if self.rng.random() < 0.5 else ()
         self.say(" run, cut %s after %d" % (way, n), *once)
         proxy = Proxy(self.srv.imaps_port, "--cut-" + way, str(n), *once)
@@ -460,12 +465,12 @@ class World:
 
     def starved(self):
         if self.disk and self.rng.random() < 0.7:
-            room = int(self.rng.expovariate(1 / 60000))
+            room = int(self.rng.expovariate(1 / 30000))
             self.say(" run, with %d bytes of disk left" % room)
             with self.disk.full(room):
                 return self.p.run("both")
         calls = known_calls(self.rng.choice(("write,pwrite64", "fsync,fdatasync", "rename,renameat,renameat2,linkat", "mkdir,mkdirat")))
-        when = "%d%s" % (int(self.rng.expovariate(1 / 15)) + 1, self.rng.choice(("", "+")))
+        when = "%d%s" % (1 + int(self.rng.expovariate(1 / OFTEN.get(calls, (1, 4))[1])), self.rng.choice(("", "+")))
         error = self.rng.choice(("ENOSPC", "ENOSPC", "EIO", "EDQUOT"))
         self.say(" run, %s fails with %s from %s" % (calls, error, when))
         return self.p.run("both", prefix=failing(calls, error, when))
