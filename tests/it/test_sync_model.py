@@ -491,10 +491,19 @@ def children(pid):
         return []
 
 
+def runs(pid):
+    """Whether there is such a process that has not ended, be its end noticed or not."""
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def wait_for_end(pids):
     """Those whose parent was killed are nobody's children, and end when they notice."""
     end = time.monotonic() + 30
-    while any(os.path.exists("/proc/%d" % pid) for pid in pids):
+    while any(runs(pid) for pid in pids):
         assert time.monotonic() < end, "a worker outlives its parent"
         time.sleep(0.005)
 
