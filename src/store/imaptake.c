@@ -77,6 +77,7 @@ struct imaptake {
 	/* A body that is not to be handed out before its response is complete. */
 	struct spool spool;
 	bool held, nil;
+	bool open; /* a body was handed out, and the end of its response has not come yet */
 	uint64_t held_size;
 	unsigned strays;
 };
@@ -184,7 +185,7 @@ static void clear(struct imaptake *k)
 	k->n = k->sent = k->flying = 0;
 	vec_clear(&k->alone);
 	k->alone_at = 0;
-	k->telling = k->held = false;
+	k->telling = k->held = k->open = false;
 	k->strays = 0;
 	spool_clear(&k->spool);
 }
@@ -451,6 +452,7 @@ static int take_body(struct imapstore *t, const struct imap_resp *r, size_t *i,
 	k->bytes += r->body.size;
 	k->state[w - k->want] |= OVER;
 	*i = w->i;
+	k->open = true;
 	k->body = (struct body){ .s = { .ops = &body_ops },
 		.t = t,
 		.link = r->body.s,
@@ -588,9 +590,11 @@ static int next(struct imapstore *t, size_t *i, struct stream **body, struct err
 		ev = imap_next(&t->conn, &tag, &r, &why);
 		k->waited += clock_now() - begun;
 		if (ev == IMAP_LOST) {
+			t->s.torn = k->open && why.kind == ERR_PROTO;
 			imapstore_give(e, &why);
 			return imapstore_broken(t, e);
 		}
+		k->open = false;
 		if (ev == IMAP_REFUSED)
 			take_end(k, tag, &why);
 		else if (ev == IMAP_DONE)

@@ -220,6 +220,7 @@ struct store_ops {
 struct store {
 	const struct store_ops *ops;
 	struct net_stats stats; /* remote drivers count here, over all their connections */
+	bool torn;              /* set by a call of next that failed: the end of the body before it made no sense, so nobody knows whether that was whole */
 	const char *trash;      /* STORE_TREE: the folder that removed messages are moved to, unless they are in it; NULL: none. Borrowed, set by the engine */
 	bool counts;            /* STORE_TREE: folders tells messages and bytes where that is possible at all, whatever it costs. Set by who shows them */
 };

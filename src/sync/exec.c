@@ -569,7 +569,7 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 		lost = got < 0 && why.span != SPAN_MSG;
 		if (unsure && (got >= 0 || lost)) {
 			unsure = false;
-			rc_last = lost && why.kind == ERR_PROTO ? suspect_last(x, &why, e) : look_up_last(x, e);
+			rc_last = lost && why.kind == ERR_PROTO && (x->src->torn || !x->two_way) ? suspect_last(x, &why, e) : look_up_last(x, e);
 		}
 		if (lost && rc_last == 0)
 			*e = why;
