@@ -1423,25 +1423,38 @@ def test_a_folder_that_can_only_be_read(tmp_path):
         recover(h, want)
 
 
-class Bomb(Peer):
-    """A few kilobytes that become gigabytes."""
+# Compression
+
+class Inflating(Peer):
+    """Compresses as it should, over a link over which bodies come so slowly that it is asked to."""
 
     caps = Peer.caps + ["COMPRESS=DEFLATE"]
+
+    def stage(self, link, where):
+        if where == "body" and not link.deflate:
+            time.sleep(0.0015)
+
+
+class Bomb(Inflating):
+    """A few kilobytes that become gigabytes."""
 
     def compress(self, link, tag, args):
         link.ok(tag, "compressed")
         deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-        piece = deflate.compress(b"* OK " + b"A" * (64 << 20))
-        for _ in range(40):
-            piece += deflate.compress(b"A" * (64 << 20)) if len(piece) < (1 << 20) else b""
-        link.raw(piece + deflate.flush())
+        bomb = deflate.compress(b"* OK ") + deflate.flush(zlib.Z_FULL_FLUSH)
+        block = deflate.compress(b"A" * (4 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)
+        link.raw(bomb + block * 1000)
         link.hang()
 
 
-class Inflating(Peer):
-    """Compresses as it should."""
+class BombOfLines(Bomb):
+    """And each line of it is short."""
 
-    caps = Peer.caps + ["COMPRESS=DEFLATE"]
+    def compress(self, link, tag, args):
+        link.ok(tag, "compressed")
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        link.raw((deflate.compress(b"* OK still here\r\n" * (1 << 18)) + deflate.flush(zlib.Z_FULL_FLUSH)) * 1000)
+        link.hang()
 
 
 class NotDeflate(Inflating):
@@ -1462,14 +1475,30 @@ class CompressRefused(Inflating):
         raise Refused("NO [COMPRESSIONACTIVE] no")
 
 
-def slow_bodies(base):
-    """A link over which bodies come so slowly that compression is worth asking for."""
-    class Slow(base):
-        def give(self, link, m, head, data, tail):
-            link.send(head + data[:len(data) // 2])
-            time.sleep(0.02)
-            link.send(data[len(data) // 2:] + tail)
-    return Slow
+class CompressCut(Inflating):
+    def compress(self, link, tag, args):
+        link.ok(tag, "compressed")
+        raise Hangup
+
+
+@pytest.mark.parametrize("peer,code,words", [(Inflating, 0, []), (CompressRefused, 0, []), (Bomb, 76, ["response of more than"]), (BombOfLines, 76, ["MB without answering"]), (NotDeflate, 76, ["compress"]),
+                                             (CompressInjected, 76, ["COMPRESS", "not compressed"]), (CompressCut, 75, ["closed"])])
+def test_compression(tmp_path, peer, code, words):
+    want = [b"Subject: %d\n\n" % i + b"%06x " % (i * 7919) * 1200 + b"\n" for i in range(860)]
+    with peer({"INBOX": want}) as srv:
+        h = Job(tmp_path, srv)
+        figures = str(tmp_path / "figures")
+        r = h.run("both", prefix=(haul.built("bench/measure"), figures))
+        with open(figures, encoding="utf-8") as f:
+            used = json.load(f)
+        os.unlink(figures)
+        r.code = used["status"]
+        assert srv.commands("COMPRESS") and used["rss"] < 64 * 1024 * 1024, (used, r)
+        assert clean(r).code == (code if peer is not CompressCut else r.code), r
+        if code == 76:
+            says(r, code, *words)
+            assert r.end["failed"] == 0
+        recover(h, {"INBOX": rows(want)})
 
 
 # Guards: a side that vanished, came back old, or is another
