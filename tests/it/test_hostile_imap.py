@@ -1,5 +1,6 @@
 """IMAP servers that lie, stall, break off and attack: a clear error, nothing lost and nothing doubled on either side."""
 
+import base64
 import collections
 import copy
 import contextlib
@@ -1481,7 +1482,7 @@ class CompressCut(Inflating):
         raise Hangup
 
 
-@pytest.mark.parametrize("peer,code,words", [(Inflating, 0, []), (CompressRefused, 0, []), (Bomb, 76, ["response of more than"]), (BombOfLines, 76, ["MB without answering"]), (NotDeflate, 76, ["compress"]),
+@pytest.mark.parametrize("peer,code,words", [(Inflating, 0, []), (CompressRefused, 0, []), (Bomb, 76, ["response of more than"]), pytest.param(BombOfLines, 76, ["MB without answering"], marks=pytest.mark.long), (NotDeflate, 76, ["compress"]),
                                              (CompressInjected, 76, ["COMPRESS", "not compressed"]), (CompressCut, 75, ["closed"])])
 def test_compression(tmp_path, peer, code, words):
     want = [b"Subject: %d\n\n" % i + b"%06x " % (i * 7919) * 1200 + b"\n" for i in range(860)]
@@ -1499,6 +1500,102 @@ def test_compression(tmp_path, peer, code, words):
             says(r, code, *words)
             assert r.end["failed"] == 0
         recover(h, {"INBOX": rows(want)})
+
+
+# What is shown
+
+class Escapes(Peer):
+    """Says it everywhere."""
+
+    greeting_text = ESCAPES
+    caps = Peer.caps + ["X-" + ESCAPES.replace("\x07", "").replace("\x7f", "").replace("\x08", "").replace("\x1b", "")]
+
+    def id(self, link, tag, args):
+        link.send(('* ID ("name" {%d}\r\n%s "version" {3}\r\n\x1b[m)\r\n' % (len(ESCAPES.encode()), ESCAPES)).encode())
+        link.ok(tag, ESCAPES)
+
+    def list_rows(self, link, verb, extended):
+        super().list_rows(link, verb, extended)
+        self.list_row(link, verb, ["\\X" + "\u202e"], b"{8}\r\n\x1b]0;own\x07")
+        link.star("OK [ALERT] read this " + ESCAPES)
+
+    def uid_store(self, link, tag, args):
+        raise Refused("NO " + ESCAPES)
+
+
+class EscapesAtLogin(Escapes):
+    def let_in(self, link, tag, user, password):
+        raise Refused("NO [AUTHENTICATIONFAILED] " + ESCAPES)
+
+
+class EscapesForWords(Escapes):
+    def namespace(self, link, tag, args):
+        link.send(ESCAPES.encode() + b"\r\n")
+
+
+@pytest.mark.parametrize("peer", [Escapes, EscapesAtLogin, EscapesForWords])
+@pytest.mark.parametrize("args", [["run"], ["-v", "run"], ["-vv", "run"], ["--json", "run"], ["info", "work"], ["-vv", "info", "work"], ["list", "work"], ["list", "both"],
+                                  ["check", "--connect"], ["run", "--dry-run"]], ids=" ".join)
+def test_nothing_reaches_the_terminal_raw(tmp_path, peer, args):
+    srv, h, _ = lively(tmp_path)
+    with srv:
+        srv.__class__ = peer
+        clean(h.call(*args))
+        clean(h.call("status"))
+
+
+@pytest.mark.parametrize("args", [["-vv", "run"], ["--json", "-vv", "run"], ["-vv", "check", "--connect"]], ids=" ".join)
+@pytest.mark.parametrize("less", ["all", "bare", "no SASL-IR"])
+@pytest.mark.parametrize("peer", [Peer, Login])
+def test_the_trace_shows_no_secret(tmp_path, peer, less, args):
+    with peer({"INBOX": letters(1)}) as srv:
+        srv.answer = "NO no"
+        srv.secret = "Hunter2-xyzzy"
+        srv.less = {"SASL-IR"} if less == "no SASL-IR" else CAPS[less]
+        h = Job(tmp_path, srv)
+        h.write_private(h.secret, srv.secret + "\n")
+        r = clean(h.call(*args))
+        plain = base64.b64encode(b"\0anna\0Hunter2-xyzzy").decode()
+        assert "Hunter2" not in r.out + r.err and plain[:12] not in r.out + r.err and plain[-12:] not in r.out + r.err
+        assert "LIST" in r.err or peer is Login or "--json" in args or "check" in args
+
+
+class CutsTls(Peer):
+    """Breaks off in a body as somebody on the way would: without TLS's goodbye."""
+
+    def stage(self, link, where):
+        if where == "body":
+            link.tls = False
+            raise Hangup
+
+
+def test_a_body_that_breaks_off_in_tls(tmp_path, ca, pair):
+    srv, h, want = lively(tmp_path, pair=pair, scheme="imaps", ca_file=ca.cert, tls=TLS)
+    with srv:
+        srv.__class__ = CutsTls
+        says(h.run("both"), 75, "'INBOX': message 7")
+        assert not set(letters(2, 20)) & set(h.local.bodies())
+        recover(h, want)
+
+
+def test_names_that_hold_a_slash(tmp_path):
+    """Where levels are parted by another character; and none is taken for another."""
+    names = ["a/b", "a%2Fb", "a%252Fb", "a.b", "INBOX.c"]
+
+    class Dots(Peer):
+        separator = "."
+
+    with Dots({n: letters(1, i) for i, n in enumerate(names)}) as srv:
+        h = Job(tmp_path, srv)
+        r = clean(h.run("both"))
+        assert r.code == 0 and r.end["pulled"] == len(names), r
+        h.quiet()
+        for i, n in enumerate(names):
+            srv.folders[n].add(letters(1, 100 + i)[0])
+        assert clean(h.run("both")).end["pulled"] == len(names)
+        assert sorted(sorted(len(rows_) for rows_ in h.local.state().values())) == [0] + [2] * len(names)
+        assert set(srv.folders) == set(names) | {"INBOX"}
+        inside(h)
 
 
 # Guards: a side that vanished, came back old, or is another
