@@ -261,7 +261,11 @@ static int on_last(void *arg, const struct imap_resp *r, struct err *e)
 	return 0;
 }
 
-/* Know the lowest UID that a new message can get. Not every server says UIDNEXT. */
+/*
+ * Know the lowest UID that a new message can get. Not every server says UIDNEXT, and some say one
+ * that is far beyond what they give: where the server won't tell the UIDs, their messages could not
+ * be found behind it.
+ */
 static int learn_lowest(struct imapstore *t, struct err *e)
 {
 	struct imapput *u = t->put;
@@ -274,16 +278,18 @@ static int learn_lowest(struct imapstore *t, struct err *e)
 	u->folder = t->box;
 	u->validity = t->sel.validity;
 	u->lowest = t->sel.uidnext;
-	if (u->lowest > 0)
+	if (u->lowest > 0 && t->conn.caps.have & IMAP_CAP_UIDPLUS)
 		return 0;
-	u->lowest = 1;
-	if (t->sel.exists == 0)
+	if (t->sel.exists == 0) {
+		u->lowest = 1;
 		return 0;
+	}
 	if (imap_send(&t->conn, &tag, e, "UID FETCH * (UID)") < 0)
 		return imapstore_broken(t, e);
 	if (imapstore_finish(t, tag, on_last, &last, NULL, &why, e) < 0)
 		return -1;
-	u->lowest = last < UINT32_MAX ? last + 1 : last;
+	if (last > 0 || u->lowest == 0)
+		u->lowest = last < UINT32_MAX ? last + 1 : last;
 	return 0;
 }
 
