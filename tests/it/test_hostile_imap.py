@@ -1224,7 +1224,7 @@ class Inflated(Peer):
         return [re.sub(r"UIDNEXT (\d+)", lambda m: "UIDNEXT %d" % (int(m.group(1)) + 400000), x) for x in super().select_lines(link, folder)]
 
 
-@pytest.mark.parametrize("less", ["no QRESYNC", "no CONDSTORE"])
+@pytest.mark.parametrize("less", ["no QRESYNC", "no CONDSTORE", "bare"])
 def test_a_uidnext_that_is_too_high(tmp_path, less):
     """New messages come below it, and so do those that we bring there."""
     with Inflated({"INBOX": letters(6), "Work": letters(2, 100)}) as srv:
