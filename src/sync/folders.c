@@ -240,7 +240,17 @@ struct known {
 	struct db *db;
 };
 
-/* A folder of the base: find it in the table, or note that both sides have lost it. */
+/* Do both sides hold them, if not as a pair? */
+static bool both_there(struct reading *r, const char *left, const char *right)
+{
+	bool there = false;
+
+	for (size_t i = 0; i < r->fs->tree.n && !there; i++)
+		there = strcmp(r->fs->tree.a[i].left, left) == 0;
+	return there && on_right(r, right);
+}
+
+/* A folder of the base: find it in the table, or note that both sides have lost it. One that is left out, as another has its name today, is none of both. */
 static int match_known(void *arg, int64_t id, const char *left, const char *right, struct err *e)
 {
 	struct known *k = arg;
@@ -253,7 +263,7 @@ static int match_known(void *arg, int64_t id, const char *left, const char *righ
 			return 0;
 		}
 	}
-	if (!takes(k->r, left, 0))
+	if (!takes(k->r, left, 0) || both_there(k->r, left, right))
 		return 0;
 	f.left = arena_str(&fs->arena, slice_str(left));
 	f.right = arena_str(&fs->arena, slice_str(right));

@@ -712,6 +712,43 @@ static void names_and_limits(void **state)
 	assert_int_equal(tree_count(tree_folder(f->w, R, "Arbeit", false)), 2);
 }
 
+/* What the base knows of a folder that is left out for a while is not forgotten: what was deleted meanwhile does not come back. */
+static void left_out(void **state)
+{
+	static const struct folder_rule rules[] = { { .name = "Other", .local = "Work" } };
+	struct boxrule take[2];
+	struct fixture *f = *state;
+	struct err e = ERR_INIT;
+
+	for (int way = 0; way < 2; way++) {
+		fresh(f);
+		tree_folder(f->w, L, "Other", true); /* comes first */
+		tree_add(f->w, L, "Work", 1000, 0);
+		tree_add(f->w, L, "Work", 1001, 0);
+		settle(f);
+		tree_remove_folder(f->w, L, "Other");
+		settle(f);
+		if (way == 0) {
+			assert_int_equal(boxrule_parse(SLICE_LIT("*"), &take[0], &e), 0);
+			assert_int_equal(boxrule_parse(SLICE_LIT("!Work"), &take[1], &e), 0);
+			f->p.folders.take = take;
+			f->p.folders.n_take = 2;
+		} else {
+			tree_folder(f->w, L, "Other", true);
+			f->p.folders.rules = rules;
+			f->p.folders.n_rules = 1;
+		}
+		tree_delete(f->w, R, tree_folder(f->w, R, "Work", false), tree_find(tree_folder(f->w, R, "Work", false), 1001));
+		assert_int_equal(run_here(f), 0);
+		assert_non_null(tree_find(tree_folder(f->w, L, "Work", false), 1001));
+		if (way == 1)
+			tree_remove_folder(f->w, L, "Other");
+		f->p.folders.n_take = f->p.folders.n_rules = 0;
+		settle(f);
+		assert_null(tree_find(tree_folder(f->w, L, "Work", false), 1001));
+	}
+}
+
 /* One message that is refused does not stop the rest, and is tried again when its time has come. */
 static void refused(void **state)
 {
@@ -948,7 +985,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
-		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(refused),
+		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
 		T(flags_not_held), T(put_off), T(dry_run), T(model),
 	};
 
