@@ -223,16 +223,20 @@ static int guard_deletions(struct twoway *g, struct err *e)
 	if (g->p->allow_deletions || g->p->restore)
 		return 0;
 	for (int s = LEFT; s <= RIGHT; s++) {
-		uint64_t n = 0;
+		uint64_t n = 0, held;
 		bool all;
 
 		for (size_t i = 0; i < g->boxes.n; i++)
 			n += g->boxes.a[i].failed ? 0 : g->boxes.a[i].deletions[s];
-		all = n >= VANISHED_FROM && n == g->held && !g->p->max_delete.none;
-		if (!all && !plan_deletes_too_many(&g->p->max_delete, n, g->held))
+		if (n == 0)
+			continue;
+		if (pairs_total(g->db, &held, e) < 0) /* counts rows: not in a run that deletes nothing */
+			return -1;
+		all = n >= VANISHED_FROM && n == held && !g->p->max_delete.none;
+		if (!all && !plan_deletes_too_many(&g->p->max_delete, n, held))
 			continue;
 		err_set(e, s == LEFT ? ERR_LOCAL : ERR_UNAVAIL, "%llu of %llu messages are gone %s, and would be deleted %s: nothing was changed", (unsigned long long)n,
-			(unsigned long long)g->held, twoway_at(!s), twoway_at(s));
+			(unsigned long long)held, twoway_at(!s), twoway_at(s));
 		return err_hint(e, "to delete them all the same, run the job by name with --allow-deletions (max-delete is the limit); to have them back, with --restore");
 	}
 	return 0;

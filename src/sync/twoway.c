@@ -205,7 +205,7 @@ static int session(struct twoway *g, struct err *e)
 		return -1;
 	if (look_recover(g, e) < 0 || look_messages(g, e) < 0)
 		return -1;
-	if (pairs_total(g->db, &g->held, e) < 0 || decide_all(g, e) < 0 || (!g->p->dry_run && act_folders(g, e) < 0))
+	if (decide_all(g, e) < 0 || (!g->p->dry_run && act_folders(g, e) < 0))
 		return -1;
 	count_copies(g);
 	for (size_t i = 0; i < g->boxes.n; i++) {

@@ -53,7 +53,6 @@ struct twoway {
 	struct exec x[2];             /* by their target's side */
 	struct claims claims;
 	int steps;
-	uint64_t held;                /* pairs in the base */
 	bool known;                   /* the base has folders: this is not the first run */
 };
 
