@@ -15,6 +15,7 @@
 struct candidate {
 	uint32_t uid;
 	bool has_size, has_mid, has_digest;
+	bool refused; /* its content can't be read, though it is there */
 	bool taken;
 	uint64_t size;
 	unsigned char mid[IMAPPUT_MID];
@@ -103,17 +104,17 @@ static int send_read(struct imapstore *t, void *arg, size_t i, uint32_t *tag, st
 		w->found.a[w->read.a[i]].uid);
 }
 
-/* One that can't be read is none of ours, as far as anybody can tell. */
 static int end_read(struct imapstore *t, void *arg, size_t i, const struct imap_resp *r,
 	const struct err *why, struct err *e)
 {
+	struct seeking *w = arg;
+
 	(void)t;
-	(void)arg;
-	(void)i;
 	if (!r && why->span == SPAN_ACCT) {
 		*e = *why;
 		return -1;
 	}
+	w->found.a[w->read.a[i]].refused = !r;
 	return 0;
 }
 
@@ -147,8 +148,8 @@ static bool like(const struct imapsought *s, const struct candidate *c)
 }
 
 /* List what came since, and read what looks like one of those that are sought. */
-static int list_candidates(
-	struct imapstore *t, struct seeking *w, const struct imapsought *s, size_t n, struct err *e)
+static int list_candidates(struct imapstore *t, struct seeking *w, const struct imapsought *s,
+	size_t n, bool sure, struct err *e)
 {
 	struct imapstore_flight f = {
 		.send = send_read, .end = end_read, .data = data_read, .arg = w
@@ -170,9 +171,15 @@ static int list_candidates(
 	rc = imapstore_finish(t, tag, on_candidate, w, NULL, &why, e);
 	if (rc < 0)
 		return -1;
-	if (rc == 0 && why.span == SPAN_ACCT) {
+	/*
+	 * An empty mailbox may have it that there is nothing to fetch. Else nobody knows what is
+	 * there, and what is taken for missing would be sent once more.
+	 */
+	if (rc == 0 && (why.span == SPAN_ACCT || sure || t->sel.exists > 0)) {
+		if (why.span == SPAN_MSG)
+			why.span = SPAN_BOX;
 		imapstore_give(e, &why);
-		return -1;
+		return err_in(e, "'%s'", t->box->name);
 	}
 	if (w->found.n == 0)
 		return 0;
@@ -191,6 +198,15 @@ static int list_candidates(
 	w->found.n = k;
 	f.n = w->read.n;
 	return f.n > 0 ? imapstore_fly(t, &f, e) : 0;
+}
+
+/* Is it one that is sought, by its content? One that can't be read: by all else that is known of it. */
+static bool is(const struct candidate *c, const struct imapsought *s)
+{
+	if (c->has_digest)
+		return memcmp(c->digest, s->digest, DIGEST_SIZE) == 0;
+	return c->refused && c->has_size && c->size == s->size && c->has_mid && s->has_mid &&
+		memcmp(c->mid, s->mid, IMAPPUT_MID) == 0;
 }
 
 /* Does this server store other bytes than it is given? Then the content proves nothing. */
@@ -213,7 +229,7 @@ static void claim(struct seeking *w, struct imapsought *s, size_t n, bool by_mid
 			bool same = by_mid
 				? c->has_mid && s[i].has_mid &&
 					memcmp(c->mid, s[i].mid, IMAPPUT_MID) == 0
-				: c->has_digest && memcmp(c->digest, s[i].digest, DIGEST_SIZE) == 0;
+				: is(c, &s[i]);
 
 			if (c->taken || c->uid < s[i].from || !same)
 				continue;
@@ -249,7 +265,7 @@ static void claim_rest(struct seeking *w, struct imapsought *s, size_t n)
 int imapseek(struct imapstore *t, struct imapsought *s, size_t n, bool sure, struct err *e)
 {
 	struct seeking w = { .u = t->put };
-	int rc = list_candidates(t, &w, s, n, e);
+	int rc = list_candidates(t, &w, s, n, sure, e);
 
 	if (rc == 0) {
 		/* what is known of some is nobody else's */
