@@ -365,6 +365,12 @@ static int tell_stuck(
 	return 0;
 }
 
+/* Can't anything be marked as deleted here? What was copied to the trash for it would be so in each run. */
+static bool keeps_all(const struct imapstore *t)
+{
+	return t->sel.has_permanent && !(t->sel.permanent & FLAG_DELETED);
+}
+
 /* Remove, without a MOVE. copy: to the trash first. */
 static int mark(struct imapstore *t, struct job *j, bool copy, struct err *e)
 {
@@ -372,6 +378,14 @@ static int mark(struct imapstore *t, struct job *j, bool copy, struct err *e)
 	struct flag_change *c = j->c;
 	int stuck = 0, rc = 0;
 
+	if (copy && keeps_all(t)) {
+		struct err why = ERR_INIT;
+
+		err_set_span(&why, ERR_REFUSED, SPAN_MSG, "nothing in '%s' may be removed", t->box->name);
+		for (size_t i = 0; i < j->n; i++)
+			j->tell(j->arg, c[i].num, &why);
+		return 0;
+	}
 	if (!(t->conn.caps.have & IMAP_CAP_UIDPLUS))
 		stuck = others_marked(t, c, j->n, e);
 	if (stuck < 0)
