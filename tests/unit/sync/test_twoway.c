@@ -850,6 +850,59 @@ static void put_off(void **state)
 	}
 }
 
+/* How many messages of this content and these flags there are. */
+static unsigned copies(struct tree_folder *box, uint32_t content, uint32_t flags)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < TREE_MESSAGES; i++)
+		n += box->m[i].content == content && box->m[i].flags == flags;
+	return n;
+}
+
+/* Messages with the same bytes are as many afterwards as the side with more of them had, wherever the run is stopped. */
+static void twins(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned l = 0; l <= 2; l++) {
+		for (unsigned r = 0; r <= 2; r++) {
+			for (int n = 1, status = 100; status != 0; n++) {
+				struct tree_folder *box[2];
+				unsigned most = l > r ? l : r;
+
+				fill(f, 3);
+				snprintf(where, sizeof(where), "%u at the left, %u at the right, stop %d", l, r, n);
+				for (unsigned i = 0; i < l; i++)
+					tree_add(f->w, L, "INBOX", 50, FLAG_SEEN);
+				for (unsigned i = 0; i < r; i++)
+					tree_add(f->w, R, "INBOX", 50, FLAG_SEEN | (i == 0 ? FLAG_FLAGGED : 0));
+				tree_add(f->w, L, "INBOX", 51, 0); /* there is something to pull and to push in any case */
+				tree_add(f->w, R, "INBOX", 52, 0);
+				f->p.stop_at = n;
+				status = run_apart(f);
+				run_clean(f);
+				run_clean(f);
+				assert_int_equal(done(f), 0);
+				for (int s = L; s <= R; s++) {
+					box[s] = tree_folder(f->w, s, "INBOX", false);
+					if (copies(box[s], 50, FLAG_SEEN) != most - (r > 0) || copies(box[s], 50, FLAG_SEEN | FLAG_FLAGGED) != (r > 0) || tree_count(box[s]) != 5 + most)
+						fail_msg("%s: %u and %u on side %d", where, copies(box[s], 50, FLAG_SEEN), copies(box[s], 50, FLAG_SEEN | FLAG_FLAGGED), s);
+				}
+				/* each of them is known by itself */
+				if (r > 0) {
+					for (size_t i = 0; i < TREE_MESSAGES; i++)
+						if (box[L]->m[i].content == 50 && box[L]->m[i].flags & FLAG_FLAGGED)
+							tree_delete(f->w, L, box[L], &box[L]->m[i]);
+					run_clean(f);
+					if (copies(box[R], 50, FLAG_SEEN) != most - 1 || tree_count(box[R]) != 4 + most)
+						fail_msg("%s: the wrong one was deleted", where);
+				}
+			}
+		}
+	}
+}
+
 static void dry_run(void **state)
 {
 	struct fixture *f = *state;
@@ -986,7 +1039,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
-		T(flags_not_held), T(put_off), T(dry_run), T(model),
+		T(flags_not_held), T(put_off), T(twins), T(dry_run), T(model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
