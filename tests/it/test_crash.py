@@ -140,9 +140,9 @@ def test_the_same_mail_of_another_job_is_not_taken_for_ours(new_mailbox, tmp_pat
         'account other { url = "pop3s://%s@localhost:%d"  password-command = "echo \'%s\'"  ca-file = "%s" }\n'
         'fetch other { from = other  to = "mbox:%s" }' % (second.user, second.srv.pop3s_port, second.password, second.srv.ca_file, tmp_path / "inbox.mbox")))
     open(h.mbox, "w", encoding="ascii").close()
-    then = int(time.time())
     h.call("run", "isp", prefix=strace("-P", h.mbox, "-e", "trace=write,pwrite64", "-e", "inject=write,pwrite64:signal=KILL:when=1"))
     assert h.messages() == [] and first.count() == len(want)
+    then = int(time.time())
     deadline = time.monotonic() + 5
     while int(time.time()) == then:  # their From_ lines have another time
         assert time.monotonic() < deadline
