@@ -1693,8 +1693,8 @@ static void test_deliveries(void **state)
 			.want = "same'7 9 0 0'0:; ; "
 				       " -" },
 		{ "it was taken, but what is there is not told",
-			{ IN(""), OPEN_WRITE("3"), ONE("A3", OK("A3")),
-				{ "A4 " SEEK("9"), "A4 NO later\r\n" }, { 0 } },
+			{ IN(""), OPEN_WRITE("3"), LAST("A3", "8"), ONE("A4", OK("A4")),
+				{ "A5 " SEEK("9"), "A5 NO later\r\n" }, { 0 } },
 			.act = STAGE1 "publish", .want = HINTED1 "!refused/box" },
 		{ "it is there, but can't be read",
 			{ IN(""), OPEN_WRITE("3"),
