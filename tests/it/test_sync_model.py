@@ -72,11 +72,19 @@ class LocalReader:
         self.rows = {}              # folder -> {number: path}
         for folder in self.tree.folders():
             self.rows[folder] = {}
-            for path in haul.maildir_files(self.tree.box(folder)):
-                with open(path, "rb") as f:
-                    n = number(f.read(4096))
-                assert n not in self.rows[folder], "message %d is twice in %s" % (n, folder)
-                self.rows[folder][n] = path
+            try:
+                self._list(folder, world.busy)
+            except FileNotFoundError:
+                if not world.busy:
+                    raise
+
+    def _list(self, folder, busy):
+        for path in haul.maildir_files(self.tree.box(folder)):
+            with open(path, "rb") as f:
+                n = number(f.read(4096))
+            # while a run is on it may be seen before and after it was renamed
+            assert busy or n not in self.rows[folder], "message %d is twice in %s" % (n, folder)
+            self.rows[folder][n] = path
 
     def listing(self):
         return {f: set(row) for f, row in self.rows.items()}
@@ -138,23 +146,37 @@ class RemoteReader:
     side = REMOTE
 
     def __init__(self, world):
-        self.far, self.rng = world.p.remote, world.rng
+        self.far, self.rng, self.busy = world.p.remote, world.rng, world.busy
         self.c = self.selected = None
         self.rows = {}              # folder -> {number: [uid, flags]}
 
     def __enter__(self):
         self.c = self.far.connect()
-        for folder in self.far.folders(self.c):
-            self._list(folder)
+        try:
+            for folder in self.far.folders(self.c):
+                self._list_if_there(folder)
+        except BaseException:
+            self.c.logout()
+            raise
         return self
 
     def __exit__(self, *exc):
         self.c.logout()
 
+    def _list_if_there(self, folder):
+        try:
+            self._list(folder)
+        except Refused:
+            if not self.busy:
+                raise
+            del self.rows[folder]   # the run has removed it
+
     def _list(self, folder):
         row = self.rows[folder] = {}
+        self.selected = None
+        messages = int(self._ok("select", self.far.wire(folder))[0])
         self.selected = folder
-        if int(self._ok("select", self.far.wire(folder))[0]) == 0:
+        if messages == 0:
             return
         for part in self._ok("uid", "fetch", "1:*", "(FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])"):
             if isinstance(part, tuple):
@@ -170,6 +192,7 @@ class RemoteReader:
 
     def _in(self, folder):
         if self.selected != folder:
+            self.selected = None
             self._ok("select", self.far.wire(folder))
             self.selected = folder
 
