@@ -360,17 +360,24 @@ static int send_status(struct imapstore *t, void *arg, size_t i, uint32_t *tag, 
 	return imap_end(&t->conn, tag, e);
 }
 
-/* A folder whose STATUS is refused is looked at without. */
+/*
+ * A folder whose STATUS is refused is looked at without. But one that is not there, though it was
+ * listed, is a level of the tree only: with its list index Dovecot (2.3) goes on to list a folder
+ * that was removed while others are below it, and says so by no attribute and no code.
+ */
 static int end_status(struct imapstore *t, void *arg, size_t i, const struct imap_resp *r,
 	const struct err *why, struct err *e)
 {
+	struct listing *l = ((struct collecting *)arg)->l;
+
 	(void)t;
-	(void)arg;
-	(void)i;
 	if (!r && why->span == SPAN_ACCT) {
 		*e = *why;
 		return -1;
 	}
+	if (!r && (strcasestr(why->text, "doesn't exist") || strcasestr(why->text, "does not exist") ||
+			strcasestr(why->text, "nonexistent")))
+		l->rows.a[l->ask.a[i]].attrs |= IMAP_LIST_NONEXISTENT | IMAP_LIST_NOSELECT;
 	return 0;
 }
 
@@ -391,7 +398,7 @@ static int ask_status(struct imapstore *t, struct collecting *c, struct err *e)
 	for (size_t i = 0; i < l->rows.n; i++) {
 		const struct row *r = &l->rows.a[i];
 
-		if (!(r->attrs & (IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT)) &&
+		if (!(r->attrs & (IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT)) && !r->status &&
 			imapname_ours(t, r->wire) && vec_push(&l->ask, i) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");
 	}
@@ -462,9 +469,8 @@ static int list_rows(struct imapstore *t, struct collecting *c, struct err *e)
 	for (size_t i = 0; sep == '\0' && i < c->l->rows.n; i++)
 		sep = c->l->rows.a[i].sep;
 	imapname_learn(t, c->l->rows.n ? sep : '/');
-	if (c->status && wants_status(t) && !status_in_list(t))
-		return ask_status(t, c, e);
-	return 0;
+	join_rows(c->l); /* where LIST brings STATUS, only what it leaves out is asked for */
+	return c->status && wants_status(t) ? ask_status(t, c, e) : 0;
 }
 
 /* List, and know what is there. */

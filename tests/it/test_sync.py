@@ -454,6 +454,20 @@ def test_two_machines(best, tmp_path):
     assert len(a.local.bodies()) == 4
 
 
+def test_a_folder_that_is_listed_though_it_was_removed(best, tmp_path):
+    """With its list index Dovecot goes on to list one that has others below it, as if it could be selected."""
+    p = Sync(tmp_path, best)
+    p.remote.make("P")
+    p.remote.fill("P/C", 2)
+    p.settle()
+    p.remote.remove("P")
+    r = p.settle()
+    assert actions(r) == [("remove", "local")] and counts(r) == {"folders_removed": 1}, r
+    assert "P" not in p.local.folders() and len(p.local.bodies("P/C")) == 2
+    p.remote.fill("P/C", 1, 10)
+    assert counts(p.settle()) == {"pulled": 1}
+
+
 def test_a_message_that_the_server_refuses(best, tmp_path):
     p = Sync(tmp_path, best)
     p.remote.fill("INBOX", 1)
