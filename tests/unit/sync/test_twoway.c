@@ -774,6 +774,27 @@ static void refused(void **state)
 		settle(f);
 		assert_int_equal(tree_count(tree_folder(f->w, s, "INBOX", false)), 5);
 	}
+	/* of two that wait, one is due: the other goes on waiting, and is not forgotten */
+	for (int s = L; s <= R; s++) {
+		fresh(f);
+		run_clean(f);
+		tree_add(f->w, !s, "INBOX", 3, 0);
+		f->w->side[s].refuse = 3;
+		assert_int_equal(run_here(f), 0);
+		f->p.now += 1800;
+		tree_add(f->w, !s, "INBOX", 4, 0);
+		f->w->side[s].refuse = 4;
+		assert_int_equal(run_here(f), 0);
+		f->w->side[s].refuse = 0;
+		f->p.now += 1800;
+		run_clean(f);
+		run_clean(f);
+		assert_non_null(tree_find(tree_folder(f->w, s, "INBOX", false), 3));
+		assert_null(tree_find(tree_folder(f->w, s, "INBOX", false), 4));
+		f->p.now += 1800;
+		settle(f);
+		assert_non_null(tree_find(tree_folder(f->w, s, "INBOX", false), 4));
+	}
 	/* flags that are refused are offered again in each run */
 	fill(f, 3);
 	tree_flag(f->w, R, tree_folder(f->w, R, "INBOX", false), tree_find(tree_folder(f->w, R, "INBOX", false), 2), FLAG_SEEN);
