@@ -32,7 +32,6 @@ void act_on(struct twoway *g, struct box *b)
 	}
 }
 
-
 static void todo_release(struct todo *t)
 {
 	for (int s = LEFT; s <= RIGHT; s++) {

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define VANISHED_FROM 10 /* a side that loses all of so many messages has vanished, rather than been emptied */
-#define FLAGS_ALL (FLAG_SEEN | FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DELETED | FLAG_DRAFT | FLAG_FORWARDED)
 
 void decide_policy(const struct twoway *g, const struct box *b, struct plan_sync_policy *out)
 {

@@ -110,7 +110,22 @@ int look_failures(struct twoway *g, struct err *e)
 	return 0;
 }
 
-static int restore_folder(struct twoway *g, struct box *b, struct err *e);
+/* Forget that a folder was once there, so that it is made again with all that the other side has. */
+static int restore_folder(struct twoway *g, struct box *b, struct err *e)
+{
+	if (!g->p->dry_run) {
+		if (db_begin(g->db, e) < 0)
+			return -1;
+		if (folders_drop(g->db, b->f->base.id, e) < 0) {
+			db_rollback(g->db);
+			return -1;
+		}
+		if (db_commit(g->db, e) < 0)
+			return -1;
+	}
+	b->f->base = (struct folder_row){ .id = 0 };
+	return 0;
+}
 
 /* The inbox is never removed, and never made anew where it was lost. */
 static void inbox_gone(struct twoway *g, struct box *b)
@@ -141,23 +156,6 @@ static int decide(struct twoway *g, struct box *b, struct err *e)
 		inbox_gone(g, b);
 	else
 		b->remove[!gone] = true;
-	return 0;
-}
-
-/* Forget that a folder was once there, so that it is made again with all that the other side has. */
-static int restore_folder(struct twoway *g, struct box *b, struct err *e)
-{
-	if (!g->p->dry_run) {
-		if (db_begin(g->db, e) < 0)
-			return -1;
-		if (folders_drop(g->db, b->f->base.id, e) < 0) {
-			db_rollback(g->db);
-			return -1;
-		}
-		if (db_commit(g->db, e) < 0)
-			return -1;
-	}
-	b->f->base = (struct folder_row){ .id = 0 };
 	return 0;
 }
 
@@ -305,6 +303,7 @@ static int take_look(struct twoway *g, struct box *b, int side, struct err *e)
 	const struct box_info *info = &b->info[side];
 
 	b->looked[side] = true;
+	b->whole[side] = info->extent == LOOK_ALL;
 	if (info->reborn) {
 		err_set_span(e, ERR_REFUSED, SPAN_BOX, "the server has renumbered '%s', or gone back to an older copy of it (its UIDVALIDITY is another, or its UIDNEXT lower): nothing was changed", box_name(b, side));
 		return err_hint(e, "move the local folder away and run the job by name with --restore to have it fetched again");

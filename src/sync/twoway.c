@@ -113,7 +113,7 @@ static int drop_stale_failures(struct twoway *g, struct err *e)
 			const struct box *b = &g->boxes.a[k];
 			int side = f->back ? RIGHT : LEFT;
 
-			whole = b->f->base.id == f->folder && !b->failed && b->looked[side] && b->info[side].extent == LOOK_ALL && b->force[side];
+			whole = b->f->base.id == f->folder && !b->failed && b->whole[side];
 		}
 		if (f->seen || !whole)
 			continue;

@@ -30,6 +30,7 @@ struct box {
 	struct sync_folder *f;
 	struct box_info info[2];      /* of the looks */
 	bool looked[2], force[2];
+	bool whole[2];                /* the look told every message */
 	char stamp[2][STORE_STAMP_MAX]; /* what the base is to remember when all is done */
 	bool create[2];               /* it is to be made there */
 	bool remove[2];               /* it is gone on the other side: to be removed here */
