@@ -474,36 +474,11 @@ static ssize_t body_read(struct stream *s, void *buf, size_t n, struct err *e)
 	return (ssize_t)n;
 }
 
-/* Nothing is written to a body. */
-static int body_write(struct stream *s, const void *buf, size_t n, struct err *e)
-{
-	(void)s;
-	(void)buf;
-	(void)n;
-	return err_set(e, ERR_BUG, "a message body can't be written");
-}
-
-/* stream_ops.flush */
-static int body_flush(struct stream *s, struct err *e)
-{
-	(void)s;
-	(void)e;
-	return 0;
-}
-
-/* stream_ops.shut and free: it is part of the lexer. */
-static void body_leave(struct stream *s)
-{
-	(void)s;
-}
-
 static const struct stream_ops body_ops = {
 	.name = "imap body",
 	.read = body_read,
-	.write = body_write,
-	.flush = body_flush,
-	.shut = body_leave,
-	.free = body_leave,
+	STREAM_READ_ONLY,
+	.free = stream_no_shut, /* it is part of the lexer */
 };
 
 /* The value behind a token as a stream. */

@@ -64,3 +64,25 @@ struct stream *stream_find(struct stream *s, const struct stream_ops *ops)
 		s = s->next;
 	return s;
 }
+
+/* Nothing is written to a layer that is only read. */
+int stream_cannot_write(struct stream *s, const void *buf, size_t n, struct err *e)
+{
+	(void)buf;
+	(void)n;
+	return err_set(e, ERR_BUG, "a %s can't be written", s->ops->name);
+}
+
+/* So there is nothing to flush. */
+int stream_no_flush(struct stream *s, struct err *e)
+{
+	(void)s;
+	(void)e;
+	return 0;
+}
+
+/* And nothing to say at its end. */
+void stream_no_shut(struct stream *s)
+{
+	(void)s;
+}

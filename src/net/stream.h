@@ -48,6 +48,12 @@ void stream_shut(struct stream *s);                          /* top to bottom; b
 void stream_free(struct stream *s);                          /* the whole stack; NULL is fine */
 struct stream *stream_find(struct stream *s, const struct stream_ops *ops); /* a layer of that kind, or NULL */
 
+/* For the ops of a layer that is only read (the body of a message); stream_no_shut serves as free, too, where there is nothing to free. */
+int stream_cannot_write(struct stream *s, const void *buf, size_t n, struct err *e); /* ERR_BUG */
+int stream_no_flush(struct stream *s, struct err *e);
+void stream_no_shut(struct stream *s);
+#define STREAM_READ_ONLY .write = stream_cannot_write, .flush = stream_no_flush, .shut = stream_no_shut
+
 /* Over a connected, non-blocking file descriptor, which it owns (closed on failure too). stats (may be NULL) must live as long as the stream. */
 struct stream *fdstream_new(int fd, struct net_stats *stats, struct err *e);
 

@@ -123,29 +123,6 @@ static ssize_t body_read(struct stream *s, void *buf, size_t n, struct err *e)
 	return (ssize_t)run;
 }
 
-/* Nothing is written to a body. */
-static int body_write(struct stream *s, const void *buf, size_t n, struct err *e)
-{
-	(void)s;
-	(void)buf;
-	(void)n;
-	return err_set(e, ERR_BUG, "a message body can't be written");
-}
-
-/* stream_ops.flush */
-static int body_flush(struct stream *s, struct err *e)
-{
-	(void)s;
-	(void)e;
-	return 0;
-}
-
-/* stream_ops.shut */
-static void body_shut(struct stream *s)
-{
-	(void)s;
-}
-
 /* stream_ops.free: the next reply stands behind the end of this body. */
 static void body_free(struct stream *s)
 {
@@ -162,9 +139,7 @@ static void body_free(struct stream *s)
 static const struct stream_ops body_ops = {
 	.name = "pop3 body",
 	.read = body_read,
-	.write = body_write,
-	.flush = body_flush,
-	.shut = body_shut,
+	STREAM_READ_ONLY,
 	.free = body_free,
 };
 

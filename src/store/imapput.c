@@ -34,33 +34,11 @@ static ssize_t part_read(struct stream *s, void *buf, size_t n, struct err *e)
 	return got;
 }
 
-static int part_write(struct stream *s, const void *buf, size_t n, struct err *e)
-{
-	(void)s;
-	(void)buf;
-	(void)n;
-	return err_set(e, ERR_BUG, "this stream can only be read");
-}
-
-static int part_flush(struct stream *s, struct err *e)
-{
-	(void)s;
-	(void)e;
-	return 0;
-}
-
-static void part_none(struct stream *s)
-{
-	(void)s;
-}
-
 static const struct stream_ops part_ops = {
 	.name = "spool",
 	.read = part_read,
-	.write = part_write,
-	.flush = part_flush,
-	.shut = part_none,
-	.free = part_none,
+	STREAM_READ_ONLY,
+	.free = stream_no_shut,
 };
 
 /* The body of an item; the put's own, until the next. */

@@ -89,26 +89,6 @@ static ssize_t spooled_read(struct stream *s, void *buf, size_t n, struct err *e
 	return spool_read(((struct spooled *)s)->spool, buf, n, e);
 }
 
-static int spooled_write(struct stream *s, const void *buf, size_t n, struct err *e)
-{
-	(void)s;
-	(void)buf;
-	(void)n;
-	return err_set(e, ERR_BUG, "this stream can only be read");
-}
-
-static int spooled_flush(struct stream *s, struct err *e)
-{
-	(void)s;
-	(void)e;
-	return 0;
-}
-
-static void spooled_shut(struct stream *s)
-{
-	(void)s;
-}
-
 static void spooled_free(struct stream *s)
 {
 	free(s);
@@ -117,9 +97,7 @@ static void spooled_free(struct stream *s)
 static const struct stream_ops spooled_ops = {
 	.name = "spool",
 	.read = spooled_read,
-	.write = spooled_write,
-	.flush = spooled_flush,
-	.shut = spooled_shut,
+	STREAM_READ_ONLY,
 	.free = spooled_free,
 };
 
@@ -165,9 +143,7 @@ static void body_free(struct stream *s)
 static const struct stream_ops body_ops = {
 	.name = "body",
 	.read = body_read,
-	.write = spooled_write,
-	.flush = spooled_flush,
-	.shut = spooled_shut,
+	STREAM_READ_ONLY,
 	.free = body_free,
 };
 
