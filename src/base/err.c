@@ -258,3 +258,8 @@ bool err_retryable(enum err_kind kind)
 {
 	return (unsigned)kind < ERR_KINDS && kinds[kind].retry;
 }
+
+bool err_link_lost(const struct err *e)
+{
+	return (e->kind == ERR_TEMP || e->kind == ERR_TIMEOUT) && e->retry_after == 0;
+}

@@ -70,6 +70,9 @@ int err_exit_code(enum err_kind kind);
 /* May the same work be tried again later without a person doing something first? */
 bool err_retryable(enum err_kind kind);
 
+/* Did the link break, rather than the peer refuse or ask for patience? Another connection may then be worth while at once. */
+bool err_link_lost(const struct err *e);
+
 /*
  * Copy n bytes of foreign text to out (size bytes, always terminated) with everything that is not
  * printable ASCII or valid printable UTF-8 written as \xNN; C1 controls and bidi controls count as unprintable.

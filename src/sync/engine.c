@@ -616,16 +616,10 @@ static int find_folder(struct engine *g, struct err *e)
 	return db_commit(g->db, e);
 }
 
-/* Did the link break, rather than the server refuse or ask for patience? */
-static bool lost_link(const struct err *e)
-{
-	return (e->kind == ERR_TEMP || e->kind == ERR_TIMEOUT) && e->retry_after == 0;
-}
-
 /* Is another session now worth while, after one that broke? When messages came over it, or when a message that breaks it is known and will be left out. */
 static bool may_go_on(const struct engine *g, uint64_t pulled, unsigned suspects, const struct err *e)
 {
-	if (lost_link(e))
+	if (err_link_lost(e))
 		return g->totals->pulled > pulled;
 	return e->kind == ERR_PROTO && g->x.suspects > suspects && g->x.suspects <= SUSPECTS_MAX;
 }

@@ -222,12 +222,6 @@ static int session(struct twoway *g, struct err *e)
 	return g->p->dry_run ? 0 : finish(g, e);
 }
 
-/* Did the link break, rather than the server refuse or ask for patience? */
-static bool lost_link(const struct err *e)
-{
-	return (e->kind == ERR_TEMP || e->kind == ERR_TIMEOUT) && e->retry_after == 0;
-}
-
 int engine_sync(const struct sync_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,
 		struct err *e)
 {
@@ -249,7 +243,7 @@ int engine_sync(const struct sync_params *p, struct store *left, struct store *r
 
 		rc = session(&g, e);
 		forget_session(&g);
-		if (rc == 0 || !e || !lost_link(e) || done_so_far(totals) == before || sessions == SESSIONS_MAX)
+		if (rc == 0 || !e || !err_link_lost(e) || done_so_far(totals) == before || sessions == SESSIONS_MAX)
 			break;
 		why = *e;
 		err_in(&why, "going on after");
