@@ -4,11 +4,14 @@
  */
 #include "base/spool.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include "base/fs.h"
+
+#define AHEAD 16384
 
 static const char what[] = "a temporary file";
 
@@ -61,6 +64,28 @@ void spool_rewind(struct spool *s)
 	s->pos = 0;
 }
 
+/* Bytes of the file from pos on; n of them lie there. Small pieces come through a buffer. */
+static int file_read(struct spool *s, void *p, size_t n, struct err *e)
+{
+	uint64_t filed = in_file(s), into = s->pos - s->ahead_at;
+
+	if (n >= AHEAD)
+		return fs_pread_all(s->fd, p, n, (off_t)s->pos, what, e);
+	if (s->pos < s->ahead_at || into > s->ahead_n || n > s->ahead_n - into) {
+		s->ahead_n = 0;
+		if (!s->ahead && !(s->ahead = malloc(AHEAD)))
+			return err_set(e, ERR_LOCAL, "out of memory");
+		into = filed - s->pos < AHEAD ? filed - s->pos : AHEAD;
+		if (fs_pread_all(s->fd, s->ahead, (size_t)into, (off_t)s->pos, what, e) < 0)
+			return -1;
+		s->ahead_n = (size_t)into;
+		s->ahead_at = s->pos;
+		into = 0;
+	}
+	memcpy(p, s->ahead + into, n);
+	return 0;
+}
+
 /* The next bytes. */
 ssize_t spool_read(struct spool *s, void *p, size_t n, struct err *e)
 {
@@ -72,13 +97,28 @@ ssize_t spool_read(struct spool *s, void *p, size_t n, struct err *e)
 	if (n == 0)
 		return 0;
 	if (s->pos < filed) {
-		if (fs_pread_all(s->fd, p, n, (off_t)s->pos, what, e) < 0)
+		if (file_read(s, p, n, e) < 0)
 			return -1;
 	} else {
 		memcpy(p, s->mem.s + (s->pos - filed), n);
 	}
 	s->pos += n;
 	return (ssize_t)n;
+}
+
+/* The next bytes, all or none. */
+int spool_take(struct spool *s, void *p, size_t n, struct err *e)
+{
+	for (size_t got = 0; got < n;) {
+		ssize_t r = spool_read(s, (char *)p + got, n - got, e);
+
+		if (r < 0)
+			return -1;
+		if (r == 0)
+			return got == 0 ? 0 : err_set(e, ERR_LOCAL, "%s is damaged", what);
+		got += (size_t)r;
+	}
+	return 1;
 }
 
 /* Empty, the file kept (its blocks are given back). */
@@ -89,7 +129,7 @@ void spool_clear(struct spool *s)
 		s->fd = -1;
 	}
 	strbuf_clear(&s->mem);
-	s->size = s->pos = 0;
+	s->size = s->pos = s->ahead_n = 0;
 }
 
 /* Give everything back. */
@@ -99,5 +139,7 @@ void spool_release(struct spool *s)
 		close(s->fd);
 	s->fd = -1;
 	strbuf_release(&s->mem);
-	s->size = s->pos = 0;
+	free(s->ahead);
+	s->ahead = NULL;
+	s->size = s->pos = s->ahead_n = 0;
 }

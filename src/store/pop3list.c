@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define SPOOL_MEM (4 << 20)
-#define READ_BUF 16384
 #define NUM_MAX ((uint64_t)1 << 31)
 #define HASHED "sha256:"
 
@@ -22,7 +21,6 @@ static void rows_clear(struct pop3rows *r)
 {
 	spool_clear(&r->spool);
 	r->n = r->last = 0;
-	r->pos = r->end = 0;
 	r->given = r->have = false;
 	r->ascending = true;
 }
@@ -31,12 +29,12 @@ static void rows_clear(struct pop3rows *r)
 int pop3list_init(struct pop3list *l, struct err *e)
 {
 	*l = (struct pop3list){
-		.uidl = { .spool = SPOOL_INIT(SPOOL_MEM), .ascending = true, .buf = malloc(READ_BUF) },
-		.sizes = { .spool = SPOOL_INIT(SPOOL_MEM), .ascending = true, .buf = malloc(READ_BUF) },
+		.uidl = { .spool = SPOOL_INIT(SPOOL_MEM), .ascending = true },
+		.sizes = { .spool = SPOOL_INIT(SPOOL_MEM), .ascending = true },
 		.stamp = digest_new(e),
 		.long_key = digest_new(e),
 	};
-	if (!l->uidl.buf || !l->sizes.buf || !l->stamp || !l->long_key) {
+	if (!l->stamp || !l->long_key) {
 		pop3list_release(l);
 		return err_set(e, ERR_LOCAL, "out of memory");
 	}
@@ -66,12 +64,10 @@ void pop3list_clear(struct pop3list *l)
 /* Free it. */
 void pop3list_release(struct pop3list *l)
 {
-	if (l->uidl.buf) /* a zeroed spool would close descriptor 0 */
+	if (l->uidl.spool.mem.max > 0) { /* a zeroed spool would close descriptor 0 */
 		spool_release(&l->uidl.spool);
-	if (l->sizes.buf)
 		spool_release(&l->sizes.spool);
-	free(l->uidl.buf);
-	free(l->sizes.buf);
+	}
 	digest_free(l->stamp);
 	digest_free(l->long_key);
 	drop_doubles(l);
@@ -179,31 +175,6 @@ int pop3list_stamp(struct pop3list *l, uint64_t messages, char out[128], struct 
 	return 0;
 }
 
-/* Read n bytes of the spool. 1, 0 at its end, -1. */
-static int rows_read(struct pop3rows *r, void *p, size_t n, struct err *e)
-{
-	char *to = p;
-
-	while (n > 0) {
-		size_t have = r->end - r->pos, take = n < have ? n : have;
-
-		if (have == 0) {
-			ssize_t got = spool_read(&r->spool, r->buf, READ_BUF, e);
-
-			if (got <= 0)
-				return (int)got;
-			r->pos = 0;
-			r->end = (size_t)got;
-			continue;
-		}
-		memcpy(to, r->buf + r->pos, take);
-		r->pos += take;
-		to += take;
-		n -= take;
-	}
-	return 1;
-}
-
 /* Make the next row the one at hand. 1, 0 when none is left, -1. */
 static int rows_next(struct pop3rows *r, struct err *e)
 {
@@ -212,10 +183,10 @@ static int rows_next(struct pop3rows *r, struct err *e)
 
 	if (r->have)
 		return 1;
-	rc = rows_read(r, &rec, sizeof(rec), e);
+	rc = spool_take(&r->spool, &rec, sizeof(rec), e);
 	if (rc <= 0)
 		return rc;
-	if (rec.key_len > STORE_KEY_MAX || (rec.key_len > 0 && rows_read(r, r->key, rec.key_len, e) != 1))
+	if (rec.key_len > STORE_KEY_MAX || (rec.key_len > 0 && spool_take(&r->spool, r->key, rec.key_len, e) != 1))
 		return err_set(e, ERR_LOCAL, "the listing kept aside is damaged");
 	r->num = rec.num;
 	r->size = rec.size;
@@ -228,7 +199,6 @@ static int rows_next(struct pop3rows *r, struct err *e)
 static void rows_rewind(struct pop3rows *r)
 {
 	spool_rewind(&r->spool);
-	r->pos = r->end = 0;
 	r->have = false;
 }
 

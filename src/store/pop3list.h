@@ -11,14 +11,12 @@
 
 #define POP3LIST_ROWS_MAX 10000000
 
-/* One of the two listings: records in a spool, and a reading position with a buffer of its own. */
+/* One of the two listings: records in a spool, and a reading position. */
 struct pop3rows {
 	struct spool spool;
 	uint64_t n, last;
 	bool given;       /* the server answered this listing */
 	bool ascending;   /* numbers only rise */
-	char *buf;        /* read ahead */
-	size_t pos, end;
 	bool have;        /* a row is read and not yet used */
 	uint32_t num;
 	uint64_t size;

@@ -14,27 +14,12 @@ void worklist_rewind(struct worklist *l)
 	spool_rewind(&l->spool);
 }
 
-/* All n bytes, however the spool hands them out: 1, 0 at the end, -1. */
-static int take(struct worklist *l, void *p, size_t n, struct err *e)
-{
-	for (size_t got = 0; got < n;) {
-		ssize_t r = spool_read(&l->spool, (char *)p + got, n - got, e);
-
-		if (r < 0)
-			return -1;
-		if (r == 0)
-			return got == 0 ? 0 : err_set(e, ERR_BUG, "a list of work ends too early");
-		got += (size_t)r;
-	}
-	return 1;
-}
-
 ssize_t worklist_take(struct worklist *l, struct work *w, size_t max, struct arena *a, struct err *e)
 {
 	size_t n = 0;
 
 	while (n < max) {
-		int rc = take(l, &w[n], sizeof(w[n]), e);
+		int rc = spool_take(&l->spool, &w[n], sizeof(w[n]), e);
 		char *key;
 
 		if (rc < 0)
@@ -44,7 +29,7 @@ ssize_t worklist_take(struct worklist *l, struct work *w, size_t max, struct are
 		key = arena_new(a, char, w[n].key.n + 1);
 		if (!key)
 			return err_set(e, ERR_LOCAL, "out of memory");
-		if (w[n].key.n > 0 && take(l, key, w[n].key.n, e) <= 0)
+		if (w[n].key.n > 0 && spool_take(&l->spool, key, w[n].key.n, e) <= 0)
 			return -1;
 		w[n].key.p = key;
 		n++;

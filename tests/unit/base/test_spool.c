@@ -139,6 +139,44 @@ static void full_disk(void **state)
 	spool_release(&s);
 }
 
+/* Pieces that come through the buffer, past it and across its ends, while more is written. */
+static void pieces_of_a_large_file(void **state)
+{
+	static const size_t steps[] = { 1, 100, 96, 16383, 16384, 40000, 5, 16380 };
+	struct spool s = SPOOL_INIT(1000);
+	struct err e = ERR_INIT;
+	static char buf[40000];
+	size_t total = 150000, at = 0;
+
+	(void)state;
+	fill(&s, total, 250);
+	for (size_t i = 0; at + steps[i % COUNT(steps)] <= total; i++) {
+		size_t n = steps[i % COUNT(steps)];
+
+		assert_int_equal(spool_take(&s, buf, n, &e), 1);
+		for (size_t k = 0; k < n; k++)
+			assert_int_equal(buf[k], byte_at(at + k));
+		at += n;
+		if (total < 400000) {
+			buf[0] = byte_at(total);
+			assert_int_equal(spool_write(&s, buf, 1, &e), 0);
+			total++;
+		}
+	}
+	assert_true(at > 100000);
+	assert_int_equal(spool_take(&s, buf, total - at + 1, &e), -1); /* it ends in their midst */
+	assert_int_equal(spool_take(&s, buf, 1, &e), 0);
+	spool_rewind(&s);
+	assert_int_equal(spool_take(&s, buf, 10, &e), 1);
+	spool_clear(&s);
+	buf[0] = 'x'; /* what was read ahead is of the old bytes */
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(spool_write(&s, buf, 1, &e), 0);
+	assert_int_equal(spool_take(&s, buf, 10, &e), 1);
+	assert_int_equal(buf[5], 'x');
+	spool_release(&s);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -146,6 +184,7 @@ int main(void)
 		cmocka_unit_test(small_needs_no_file),
 		cmocka_unit_test(the_file_is_private),
 		cmocka_unit_test(full_disk),
+		cmocka_unit_test(pieces_of_a_large_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
