@@ -44,7 +44,7 @@ static void row(sqlite3_stmt *s, struct pair *out)
 int pairs_add(struct db *db, struct pair *p, struct err *e)
 {
 	sqlite3_stmt *s = db_stmt(db, "INSERT INTO pair(folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags)"
-				      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING id", e);
+				      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)", e);
 
 	if (!s)
 		return -1;
@@ -66,10 +66,9 @@ int pairs_add(struct db *db, struct pair *p, struct err *e)
 		sqlite3_bind_int64(s, 12, p->flags);
 	else
 		sqlite3_bind_null(s, 12);
-	if (db_step(db, s, "add a pair", e) != 1)
+	if (db_step(db, s, "add a pair", e) < 0)
 		return -1;
-	p->id = sqlite3_column_int64(s, 0);
-	sqlite3_reset(s);
+	p->id = sqlite3_last_insert_rowid(sqlite3_db_handle(s));
 	return 0;
 }
 
