@@ -61,27 +61,30 @@ static int open_null(struct err *e)
 	return fd < 0 ? err_errno(e, "can't open /dev/null") : fd;
 }
 
+void proc_close_from(int lowest)
+{
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, (unsigned)lowest, ~0U, 0U) == 0)
+		return;
+#endif
+	for (int fd = lowest; fd < PROC_FD_MAX; fd++)
+		close(fd);
+}
+
 /* In the child: become the command. Only async-signal-safe calls. */
 static void __attribute__((noreturn)) become(const char *command, const int std[3])
 {
 	static const char failed[] = "can't run /bin/sh\n";
-	sigset_t none;
 	ssize_t n;
 
 	setpgid(0, 0);
 	for (int i = 0; i < 3; i++)
 		if (std[i] >= 0 && dup2(std[i], i) < 0)
 			_exit(127);
-#ifdef SYS_close_range
-	if (syscall(SYS_close_range, 3U, ~0U, 0U) < 0)
-#endif
-		for (int fd = 3; fd < PROC_FD_MAX; fd++)
-			close(fd);
+	proc_close_from(3);
 	/* exec resets handlers, but what is ignored stays so */
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGXFSZ, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 	n = write(2, failed, sizeof(failed) - 1);
 	(void)n;
@@ -98,28 +101,38 @@ static void drop_handlers(void)
 			signal(sig, SIG_DFL);
 }
 
-/* Start a command on these descriptors (-1: ours). Returns its pid, its group's too, or -1. */
-static pid_t spawn(const char *command, const int std[3], struct err *e)
+pid_t proc_fork(void)
 {
-	struct sigaction sa;
 	sigset_t all, old;
 	pid_t pid;
 	int saved;
 
-	/* with SIGCHLD ignored (inherited) nobody could learn the exit status */
-	if (sigaction(SIGCHLD, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
-		signal(SIGCHLD, SIG_DFL);
-	/* no handler of ours may run in the child before exec */
+	/* no handler of ours may run in the child */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
 	pid = fork();
 	saved = errno;
 	if (pid == 0) {
 		drop_handlers();
-		become(command, std);
+		sigemptyset(&old);
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	errno = saved;
+	return pid;
+}
+
+/* Start a command on these descriptors (-1: ours). Returns its pid, its group's too, or -1. */
+static pid_t spawn(const char *command, const int std[3], struct err *e)
+{
+	struct sigaction sa;
+	pid_t pid;
+
+	/* with SIGCHLD ignored (inherited) nobody could learn the exit status */
+	if (sigaction(SIGCHLD, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
+		signal(SIGCHLD, SIG_DFL);
+	pid = proc_fork();
+	if (pid == 0)
+		become(command, std);
 	if (pid < 0)
 		return err_errno(e, "can't start a process");
 	setpgid(pid, pid); /* whichever of the two comes first; after exec it fails and is done */

@@ -1,4 +1,6 @@
-/* Helper commands with a deadline and a limit on their output. Nothing foreign is ever put into a shell's command line. */
+/*
+ * Processes of our own, and helper commands with a deadline and a limit on their output. Nothing foreign is ever put into a shell's command line.
+ */
 #ifndef BASE_PROC_H
 #define BASE_PROC_H
 
@@ -8,6 +10,12 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/strbuf.h"
+
+/* fork(2); in the child every signal that had a handler does what it does by default, and none is blocked. -1 with errno. */
+pid_t proc_fork(void);
+
+/* Close all descriptors from this one on; in a child. */
+void proc_close_from(int lowest);
 
 struct proc {
 	pid_t pid; /* its own process group */

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/proc.h"
 #include "base/slice.h"
 
 #define HOST_MAX 253 /* RFC 1035 3.1, without the final dot */
@@ -119,32 +120,19 @@ static void __attribute__((noreturn)) child(int fd, const char *host, const char
 	_exit(0);
 }
 
-/*
- * Fork the child with signals as a fresh program has them: our handlers must not run in it. Returns
- * its pid, *fd to read from.
- */
+/* Start the child. Returns its pid, *fd to read from. */
 static pid_t start_child(const char *host, const char *port, int *fd, struct err *e)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGCHLD };
-	sigset_t all, old;
 	int p[2];
 	pid_t pid;
 
 	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_errno(e, "pipe");
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &old);
-	pid = fork();
-	if (pid == 0) {
-		for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-			signal(signals[i], SIG_DFL);
-		sigemptyset(&all);
-		sigprocmask(SIG_SETMASK, &all, NULL);
+	pid = proc_fork();
+	if (pid == 0)
 		child(p[1], host, port);
-	}
 	if (pid < 0)
 		err_errno(e, "fork");
-	sigprocmask(SIG_SETMASK, &old, NULL);
 	close(p[1]);
 	if (pid < 0)
 		close(p[0]);
