@@ -271,6 +271,7 @@ static int maildir_open(struct store *s, const char *folder, unsigned how, struc
 	if (rc == 0 && (how & BOX_WRITE)) {
 		m->max_open = maildir_put_room();
 		m->pid = getpid();
+		m->asked_nameless = false;
 		rc = maildir_put_clean(m, e);
 	}
 	if (rc == 0)
@@ -287,6 +288,7 @@ static void maildir_free(struct store *s)
 	struct maildir *m = maildir_of(s);
 
 	maildir_close(s);
+	syncer_release(&m->syncer);
 	maildir_files_release(&m->files);
 	vec_release(&m->wanted);
 	vec_release(&m->recs);

@@ -8,6 +8,7 @@
 #include <dirent.h>
 
 #include "base/clock.h"
+#include "base/syncer.h"
 #include "base/vec.h"
 #include "store/maildir.h"
 
@@ -18,8 +19,9 @@
 /* One message that is staged. */
 struct maildir_rec {
 	char name[192];   /* leaves room for flags within NAME_MAX */
-	int fd;           /* -1 once it is on disk */
+	int fd;           /* -1 once it is on disk, or has its place if it had no name before */
 	uint32_t flags;
+	bool named;       /* by this name in tmp/ */
 	bool gone;        /* unstaged or published: nothing of ours is in tmp/ any more */
 };
 
@@ -71,6 +73,9 @@ struct maildir {
 	/* Delivery. */
 	VEC(struct maildir_rec) recs;
 	bool slow_syncfs;     /* it took long: others write much to this file system */
+	struct syncer syncer;
+	bool nameless, asked_nameless; /* messages are written to files without a name; of the open box */
+	size_t unwritten;     /* small messages staged since write-back was asked for */
 	size_t first_open, open, max_open; /* recs before first_open are on disk */
 	uint32_t counter;
 	long pid;         /* of whoever opened it */

@@ -1,8 +1,8 @@
 /*
  * Delivery into a Maildir: see store.h for the order of things. Nothing that is there is ever overwritten.
  *
- * Durability: a message's bytes are fsynced while its only name is in tmp/; whether that name is durable doesn't matter. After the renames the directories
- * that got the names are fsynced. tmp/ isn't: should its old entry come back with a crash, it is a stale file that is cleaned up in its time.
+ * Durability: a message's bytes are fsynced while its only name is in tmp/, or it has none; whether that name is durable doesn't matter. After the renames the
+ * directories that got the names are fsynced. tmp/ isn't: should its old entry come back with a crash, it is a stale file that is cleaned up in its time.
  */
 #include "store/maildir_p.h"
 
@@ -26,8 +26,9 @@
 
 #define SYNCFS_FROM 16       /* as many files are synced by syncfs */
 #define SYNCFS_SLOW_MS 1000
-#define WRITEBACK_FROM 65536 /* bytes: write-back of smaller files is left to the group's sync */
-#define OPEN_MAX 1100     /* staged files kept open for their fsync */
+#define WRITEBACK_FROM 65536 /* bytes: a file so large is written back by itself */
+#define WRITEBACK_SMALL 300  /* smaller ones are by so many */
+#define OPEN_MAX 2124
 #define OPEN_SPARE 100    /* descriptors left for everything else */
 #define NAME_TRIES 100
 
@@ -63,16 +64,23 @@ static bool syncfs_tells_errors(void)
 }
 
 /*
- * Many files at once by one syncfs(2), where that is known to write everything and to report errors: a file system like FUSE may answer without doing a thing.
- * It also writes what other programs have left unwritten; where that takes long, it isn't done again. 1 done, 0 not, -1.
+ * Is syncfs(2) known to write everything and to report errors? A file system like FUSE may answer without doing a thing.
+ * It also writes what other programs have left unwritten; where that takes long, it isn't done again.
  */
+static bool may_syncfs(const struct maildir *m)
+{
+	struct statfs fs;
+
+	return !m->slow_syncfs && syncfs_tells_errors() && fstatfs(m->tmp, &fs) == 0 &&
+	       (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC || fs.f_type == BTRFS_SUPER_MAGIC);
+}
+
+/* Many files at once. 1 done, 0 not, -1. */
 static int sync_whole(struct maildir *m, struct err *e)
 {
 	msec_t begun = clock_now();
-	struct statfs fs;
 
-	if (m->slow_syncfs || !syncfs_tells_errors() || fstatfs(m->tmp, &fs) < 0 ||
-	    (fs.f_type != EXT4_SUPER_MAGIC && fs.f_type != XFS_SUPER_MAGIC && fs.f_type != BTRFS_SUPER_MAGIC))
+	if (!may_syncfs(m))
 		return 0;
 	/* Errors of write-back since m->tmp was opened are told here: before anything was staged. */
 	if (syncfs(m->tmp) < 0)
@@ -104,6 +112,8 @@ static int sync_group(struct maildir *m, size_t from, size_t to, struct err *e)
 			m->lost = true;
 			return -1;
 		}
+		if (!r->named)
+			continue; /* its descriptor is all there is of it */
 		m->open--;
 		if (close(r->fd) < 0 && errno != EINTR) {
 			r->fd = -1;
@@ -115,16 +125,62 @@ static int sync_group(struct maildir *m, size_t from, size_t to, struct err *e)
 	return 0;
 }
 
+/* Give a file that has no name one. -1 with errno; EEXIST if it is taken. */
+static int give_name(int fd, int dir, const char *name)
+{
+	char path[32];
+
+	/* without privileges since Linux 6.10 */
+	if (linkat(fd, "", dir, name, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (errno == EEXIST)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW);
+}
+
+/*
+ * Can a message be written to a file without a name, which gets its final one by link(2)? It spares the name in tmp/, and what is interrupted leaves nothing behind.
+ * Asked once for each box, by doing it; only of file systems of which it is known that such a file is as durable as another.
+ */
+static bool try_nameless(struct maildir *m)
+{
+	char name[sizeof(((struct maildir_rec *)0)->name)];
+	struct statfs fs;
+	bool works;
+	int fd;
+
+	if (fstatfs(m->tmp, &fs) < 0 || (fs.f_type != EXT4_SUPER_MAGIC && fs.f_type != XFS_SUPER_MAGIC))
+		return false;
+	fd = openat(m->tmp, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return false;
+	maildir_new_name(m, name, sizeof(name));
+	works = give_name(fd, m->tmp, name) == 0;
+	if (works)
+		unlinkat(m->tmp, name, 0);
+	close(fd);
+	return works;
+}
+
 /* Put the oldest staged file on disk, to have its descriptor back. */
 static int sync_oldest(struct maildir *m, struct err *e)
 {
+	struct maildir_rec *r;
+
 	if (m->first_open >= m->recs.n)
 		return 0;
+	r = &m->recs.a[m->first_open];
+	if (r->fd >= 0 && !r->named) {
+		if (give_name(r->fd, m->tmp, r->name) < 0)
+			return err_errno(e, "can't make a file in %s/tmp", m->at.s);
+		r->named = true;
+	}
 	m->first_open++;
 	return sync_group(m, m->first_open - 1, m->first_open, e);
 }
 
-/* A new file in tmp/ for r. */
+/* A new file for r, in tmp/ or without a name. */
 static int new_file(struct maildir *m, struct maildir_rec *r, struct err *e)
 {
 	while (m->open >= m->max_open && m->first_open < m->recs.n)
@@ -132,7 +188,9 @@ static int new_file(struct maildir *m, struct maildir_rec *r, struct err *e)
 			return -1;
 	for (int i = 0; i < NAME_TRIES; i++) {
 		maildir_new_name(m, r->name, sizeof(r->name));
-		r->fd = openat(m->tmp, r->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		r->named = !m->nameless;
+		r->fd = m->nameless ? openat(m->tmp, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600) :
+				      openat(m->tmp, r->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (r->fd >= 0) {
 			m->open++;
 			return 0;
@@ -147,7 +205,7 @@ static int new_file(struct maildir *m, struct maildir_rec *r, struct err *e)
 	return err_errno(e, "can't make a file in %s/tmp", m->at.s);
 }
 
-/* Take a file in tmp/ away again. */
+/* Take a file that was staged away again. */
 static void drop_file(struct maildir *m, struct maildir_rec *r)
 {
 	if (r->gone)
@@ -155,7 +213,8 @@ static void drop_file(struct maildir *m, struct maildir_rec *r)
 	if (r->fd >= 0)
 		m->open--;
 	maildir_close_fd(&r->fd);
-	unlinkat(m->tmp, r->name, 0);
+	if (r->named)
+		unlinkat(m->tmp, r->name, 0);
 	r->gone = true;
 }
 
@@ -247,6 +306,18 @@ static int take_chunk(struct maildir *m, struct writer *w, size_t n, struct err 
 	return w->held >= MAILDIR_CHUNK ? flush(m, w, e) : 0;
 }
 
+/* Have a file written soon: a large one by itself, small ones together, as that is much cheaper. */
+static void start_writeback(struct maildir *m, const struct writer *w)
+{
+	if (w->flushed >= WRITEBACK_FROM) {
+		fs_writeback(w->rec->fd);
+	} else if (++m->unwritten >= WRITEBACK_SMALL) {
+		m->unwritten = 0;
+		if (may_syncfs(m))
+			syncer_kick(&m->syncer, m->tmp);
+	}
+}
+
 /* Stream the body into its file. */
 static int take_body(struct maildir *m, struct writer *w, struct stream *body, struct staged *out, struct err *e)
 {
@@ -270,8 +341,7 @@ static int take_body(struct maildir *m, struct writer *w, struct stream *body, s
 		return err_set(e, ERR_LOCAL, "SHA-256 failed");
 	out->size = w->flushed;
 	out->raw = w->raw;
-	if (w->flushed >= WRITEBACK_FROM)
-		fs_writeback(w->rec->fd);
+	start_writeback(m, w);
 	return 0;
 }
 
@@ -284,7 +354,7 @@ static void set_date(const struct maildir_rec *r, int64_t date)
 		log_debug("can't set the date of %s: %s", r->name, strerror(errno)); /* no reason to refuse the message */
 }
 
-/* Write the body to tmp/. */
+/* Write the body to a file that isn't seen yet. */
 int maildir_stage(struct store *s, struct stream *body, const struct store_meta *meta, struct staged *out, struct err *e)
 {
 	struct maildir *m = maildir_of(s);
@@ -294,6 +364,10 @@ int maildir_stage(struct store *s, struct stream *body, const struct store_meta 
 	memset(out, 0, sizeof(*out));
 	if (m->tmp < 0)
 		return err_set(e, ERR_BUG, "maildir: no box is open");
+	if (!m->asked_nameless) {
+		m->nameless = try_nameless(m);
+		m->asked_nameless = true;
+	}
 	if (new_file(m, &r, e) < 0)
 		return -1;
 	if (take_body(m, &w, body, out, e) < 0)
@@ -337,6 +411,7 @@ int maildir_harden(struct store *s, struct staged *st, size_t n, struct err *e)
 	if (sync_group(m, m->first_open, m->recs.n, e) < 0)
 		return -1;
 	m->first_open = m->recs.n;
+	m->unwritten = 0;
 	return 0;
 }
 
@@ -367,16 +442,21 @@ int maildir_rename_new(int from, const char *name, int to, const char *dest)
 static int publish_one(struct maildir *m, struct maildir_rec *r, bool *in_new, bool *in_cur, struct err *e)
 {
 	char dest[sizeof(r->name) + 16], letters[8];
+	int to, rc;
 
-	if (r->fd >= 0)
-		return err_set(e, ERR_BUG, "maildir: publish before harden");
 	flags_to_letters(r->flags, letters);
 	if (letters[0])
 		snprintf(dest, sizeof(dest), "%s:2,%s", r->name, letters);
 	else
 		snprintf(dest, sizeof(dest), "%s", r->name);
-	if (maildir_rename_new(m->tmp, r->name, letters[0] ? m->cur : m->fresh, dest) < 0)
-		return err_errno(e, "can't move a message from %s/tmp to %s/%s", m->at.s, letters[0] ? "cur" : "new", dest);
+	to = letters[0] ? m->cur : m->fresh;
+	rc = r->named ? maildir_rename_new(m->tmp, r->name, to, dest) : give_name(r->fd, to, dest);
+	if (rc < 0)
+		return err_errno(e, "can't give a message its name in %s, %s/%s", m->at.s, letters[0] ? "cur" : "new", dest);
+	if (!r->named) {
+		m->open--;
+		maildir_close_fd(&r->fd);
+	}
 	r->gone = true;
 	*(letters[0] ? in_cur : in_new) = true;
 	return 0;
@@ -393,6 +473,8 @@ int maildir_publish(struct store *s, struct staged *st, size_t n, struct err *e)
 	(void)n;
 	if (m->lost)
 		return err_set(e, ERR_BUG, "maildir: publish after a failure");
+	if (m->first_open < m->recs.n)
+		return err_set(e, ERR_BUG, "maildir: publish before harden");
 	for (size_t i = 0; rc == 0 && i < m->recs.n; i++)
 		if (!m->recs.a[i].gone)
 			rc = publish_one(m, &m->recs.a[i], &in_new, &in_cur, e);

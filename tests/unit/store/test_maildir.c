@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +34,7 @@ static struct {
 	int fail_write, fail_sync, fail_rename, fail_dir; /* let so many pass, then fail with `err`; -1 never */
 	int err;
 	int rename_errno, link_errno; /* as on file systems that lack them; 0: real */
+	int empty_errno, nameless_errno; /* of AT_EMPTY_PATH, of O_TMPFILE */
 	char occupy[2 * BOX_PATH];    /* a directory: each name is taken there just before it is renamed to */
 	char plant[BOX_PATH];         /* a symbolic link to this is planted at the next name that is made */
 	const char *hide;             /* files whose names begin so are renamed as readdir comes to them, and not shown: in `readings` readings of cur/ */
@@ -41,6 +44,23 @@ static struct {
 	void (*happen)(void);
 	unsigned invent;              /* so many names are shown that aren't there */
 } sys;
+
+/* Files without a name are tested where a test asks for them: on a file system that is said to be one that has them. */
+static bool nameless;
+
+static int want_nameless(void **state)
+{
+	(void)state;
+	nameless = true;
+	return 0;
+}
+
+static int want_named(void **state)
+{
+	(void)state;
+	nameless = false;
+	return 0;
+}
 
 static void note(char c)
 {
@@ -65,6 +85,8 @@ static bool due(int *count)
 	return true;
 }
 
+int __real_fstatfs(int fd, struct statfs *fs);
+int __wrap_fstatfs(int fd, struct statfs *fs);
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 int __wrap_syncfs(int fd);
@@ -76,6 +98,15 @@ ssize_t __real_write(int fd, const void *p, size_t n);
 ssize_t __wrap_write(int fd, const void *p, size_t n);
 int __real_openat(int dirfd, const char *name, int flags, mode_t mode);
 int __wrap_openat(int dirfd, const char *name, int flags, mode_t mode);
+
+int __wrap_fstatfs(int fd, struct statfs *fs)
+{
+	int rc = __real_fstatfs(fd, fs);
+
+	if (nameless)
+		fs->f_type = EXT4_SUPER_MAGIC;
+	return rc;
+}
 
 int __wrap_fsync(int fd)
 {
@@ -95,15 +126,20 @@ int __wrap_syncfs(int fd)
 	return due(&sys.fail_sync) ? -1 : 0;
 }
 
+static void occupy(const char *name)
+{
+	char path[3 * BOX_PATH];
+
+	if (!sys.occupy[0])
+		return;
+	snprintf(path, sizeof(path), "%s/%s", sys.occupy, name);
+	file_write(path, "theirs", 6);
+}
+
 int __wrap_renameat2(int from, const char *old, int to, const char *new, unsigned flags)
 {
 	note('r');
-	if (sys.occupy[0]) {
-		char path[3 * BOX_PATH];
-
-		snprintf(path, sizeof(path), "%s/%s", sys.occupy, new);
-		file_write(path, "theirs", 6);
-	}
+	occupy(new);
 	if (due(&sys.fail_rename))
 		return -1;
 	if (sys.rename_errno) {
@@ -116,8 +152,12 @@ int __wrap_renameat2(int from, const char *old, int to, const char *new, unsigne
 int __wrap_linkat(int from, const char *old, int to, const char *new, int flags)
 {
 	note('l');
-	if (sys.link_errno) {
-		errno = sys.link_errno;
+	if (nameless)
+		occupy(new);
+	if (nameless && due(&sys.fail_rename))
+		return -1;
+	if (sys.link_errno || (flags & AT_EMPTY_PATH && sys.empty_errno)) {
+		errno = sys.link_errno ? sys.link_errno : sys.empty_errno;
 		return -1;
 	}
 	return __real_linkat(from, old, to, new, flags);
@@ -133,6 +173,10 @@ int __wrap_openat(int dirfd, const char *name, int flags, mode_t mode)
 	if (sys.plant[0] && (flags & O_CREAT)) {
 		assert_int_equal(symlinkat(sys.plant, dirfd, name), 0);
 		sys.plant[0] = '\0';
+	}
+	if ((flags & O_TMPFILE) == O_TMPFILE && (!nameless || sys.nameless_errno)) {
+		errno = nameless ? sys.nameless_errno : EOPNOTSUPP;
+		return -1;
 	}
 	return __real_openat(dirfd, name, flags, mode);
 }
@@ -563,7 +607,9 @@ static void order_on_disk(void **state)
 		rig_open(&r);
 		for (size_t k = 0; k < n; k++)
 			assert_int_equal(stage_flags(&r, "x\r\n", k % 2 ? FLAG_SEEN : 0, &st[k]), 0);
-		assert_null(strpbrk(sys.log, "rl"));
+		assert_string_equal(sys.log, nameless ? "l" : ""); /* it was tried whether it can be done */
+		assert_int_equal(count(&r, "tmp"), nameless ? 0 : n);
+		sys.log[0] = '\0';
 		assert_int_equal(r.s->ops->harden(r.s, st, n, &r.e), 0);
 		syncs = strlen(sys.log);
 		assert_int_equal(strspn(sys.log, "fs"), syncs);
@@ -572,7 +618,7 @@ static void order_on_disk(void **state)
 		else
 			assert_int_equal(syncs, n);
 		assert_int_equal(r.s->ops->publish(r.s, st, n, &r.e), 0);
-		for (p = sys.log + syncs; *p == 'r'; p++)
+		for (p = sys.log + syncs; *p == (nameless ? 'l' : 'r'); p++)
 			renames++;
 		assert_int_equal(renames, n);
 		assert_string_equal(p, n > 1 ? "dd" : "d");
@@ -621,6 +667,56 @@ static void never_overwrites(void **state)
 		if (!rows[i].ok)
 			assert_int_equal(r.e.kind, ERR_LOCAL);
 		assert_int_equal(count(&r, "tmp"), !rows[i].ok);
+		r.s->ops->abandon(r.s);
+		assert_int_equal(count(&r, "tmp"), 0);
+		bag_release(&got);
+		rig_stop(&r);
+	}
+}
+
+/* The same of files that have no name before; and where a name can't be given so, it is given by a rename. */
+static void nameless_never_overwrites(void **state)
+{
+	static const struct {
+		int empty_errno, nameless_errno, link_errno;
+		bool occupied, later, ok;
+	} rows[] = {
+		{ .ok = true },
+		{ .occupied = true },
+		{ .empty_errno = ENOENT, .ok = true }, /* no privileges: by /proc */
+		{ .empty_errno = ENOENT, .occupied = true },
+		{ .nameless_errno = EOPNOTSUPP, .ok = true },
+		{ .nameless_errno = EISDIR, .occupied = true },
+		{ .link_errno = ENOENT, .ok = true }, /* no /proc either: found out beforehand */
+		{ .link_errno = EMLINK, .later = true },
+	};
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bag got = { 0 };
+		struct staged st;
+		int rc;
+
+		rig_start(&r);
+		rig_open(&r);
+		sys.empty_errno = rows[i].empty_errno;
+		sys.nameless_errno = rows[i].nameless_errno;
+		sys.link_errno = rows[i].later ? 0 : rows[i].link_errno;
+		stage(&r, "mine\r\n", &st);
+		assert_int_equal(count(&r, "tmp"), rows[i].nameless_errno || (rows[i].link_errno && !rows[i].later));
+		assert_int_equal(r.s->ops->harden(r.s, &st, 1, &r.e), 0);
+		sys.link_errno = rows[i].link_errno;
+		if (rows[i].occupied)
+			snprintf(sys.occupy, sizeof(sys.occupy), "%s/new", r.path);
+		rc = r.s->ops->publish(r.s, &st, 1, &r.e);
+		assert_int_equal(rc, rows[i].ok ? 0 : -1);
+		maildir_read(r.path, &got);
+		assert_int_equal(got.n, rows[i].ok || rows[i].occupied);
+		if (got.n > 0)
+			assert_string_equal(strbuf_str(&got.a[0]), rows[i].ok ? "mine\n" : "theirs");
+		if (!rows[i].ok)
+			assert_int_equal(r.e.kind, ERR_LOCAL);
 		r.s->ops->abandon(r.s);
 		assert_int_equal(count(&r, "tmp"), 0);
 		bag_release(&got);
@@ -1765,9 +1861,11 @@ static void dates(void **state)
 		assert_int_equal(r.s->ops->stage(r.s, body, &meta, &st, &r.e), 0);
 		stream_free(body);
 		join(path, sizeof(path), r.path, "tmp", st.key);
-		assert_int_equal(stat(path, &sb), 0);
-		assert_int_equal(sb.st_mtim.tv_sec, all[i]);
-		assert_true(sb.st_atim.tv_sec > NOW);
+		assert_int_equal(stat(path, &sb), nameless ? -1 : 0);
+		if (!nameless) {
+			assert_int_equal(sb.st_mtim.tv_sec, all[i]);
+			assert_true(sb.st_atim.tv_sec > NOW);
+		}
 		assert_int_equal(r.s->ops->harden(r.s, &st, 1, &r.e), 0);
 		assert_int_equal(r.s->ops->publish(r.s, &st, 1, &r.e), 0);
 		assert_int_equal(r.s->ops->find(r.s, slice_str(st.key), 0, &m, &r.e), 1);
@@ -2002,6 +2100,8 @@ static void no_permission(void **state)
 	rig_stop(&r);
 }
 
+#define NAMELESS(test) cmocka_unit_test_setup_teardown(test, want_nameless, want_named)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -2014,17 +2114,24 @@ int main(void)
 		cmocka_unit_test(unique_names),
 		cmocka_unit_test(flags_and_modes),
 		cmocka_unit_test(order_on_disk),
+		NAMELESS(order_on_disk),
 		cmocka_unit_test(never_overwrites),
+		NAMELESS(nameless_never_overwrites),
 		cmocka_unit_test(planted_name),
 		cmocka_unit_test(planted_directories),
 		cmocka_unit_test(no_maildir),
 		cmocka_unit_test(disk_full),
+		NAMELESS(disk_full),
 		cmocka_unit_test(sync_fails),
+		NAMELESS(sync_fails),
 		cmocka_unit_test(rename_fails),
+		NAMELESS(rename_fails),
 		cmocka_unit_test(recovers),
 		cmocka_unit_test(stale_tmp),
 		cmocka_unit_test(few_descriptors),
+		NAMELESS(few_descriptors),
 		cmocka_unit_test(cancelled),
+		NAMELESS(cancelled),
 		cmocka_unit_test(lists_nested),
 		cmocka_unit_test(lists_plusplus_and_flat),
 		cmocka_unit_test(missing_root),
@@ -2038,6 +2145,7 @@ int main(void)
 		cmocka_unit_test(flags_on_disk),
 		cmocka_unit_test(twins),
 		cmocka_unit_test(dates),
+		NAMELESS(dates),
 		cmocka_unit_test(removes_folders),
 		cmocka_unit_test(removes_what_the_dead_left),
 		cmocka_unit_test(trash_names),
