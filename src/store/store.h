@@ -32,7 +32,8 @@
 struct store;
 
 #define STORE_KEY_MAX 512    /* longer keys of the wire are replaced by "sha256:" and their digest */
-#define STORE_HINT_MAX 1024
+#define STORE_HINT_MAX 767
+#define STORE_NAME_MAX 255   /* of keys that a target gives */
 
 enum store_caps {
 	STORE_SOURCE = 1,   /* list, want/next, remove, commit */
@@ -133,7 +134,7 @@ struct store_meta {
 };
 
 struct staged {
-	char key[STORE_KEY_MAX + 1];   /* identity in the target; final after harden */
+	char key[STORE_NAME_MAX + 1];  /* identity in the target; final after harden */
 	char hint[STORE_HINT_MAX + 1]; /* what recover needs; final after harden. Printable, opaque */
 	uint64_t size;                 /* bytes of the message as stored */
 	unsigned char digest[DIGEST_SIZE]; /* of the content; valid after stage */

@@ -16,7 +16,7 @@
 #include "sync/event.h"
 #include "sync/plan.h"
 
-#define EXEC_GROUP_MESSAGES 1024
+#define EXEC_GROUP_MESSAGES 2048
 #define EXEC_GROUP_BYTES (16u * 1024 * 1024)
 #define EXEC_GROUP_MS 5000 /* on a slow link: what was read is durable after that long */
 

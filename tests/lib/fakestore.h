@@ -12,7 +12,7 @@
 
 #define FAKE_MESSAGES 24000
 #define FAKE_COPIES 24000
-#define FAKE_STAGED 1100
+#define FAKE_STAGED 2100
 #define FAKE_CRASH 101 /* exit status of a process that the world stopped */
 
 enum fake_keys {
