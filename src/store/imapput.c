@@ -108,20 +108,6 @@ static bool head_is_utf8(const struct strbuf *head)
 	return high && utf8_valid(s);
 }
 
-/* The hash of a Message-ID. */
-bool imapput_hash(struct imapput *u, const char *mid, unsigned char out[IMAPPUT_MID])
-{
-	unsigned char d[DIGEST_SIZE];
-
-	if (!*mid)
-		return false;
-	digest_put(u->digest, mid, strlen(mid));
-	if (digest_end(u->digest, d) < 0)
-		return false;
-	memcpy(out, d, IMAPPUT_MID);
-	return true;
-}
-
 /* Copy the body to the spool, and learn of it what is needed. */
 static int take_body(struct imapput *u, struct stream *body, struct imapput_item *it,
 	struct strbuf *head, struct staged *out, struct err *e)
@@ -149,7 +135,7 @@ static int take_body(struct imapput *u, struct stream *body, struct imapput_item
 		digest_end(u->digest, out->digest) < 0)
 		return err_set(e, ERR_LOCAL, "SHA-256 failed");
 	it->utf8 = head_is_utf8(head);
-	it->has_mid = imapput_hash(u, u->head.message_id, it->mid);
+	it->has_mid = ident_mid(u->digest, u->head.message_id, it->mid);
 	return 0;
 }
 
@@ -299,7 +285,7 @@ int imapput_harden(struct store *s, struct staged *st, size_t n, struct err *e)
 			t->sel.validity, u->lowest, it->size);
 		if (!it->has_mid)
 			snprintf(st[i].hint + k, sizeof(st[i].hint) - (size_t)k, "-");
-		for (size_t b = 0; it->has_mid && b < IMAPPUT_MID; b++)
+		for (size_t b = 0; it->has_mid && b < IDENT_MID; b++)
 			snprintf(st[i].hint + k + 2 * b, 3, "%02x", it->mid[b]);
 	}
 	return 0;
@@ -514,7 +500,7 @@ static int find_unkeyed(struct imapstore *t, struct publishing *p, size_t n, str
 			continue;
 		x.size = it->size;
 		x.has_mid = it->has_mid;
-		memcpy(x.mid, it->mid, IMAPPUT_MID);
+		memcpy(x.mid, it->mid, IDENT_MID);
 		if (!unkeyed)
 			imapstore_uid(slice_str(p->st[i].key), &x.uid);
 		rc = vec_push(&s, x);

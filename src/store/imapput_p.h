@@ -3,10 +3,10 @@
 #define STORE_IMAPPUT_P_H
 
 #include "mail/header.h"
+#include "mail/ident.h"
 #include "store/imapstore_p.h"
 
 #define IMAPPUT_CHUNK 65536
-#define IMAPPUT_MID 8 /* bytes of the hash of a Message-ID */
 
 /* A message in the spool. */
 struct imapput_item {
@@ -15,7 +15,7 @@ struct imapput_item {
 	int64_t date;
 	bool utf8; /* its header holds UTF-8 */
 	bool has_mid;
-	unsigned char mid[IMAPPUT_MID];
+	unsigned char mid[IDENT_MID];
 	bool dropped;
 };
 
@@ -45,7 +45,7 @@ struct imapsought {
 	uint32_t from; /* UIDs below are older */
 	uint64_t size;
 	bool has_mid;
-	unsigned char mid[IMAPPUT_MID];
+	unsigned char mid[IDENT_MID];
 	const unsigned char *digest;
 	uint32_t uid; /* found; 0 not */
 };
@@ -54,8 +54,6 @@ struct imapsought {
 
 /* The store's; made when it is first needed. NULL on failure. */
 struct imapput *imapput_of(struct imapstore *t, struct err *e);
-bool imapput_hash(struct imapput *u, const char *message_id,
-	unsigned char out[IMAPPUT_MID]); /* false: there is none */
 
 /* ---- imapseek.c ---- */
 

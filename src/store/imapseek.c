@@ -18,7 +18,7 @@ struct candidate {
 	bool refused; /* its content can't be read, though it is there */
 	bool taken;
 	uint64_t size;
-	unsigned char mid[IMAPPUT_MID];
+	unsigned char mid[IDENT_MID];
 	unsigned char digest[DIGEST_SIZE];
 };
 
@@ -28,7 +28,7 @@ struct seeking {
 	VEC(struct candidate) found;
 	VEC(size_t) read;         /* candidates whose content is read */
 	bool has_mid, has_digest; /* of the response that is being read */
-	unsigned char mid[IMAPPUT_MID], digest[DIGEST_SIZE];
+	unsigned char mid[IDENT_MID], digest[DIGEST_SIZE];
 };
 
 static int by_uid(const void *a, const void *b)
@@ -48,7 +48,7 @@ static int read_mid(struct seeking *w, const struct imap_resp *r, struct err *e)
 	while ((n = stream_read(r->body.s, u->in, IMAPPUT_CHUNK, e)) > 0)
 		header_put(&u->head, u->in, (size_t)n);
 	header_end(&u->head);
-	w->has_mid = n == 0 && imapput_hash(u, u->head.message_id, w->mid);
+	w->has_mid = n == 0 && ident_mid(u->digest, u->head.message_id, w->mid);
 	return n < 0 ? -1 : 0;
 }
 
@@ -69,7 +69,7 @@ static int on_candidate(void *arg, const struct imap_resp *r, struct err *e)
 		return 0;
 	c.has_size = r->fetch.has & IMAP_HAS_RFC822_SIZE;
 	c.size = c.has_size ? r->fetch.size : 0;
-	memcpy(c.mid, w->mid, IMAPPUT_MID);
+	memcpy(c.mid, w->mid, IDENT_MID);
 	if (w->found.n >= CANDIDATES_MAX)
 		return err_set_span(
 			e, ERR_PROTO, SPAN_BOX, "the server lists messages without end");
@@ -144,7 +144,7 @@ static bool like(const struct imapsought *s, const struct candidate *c)
 {
 	return c->uid >= s->from &&
 		((c->has_size && c->size == s->size) ||
-			(c->has_mid && s->has_mid && memcmp(c->mid, s->mid, IMAPPUT_MID) == 0));
+			(c->has_mid && s->has_mid && memcmp(c->mid, s->mid, IDENT_MID) == 0));
 }
 
 /* List what came since, and read what looks like one of those that are sought. */
@@ -206,7 +206,7 @@ static bool is(const struct candidate *c, const struct imapsought *s)
 	if (c->has_digest)
 		return memcmp(c->digest, s->digest, DIGEST_SIZE) == 0;
 	return c->refused && c->has_size && c->size == s->size && c->has_mid && s->has_mid &&
-		memcmp(c->mid, s->mid, IMAPPUT_MID) == 0;
+		memcmp(c->mid, s->mid, IDENT_MID) == 0;
 }
 
 /* Does this server store other bytes than it is given? Then the content proves nothing. */
@@ -228,7 +228,7 @@ static void claim(struct seeking *w, struct imapsought *s, size_t n, bool by_mid
 			struct candidate *c = &w->found.a[k];
 			bool same = by_mid
 				? c->has_mid && s[i].has_mid &&
-					memcmp(c->mid, s[i].mid, IMAPPUT_MID) == 0
+					memcmp(c->mid, s[i].mid, IDENT_MID) == 0
 				: is(c, &s[i]);
 
 			if (c->taken || c->uid < s[i].from || !same)
@@ -283,7 +283,7 @@ int imapseek(struct imapstore *t, struct imapsought *s, size_t n, bool sure, str
 	return rc;
 }
 
-/* "VALIDITY UIDNEXT SIZE IMAPPUT_MID" */
+/* "VALIDITY UIDNEXT SIZE IDENT_MID" */
 static bool read_hint(const char *hint, uint32_t validity, struct imapsought *out)
 {
 	struct slice rest = slice_str(hint), mid;
@@ -295,8 +295,8 @@ static bool read_hint(const char *hint, uint32_t validity, struct imapsought *ou
 		return false;
 	out->from = (uint32_t)next;
 	mid = slice_word(&rest);
-	out->has_mid = mid.n == 2 * IMAPPUT_MID;
-	for (size_t i = 0; out->has_mid && i < IMAPPUT_MID; i++) {
+	out->has_mid = mid.n == 2 * IDENT_MID;
+	for (size_t i = 0; out->has_mid && i < IDENT_MID; i++) {
 		char hex[3] = { mid.p[2 * i], mid.p[2 * i + 1], '\0' };
 
 		out->mid[i] = (unsigned char)strtoul(hex, NULL, 16);

@@ -1,0 +1,106 @@
+/* What tells messages apart: the same on the wire in any pieces, and other where a byte is other. */
+#include "../../lib/unit.h"
+
+#include "mail/ident.h"
+
+static void read_one(struct ident_reader *r, const char *text, size_t piece, struct ident *out)
+{
+	struct err e = ERR_INIT;
+	struct stream *s = memstream_new(text, strlen(text), piece, NULL);
+
+	if (ident_read(r, s, out, &e) < 0)
+		fail_msg("%s", e.text);
+	stream_free(s);
+}
+
+static void same_and_other(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"\r\n",
+		"Subject: a\r\n\r\nbody\r\n",
+		"Message-ID: <1@x>\r\nSubject: a\r\n\r\nbody\r\n",
+		"Message-ID: <2@x>\r\nSubject: a\r\n\r\nbody\r\n",
+		"Message-ID: <1@x>\r\nSubject: a\r\n\r\nbodY\r\n",
+		"Subject: a\r\n\r\nMessage-ID: <1@x>\r\nbody\r\n",
+	};
+	struct err e = ERR_INIT;
+	struct ident_reader *r = ident_reader_new(&e);
+	struct ident id[COUNT(texts)];
+	struct digest *d = digest_new(&e);
+	unsigned char mid[IDENT_MID];
+
+	(void)state;
+	assert_non_null(r);
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		read_one(r, texts[i], 4096, &id[i]);
+		assert_int_equal(id[i].size, strlen(texts[i]));
+		assert_true(id[i].has_digest);
+		assert_int_equal(id[i].has_mid, i >= 3 && i <= 5);
+		assert_int_equal(id[i].date, 0);
+		for (size_t piece = 1; piece < 9; piece++) {
+			struct ident again;
+
+			read_one(r, texts[i], piece, &again);
+			assert_int_equal(again.size, id[i].size);
+			assert_int_equal(again.has_mid, id[i].has_mid);
+			assert_memory_equal(again.mid, id[i].mid, IDENT_MID);
+			assert_memory_equal(again.digest, id[i].digest, DIGEST_SIZE);
+		}
+		for (size_t k = 0; k < i; k++)
+			assert_memory_not_equal(id[k].digest, id[i].digest, DIGEST_SIZE);
+	}
+	assert_memory_equal(id[3].mid, id[5].mid, IDENT_MID);
+	assert_memory_not_equal(id[3].mid, id[4].mid, IDENT_MID);
+	assert_true(ident_mid(d, "<1@x>", mid)); /* as a server's answer is read */
+	assert_memory_equal(id[3].mid, mid, IDENT_MID);
+	assert_false(ident_mid(d, "", mid));
+	digest_free(d);
+	ident_reader_free(r);
+	ident_reader_free(NULL);
+}
+
+/* Ten bytes, then the link is lost. */
+static ssize_t read_ten(struct stream *s, void *buf, size_t n, struct err *e)
+{
+	static bool over;
+
+	(void)s;
+	over = !over;
+	if (!over)
+		return err_set(e, ERR_TEMP, "lost");
+	memset(buf, 'M', 10);
+	return n < 10 ? 0 : 10;
+}
+
+static void free_none(struct stream *s)
+{
+	(void)s;
+}
+
+static const struct stream_ops broken_ops = { .name = "broken", .read = read_ten, STREAM_READ_ONLY, .free = free_none };
+
+/* A body that breaks leaves nothing behind for the next. */
+static void broken(void **state)
+{
+	static const char text[] = "Message-ID: <1@x>\r\n\r\nbody\r\n";
+	struct err e = ERR_INIT;
+	struct ident_reader *r = ident_reader_new(&e);
+	struct stream s = { .ops = &broken_ops };
+	struct ident good, bad, again;
+
+	(void)state;
+	read_one(r, text, 7, &good);
+	assert_int_equal(ident_read(r, &s, &bad, &e), -1);
+	assert_false(bad.has_digest);
+	read_one(r, text, 7, &again);
+	assert_memory_equal(again.digest, good.digest, DIGEST_SIZE);
+	ident_reader_free(r);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(same_and_other), cmocka_unit_test(broken) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
