@@ -206,6 +206,11 @@ int pairs_unkey(struct db *db, int64_t id, struct err *e)
 	return change(db, "UPDATE pair SET left = '' WHERE id = ?1", id, e);
 }
 
+int pairs_unkey_all(struct db *db, int64_t folder, struct err *e)
+{
+	return change(db, "UPDATE pair SET left = '' WHERE folder = ?1 AND flags IS NOT NULL AND NOT pending", folder, e);
+}
+
 int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e)
 {
 	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET gone = ?2 WHERE id = ?1", e);

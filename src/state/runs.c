@@ -173,6 +173,17 @@ int failures_clear(struct db *db, int64_t folder, bool back, struct slice key, s
 	return db_step(db, s, "clear a failure", e) < 0 ? -1 : 0;
 }
 
+int failures_forget(struct db *db, int64_t folder, bool back, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "DELETE FROM failure WHERE folder = ?1 AND back = ?2", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, folder);
+	sqlite3_bind_int(s, 2, back);
+	return db_step(db, s, "clear failures", e) < 0 ? -1 : 0;
+}
+
 int failures_each(struct db *db, int (*cb)(void *arg, const struct failure *f, struct err *e), void *arg, struct err *e)
 {
 	sqlite3_stmt *s;

@@ -30,6 +30,7 @@ struct failure {
 int failures_get(struct db *db, int64_t folder, bool back, struct slice key, struct failure *out, struct err *e); /* 1, 0, -1; slices valid until the next call */
 int failures_put(struct db *db, const struct failure *f, struct err *e);
 int failures_clear(struct db *db, int64_t folder, bool back, struct slice key, struct err *e);
+int failures_forget(struct db *db, int64_t folder, bool back, struct err *e); /* all of a folder in that direction */
 int failures_each(struct db *db, int (*cb)(void *arg, const struct failure *f, struct err *e), void *arg, struct err *e);
 /* How many stand there, how many are left out by size, and when the first is to be tried again (0 none). */
 int failures_count(struct db *db, uint64_t *failed, uint64_t *skipped, int64_t *next, struct err *e);

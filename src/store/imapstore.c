@@ -514,6 +514,7 @@ static const struct store_ops ops = {
 	.look_box = imaplook_box,
 	.look_next = imaplook_next,
 	.find = imapstore_find,
+	.idents = imapident,
 	.set_flags = imapmark_set_flags,
 	.free = imapstore_free,
 };

@@ -7,6 +7,7 @@
  *   imaplook.c   looks and listings
  *   imapgone.c   what a look finds gone
  *   imaptake.c   bodies
+ *   imapident.c  what tells messages apart
  *   imapmark.c   flags and removals
  *   imapput.c    deliveries
  *   imapseek.c   deliveries that are to be found again
@@ -206,6 +207,11 @@ int imapmark_set_flags(struct store *s, const struct flag_change *c, size_t n,
 int imapmark_remove(struct store *s, const uint64_t *nums, size_t n,
 	void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 int imapmark_commit(struct store *s, struct err *e);
+
+/* ---- imapident.c ---- */
+
+int imapident(struct store *s, const uint64_t *nums, size_t n,
+	void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
 
 /* ---- imapput.c ---- */
 

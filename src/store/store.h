@@ -27,6 +27,7 @@
 #include "base/slice.h"
 #include "base/strbuf.h"
 #include "mail/digest.h"
+#include "mail/ident.h"
 #include "net/stream.h"
 
 struct store;
@@ -211,6 +212,11 @@ struct store_ops {
 	 * are now (else 0 and the flags given); 0 it is not there (a remote driver need not ask: 1 then); -1. m->key is not set.
 	 */
 	int (*find)(struct store *s, struct slice key, uint32_t flags, struct store_msg *m, struct err *e);
+	/*
+	 * What tells messages of the open box apart, where that can be had without their bodies: size, date and Message-ID. tell is called once for each that is there, in
+	 * any order. NULL: the driver's bodies are at hand, to be read instead.
+	 */
+	int (*idents)(struct store *s, const uint64_t *nums, size_t n, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
 	/* done is called once for each, NULL or why not (SPAN_MSG), when the change is durable or acknowledged. One that is not there any more is done: the next look tells. */
 	int (*set_flags)(struct store *s, const struct flag_change *c, size_t n,
 			 void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);

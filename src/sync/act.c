@@ -97,6 +97,23 @@ static int sort_flags(struct twoway *g, struct joined *row, const struct plan_sy
 	return vec_push(&t->agree, a) < 0 ? twoway_no_memory(e) : 0;
 }
 
+/* A message that both sides hold already gets its pair; then it is one of the base. */
+static int pair_row(struct twoway *g, const struct box *b, struct joined *row, struct err *e)
+{
+	struct pair p = { .folder = b->f->base.id, .left = row->left, .right = row->right, .size = row->adopted->size, .made = g->p->now, .two_way = true,
+			  .flags = row->m.left.flags & row->m.right.flags };
+
+	memcpy(p.digest, row->adopted->digest, sizeof(p.digest));
+	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+		return -1;
+	if (pairs_add(g->db, &p, e) < 0)
+		return -1;
+	row->pair = p.id;
+	row->m.flags = p.flags;
+	/* one that failed before on its way here, or there */
+	return failures_clear(g->db, p.folder, false, row->left, e) < 0 || failures_clear(g->db, p.folder, true, row->right, e) < 0 ? -1 : 0;
+}
+
 /* Put one message's acts into the lists. */
 static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, size_t at_row, struct todo *t, struct err *e)
 {
@@ -134,6 +151,8 @@ static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_poli
 			return twoway_no_memory(e);
 		return 0;
 	}
+	if (plan.acts & PLAN_PAIR && row->adopted && pair_row(g, b, row, e) < 0)
+		return -1;
 	return row->pair == 0 ? 0 : sort_flags(g, row, &plan, t, e);
 }
 
@@ -400,6 +419,8 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 		if (b->remove[s])
 			return remove_box(g, b, s, e);
 	act_on(g, b);
+	if (adopt_note(g, b, e) < 0)
+		return -1;
 	decide_policy(g, b, &policy);
 	for (int s = LEFT; s <= RIGHT; s++) {
 		if (!has_work_at(b, &policy, g, s))
@@ -415,6 +436,8 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 	for (size_t i = 0; i < b->join.rows.n; i++)
 		if (sort_row(g, b, &policy, i, &t, e) < 0)
 			goto out;
+	if (db_in_transaction(g->db) && db_commit(g->db, e) < 0)
+		goto out;
 	tell_copies(g, b);
 	rc = do_todo(g, b, &policy, &t, e);
 	if (rc < 0)
@@ -422,6 +445,7 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 	/* what was refused, or did not come, must be found again by the next look */
 	b->failed = g->totals->failed > failed || g->x[LEFT].missed + g->x[RIGHT].missed > missed;
 out:
+	db_rollback(g->db);
 	for (int s = LEFT; s <= RIGHT; s++)
 		g->side[s]->ops->close_box(g->side[s]);
 	todo_release(&t);

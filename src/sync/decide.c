@@ -27,7 +27,7 @@ void decide_policy(const struct twoway *g, const struct box *b, struct plan_sync
 /* What one message asks for. */
 struct plan_sync decide_row(struct twoway *g, const struct box *b, const struct plan_sync_policy *policy, struct joined *row)
 {
-	if (row->pair == 0) {
+	if (row->pair == 0 && row->m.left.present != row->m.right.present) {
 		bool back = row->m.right.present;
 		struct earlier *f = look_earlier(g, b->f->base.id, back, back ? row->right : row->left);
 
@@ -139,7 +139,7 @@ static bool is_vague(const struct plan_sync_policy *policy, const struct joined 
 {
 	const struct plan_sync_side *s = &row->m.left;
 
-	return row->pair == 0 && s->present && ((policy->right.max_size > 0 && s->size == 0) || (policy->right.oldest > 0 && s->date == 0));
+	return row->pair == 0 && s->present && !row->m.right.present && ((policy->right.max_size > 0 && s->size == 0) || (policy->right.oldest > 0 && s->date == 0));
 }
 
 /* Sizes and dates of new messages that a limit may leave out, where the store did not tell them (a Maildir). */
@@ -176,10 +176,14 @@ static int plan_box(struct twoway *g, struct box *b, struct err *e)
 
 	if (join_rows(&b->join, e) < 0)
 		return -1;
+	if (b->reborn && adopt_reborn(g, b, e) < 0)
+		return -1;
 	for (int s = LEFT; s <= RIGHT; s++)
 		if (b->remove[s])
 			return plan_removal(g, b, s, e);
 	if (g->p->restore && restore_rows(g, b, e) < 0)
+		return -1;
+	if (adopt_box(g, b, e) < 0)
 		return -1;
 	decide_policy(g, b, &policy);
 	if (learn_sizes(g, b, &policy, e) < 0)
@@ -196,23 +200,6 @@ static int plan_box(struct twoway *g, struct box *b, struct err *e)
 			g->totals->skipped++;
 	}
 	b->work |= b->create[LEFT] || b->create[RIGHT];
-	return 0;
-}
-
-/* Both sides hold mail, and nothing is known of how they belong together. */
-static int guard_first_contact(struct twoway *g, struct err *e)
-{
-	if (g->known)
-		return 0;
-	for (size_t i = 0; i < g->boxes.n; i++) {
-		struct box *b = &g->boxes.a[i];
-
-		if (b->join.fresh[LEFT] == 0 || b->join.fresh[RIGHT] == 0)
-			continue;
-		err_set(e, ERR_CONF, "folder '%s': both sides hold messages, and the state of an earlier run that says which belong together is not there: nothing was changed",
-			b->f->left);
-		return err_hint(e, "restore %s from a backup; or move the mail in %s away and let everything be fetched anew", g->p->state, g->p->right_name);
-	}
 	return 0;
 }
 
@@ -250,7 +237,7 @@ int decide_all(struct twoway *g, struct err *e)
 		if (!b->failed && plan_box(g, b, &why) < 0 && box_error(g, b, &why, e) < 0)
 			return -1;
 	}
-	return guard_first_contact(g, e) < 0 || guard_deletions(g, e) < 0 ? -1 : 0;
+	return guard_deletions(g, e);
 }
 
 static void tell_planned(struct twoway *g, const struct box *b, enum event_action action, int side, struct slice key, uint64_t size)

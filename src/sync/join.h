@@ -11,11 +11,19 @@
 #include "store/store.h"
 #include "sync/plan.h"
 
+/* What is known of a message that both sides hold and the base has not. */
+struct adopted {
+	unsigned char digest[DIGEST_SIZE];
+	uint64_t size; /* as the right stores it */
+};
+
 /* A message of which one side, or both, show something else than the base. */
 struct joined {
 	int64_t pair;             /* in the base; 0: the base has it not, and one side alone holds it */
 	struct slice left, right; /* keys; empty where that side never held it */
 	struct plan_sync_msg m;   /* retry_at is not set */
+	bool rekey;               /* the left calls it by this key now, which the base is to be told */
+	const struct adopted *adopted; /* both sides hold it, as adopt.c found; NULL: not so */
 };
 
 struct join_seen;

@@ -302,20 +302,74 @@ static int take_look(struct twoway *g, struct box *b, int side, struct err *e)
 {
 	const struct box_info *info = &b->info[side];
 
+	if (info->reborn && side == LEFT && !b->reborn) {
+		b->reborn = true; /* nothing can be concluded from this look: another one asks for everything */
+		return 0;
+	}
 	b->looked[side] = true;
 	b->whole[side] = info->extent == LOOK_ALL;
-	if (info->reborn) {
-		err_set_span(e, ERR_REFUSED, SPAN_BOX, "the server has renumbered '%s', or gone back to an older copy of it (its UIDVALIDITY is another, or its UIDNEXT lower): nothing was changed", box_name(b, side));
-		return err_hint(e, "move the local folder away and run the job by name with --restore to have it fetched again");
-	}
 	memcpy(b->stamp[side], info->stamp, sizeof(b->stamp[side]));
-	return join_side(&b->join, side == LEFT ? PAIR_LEFT : PAIR_RIGHT, g->side[side], info, g->db, b->f->base.id, e);
+	/* to keys that mean nothing any more every message is new */
+	return join_side(&b->join, side == LEFT ? PAIR_LEFT : PAIR_RIGHT, g->side[side], info, g->db, b->reborn && side == LEFT ? 0 : b->f->base.id, e);
+}
+
+/* Read what the looks tell, of the boxes that are meant. */
+static int read_looks(struct twoway *g, int side, const struct look *l, const size_t *which, size_t n, struct err *e)
+{
+	struct store *s = g->side[side];
+	int rc = n == 0 ? 0 : s->ops->look(s, l, n, g->p->dry_run ? BOX_READ : BOX_WRITE, e);
+
+	while (n > 0 && rc == 0) {
+		struct err why = ERR_INIT;
+		struct box_info info;
+		struct box *b;
+		size_t i = n;
+
+		rc = clock_check(e);
+		if (rc < 0)
+			break;
+		memset(&info, 0, sizeof(info));
+		rc = s->ops->look_box(s, &i, &info, &why);
+		if (rc == 0)
+			break;
+		if (rc < 0 && i >= n) {
+			*e = why;
+			break;
+		}
+		b = &g->boxes.a[which[i]];
+		b->info[side] = info;
+		if (rc == 1)
+			rc = take_look(g, b, side, &why);
+		if (rc < 0)
+			rc = box_error(g, b, &why, e);
+	}
+	return rc;
+}
+
+/* Once more at those folders whose keys mean nothing any more, for all that they hold. */
+static int look_reborn(struct twoway *g, struct err *e)
+{
+	VEC(struct look) looks = { 0 };
+	VEC(size_t) which = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < g->boxes.n; i++) {
+		struct box *b = &g->boxes.a[i];
+		struct look l = { .folder = box_name(b, LEFT), .stamp = "", .all = true, .sizes = true };
+
+		if (b->reborn && !b->failed && (vec_push(&looks, l) < 0 || vec_push(&which, i) < 0))
+			rc = twoway_no_memory(e);
+	}
+	if (rc == 0)
+		rc = read_looks(g, LEFT, looks.a, which.a, looks.n, e);
+	vec_release(&looks);
+	vec_release(&which);
+	return rc;
 }
 
 /* Look at all folders of a side that may have changed. */
 static int look_side(struct twoway *g, int side, struct err *e)
 {
-	struct store *s = g->side[side];
 	VEC(struct look) looks = { 0 };
 	VEC(size_t) which = { 0 };
 	VEC(char *) stamps = { 0 };
@@ -347,34 +401,9 @@ static int look_side(struct twoway *g, int side, struct err *e)
 			goto out;
 		}
 	}
-	rc = 0;
-	if (looks.n == 0)
-		goto out;
-	rc = s->ops->look(s, looks.a, looks.n, g->p->dry_run ? BOX_READ : BOX_WRITE, e);
-	while (rc == 0) {
-		struct err why = ERR_INIT;
-		struct box_info info;
-		struct box *b;
-		size_t i = looks.n;
-
-		rc = clock_check(e);
-		if (rc < 0)
-			break;
-		memset(&info, 0, sizeof(info));
-		rc = s->ops->look_box(s, &i, &info, &why);
-		if (rc == 0)
-			break;
-		if (rc < 0 && i >= looks.n) {
-			*e = why;
-			break;
-		}
-		b = &g->boxes.a[which.a[i]];
-		b->info[side] = info;
-		if (rc == 1)
-			rc = take_look(g, b, side, &why);
-		if (rc < 0)
-			rc = box_error(g, b, &why, e);
-	}
+	rc = read_looks(g, side, looks.a, which.a, looks.n, e);
+	if (rc == 0 && side == LEFT)
+		rc = look_reborn(g, e);
 out:
 	for (size_t i = 0; i < stamps.n; i++)
 		free(stamps.a[i]);

@@ -158,10 +158,16 @@ static int finish(struct twoway *g, struct err *e)
 	return rc;
 }
 
+static void box_release(struct box *b)
+{
+	join_release(&b->join);
+	vec_release(&b->orphans);
+}
+
 static void forget_session(struct twoway *g)
 {
 	for (size_t i = 0; i < g->boxes.n; i++)
-		join_release(&g->boxes.a[i].join);
+		box_release(&g->boxes.a[i]);
 	vec_release(&g->boxes);
 	folders_release(&g->folders);
 }

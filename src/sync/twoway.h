@@ -1,5 +1,5 @@
 /*
- * Two-way, the private side: one job on its way through looking (look.c), planning (decide.c) and doing (act.c). See engine.h for the job itself.
+ * Two-way, the private side: one job on its way through looking (look.c), recognizing (adopt.c), planning (decide.c) and doing (act.c). See engine.h for the job itself.
  *
  * Both sides are looked at, folder by folder, everything is planned, and only then, when no guard objects, something is done.
  */
@@ -35,6 +35,8 @@ struct box {
 	bool create[2];               /* it is to be made there */
 	bool remove[2];               /* it is gone on the other side: to be removed here */
 	bool kept[2];                 /* something there could not be taken over to the other side: the next look is to tell it again */
+	bool reborn;                  /* the left's keys mean nothing any more: all that it holds is matched anew (adopt.c) */
+	VEC(int64_t) orphans;         /* pairs that are to be forgotten then */
 	bool failed;                  /* nothing more is done with it, and nothing remembered */
 	struct join join;
 	uint64_t deletions[2], copies;
@@ -80,6 +82,14 @@ int look_messages(struct twoway *g, struct err *e);
 struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct slice key); /* NULL: no failure */
 void look_policy_text(const struct twoway *g, const struct box *b, char *out, size_t size);
 void look_weaken(char *text, size_t size); /* a remembered stamp: from now on it shows what keys mean, but proves no agreement */
+
+/*
+ * adopt.c: what both sides hold and the base does not know becomes one row each; between join_rows and the plan. Of a folder that is reborn the same for what the
+ * base does know, by keys that mean nothing any more; adopt_note tells the base.
+ */
+int adopt_box(struct twoway *g, struct box *b, struct err *e);
+int adopt_reborn(struct twoway *g, struct box *b, struct err *e);
+int adopt_note(struct twoway *g, struct box *b, struct err *e);
 
 /* decide.c: the plan of every folder, and the guards. */
 void decide_policy(const struct twoway *g, const struct box *b, struct plan_sync_policy *out);

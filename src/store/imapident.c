@@ -1,0 +1,155 @@
+/*
+ * What tells the messages of an open IMAP mailbox apart without their bodies: size, time of arrival
+ * and Message-ID, all in one flight.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "mail/header.h"
+#include "mail/ident.h"
+#include "mail/imapdate.h"
+#include "store/imapstore_p.h"
+
+#define CHUNK 4096
+
+struct asking {
+	struct uidset wanted, told;
+	VEC(size_t) from; /* of the ranges of wanted: where each command begins */
+	void (*tell)(void *arg, uint64_t num, const struct ident *id);
+	void *arg;
+	struct digest *digest;
+	struct header head;
+	bool has_mid; /* of the response that is being read */
+	unsigned char mid[IDENT_MID];
+};
+
+/* imapstore_flight.send */
+static int send_part(struct imapstore *t, void *arg, size_t i, uint32_t *tag, struct err *e)
+{
+	struct asking *w = arg;
+	struct strbuf text = STRBUF_INIT(IMAP_COMMAND_MAX);
+	size_t from = w->from.a[i];
+	int rc = uidset_print(&w->wanted, &from, IMAPSTORE_SET_MAX, &text);
+
+	if (rc < 0)
+		err_set(e, ERR_LOCAL, "out of memory");
+	else
+		rc = imap_send(&t->conn, tag, e,
+			"UID FETCH %s (UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])",
+			strbuf_str(&text));
+	strbuf_release(&text);
+	return rc;
+}
+
+/* imapstore_flight.end: what is refused stays unknown */
+static int end_part(struct imapstore *t, void *arg, size_t i, const struct imap_resp *r,
+	const struct err *why, struct err *e)
+{
+	(void)t;
+	(void)arg;
+	(void)i;
+	if (r || why->span != SPAN_ACCT)
+		return 0;
+	*e = *why;
+	return -1;
+}
+
+/* The Message-ID that stands in a response. */
+static int read_mid(struct asking *w, const struct imap_resp *r, struct err *e)
+{
+	char in[CHUNK];
+	ssize_t n;
+
+	header_init(&w->head);
+	while ((n = stream_read(r->body.s, in, sizeof(in), e)) > 0)
+		header_put(&w->head, in, (size_t)n);
+	header_end(&w->head);
+	w->has_mid = n == 0 && ident_mid(w->digest, w->head.message_id, w->mid);
+	return n < 0 ? -1 : 0;
+}
+
+/* imapstore_flight.data. Each message is told once, when all of it has come. */
+static int data(struct imapstore *t, void *arg, const struct imap_resp *r, struct err *e)
+{
+	struct asking *w = arg;
+	struct ident id = { 0 };
+
+	(void)t;
+	if (r->kind == IMAP_FETCH_BODY)
+		return read_mid(w, r, e);
+	if (r->kind != IMAP_FETCH)
+		return 0;
+	id.has_mid = w->has_mid;
+	w->has_mid = false;
+	if (!(r->fetch.has & IMAP_HAS_UID) || !(r->fetch.has & IMAP_HAS_RFC822_SIZE) ||
+		!uidset_has(&w->wanted, r->fetch.uid) || uidset_has(&w->told, r->fetch.uid))
+		return 0;
+	for (size_t i = 0; i < IDENT_MID; i++)
+		id.mid[i] = w->mid[i];
+	id.size = r->fetch.size;
+	if (r->fetch.has & IMAP_HAS_DATE)
+		imapdate_parse(r->fetch.date, &id.date, NULL);
+	w->tell(w->arg, r->fetch.uid, &id);
+	return uidset_add(&w->told, r->fetch.uid, e);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The set that is wanted, and where each command's part of it begins. */
+static int prepare(struct asking *w, const uint64_t *nums, size_t n, struct err *e)
+{
+	uint64_t *sorted = malloc(n * sizeof(*sorted));
+	struct strbuf text = STRBUF_INIT(IMAP_COMMAND_MAX);
+	int rc = 0;
+
+	if (!sorted)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = nums[i];
+	qsort(sorted, n, sizeof(*sorted), by_number);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = sorted[i] == 0 || sorted[i] > UINT32_MAX
+			? err_set(e, ERR_BUG, "%" PRIu64 " is no UID", sorted[i])
+			: uidset_add(&w->wanted, (uint32_t)sorted[i], e);
+	for (size_t at = 0; rc == 0 && at < w->wanted.n;) {
+		if (vec_push(&w->from, at) < 0 ||
+			uidset_print(&w->wanted, &at, IMAPSTORE_SET_MAX, &text) < 0)
+			rc = err_set(e, ERR_LOCAL, "out of memory");
+		strbuf_clear(&text);
+	}
+	strbuf_release(&text);
+	free(sorted);
+	return rc;
+}
+
+/* store_ops.idents */
+int imapident(struct store *s, const uint64_t *nums, size_t n,
+	void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	struct asking w = { .wanted = UIDSET_INIT, .told = UIDSET_INIT, .tell = tell, .arg = arg };
+	struct imapstore_flight f = {
+		.send = send_part, .end = end_part, .data = data, .arg = &w
+	};
+	int rc = -1;
+
+	if (n == 0)
+		return 0;
+	if (imapstore_need_box(t, false, e) < 0)
+		return -1;
+	w.digest = digest_new(e);
+	if (w.digest && prepare(&w, nums, n, e) == 0) {
+		f.n = w.from.n;
+		rc = imapstore_fly(t, &f, e);
+	}
+	digest_free(w.digest);
+	uidset_release(&w.wanted);
+	uidset_release(&w.told);
+	vec_release(&w.from);
+	return rc < 0 ? imapstore_fail(t, e) : 0;
+}

@@ -1,0 +1,362 @@
+"""First contact, and contact lost: both sides hold mail, and the state doesn't know, or not any more, how it belongs together. No body moves for what both hold."""
+
+import os
+import random
+import re
+import shutil
+import sqlite3
+import time
+
+import pytest
+
+import haul
+from twoway import SERVERS, Sync, actions, counts, start
+
+SIZE = 20000
+AGE = 90000
+
+
+@pytest.fixture(scope="module", params=list(SERVERS))
+def server(request, tmp_path_factory):
+    with start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
+        yield srv
+
+
+@pytest.fixture(scope="module")
+def best(tmp_path_factory):
+    with start(tmp_path_factory.mktemp("dovecot"), "all") as srv:
+        yield srv
+
+
+def mail(n, size=SIZE, mid="<%d@example.org>", salt=""):
+    """A message whose body can't be compressed: what moves is seen."""
+    rng = random.Random("%d%s" % (n, salt))
+    text = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(size))
+    head = "From: a@example.org\nSubject: %d\n%s\n" % (n, "Message-ID: %s\n" % (mid % n) if mid else "")
+    return (head + "\n".join(re.findall(".{1,76}", text)) + "\n").encode()
+
+
+def letters(n):
+    return "FRS"[:n % 4]
+
+
+@pytest.fixture
+def pair(server, tmp_path):
+    """Thirty messages at the server, some of them flagged, and the same after a first run here."""
+    return filled(Sync(tmp_path, server))
+
+
+def filled(p, n=30):
+    with p.remote.connect() as c:
+        c.create("Work")
+        for i in range(n):
+            p.remote.append(c, mail(i), "INBOX" if i % 3 else "Work", letters(i), time.time() - AGE - i)
+    p.settle()
+    p.same()
+    return p
+
+
+def forget(p):
+    for suffix in ("", "-wal", "-shm"):
+        if os.path.exists(p.db + suffix):
+            os.unlink(p.db + suffix)
+
+
+def validity(p, folder):
+    return p.remote.do("status", p.remote.wire(folder), "(UIDVALIDITY)")
+
+
+def renumber(p, folder="INBOX"):
+    """The server's own files of the folder are gone: all messages get other UIDs under another UIDVALIDITY."""
+    box = p.srv.maildir(p.user) if folder == "INBOX" else os.path.join(p.srv.maildir(p.user), "." + folder)
+    before, deadline = validity(p, folder), time.time() + 20
+    while validity(p, folder) == before:
+        assert time.time() < deadline
+        for name in os.listdir(box):
+            if name.startswith("dovecot"):
+                path = os.path.join(box, name)
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+        time.sleep(0.3)  # a UIDVALIDITY is a time: soon it is another
+
+
+def cheap(r, bodies=0):
+    """As many bodies moved, and no more."""
+    end = r.end
+    assert end["bytes_in"] + end["bytes_out"] < 40000 + bodies * 1.4 * SIZE, (end["bytes_in"], end["bytes_out"])
+    assert end["bytes_in"] + end["bytes_out"] > bodies * SIZE
+
+
+def all_of(p, *folders):
+    return sorted(x for f in folders for x in p.local.state()[f])
+
+
+# -- the state is lost ----------------------------------------------------------------------------------------
+
+
+def test_lost_state(pair):
+    before = pair.local.state()
+    forget(pair)
+    r = pair.sync()
+    assert actions(r) == [], r
+    cheap(r)
+    assert pair.local.state() == before
+    pair.quiet()
+    pair.same()
+
+
+def test_lost_state_and_changes(pair):
+    """What differs is brought together: flags are united, what one side alone has is copied."""
+    forget(pair)
+    pair.remote.flag("INBOX", mail(1), "FR")
+    pair.local.flag("INBOX", mail(2), "S")
+    pair.remote.deliver(mail(100), age=AGE)
+    pair.local.deliver(mail(101), flags="S", age=AGE)
+    pair.local.delete("Work", mail(3))
+    r = pair.sync()
+    assert counts(r) == {"pulled": 2, "pushed": 1, "flagged": 3}, r
+    cheap(r, 3)
+    pair.quiet()
+    pair.same()
+    state = dict(pair.local.state()["INBOX"])
+    assert state[mail(1)] == "FR" and state[mail(2)] == "FRS" and len(state) == 22
+
+
+def test_a_dry_run_says_the_same(best, tmp_path):
+    p = filled(Sync(tmp_path, best))
+    forget(p)
+    p.remote.flag("INBOX", mail(1), "FRS")
+    p.remote.deliver(mail(100), age=AGE)
+    r = p.sync("--dry-run")
+    assert counts(r) == {"pulled": 1, "flagged": 1}, r
+    cheap(r)
+    assert not os.path.exists(p.db)
+    r = p.sync()
+    assert counts(r) == {"pulled": 1, "flagged": 1}, r
+    p.quiet()
+    p.same()
+
+
+def test_state_from_last_week(pair):
+    copy = pair.db + ".old"
+    with sqlite3.connect(pair.db) as con, sqlite3.connect(copy) as to:
+        con.backup(to)
+    pair.remote.deliver(mail(100), flags="S", age=AGE)
+    pair.local.deliver(mail(101), flags="F", age=AGE)
+    pair.remote.delete("INBOX", mail(1))
+    pair.local.flag("INBOX", mail(2), "FS")
+    pair.settle()
+    forget(pair)
+    shutil.move(copy, pair.db)
+    r = pair.sync()
+    assert not counts(r).get("pulled") and not counts(r).get("pushed"), r
+    cheap(r)
+    pair.quiet()
+    pair.same()
+    assert len(pair.local.bodies()) == 21
+
+
+def test_a_maildir_of_another_program(pair, tmp_path):
+    """Other names, other inodes, the times kept: as a copy by another tool has them."""
+    forget(pair)
+    for folder in ("INBOX", "Work"):
+        for i, path in enumerate(sorted(haul.maildir_files(pair.local.box(folder)))):
+            flags = path.rpartition(":2,")[2] if ":2," in path else ""
+            other = os.path.join(pair.local.box(folder), "cur", "%d.R%d.host,S=%d:2,%s" % (1600000000 + i, i, os.path.getsize(path), flags))
+            shutil.copy2(path, other)
+            os.unlink(path)
+    r = pair.sync()
+    assert actions(r) == [], r
+    cheap(r)
+    assert all(",S=" in path for path in haul.maildir_files(pair.local.box("INBOX")))
+    pair.quiet()
+    pair.same()
+
+
+# -- what is not the same ---------------------------------------------------------------------------------------
+
+
+def test_times_that_say_nothing(best, tmp_path):
+    """Of another time here than there, or without a Message-ID: the content decides, and what was fetched to know it is not kept."""
+    p = Sync(tmp_path, best)
+    for n in range(4):
+        p.remote.deliver(mail(n), age=AGE)
+        p.local.deliver(mail(n), flags="S")
+    for n in range(10, 14):
+        p.remote.deliver(mail(n, mid=None), age=AGE)
+        p.local.deliver(mail(n, mid=None), flags="S", age=AGE)
+    r = p.sync()
+    assert not counts(r).get("pulled") and not counts(r).get("pushed") and counts(r)["flagged"] == 8, r
+    p.quiet()
+    p.same()
+    assert len(p.local.bodies()) == 8
+
+
+@pytest.mark.parametrize("there, here", [(2, 2), (2, 1), (1, 2), (3, 2), (0, 2)])
+def test_duplicates_stay(server, tmp_path, there, here):
+    """The same bytes twice are two messages: afterwards there are as many as the side with more of them had."""
+    p = Sync(tmp_path, server)
+    now = time.time() - AGE
+    with p.remote.connect() as c:
+        for _ in range(there):
+            p.remote.append(c, mail(1), "INBOX", "", now)
+        p.remote.append(c, mail(2), "INBOX", "", now)
+    for i in range(here):
+        path = os.path.join(p.local.box("INBOX"), "new", p.local.deliver(mail(1)))
+        os.utime(path, (int(now),) * 2)
+    p.local.deliver(mail(3), age=AGE)
+    r = p.sync()
+    cheap(r, 2 + (0 if there == here else max(there, here)))
+    p.quiet()
+    p.same()
+    assert p.local.bodies().count(mail(1)) == max(there, here) and len(p.local.bodies()) == 2 + max(there, here)
+    forget(p)
+    cheap(p.sync())
+    p.quiet()
+    p.same()
+
+
+def test_one_message_id_for_several(server, tmp_path):
+    """Same Message-ID, other bodies; same body, other Message-ID; nothing at all."""
+    p = Sync(tmp_path, server)
+    same = "<one@example.org>%.0s"
+    p.remote.deliver(mail(1, mid=same), age=AGE)
+    p.local.deliver(mail(1, mid=same, salt="other"), age=AGE + 7)
+    p.remote.deliver(mail(2, mid=same, size=5000), age=AGE)
+    p.local.deliver(mail(2, mid=same, size=5001), age=AGE)
+    p.remote.deliver(mail(3), age=AGE)
+    p.local.deliver(mail(3, mid="<other%d@example.org>"), age=AGE)
+    p.remote.deliver(b"Subject: empty\n\n", age=AGE)
+    p.local.deliver(b"Subject: other\n\n", age=AGE)
+    r = p.sync()
+    assert counts(r) == {"pulled": 4, "pushed": 4}, r
+    p.quiet()
+    p.same()
+    forget(p)
+    r = p.sync()
+    assert actions(r) == [], r
+    p.quiet()
+    p.same()
+    assert len(p.local.bodies()) == 8
+
+
+# -- the server renumbers ---------------------------------------------------------------------------------------
+
+
+def test_renumbered(pair):
+    before = pair.local.state()
+    renumber(pair)
+    r = pair.sync()
+    assert actions(r) == [], r
+    assert "renumbered 'INBOX'" in r.of("warning")[0]["text"], r
+    cheap(r)
+    assert pair.local.state() == before
+    pair.quiet()
+    pair.same()
+
+
+def test_renumbered_and_changed(pair):
+    """The base still knows what both sides had agreed on, so that each change of flags is known for what it is, and a message that was deleted here stays known."""
+    renumber(pair)
+    pair.remote.flag("INBOX", mail(2), "")
+    pair.local.flag("INBOX", mail(5), "FRST")
+    pair.remote.deliver(mail(100), age=AGE)
+    pair.local.deliver(mail(101), flags="", age=AGE)
+    r = pair.sync()
+    assert counts(r) == {"pulled": 1, "pushed": 1, "flagged": 2}, r
+    cheap(r, 2)
+    pair.quiet()
+    pair.same()
+    state = dict(pair.local.state()["INBOX"])
+    assert state[mail(2)] == "" and state[mail(5)] == "FRST" and len(state) == 22
+
+
+def test_renumbered_deleted_here(pair):
+    """What was deleted here just before is there again: that is better than to lose other mail for it."""
+    pair.local.delete("INBOX", mail(4))
+    renumber(pair)
+    r = pair.sync()
+    assert counts(r) in ({"pulled": 1}, {"pulled": 1, "flagged": 0}), r
+    cheap(r, 1)
+    pair.quiet()
+    pair.same()
+
+
+@pytest.mark.parametrize("way", ["", "--restore", "--allow-deletions"])
+def test_renumbered_and_some_missing(server, tmp_path, way):
+    """Restored from a backup, or deleted by a person? Nobody knows; the person is asked, and both answers do what they say."""
+    p = filled(Sync(tmp_path, server))
+    p.remote.delete("INBOX", mail(1))
+    p.remote.delete("INBOX", mail(2))
+    renumber(p)
+    kept = p.local.files()
+    r = p.run("both")
+    assert r.code == 1 and "2 of 20 messages are not there any more" in r.of("error")[0]["text"], r
+    assert "--restore" in r.of("error")[0]["text"] and actions(r) == [] and p.local.files() == kept
+    if not way:
+        return
+    r = p.sync(way)
+    if way == "--restore":
+        assert counts(r) == {"pushed": 2}, r
+        cheap(r, 2)
+    else:
+        assert counts(r) == {"deleted": 2}, r
+        cheap(r)
+    p.quiet()
+    p.same()
+    assert len(p.local.bodies()) == (20 if way == "--restore" else 18)
+
+
+def test_renumbered_to_nothing(pair):
+    """A folder that is there anew, and empty."""
+    with pair.remote.connect() as c:
+        c.delete("Work")
+        time.sleep(1.1 - time.time() % 1)
+        c.create("Work")
+    r = pair.run("both")
+    assert r.code == 1 and "10 of 10 messages are not there" in r.of("error")[0]["text"], r
+    assert len(pair.local.bodies("Work")) == 10
+    r = pair.sync("--restore")
+    assert counts(r) == {"pushed": 10}, r
+    pair.quiet()
+    pair.same()
+
+
+def test_renumbered_duplicates(server, tmp_path):
+    p = Sync(tmp_path, server)
+    with p.remote.connect() as c:
+        for _ in range(3):
+            p.remote.append(c, mail(1), "INBOX", "", time.time() - AGE)
+        p.remote.append(c, mail(2, mid=None), "INBOX", "S", time.time() - AGE)
+    p.settle()
+    renumber(p)
+    r = p.sync()
+    assert not counts(r).get("pulled") and not counts(r).get("pushed") and not counts(r).get("deleted"), r
+    cheap(r, 1)
+    p.quiet()
+    p.same()
+    assert len(p.local.bodies()) == 4
+
+
+@pytest.mark.parametrize("what", ["lost", "renumbered"])
+def test_stopped_at_every_step(best, tmp_path, what):
+    """Whatever is interrupted: the run after it ends the same."""
+    for step in range(1, 40):
+        p = filled(Sync(tmp_path / str(step), best), 9)
+        p.remote.flag("INBOX", mail(1), "FRS")
+        p.local.flag("INBOX", mail(2), "S")
+        p.remote.deliver(mail(100), age=AGE)
+        p.remote.deliver(mail(50, mid=None), age=AGE)
+        p.local.deliver(mail(50, mid=None), age=AGE)
+        if what == "lost":
+            forget(p)
+        else:
+            renumber(p)
+        r = p.run("both", env={"MAILHAUL_STOP_AT": str(step)})
+        done = r.code == 0
+        p.sync()
+        p.quiet()
+        p.same()
+        assert len(p.local.bodies()) == 8, step
+        if done:
+            break
+    assert done and step > 3
