@@ -122,6 +122,15 @@ char *imapname_wire(struct imapstore *t, const char *name, struct err *e)
 
 	if (boxname_split(slice_str(name), '/', &b, e) < 0)
 		goto out;
+	if (slice_eqs(b.part[0], "INBOX") && !slice_starts(slice_str(name), "INBOX")) {
+		char shown[160];
+
+		/* RFC 3501 section 5.1: two of ours would be one there */
+		err_set_span(e, ERR_CONF, SPAN_BOX,
+			"folder name '%s': at a server INBOX in any case is the inbox: rename it",
+			err_printable(shown, sizeof(shown), name, strlen(name)));
+		goto out;
+	}
 	if (b.n == 1 && slice_eqs(b.part[0], "INBOX")) {
 		wire = strdup("INBOX");
 		goto memory;

@@ -313,6 +313,18 @@ def test_roles(best, tmp_path):
     assert r.code == 78 and "@archive" in r.of("error")[0]["text"], r
 
 
+def test_a_folder_here_that_a_server_would_take_for_the_inbox(best, tmp_path):
+    """It is no copy of the inbox: its messages must not be sent there, whence they would come back."""
+    p = Sync(tmp_path, best)
+    p.remote.fill("INBOX", 2)
+    p.local.fill("Inbox", 1, 50)
+    p.local.fill("inbox/Sub", 1, 60)
+    for _ in range(2):
+        r = p.sync(code=1)
+        assert [e["folder"] for e in r.of("error")] == ["Inbox", "inbox/Sub"] and all("is the inbox" in e["text"] for e in r.of("error")), r
+        assert p.remote.state() == {"INBOX": p.local.state()["INBOX"]} and len(p.remote.bodies()) == 2, r
+
+
 def test_limits(best, tmp_path):
     p = Sync(tmp_path, best, "max-size = 1k\nmax-age = 30d\n\tfolder All { max-size = 0 max-age = 0s }\n")
     for folder in ("INBOX", "All"):
