@@ -5,10 +5,11 @@
  *   flat       PATH/Work.2026
  * The box "" is PATH itself in every layout. Unique names: seconds.M<usec>P<pid>Q<counter>.host (no flags for new/, ":2,FLAGS" for cur/).
  *
- * The tree. A folder is a directory with a cur/ whose name is one that maildir_folder_path makes; others are passed over, and with them all beneath. INBOX is
- * the directory of just this name, and the root in Maildir++; in the other layouts messages in the root itself are in no folder. "inbox" and the like are names
- * as any other: whoever brings them to a store without case must tell them apart. Symbolic links beneath PATH are not followed; one that leads to a Maildir is
- * listed as a folder, and looking at it fails. A missing PATH is an error (ERR_LOCAL) and never an empty tree; folder_create("") makes it.
+ * The tree. A folder is a directory with a cur/ whose name is one that maildir_folder_path makes; others are passed over, and with them all beneath; if
+ * such a one has a cur/, there is a warning. INBOX is the directory of just this name, and the root in Maildir++; in the other layouts messages in the root itself
+ * are in no folder. "inbox" and the like are names as any other: whoever brings them to a store without case must tell them apart. Symbolic links beneath PATH
+ * are not followed; one that leads to a Maildir is listed as a folder, and looking at it fails. A missing PATH is an error (ERR_LOCAL) and never an empty tree;
+ * folder_create("") makes it.
  *
  * Looking. A stamp is made of device, inode and times of cur/ and new/, and tells of every file that was added, removed or renamed; there is none ("") for a box
  * that was changed in the last two seconds. A look is LOOK_SAME or LOOK_ALL; a message of the base is left out only when it is certain that it isn't just being

@@ -94,6 +94,9 @@ struct maildir {
 	bool trash_asked;
 	int trash;            /* cur/ of the trash; -1 none */
 
+	/* The tree. */
+	bool told_nameless;   /* those who can't be folders by their names */
+
 	/* Looks. */
 	const struct look *looks;
 	size_t n_looks, look_at;

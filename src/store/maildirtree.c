@@ -21,12 +21,14 @@
 #define PATHS_MAX (256u << 20)
 #define READINGS 6
 #define LIST_MAX (1u << 30)
+#define WARNINGS_MAX 10
 
 /* A directory that may hold folders, or be one. */
 struct dir {
 	size_t path;  /* offset in tree.paths; relative to the root */
 	struct maildir_times before;
 	bool link;    /* it is none, but leads to a Maildir elsewhere */
+	bool nameless; /* it is a Maildir, but its name can't be a folder's */
 	bool read;    /* its entries are part of the tree */
 	bool box;     /* it has a cur/ */
 	char stamp[STORE_STAMP_MAX];
@@ -124,6 +126,7 @@ static int read_entries(struct tree *t, size_t i, int fd, struct err *e)
 	int rc = d ? 0 : -1;
 
 	while (rc == 0) {
+		struct dir *made;
 		bool link;
 
 		errno = 0;
@@ -136,12 +139,16 @@ static int read_entries(struct tree *t, size_t i, int fd, struct err *e)
 		if (!may_be_folder(t, fd, entry, &link))
 			continue;
 		rc = add_dir(t, path_of(t, i), entry->d_name, e);
-		if (rc == 0)
-			t->dirs.a[t->dirs.n - 1].link = t->dirs.a[t->dirs.n - 1].box = link;
-		if (rc == 0 && !folder_of(t->m, path_of(t, t->dirs.n - 1), &folder)) {
-			log_debug("%s: %s is no folder's name", t->m->path, path_of(t, t->dirs.n - 1));
+		if (rc < 0)
+			break;
+		made = &t->dirs.a[t->dirs.n - 1];
+		made->link = made->box = link;
+		if (folder_of(t->m, path_of(t, t->dirs.n - 1), &folder))
+			continue;
+		made->box = false;
+		made->nameless = link || leads_to_box(fd, entry->d_name);
+		if (!made->nameless)
 			t->dirs.n--;
-		}
 	}
 	if (d)
 		closedir(d);
@@ -223,7 +230,7 @@ static int read_tree(struct tree *t, struct err *e)
 	if (add_dir(t, ".", ".", e) < 0)
 		return -1;
 	for (size_t i = 0; i < t->dirs.n; i++)
-		if (clock_check(e) < 0 || (!t->dirs.a[i].link && visit(t, i, e) < 0))
+		if (clock_check(e) < 0 || (!t->dirs.a[i].link && !t->dirs.a[i].nameless && visit(t, i, e) < 0))
 			return -1;
 	return 0;
 }
@@ -271,6 +278,27 @@ static int count_part(struct maildir *m, int root, const char *box, const char *
 	return d && rc == 0 ? 0 : -1;
 }
 
+/* Mail that is in no folder: say so, but not a thousand times, nor with each listing. */
+static void tell_nameless(struct tree *t)
+{
+	unsigned n = 0;
+
+	if (t->m->told_nameless)
+		return;
+	for (size_t i = 0; i < t->dirs.n; i++) {
+		char name[ERR_TEXT_MAX / 2];
+
+		if (!t->dirs.a[i].nameless || n++ >= WARNINGS_MAX)
+			continue;
+		log_warn("%s: the Maildir '%s' is left out: its name can't be a folder's%s", t->m->path,
+			 err_printable(name, sizeof(name), path_of(t, i), strlen(path_of(t, i))),
+			 t->m->layout != MAILDIR_PLUSPLUS && path_of(t, i)[0] == '.' ? ", unless the layout is maildir++" : "");
+	}
+	if (n > WARNINGS_MAX)
+		log_warn("%s: and %u more Maildirs are left out", t->m->path, n - WARNINGS_MAX);
+	t->m->told_nameless = true;
+}
+
 /* All folders. */
 int maildir_folders(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e)
 {
@@ -283,6 +311,8 @@ int maildir_folders(struct store *s, int (*cb)(void *arg, const struct folder_in
 	if (t.root < 0)
 		return -1;
 	rc = read_exactly(&t, e);
+	if (rc == 0)
+		tell_nameless(&t);
 	for (size_t i = 0; rc == 0 && i < t.dirs.n; i++) {
 		struct folder_info f = { .messages = UINT64_MAX };
 

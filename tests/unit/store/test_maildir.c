@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/utf8.h"
 #include "box.h"
 #include "mail/flags.h"
@@ -1160,6 +1161,55 @@ static struct tree_seen see_tree(struct rig *r)
 	return t;
 }
 
+static char warnings[4096];
+
+static void to_warnings(void *arg, enum log_level level, const char *context, const char *text)
+{
+	size_t n = strlen(warnings);
+
+	(void)arg;
+	(void)context;
+	if (level == LOG_WARN)
+		snprintf(warnings + n, sizeof(warnings) - n, "%s\n", text);
+}
+
+/* A Maildir that can't be a folder is mail that nobody looks at: whoever owns it is told, once. */
+static void tells_of_maildirs_that_are_no_folders(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_tree(&r, MAILDIR_NESTED);
+	make_dir(&r, "INBOX/cur");
+	make_dir(&r, ".Sent/cur");
+	make_dir(&r, "a/x\n/cur");
+	make_dir(&r, "%41/below/cur"); /* no Maildir itself: nobody looks further */
+	make_dir(&r, ".notmuch/xapian");
+	warnings[0] = '\0';
+	log_set_sink(to_warnings, NULL);
+	assert_int_equal(see_tree(&r).n, 1);
+	assert_non_null(strstr(warnings, "the Maildir '.Sent' is left out: its name can't be a folder's, unless the layout is maildir++\n"));
+	assert_non_null(strstr(warnings, "the Maildir 'a/x\\x0a' is left out: its name can't be a folder's\n"));
+	assert_null(strstr(warnings, "below"));
+	assert_null(strstr(warnings, "notmuch"));
+	warnings[0] = '\0';
+	see_tree(&r);
+	assert_string_equal(warnings, "");
+	for (int i = 0; i < 20; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), ".box%d/cur", i);
+		make_dir(&r, path);
+	}
+	store_free(r.s);
+	r.s = maildir_new(&r.params, &r.e);
+	assert_non_null(r.s);
+	see_tree(&r);
+	assert_non_null(strstr(warnings, "and 12 more Maildirs are left out\n"));
+	log_set_sink(NULL, NULL);
+	rig_stop(&r);
+}
+
 static void lists_nested(void **state)
 {
 	static const char *const folders[] = { "INBOX", "inbox", "Work/2026", "50%", "a/b/c/d/e/f/g", "linked", "odd" };
@@ -2132,6 +2182,7 @@ int main(void)
 		NAMELESS(few_descriptors),
 		cmocka_unit_test(cancelled),
 		NAMELESS(cancelled),
+		cmocka_unit_test(tells_of_maildirs_that_are_no_folders),
 		cmocka_unit_test(lists_nested),
 		cmocka_unit_test(lists_plusplus_and_flat),
 		cmocka_unit_test(missing_root),
