@@ -442,7 +442,9 @@ def test_a_link_that_ends(tmp_path, at, how):
         srv.at, srv.how = at, how
         begun = time.monotonic()
         r = says(h.run("both"), 69 if (at, how) == ("greeting", "bye") else 75,
-                 "'INBOX': message 7" if at == "body" else {"bye": "over \\x1b", "close": "closed the connection", "stall": "1 second"}[how])
+                 "'INBOX': message 7" if at == "body" else {"bye": "over \\x1b", "close": "connection", "stall": "1 second"}[how])
+        # a socket that is closed with something unread in it tells the other side by a reset, which may overtake what was sent
+        assert how != "close" or at == "body" or re.search("closed the connection|connection lost", r.out), r
         assert time.monotonic() - begun < 20
         recover(h, want)
 
