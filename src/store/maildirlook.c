@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "mail/flags.h"
 
 /* Announce. */
@@ -87,6 +88,8 @@ static int look_at(struct maildir *m, const struct look *l, const struct maildir
 		return err_errno(e, "can't look at %s", strbuf_str(&m->at));
 	out->can_hold = MAILDIR_FLAGS;
 	out->read_only = maildir_read_only(d->cur) || (d->fresh >= 0 && maildir_read_only(d->fresh));
+	if (out->read_only)
+		log_warn("%s can't be written: what the other side has is not brought there", strbuf_str(&m->at));
 	maildir_stamp_print(&stamp, now, out->stamp);
 	if (out->stamp[0] && l->stamp && !l->all && strcmp(out->stamp, l->stamp) == 0) {
 		out->extent = LOOK_SAME;

@@ -2129,8 +2129,12 @@ static void no_permission(void **state)
 	join(path, sizeof(path), r.path, "Box/cur/3.c:2,FS", "");
 	assert_int_equal(chmod(path, 0), 0);
 	assert_int_equal(chmod(sys.cur, 0500), 0);
+	warnings[0] = '\0';
+	log_set_sink(to_warnings, NULL);
 	see(&r, &b, "1.a: 2.b: 3.c:FS ");
+	log_set_sink(NULL, NULL);
 	assert_true(r.info.read_only);
+	assert_non_null(strstr(warnings, "/Box can't be written"));
 	assert_int_equal(r.s->ops->open_box(r.s, "Box", BOX_READ, &r.info, &r.e), 0);
 	assert_true(r.info.read_only);
 	assert_int_equal(change(&r, "2.b", 0, FLAG_SEEN, 0, counts), 0);
