@@ -130,16 +130,22 @@ static const struct folder_rule *rule_for(const struct reading *r, const char *l
 	return NULL;
 }
 
-/* What the left calls, or would call, the folder that the right calls so; NULL: that name belongs to another. */
+/* The rule that gives the right's folder its name, or NULL. */
+static const struct folder_rule *rule_naming(const struct reading *r, const char *right)
+{
+	for (size_t i = 0; i < r->p->n_rules; i++)
+		if (r->p->rules[i].local && strcmp(r->p->rules[i].local, right) == 0)
+			return &r->p->rules[i];
+	return NULL;
+}
+
+/* What the left calls, or would call, the folder that the right calls so; NULL: that name belongs to another, or to a role that no folder has. */
 static const char *left_name(const struct reading *r, const char *right)
 {
-	for (size_t i = 0; i < r->p->n_rules; i++) {
-		const struct folder_rule *rule = &r->p->rules[i];
+	const struct folder_rule *rule = rule_naming(r, right);
 
-		if (!rule->local || strcmp(rule->local, right) != 0)
-			continue;
+	if (rule)
 		return rule->name[0] == '@' ? with_role(r, folder_role(slice_str(rule->name + 1))) : rule->name;
-	}
 	for (size_t i = 0; i < r->fs->tree.n; i++)
 		if (strcmp(r->fs->tree.a[i].left, right) == 0 && r->fs->tree.a[i].right && strcmp(r->fs->tree.a[i].right, right) != 0)
 			return NULL;
@@ -169,6 +175,16 @@ static void tell_clash(const struct reading *r, const char *left, const char *ri
 	err_printable(a, sizeof(a), left, strlen(left));
 	err_printable(b, sizeof(b), right, strlen(right));
 	snprintf(text, sizeof(text), "folder '%s' is left out: another is called '%s' here already (give one of them a name of its own with `local`)", a, b);
+	r->warn(r->arg, text);
+}
+
+/* What the right's folder is at the left can't be told. */
+static void tell_no_role(const struct reading *r, const char *right, const char *role)
+{
+	char text[ERR_TEXT_MAX], name[160];
+
+	err_printable(name, sizeof(name), right, strlen(right));
+	snprintf(text, sizeof(text), "folder '%s' is left out: it is to be the server's %s, and no folder there says that it is that (name the folder)", name, role);
 	r->warn(r->arg, text);
 }
 
@@ -222,6 +238,8 @@ static int match_right(struct reading *r, struct err *e)
 		if (f->left)
 			continue;
 		left = left_name(r, f->right);
+		if (!left && rule_naming(r, f->right))
+			tell_no_role(r, f->right, rule_naming(r, f->right)->name);
 		/* a folder that the patterns leave out at the left is left out here, too */
 		for (size_t k = 0; left && k < r->fs->tree.n && !there; k++)
 			there = strcmp(r->fs->tree.a[k].left, left) == 0;

@@ -313,6 +313,20 @@ def test_roles(best, tmp_path):
     assert r.code == 78 and "@archive" in r.of("error")[0]["text"], r
 
 
+def test_a_role_that_no_folder_has(best, tmp_path):
+    p = Sync(tmp_path, best, '\tfolder "@archive" { local = Old }\n')
+    p.remote.fill("INBOX", 1)
+    p.local.fill("Old", 1, 50)
+    for _ in range(2):
+        r = p.sync()
+        assert ["'Old' is left out" in e["text"] and "@archive" in e["text"] for e in r.of("warning")] == [True], r
+    assert p.remote.folders() == {"INBOX"}
+    p.configure('\tfolder "@sent" { local = Old }\n')
+    p.remote.make("Sent Items")
+    p.settle()
+    assert p.remote.bodies("Sent Items") == [HELLO % (50, 50)]
+
+
 def test_a_folder_here_that_a_server_would_take_for_the_inbox(best, tmp_path):
     """It is no copy of the inbox: its messages must not be sent there, whence they would come back."""
     p = Sync(tmp_path, best)
