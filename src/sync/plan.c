@@ -93,10 +93,14 @@ struct plan_sync plan_sync(const struct plan_sync_policy *p, const struct plan_s
 			out.acts = PLAN_COPY_BACK;
 			out.left = out.base = m->right.flags & p->left.can_hold;
 		}
-	} else if (m->left.present) {
-		out.acts = p->left.may_remove ? PLAN_REMOVE_LEFT : PLAN_NOTHING;
 	} else {
-		out.acts = p->right.may_remove ? PLAN_REMOVE_RIGHT : PLAN_NOTHING;
+		const struct plan_sync_side *stays = m->left.present ? &m->left : &m->right;
+		const struct plan_side_policy *there = m->left.present ? &p->left : &p->right;
+
+		if (there->may_remove)
+			out.acts = m->left.present ? PLAN_REMOVE_LEFT : PLAN_REMOVE_RIGHT;
+		else
+			out.base = heard(m->flags, stays->flags, there); /* nobody is left to be told of them */
 	}
 	return out;
 }

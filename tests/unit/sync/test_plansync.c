@@ -236,10 +236,27 @@ static void too_many(void **state)
 	assert_false(plan_deletes_too_many(&strict, 0, 1000));
 }
 
+/* What stays where it may not be removed asks for nothing in the next run either: its flags are nobody else's any more. */
+static void what_stays_alone(void **state)
+{
+	struct plan_sync_policy p = { .left = all, .right = all, .now = NOW };
+
+	(void)state;
+	p.left.may_remove = p.right.may_remove = false;
+	for (int s = 0; s < 2; s++) {
+		struct plan_sync_msg m = { .known = true, .flags = S, .left = side(s ? -1 : F), .right = side(s ? F : -1) };
+		struct plan_sync out = plan_sync(&p, &m);
+
+		assert_int_equal(out.acts, PLAN_NOTHING);
+		assert_int_equal(out.base, F);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_meant),
+		cmocka_unit_test(what_stays_alone),
 		cmocka_unit_test(policies),
 		cmocka_unit_test(what_always_holds),
 		cmocka_unit_test(too_many),
