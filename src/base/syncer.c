@@ -2,6 +2,7 @@
 #include "base/syncer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -13,13 +14,17 @@
 
 #define END_MS 50 /* how long its end is waited for */
 
-/* The process: each byte that comes is a wish. It holds nothing else open, or others would wait for its end. */
+/*
+ * The process: each byte that comes is a wish. It holds nothing else open, or others would wait for its end. The directory it opens anew: an error in write-back is told
+ * once to each open file, and fork shares those, so that what we were told here nobody would tell the caller.
+ */
 static void __attribute__((noreturn)) serve(int fd, int dirfd)
 {
+	int own = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char wishes[4096];
 	ssize_t n;
 
-	if (dup2(fd, 0) < 0 || dup2(dirfd, 1) < 0)
+	if (own < 0 || dup2(fd, 0) < 0 || dup2(own, 1) < 0)
 		_exit(1);
 	proc_close_from(2);
 	while ((n = read(0, wishes, sizeof(wishes))) > 0 || (n < 0 && errno == EINTR))

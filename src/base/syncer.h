@@ -1,6 +1,7 @@
 /*
  * Write-back started early. A process of its own calls syncfs(2) while we go on, so that little is left to write when we come to wait for the same. What it does
- * promises nothing: only what the caller syncs itself is on disk, and the caller is told of errors in write-back all the same, since each open file tells its own.
+ * promises nothing: only what the caller syncs itself is on disk, and the caller is told of errors in write-back all the same, since the process has opened the
+ * directory for itself, and each open file tells its own.
  */
 #ifndef BASE_SYNCER_H
 #define BASE_SYNCER_H

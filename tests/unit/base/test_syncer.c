@@ -23,7 +23,7 @@ static struct {
 int __wrap_syncfs(int fd);
 int __wrap_syncfs(int fd)
 {
-	(void)fd;
+	fcntl(fd, F_SETFL, O_NONBLOCK); /* seen by all who share the open file, as its errors are */
 	atomic_fetch_add(&shared->begun, 1);
 	while (atomic_load(&shared->hold))
 		usleep(1000);
@@ -129,6 +129,20 @@ static void holds_nothing(void **state)
 	close(dir);
 }
 
+/* The errors of write-back that it is told are told to us as well: its open file is not ours. */
+static void keeps_no_errors(void **state)
+{
+	struct syncer s = { 0 };
+	int dir = open("/", O_RDONLY | O_DIRECTORY);
+
+	(void)state;
+	syncer_kick(&s, dir);
+	assert_true(comes_to(&shared->done, 1));
+	assert_int_equal(fcntl(dir, F_GETFL) & O_NONBLOCK, 0);
+	syncer_release(&s);
+	close(dir);
+}
+
 static void dies(void **state)
 {
 	struct syncer s = { 0 };
@@ -154,6 +168,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(syncs_when_kicked, start, stop),
 		cmocka_unit_test_setup_teardown(never_waits, start, stop),
 		cmocka_unit_test_setup_teardown(holds_nothing, start, stop),
+		cmocka_unit_test_setup_teardown(keeps_no_errors, start, stop),
 		cmocka_unit_test_setup_teardown(dies, start, stop),
 	};
 
