@@ -2,7 +2,7 @@
  * Delivery into a Maildir: see store.h for the order of things. Nothing that is there is ever overwritten.
  *
  * Durability: a message's bytes are fsynced while its only name is in tmp/, or it has none; whether that name is durable doesn't matter. After the renames the
- * directories that got the names are fsynced. tmp/ isn't: should its old entry come back with a crash, it is a stale file that is cleaned up in its time.
+ * directories that got the names are synced. tmp/ isn't: should its old entry come back with a crash, it is a stale file that is cleaned up in its time.
  */
 #include "store/maildir_p.h"
 
@@ -63,65 +63,30 @@ static bool syncfs_tells_errors(void)
 	return uname(&u) == 0 && sscanf(u.release, "%d.%d", &major, &minor) == 2 && (major > 5 || (major == 5 && minor >= 8));
 }
 
-/*
- * Is syncfs(2) known to write everything and to report errors? A file system like FUSE may answer without doing a thing.
- * It also writes what other programs have left unwritten; where that takes long, it isn't done again.
- */
-static bool may_syncfs(const struct maildir *m)
+/* Is syncfs(2) known to write everything and to report errors? A file system like FUSE may answer without doing a thing. */
+static bool knows_syncfs(const struct maildir *m)
 {
 	struct statfs fs;
 
-	return !m->slow_syncfs && syncfs_tells_errors() && fstatfs(m->tmp, &fs) == 0 &&
+	return syncfs_tells_errors() && fstatfs(m->tmp, &fs) == 0 &&
 	       (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC || fs.f_type == BTRFS_SUPER_MAGIC);
 }
 
-/* Many files at once. 1 done, 0 not, -1. */
+/* It also writes what other programs have left unwritten; where that takes long, it isn't done again. */
+static bool may_syncfs(const struct maildir *m)
+{
+	return !m->slow_syncfs && knows_syncfs(m);
+}
+
+/* Many files at once, and their names. */
 static int sync_whole(struct maildir *m, struct err *e)
 {
 	msec_t begun = clock_now();
 
-	if (!may_syncfs(m))
-		return 0;
 	/* Errors of write-back since m->tmp was opened are told here: before anything was staged. */
 	if (syncfs(m->tmp) < 0)
 		return err_errno(e, "%s", m->what.s);
-	m->slow_syncfs = clock_now() - begun > SYNCFS_SLOW_MS;
-	return 1;
-}
-
-/*
- * Put the bytes of recs[from..to) on disk. Write-back of large ones was started when they were staged.
- * The one place that knows how a group is synced.
- */
-static int sync_group(struct maildir *m, size_t from, size_t to, struct err *e)
-{
-	int done = to - from >= SYNCFS_FROM ? sync_whole(m, e) : 0;
-
-	if (done < 0) {
-		m->lost = true;
-		return -1;
-	}
-	for (size_t i = from; i < to; i++) {
-		struct maildir_rec *r = &m->recs.a[i];
-
-		if (r->fd < 0)
-			continue;
-		if (clock_check(e) < 0)
-			return -1;
-		if (done == 0 && fs_sync(r->fd, m->what.s, e) < 0) {
-			m->lost = true;
-			return -1;
-		}
-		if (!r->named)
-			continue; /* its descriptor is all there is of it */
-		m->open--;
-		if (close(r->fd) < 0 && errno != EINTR) {
-			r->fd = -1;
-			m->lost = true;
-			return err_errno(e, "can't write %s", m->what.s); /* NFS reports a full disk here */
-		}
-		r->fd = -1;
-	}
+	m->slow_syncfs = m->slow_syncfs || clock_now() - begun > SYNCFS_SLOW_MS;
 	return 0;
 }
 
@@ -140,8 +105,47 @@ static int give_name(int fd, int dir, const char *name)
 }
 
 /*
+ * Put the bytes of recs[from..to) on disk. Write-back of large ones was started when they were staged.
+ * The one place that knows how a group is synced. Only what syncfs(2) has written may go on without a name: see sync_names.
+ */
+static int sync_group(struct maildir *m, size_t from, size_t to, struct err *e)
+{
+	bool whole = to - from >= SYNCFS_FROM && may_syncfs(m);
+
+	if (whole && sync_whole(m, e) < 0) {
+		m->lost = true;
+		return -1;
+	}
+	for (size_t i = from; i < to; i++) {
+		struct maildir_rec *r = &m->recs.a[i];
+
+		if (r->fd < 0)
+			continue;
+		if (clock_check(e) < 0)
+			return -1;
+		if (!r->named && whole)
+			continue; /* its descriptor is all there is of it */
+		if (!r->named && give_name(r->fd, m->tmp, r->name) < 0)
+			return err_errno(e, "can't make a file in %s/tmp", m->at.s);
+		r->named = true;
+		if (!whole && fs_sync(r->fd, m->what.s, e) < 0) {
+			m->lost = true;
+			return -1;
+		}
+		m->open--;
+		if (close(r->fd) < 0 && errno != EINTR) {
+			r->fd = -1;
+			m->lost = true;
+			return err_errno(e, "can't write %s", m->what.s); /* NFS reports a full disk here */
+		}
+		r->fd = -1;
+	}
+	return 0;
+}
+
+/*
  * Can a message be written to a file without a name, which gets its final one by link(2)? It spares the name in tmp/, and what is interrupted leaves nothing behind.
- * Asked once for each box, by doing it; only of file systems of which it is known that such a file is as durable as another.
+ * Asked once for each box, by doing it; only of file systems of which it is known that such a file is as durable as another, if its name is synced as sync_names does.
  */
 static bool try_nameless(struct maildir *m)
 {
@@ -166,18 +170,12 @@ static bool try_nameless(struct maildir *m)
 /* Put the oldest staged file on disk, to have its descriptor back. */
 static int sync_oldest(struct maildir *m, struct err *e)
 {
-	struct maildir_rec *r;
-
 	if (m->first_open >= m->recs.n)
 		return 0;
-	r = &m->recs.a[m->first_open];
-	if (r->fd >= 0 && !r->named) {
-		if (give_name(r->fd, m->tmp, r->name) < 0)
-			return err_errno(e, "can't make a file in %s/tmp", m->at.s);
-		r->named = true;
-	}
+	if (sync_group(m, m->first_open, m->first_open + 1, e) < 0)
+		return -1;
 	m->first_open++;
-	return sync_group(m, m->first_open - 1, m->first_open, e);
+	return 0;
 }
 
 /* A new file for r, in tmp/ or without a name. */
@@ -438,8 +436,14 @@ int maildir_rename_new(int from, const char *name, int to, const char *dest)
 	return renameat(from, name, to, dest);
 }
 
+/* What publish has changed. */
+struct changed {
+	bool fresh, cur; /* directories */
+	bool linked;     /* files that had no name */
+};
+
 /* Give a message its place: new/NAME, or cur/NAME:2,FLAGS. */
-static int publish_one(struct maildir *m, struct maildir_rec *r, bool *in_new, bool *in_cur, struct err *e)
+static int publish_one(struct maildir *m, struct maildir_rec *r, struct changed *c, struct err *e)
 {
 	char dest[sizeof(r->name) + 16], letters[8];
 	int to, rc;
@@ -456,9 +460,23 @@ static int publish_one(struct maildir *m, struct maildir_rec *r, bool *in_new, b
 	if (!r->named) {
 		m->open--;
 		maildir_close_fd(&r->fd);
+		c->linked = true;
 	}
 	r->gone = true;
-	*(letters[0] ? in_cur : in_new) = true;
+	*(letters[0] ? &c->cur : &c->fresh) = true;
+	return 0;
+}
+
+/*
+ * Have the new names on disk. A file that had none was synced as such, and a power cut would have it cleared away together with its name, unless what it says of its
+ * names is written as well. Where there is a journal, it is when the directory is synced; an ext4 without one (or an ext2) looks the same, and there it isn't.
+ */
+static int sync_names(struct maildir *m, const struct changed *c, struct err *e)
+{
+	if (c->linked)
+		return sync_whole(m, e);
+	if ((c->fresh && fs_sync(m->fresh, "new/", e) < 0) || (c->cur && fs_sync(m->cur, "cur/", e) < 0))
+		return err_in(e, "%s", m->at.s);
 	return 0;
 }
 
@@ -466,7 +484,7 @@ static int publish_one(struct maildir *m, struct maildir_rec *r, bool *in_new, b
 int maildir_publish(struct store *s, struct staged *st, size_t n, struct err *e)
 {
 	struct maildir *m = maildir_of(s);
-	bool in_new = false, in_cur = false;
+	struct changed c = { 0 };
 	int rc = 0;
 
 	(void)st;
@@ -477,11 +495,9 @@ int maildir_publish(struct store *s, struct staged *st, size_t n, struct err *e)
 		return err_set(e, ERR_BUG, "maildir: publish before harden");
 	for (size_t i = 0; rc == 0 && i < m->recs.n; i++)
 		if (!m->recs.a[i].gone)
-			rc = publish_one(m, &m->recs.a[i], &in_new, &in_cur, e);
-	if (in_new && fs_sync(m->fresh, "new/", rc == 0 ? e : NULL) < 0)
-		rc = rc == 0 ? err_in(e, "%s", m->at.s) : rc;
-	if (in_cur && fs_sync(m->cur, "cur/", rc == 0 ? e : NULL) < 0)
-		rc = rc == 0 ? err_in(e, "%s", m->at.s) : rc;
+			rc = publish_one(m, &m->recs.a[i], &c, e);
+	if (sync_names(m, &c, rc == 0 ? e : NULL) < 0)
+		rc = -1;
 	m->lost = rc < 0;
 	if (rc < 0)
 		return -1;
@@ -621,9 +637,9 @@ int maildir_recover(struct store *s, struct recovery *r, size_t n, struct err *e
 		if (!r[i].found && maildir_name(slice_str(r[i].key), &unique, &flags) && slice_eqs(unique, r[i].key))
 			unlinkat(m->tmp, r[i].key, 0);
 	}
-	/* What was found may have been renamed just before the interruption: what is told to be there must survive a power cut. */
-	if (rc == 0 && missing < n && (fs_sync(m->fresh, "new/", e) < 0 || fs_sync(m->cur, "cur/", e) < 0))
-		rc = err_in(e, "%s", m->at.s);
+	/* What was found may have got its name just before the interruption: what is told to be there must survive a power cut. */
+	if (rc == 0 && missing < n)
+		rc = sync_names(m, &(struct changed){ .fresh = true, .cur = true, .linked = knows_syncfs(m) }, e);
 	free(sorted);
 	return rc;
 }
