@@ -122,7 +122,7 @@ static void holds_nothing(void **state)
 	d = opendir(path);
 	assert_non_null(d);
 	for (struct dirent *e; (e = readdir(d));)
-		n += e->d_name[0] != '.';
+		n += e->d_name[0] != '.' && strtol(e->d_name, NULL, 10) < sysconf(_SC_OPEN_MAX); /* valgrind keeps its own beyond */
 	closedir(d);
 	assert_int_equal(n, 2);
 	syncer_release(&s);
