@@ -1169,6 +1169,8 @@ static int all_fates(struct rig *r)
 			return 5;
 		sys.fail_rename = -1;
 		ops->abandon(r->s);
+		if (round % 10 == 9 && ops->open_box(r->s, "", BOX_WRITE, &r->info, &r->e) < 0)
+			return 10;
 		if (round == 0)
 			before = descriptors();
 		else if (descriptors() != before)
@@ -1192,6 +1194,29 @@ static void descriptors_return(void **state)
 
 	(void)state;
 	in_child(&r, all_fates);
+	rig_stop(&r);
+}
+
+/* When there are no descriptors, whatever the limit says, staged files give theirs. */
+static void none_left(void **state)
+{
+	struct staged st[2];
+	struct rig r;
+
+	(void)state;
+	rig_start(&r);
+	rig_open(&r);
+	stage(&r, "x\r\n", &st[0]);
+	sys.log[0] = '\0';
+	sys.fail_open = 0;
+	sys.err = EMFILE;
+	assert_int_equal(stage_flags(&r, "y\r\n", 0, &st[1]), -1);
+	assert_non_null(strstr(r.e.text, strerror(EMFILE)));
+	assert_string_equal(sys.log, nameless ? "lf" : "f");
+	sys.fail_open = -1;
+	assert_int_equal(r.s->ops->harden(r.s, st, 1, &r.e), 0);
+	assert_int_equal(r.s->ops->publish(r.s, st, 1, &r.e), 0);
+	assert_int_equal(count(&r, "new"), 1);
 	rig_stop(&r);
 }
 
@@ -2476,6 +2501,8 @@ int main(void)
 		NAMELESS(few_descriptors),
 		cmocka_unit_test(descriptors_return),
 		NAMELESS(descriptors_return),
+		cmocka_unit_test(none_left),
+		NAMELESS(none_left),
 		cmocka_unit_test(none_passed_over),
 		NAMELESS(none_passed_over),
 		NAMELESS(slow_syncfs),
