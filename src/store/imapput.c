@@ -139,6 +139,44 @@ static int take_body(struct imapput *u, struct stream *body, struct imapput_item
 	return 0;
 }
 
+/* imap_on of STATUS (APPENDLIMIT) */
+static int on_limit(void *arg, const struct imap_resp *r, struct err *e)
+{
+	uint64_t *limit = arg;
+
+	(void)e;
+	if (r->kind == IMAP_STATUS && r->status.has & IMAP_HAS_APPENDLIMIT &&
+		r->status.appendlimit != IMAP_APPENDLIMIT_NONE)
+		*limit = r->status.appendlimit;
+	return 0;
+}
+
+/* How long a message the open box takes: some servers say it of each mailbox (RFC 7889). */
+static int learn_limit(struct imapstore *t, struct err *e)
+{
+	struct imapput *u = t->put;
+	struct imap_conn *c = &t->conn;
+	struct err why = ERR_INIT;
+	uint32_t tag;
+
+	if (u->limited == t->box)
+		return 0;
+	u->limit = c->caps.append_limit;
+	if (u->limit == 0 && c->caps.have & IMAP_CAP_APPENDLIMIT) {
+		imap_start(c);
+		imap_put(c, "STATUS ");
+		imap_astring(c, slice_str(t->box->wire));
+		imap_put(c, " (APPENDLIMIT)");
+		if (imap_end(c, &tag, e) < 0)
+			return imapstore_broken(t, e);
+		/* a refusal says nothing: so does the server when a message is too long */
+		if (imapstore_finish(t, tag, on_limit, &u->limit, NULL, &why, e) < 0)
+			return -1;
+	}
+	u->limited = t->box;
+	return 0;
+}
+
 /* store_ops.stage */
 int imapput_stage(struct store *s, struct stream *body, const struct store_meta *m,
 	struct staged *out, struct err *e)
@@ -147,7 +185,6 @@ int imapput_stage(struct store *s, struct stream *body, const struct store_meta 
 	struct strbuf head = STRBUF_INIT(HEAD_MAX);
 	struct imapput *u;
 	struct imapput_item it = { .date = m->date ? m->date : INT64_MIN };
-	uint64_t limit;
 	int rc = -1;
 
 	memset(out, 0, sizeof(*out));
@@ -156,17 +193,18 @@ int imapput_stage(struct store *s, struct stream *body, const struct store_meta 
 	u = imapput_of(t, e);
 	if (!u)
 		return imapstore_fail(t, e);
-	limit = t->conn.caps.append_limit;
+	if (learn_limit(t, e) < 0)
+		return imapstore_fail(t, e);
 	if (u->items.n == 0)
 		spool_clear(&u->spool);
 	it.at = u->spool.size;
 	it.flags = m->flags & imapselect_holds(t);
 	if (take_body(u, body, &it, &head, out, e) < 0)
 		goto out;
-	if (limit > 0 && it.size > limit) {
+	if (u->limit > 0 && it.size > u->limit) {
 		err_set_span(e, ERR_REFUSED, SPAN_MSG,
 			"%s takes no message of more than %" PRIu64 " bytes: this one has %" PRIu64,
-			t->login.what, limit, it.size);
+			t->login.what, u->limit, it.size);
 		goto out;
 	}
 	snprintf(out->hint, sizeof(out->hint), "%zu", u->items.n);

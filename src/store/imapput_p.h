@@ -33,6 +33,8 @@ struct imapput {
 	uint32_t lowest;   /* what is delivered from now on gets no UID below */
 	uint32_t validity; /* that lowest is of; with the folder */
 	const struct imapfolder *folder;
+	const struct imapfolder *limited; /* the folder that limit is of; NULL: not asked */
+	uint64_t limit; /* bytes of a message; 0 none */
 	struct digest *digest;
 	struct header head;
 	struct imapput_part part;
