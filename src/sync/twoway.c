@@ -170,6 +170,9 @@ static void forget_session(struct twoway *g)
 		box_release(&g->boxes.a[i]);
 	vec_release(&g->boxes);
 	folders_release(&g->folders);
+	/* removals that were marked and not committed: the next look tells what became of them */
+	exec_forget_marks(&g->x[LEFT]);
+	exec_forget_marks(&g->x[RIGHT]);
 }
 
 /* The trash is looked up in the tree: who names a role means the folder that has it. */
