@@ -95,7 +95,7 @@ struct maildir {
 	int trash;            /* cur/ of the trash; -1 none */
 
 	/* The tree. */
-	bool told_nameless;   /* those who can't be folders by their names */
+	bool told_unnamable;   /* those who can't be folders by their names */
 
 	/* Looks. */
 	const struct look *looks;

@@ -28,8 +28,8 @@
 #define SYNCFS_SLOW_MS 1000
 #define WRITEBACK_FROM 65536 /* bytes: a file so large is written back by itself */
 #define WRITEBACK_SMALL 300  /* smaller ones are by so many */
-#define OPEN_MAX 2124
-#define OPEN_SPARE 100    /* descriptors left for everything else */
+#define OPEN_MAX 2124        /* staged files kept open: those of a group, and some */
+#define OPEN_SPARE 100       /* descriptors left for everything else */
 #define NAME_TRIES 100
 
 /* A body on its way into a file. */
@@ -456,7 +456,7 @@ static int publish_one(struct maildir *m, struct maildir_rec *r, struct changed 
 	to = letters[0] ? m->cur : m->fresh;
 	rc = r->named ? maildir_rename_new(m->tmp, r->name, to, dest) : give_name(r->fd, to, dest);
 	if (rc < 0)
-		return err_errno(e, "can't give a message its name in %s, %s/%s", m->at.s, letters[0] ? "cur" : "new", dest);
+		return err_errno(e, "can't deliver to %s/%s/%s", m->at.s, letters[0] ? "cur" : "new", dest);
 	if (!r->named) {
 		m->open--;
 		maildir_close_fd(&r->fd);

@@ -28,7 +28,7 @@ struct dir {
 	size_t path;  /* offset in tree.paths; relative to the root */
 	struct maildir_times before;
 	bool link;    /* it is none, but leads to a Maildir elsewhere */
-	bool nameless; /* it is a Maildir, but its name can't be a folder's */
+	bool unnamable; /* it is a Maildir, but its name can't be a folder's */
 	bool read;    /* its entries are part of the tree */
 	bool box;     /* it has a cur/ */
 	char stamp[STORE_STAMP_MAX];
@@ -146,8 +146,8 @@ static int read_entries(struct tree *t, size_t i, int fd, struct err *e)
 		if (folder_of(t->m, path_of(t, t->dirs.n - 1), &folder))
 			continue;
 		made->box = false;
-		made->nameless = link || leads_to_box(fd, entry->d_name);
-		if (!made->nameless)
+		made->unnamable = link || leads_to_box(fd, entry->d_name);
+		if (!made->unnamable)
 			t->dirs.n--;
 	}
 	if (d)
@@ -230,7 +230,7 @@ static int read_tree(struct tree *t, struct err *e)
 	if (add_dir(t, ".", ".", e) < 0)
 		return -1;
 	for (size_t i = 0; i < t->dirs.n; i++)
-		if (clock_check(e) < 0 || (!t->dirs.a[i].link && !t->dirs.a[i].nameless && visit(t, i, e) < 0))
+		if (clock_check(e) < 0 || (!t->dirs.a[i].link && !t->dirs.a[i].unnamable && visit(t, i, e) < 0))
 			return -1;
 	return 0;
 }
@@ -279,16 +279,16 @@ static int count_part(struct maildir *m, int root, const char *box, const char *
 }
 
 /* Mail that is in no folder: say so, but not a thousand times, nor with each listing. */
-static void tell_nameless(struct tree *t)
+static void tell_unnamable(struct tree *t)
 {
 	unsigned n = 0;
 
-	if (t->m->told_nameless)
+	if (t->m->told_unnamable)
 		return;
 	for (size_t i = 0; i < t->dirs.n; i++) {
 		char name[ERR_TEXT_MAX / 2];
 
-		if (!t->dirs.a[i].nameless || n++ >= WARNINGS_MAX)
+		if (!t->dirs.a[i].unnamable || n++ >= WARNINGS_MAX)
 			continue;
 		log_warn("%s: the Maildir '%s' is left out: its name can't be a folder's%s", t->m->path,
 			 err_printable(name, sizeof(name), path_of(t, i), strlen(path_of(t, i))),
@@ -296,7 +296,7 @@ static void tell_nameless(struct tree *t)
 	}
 	if (n > WARNINGS_MAX)
 		log_warn("%s: and %u more Maildirs are left out", t->m->path, n - WARNINGS_MAX);
-	t->m->told_nameless = true;
+	t->m->told_unnamable = true;
 }
 
 /* All folders. */
@@ -312,7 +312,7 @@ int maildir_folders(struct store *s, int (*cb)(void *arg, const struct folder_in
 		return -1;
 	rc = read_exactly(&t, e);
 	if (rc == 0)
-		tell_nameless(&t);
+		tell_unnamable(&t);
 	for (size_t i = 0; rc == 0 && i < t.dirs.n; i++) {
 		struct folder_info f = { .messages = UINT64_MAX };
 
