@@ -169,20 +169,13 @@ static int run_sync(const struct job_params *p, struct store *left, struct store
 		    struct event_totals *totals, struct err *e)
 {
 	struct sync_params sp = p->job->sync;
-	char *state = job_state_path(p->state_dir, p->job->name, e);
-	int rc = -1;
 
-	if (!state)
-		return -1;
-	sp.state = state;
 	sp.now = now;
 	sp.restore = p->restore;
 	sp.allow_deletions = p->allow_deletions;
 	sp.dry_run = p->dry_run;
 	sp.stop_at = p->stop_at;
-	rc = engine_sync(&sp, left, right, db, sink, totals, e);
-	free(state);
-	return rc;
+	return engine_sync(&sp, left, right, db, sink, totals, e);
 }
 
 /* The work itself: stores, state, engine. */

@@ -45,7 +45,6 @@ struct sync_params {
 	struct plan_max_delete max_delete;
 	const char *trash;            /* folder at the left, or its role ("@trash"): what is deleted there is moved to it; NULL: it is expunged */
 	const char *right_name;       /* "maildir:/home/jane/Mail", for texts */
-	const char *state;            /* path of the base, for texts */
 	bool allow_deletions;         /* the person has said so: neither max_delete nor an empty side stops the job */
 	bool restore;                 /* what was deleted on one side is copied there again, instead of deleted on the other */
 	bool dry_run;

@@ -95,7 +95,7 @@ static void fresh(struct fixture *f)
 	lose_state(f);
 	tree_world_clear(f->w);
 	where[0] = '\0';
-	f->p = (struct sync_params){ .job = "job", .now = NOW, .right_name = "maildir:/x", .state = "/state/job.db", .max_delete = { .percent = 25, .count = 50 } };
+	f->p = (struct sync_params){ .job = "job", .now = NOW, .right_name = "maildir:/x", .max_delete = { .percent = 25, .count = 50 } };
 }
 
 static void listen_to(void *arg, const struct event *ev)
