@@ -422,7 +422,8 @@ static int unfold(struct twoway *g, struct box *b, struct err *e)
 
 /*
  * What the base knows, and the left does not show any more: it is gone, or was not brought back from a backup. Nobody can tell which, so a person has to. With
- * --restore it is new on the right. How many.
+ * --restore it is new on the right; with --allow-deletions it is removed there, but the base lets go of it: should that not be done in this run, it is new as well, rather
+ * than in agreement with nothing. How many.
  */
 static int count_missing(struct twoway *g, struct box *b, uint64_t *missing, struct err *e)
 {
@@ -433,10 +434,10 @@ static int count_missing(struct twoway *g, struct box *b, uint64_t *missing, str
 		if (row->pair == 0 || row->m.left.present || !row->m.right.present)
 			continue;
 		++*missing;
-		if (!g->p->restore)
-			continue;
 		if (vec_push(&b->orphans, row->pair) < 0)
 			return twoway_no_memory(e);
+		if (!g->p->restore)
+			continue;
 		row->pair = 0;
 		row->m.known = false;
 		b->join.fresh[RIGHT]++;

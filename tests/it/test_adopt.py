@@ -306,6 +306,26 @@ def test_renumbered_and_some_missing(server, tmp_path, way):
     assert len(p.local.bodies()) == (20 if way == "--restore" else 18)
 
 
+@pytest.mark.parametrize("way", ["--restore", "--allow-deletions"])
+def test_an_answer_that_is_interrupted(best, tmp_path, way):
+    """Wherever: nothing is lost, and no message is left that one side alone holds and the state takes for agreed on."""
+    done = False
+    for step in range(1, 40):
+        p = filled(Sync(tmp_path / str(step), best), 9)
+        p.remote.delete("INBOX", mail(1))
+        renumber(p)
+        r = p.run("both", way, env={"MAILHAUL_STOP_AT": str(step)})
+        done = r.code == 0
+        p.sync()
+        p.quiet()
+        p.same()
+        held = p.local.bodies()
+        assert len(held) == len(set(held)) == (6 if mail(1) in held else 5) and (mail(1) in held or way == "--allow-deletions"), (step, r)
+        if done:
+            break
+    assert done and step > 2 and (mail(1) in held) == (way == "--restore")
+
+
 def test_renumbered_to_nothing(pair):
     """A folder that is there anew, and empty."""
     with pair.remote.connect() as c:
