@@ -100,10 +100,10 @@ static int sort_flags(struct twoway *g, struct joined *row, const struct plan_sy
 /* A message that both sides hold already gets its pair; then it is one of the base. */
 static int pair_row(struct twoway *g, const struct box *b, struct joined *row, struct err *e)
 {
-	struct pair p = { .folder = b->f->base.id, .left = row->left, .right = row->right, .size = row->adopted->size, .made = g->p->now, .two_way = true,
+	struct pair p = { .folder = b->f->base.id, .left = row->left, .right = row->right, .size = row->content->size, .made = g->p->now, .two_way = true,
 			  .flags = row->m.left.flags & row->m.right.flags };
 
-	memcpy(p.digest, row->adopted->digest, sizeof(p.digest));
+	memcpy(p.digest, row->content->digest, sizeof(p.digest));
 	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
 		return -1;
 	if (pairs_add(g->db, &p, e) < 0)
@@ -151,7 +151,7 @@ static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_poli
 			return twoway_no_memory(e);
 		return 0;
 	}
-	if (plan.acts & PLAN_PAIR && row->adopted && pair_row(g, b, row, e) < 0)
+	if (plan.acts & PLAN_PAIR && pair_row(g, b, row, e) < 0)
 		return -1;
 	return row->pair == 0 ? 0 : sort_flags(g, row, &plan, t, e);
 }
@@ -178,67 +178,36 @@ struct pairing {
 static int pair_twin(void *arg, struct work *w, const struct staged *st, struct err *e)
 {
 	struct pairing *m = arg;
-	struct twoway *g = m->g;
 	struct todo *t = m->t;
+	struct joined *rows = m->b->join.rows.a, *row;
 	struct twin *twin = twins_take(&m->twins, st->digest);
-	struct work *push;
-	struct plan_sync_msg msg = { .known = false };
 	struct plan_sync plan;
-	struct agreement a = { .flag = { NO_FLAG, NO_FLAG } };
-	struct pair p = { .folder = m->b->f->base.id, .size = st->size, .made = g->p->now, .two_way = true, .raw = st->raw };
-	size_t pull_row = m->t->copy_row[RIGHT].a[(size_t)(w - t->copy[RIGHT].a)];
 
 	if (!twin)
 		return 0;
-	push = &t->copy[LEFT].a[twin->row];
-	msg.left = m->b->join.rows.a[pull_row].m.left;
-	msg.right = m->b->join.rows.a[t->copy_row[LEFT].a[twin->row]].m.right;
-	plan = plan_sync(m->policy, &msg);
-	p.left = w->key;
-	p.right = push->key;
-	memcpy(p.digest, st->digest, sizeof(p.digest));
-	p.flags = msg.left.flags & msg.right.flags;
-	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
-		return -1;
-	if (pairs_add(g->db, &p, e) < 0)
+	row = &rows[t->copy_row[RIGHT].a[(size_t)(w - t->copy[RIGHT].a)]];
+	join_unite(row, &rows[t->copy_row[LEFT].a[twin->row]]);
+	plan = plan_sync(m->policy, &row->m);
+	if (pair_row(m->g, m->b, row, e) < 0 || sort_flags(m->g, row, &plan, t, e) < 0)
 		return -1;
 	log_debug("a message that is on both sides already is one from now on");
-	for (int s = LEFT; s <= RIGHT; s++) {
-		unsigned flag = s == LEFT ? PLAN_FLAG_LEFT : PLAN_FLAG_RIGHT;
-		uint32_t now = s == LEFT ? msg.left.flags : msg.right.flags, want = s == LEFT ? plan.left : plan.right;
-		struct work f = { .key = s == LEFT ? w->key : push->key, .num = s == LEFT ? w->num : push->num, .acts = flag, .pair = p.id, .add = want & ~now,
-				  .del = now & ~want, .agreed = agree_on(want, s == LEFT ? msg.right.flags : msg.left.flags, 0) };
-
-		if (!(plan.acts & flag))
-			continue;
-		a.flag[s] = t->flag[s].n;
-		if (vec_push(&t->flag[s], f) < 0)
-			return twoway_no_memory(e);
-	}
-	a.pair = p.id;
-	a.flags = plan.base;
-	if (vec_push(&t->agree, a) < 0)
-		return twoway_no_memory(e);
-	w->acts = push->acts = PLAN_NOTHING;
+	w->acts = t->copy[LEFT].a[twin->row].acts = PLAN_NOTHING;
 	return 1;
 }
 
-/* Learn what is about to be pushed by its content, if as much as one of them may be on its way here. */
-static int read_twins(struct pairing *m, struct err *e)
+/* What is about to be pushed, by its content. Where messages come from both sides, adopt.c has read those that it could. */
+static int know_twins(struct pairing *m, struct err *e)
 {
-	struct todo *t = m->t;
-	VEC(uint64_t) nums = { 0 };
-	VEC(size_t) rows = { 0 };
-	int rc = 0;
+	const struct todo *t = m->t;
 
-	for (size_t i = 0; rc == 0 && i < t->copy[LEFT].n; i++)
-		if (vec_push(&nums, t->copy[LEFT].a[i].num) < 0 || vec_push(&rows, i) < 0)
-			rc = twoway_no_memory(e);
-	if (rc == 0)
-		rc = twins_read(&m->twins, m->g->side[RIGHT], nums.a, rows.a, nums.n, e);
-	vec_release(&nums);
-	vec_release(&rows);
-	return rc;
+	for (size_t i = 0; i < t->copy[LEFT].n; i++) {
+		const struct content *c = m->b->join.rows.a[t->copy_row[LEFT].a[i]].content;
+
+		if (c && twins_add(&m->twins, c->digest, i, e) < 0)
+			return -1;
+	}
+	twins_sort(&m->twins);
+	return 0;
 }
 
 /* Progress is of the whole run, whichever executor copies. */
@@ -255,7 +224,7 @@ static int copy_all(struct twoway *g, struct box *b, const struct plan_sync_poli
 	int rc = 0;
 
 	if (t->copy[LEFT].n > 0 && t->copy[RIGHT].n > 0) {
-		rc = read_twins(&m, e);
+		rc = know_twins(&m, e);
 		g->x[RIGHT].twin = pair_twin;
 		g->x[RIGHT].twin_arg = &m;
 	}
@@ -337,8 +306,7 @@ static int note_keys(struct twoway *g, struct box *b, int side, const char *stam
 
 	if (!(g->side[side]->ops->caps & STORE_REMOTE) || stamp[0] == '\0' || text[0] != '\0')
 		return 0;
-	snprintf(text, sizeof(b->f->base.left_stamp), "%s 0 0 0", stamp);
-	look_weaken(text, sizeof(b->f->base.left_stamp));
+	look_keys_only(text, sizeof(b->f->base.left_stamp), stamp);
 	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
 		return -1;
 	if (folders_stamp(g->db, b->f->base.id, b->f->base.left_stamp, b->f->base.right_stamp, e) == 0)

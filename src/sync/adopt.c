@@ -86,7 +86,7 @@ static void tell(void *arg, uint64_t num, const struct ident *id)
 	c->told = true;
 }
 
-/* Read the bodies, which are at hand. One that can't be read is no candidate: what copies it will say why. */
+/* Read the bodies. One that can't be read is no candidate: what copies it will say why. */
 static int read_bodies(struct store *s, const uint64_t *nums, size_t n, struct candidates *cs, struct err *e)
 {
 	struct ident_reader *r = ident_reader_new(e);
@@ -101,9 +101,11 @@ static int read_bodies(struct store *s, const uint64_t *nums, size_t n, struct c
 		struct ident id = { 0 };
 		size_t i = 0;
 
-		rc = clock_check(e) < 0 ? -1 : s->ops->next(s, &i, &body, &why);
-		if (rc < 0 && why.kind == ERR_NONE)
-			break; /* cancelled */
+		if (clock_check(e) < 0) {
+			rc = -1;
+			break;
+		}
+		rc = s->ops->next(s, &i, &body, &why);
 		if (rc == 1 && body && ident_read(r, body, &id, &why) < 0)
 			rc = -1;
 		else if (rc == 1 && body) {
@@ -120,8 +122,8 @@ static int read_bodies(struct store *s, const uint64_t *nums, size_t n, struct c
 	return rc;
 }
 
-/* Learn what tells the candidates of a side apart. */
-static int learn(struct twoway *g, struct box *b, int side, struct candidates *cs, struct err *e)
+/* Learn what tells the candidates of a side apart. whole: by their bodies, wherever they are. */
+static int learn(struct twoway *g, struct box *b, int side, bool whole, struct candidates *cs, struct err *e)
 {
 	struct store *s = g->side[side];
 	VEC(uint64_t) nums = { 0 };
@@ -144,6 +146,7 @@ static int learn(struct twoway *g, struct box *b, int side, struct candidates *c
 		c.num = m.num;
 		c.stored = m.size;
 		c.id.date = m.date;
+		c.told = false;
 		cs->c.a[kept++] = c;
 	}
 	cs->c.n = kept;
@@ -157,7 +160,7 @@ static int learn(struct twoway *g, struct box *b, int side, struct candidates *c
 	}
 	if (kept == 0)
 		rc = 0;
-	else if (s->ops->idents)
+	else if (s->ops->idents && !whole)
 		rc = s->ops->idents(s, nums.a, kept, tell, cs, e);
 	else
 		rc = read_bodies(s, nums.a, kept, cs, e);
@@ -167,7 +170,7 @@ out:
 	return rc;
 }
 
-/* Of the left's messages only those can be among the right's that are of a size with one of them. */
+/* Of the left's messages only those can be among the right's that are of a size with one of them: the others stand behind the end from now on. */
 static int narrow(const struct box *b, struct candidates *left, const struct candidates *right, struct err *e)
 {
 	VEC(uint64_t) sizes = { 0 };
@@ -182,12 +185,13 @@ static int narrow(const struct box *b, struct candidates *left, const struct can
 	if (sizes.n > 0)
 		qsort(sizes.a, sizes.n, sizeof(*sizes.a), by_size);
 	for (size_t i = 0; sizes.n > 0 && i < left->c.n; i++) {
-		uint64_t size = left->c.a[i].told ? left->c.a[i].id.size : b->join.rows.a[left->c.a[i].row].m.left.size;
+		struct candidate c = left->c.a[i];
+		uint64_t size = c.told ? c.id.size : b->join.rows.a[c.row].m.left.size;
 
-		if (left->c.a[i].united)
+		if (c.united || (size != 0 && !bsearch(&size, sizes.a, sizes.n, sizeof(size), by_size)))
 			continue;
-		if (size == 0 || bsearch(&size, sizes.a, sizes.n, sizeof(size), by_size))
-			left->c.a[kept++] = left->c.a[i];
+		left->c.a[i] = left->c.a[kept];
+		left->c.a[kept++] = c;
 	}
 	left->c.n = kept;
 	vec_release(&sizes);
@@ -213,10 +217,9 @@ static size_t sort_known(struct candidates *cs)
 }
 
 /* One message from now on: the left's row stands for both. */
-static int unite(struct box *b, struct candidate *l, struct candidate *r, struct err *e)
+static void unite(struct box *b, struct candidate *l, struct candidate *r)
 {
 	struct joined *left = &b->join.rows.a[l->row], *right = &b->join.rows.a[r->row];
-	struct adopted *a;
 
 	l->united = r->united = true;
 	b->join.fresh[LEFT]--;
@@ -225,19 +228,11 @@ static int unite(struct box *b, struct candidate *l, struct candidate *r, struct
 		right->m.left = left->m.left;
 		right->rekey = true;
 		left->m.left.present = false; /* nobody holds this row's message: it is dropped */
-		return 0;
+		return;
 	}
-	a = arena_new(&b->join.arena, struct adopted, 1);
-	if (!a)
-		return twoway_no_memory(e);
-	memcpy(a->digest, r->id.digest, DIGEST_SIZE);
-	a->size = r->stored;
-	left->right = right->right;
-	left->m.right = right->m.right;
-	left->adopted = a;
+	join_unite(left, right);
 	right->m.right.present = false;
 	b->join.fresh[RIGHT]--;
-	return 0;
 }
 
 /* How many of these are the same as the first, as far as can be told. */
@@ -260,7 +255,7 @@ static bool all_equal(const struct candidate *r, size_t n)
 }
 
 /* Bring together what is as many times, and the same, on both sides. */
-static int match(struct box *b, struct candidates *left, struct candidates *right, struct err *e)
+static void match(struct box *b, struct candidates *left, struct candidates *right)
 {
 	size_t l = 0, r = 0, n_left = sort_known(left), n_right = sort_known(right), united = 0;
 
@@ -276,13 +271,11 @@ static int match(struct box *b, struct candidates *left, struct candidates *righ
 			continue;
 		}
 		for (size_t i = 0; n == m && all_equal(y, m) && i < n; i++, united++)
-			if (unite(b, &x[i], &y[i], e) < 0)
-				return -1;
+			unite(b, &x[i], &y[i]);
 		l += n;
 		r += m;
 	}
 	log_debug("%zu messages of '%s' are on both sides already", united, b->f->left);
-	return 0;
 }
 
 static int by_digest(const void *a, const void *b)
@@ -296,38 +289,20 @@ static int by_digest(const void *a, const void *b)
 	return rc != 0 ? rc : (x->row > y->row) - (x->row < y->row);
 }
 
-/* Was anything known again so far? */
-static bool any_united(const struct candidates *cs)
-{
-	for (size_t i = 0; i < cs->c.n; i++)
-		if (cs->c.a[i].united)
-			return true;
-	return false;
-}
-
-/* Where size, Message-ID and time leave a doubt: by the content, which is read for it. Of all, if the server's sizes seem to be lies. */
+/* Where size, Message-ID and time leave a doubt: by the content, which is read for it. Of all, if the server's sizes are lies: when none is as it should be. */
 static int match_contents(struct twoway *g, struct box *b, struct candidates *left, struct candidates *right, struct err *e)
 {
-	struct store *s = g->side[LEFT];
-	VEC(uint64_t) nums = { 0 };
-	struct box_info info;
-	size_t l = 0, r = 0;
-	int rc = any_united(left) ? narrow(b, left, right, e) : 0;
+	size_t l = 0, r = 0, all = left->c.n, united = 0;
 
-	if (rc < 0 || left->c.n == 0)
-		return rc;
-	qsort(left->c.a, left->c.n, sizeof(*left->c.a), by_num);
-	for (size_t i = 0; rc == 0 && i < left->c.n; i++) {
-		left->c.a[i].told = false;
-		rc = vec_push(&nums, left->c.a[i].num) < 0 ? twoway_no_memory(e) : 0;
-	}
-	if (rc == 0)
-		rc = s->ops->open_box(s, box_name(b, LEFT), g->p->dry_run ? BOX_READ : BOX_WRITE, &info, e);
-	if (rc == 0)
-		rc = read_bodies(s, nums.a, nums.n, left, e);
-	s->ops->close_box(s);
-	vec_release(&nums);
-	if (rc < 0)
+	for (size_t i = 0; i < all; i++)
+		united += left->c.a[i].united;
+	if (narrow(b, left, right, e) < 0)
+		return -1;
+	if (left->c.n == 0 && united == 0)
+		left->c.n = all;
+	if (left->c.n == 0)
+		return 0;
+	if (learn(g, b, LEFT, true, left, e) < 0)
 		return -1;
 	qsort(left->c.a, left->c.n, sizeof(*left->c.a), by_digest);
 	qsort(right->c.a, right->c.n, sizeof(*right->c.a), by_digest);
@@ -339,8 +314,27 @@ static int match_contents(struct twoway *g, struct box *b, struct candidates *le
 			l++;
 		else if (!y->told || order > 0)
 			r++;
-		else if (l++, r++, unite(b, x, y, e) < 0)
-			return -1;
+		else
+			unite(b, &left->c.a[l++], &right->c.a[r++]);
+	}
+	return 0;
+}
+
+/* What was read of the right is of use later, too: for the pairs, and to know twins. */
+static int note_contents(struct box *b, const struct candidates *right, struct err *e)
+{
+	for (size_t i = 0; i < right->c.n; i++) {
+		const struct candidate *c = &right->c.a[i];
+		struct content *content;
+
+		if (!c->told)
+			continue;
+		content = arena_new(&b->join.arena, struct content, 1);
+		if (!content)
+			return twoway_no_memory(e);
+		memcpy(content->digest, c->id.digest, DIGEST_SIZE);
+		content->size = c->stored;
+		b->join.rows.a[c->row].content = content;
 	}
 	return 0;
 }
@@ -352,13 +346,17 @@ static int adopt(struct twoway *g, struct box *b, struct err *e)
 	size_t kept = 0;
 	int rc = 0;
 
-	if (gather(b, LEFT, &left, e) < 0 || gather(b, RIGHT, &right, e) < 0 || learn(g, b, RIGHT, &right, e) < 0)
+	if (gather(b, LEFT, &left, e) < 0 || gather(b, RIGHT, &right, e) < 0 || learn(g, b, RIGHT, true, &right, e) < 0 ||
+	    note_contents(b, &right, e) < 0)
 		rc = -1;
 	if (rc == 0 && !b->reborn)
 		rc = narrow(b, &left, &right, e);
-	if (rc == 0 && left.c.n > 0 &&
-	    (learn(g, b, LEFT, &left, e) < 0 || match(b, &left, &right, e) < 0 || (b->reborn && match_contents(g, b, &left, &right, e) < 0)))
-		rc = -1;
+	if (rc == 0 && left.c.n > 0)
+		rc = learn(g, b, LEFT, false, &left, e);
+	if (rc == 0 && left.c.n > 0) {
+		match(b, &left, &right);
+		rc = b->reborn ? match_contents(g, b, &left, &right, e) : 0;
+	}
 	vec_release(&left.c);
 	vec_release(&right.c);
 	for (size_t i = 0; i < b->join.rows.n; i++) {
@@ -380,7 +378,6 @@ int adopt_box(struct twoway *g, struct box *b, struct err *e)
 
 /* The pairs of the base as rows, of which the left shows nothing yet. */
 struct unfolding {
-	struct twoway *g;
 	struct box *b;
 	size_t at;  /* among the rows that the right's look has made of pairs, which come in the same order */
 	size_t end; /* of these */
@@ -403,7 +400,7 @@ static int unfold_pair(void *arg, const struct pair *p, struct err *e)
 
 static int unfold(struct twoway *g, struct box *b, struct err *e)
 {
-	struct unfolding u = { .g = g, .b = b, .end = b->join.rows.n };
+	struct unfolding u = { .b = b, .end = b->join.rows.n };
 
 	for (size_t i = 0; i < u.end; i++) {
 		struct joined *row = &b->join.rows.a[i];
@@ -484,8 +481,7 @@ int adopt_note(struct twoway *g, struct box *b, struct err *e)
 	for (size_t i = 0; i < b->join.rows.n; i++)
 		if (b->join.rows.a[i].rekey && pairs_rekey(g->db, b->join.rows.a[i].pair, b->join.rows.a[i].left, e) < 0)
 			goto fail;
-	snprintf(base->left_stamp, sizeof(base->left_stamp), "%s 0 0 0", b->stamp[LEFT]);
-	look_weaken(base->left_stamp, sizeof(base->left_stamp));
+	look_keys_only(base->left_stamp, sizeof(base->left_stamp), b->stamp[LEFT]);
 	look_weaken(base->right_stamp, sizeof(base->right_stamp));
 	if (folders_stamp(g->db, base->id, base->left_stamp, base->right_stamp, e) < 0)
 		goto fail;

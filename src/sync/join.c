@@ -312,6 +312,13 @@ int join_rows(struct join *j, struct err *e)
 	return 0;
 }
 
+void join_unite(struct joined *left, const struct joined *right)
+{
+	left->right = right->right;
+	left->m.right = right->m.right;
+	left->content = right->content;
+}
+
 void join_release(struct join *j)
 {
 	vec_release(&j->sides[PAIR_LEFT]);

@@ -11,19 +11,19 @@
 #include "store/store.h"
 #include "sync/plan.h"
 
-/* What is known of a message that both sides hold and the base has not. */
-struct adopted {
+/* The content of a message that the right holds. */
+struct content {
 	unsigned char digest[DIGEST_SIZE];
-	uint64_t size; /* as the right stores it */
+	uint64_t size; /* as stored there */
 };
 
 /* A message of which one side, or both, show something else than the base. */
 struct joined {
-	int64_t pair;             /* in the base; 0: the base has it not, and one side alone holds it */
+	int64_t pair;             /* in the base; 0: the base has it not, and one side alone holds it, or both, as adopt.c has found */
 	struct slice left, right; /* keys; empty where that side never held it */
 	struct plan_sync_msg m;   /* retry_at is not set */
 	bool rekey;               /* the left calls it by this key now, which the base is to be told */
-	const struct adopted *adopted; /* both sides hold it, as adopt.c found; NULL: not so */
+	const struct content *content; /* where adopt.c has read it; else NULL */
 };
 
 struct join_seen;
@@ -45,6 +45,9 @@ int join_side(struct join *j, enum pair_side side, struct store *s, const struct
 
 /* Both sides are read: fill j->rows. A side that was not looked at is as the base says. */
 int join_rows(struct join *j, struct err *e);
+
+/* What one side alone holds, and the other alone, is one message: the left's row stands for both. */
+void join_unite(struct joined *left, const struct joined *right);
 
 void join_release(struct join *j);
 

@@ -48,6 +48,11 @@ static bool own_stamp(const struct twoway *g, struct box *b, int side, char out[
 	return n > 0 && strcmp(remembered + n, policy) == 0;
 }
 
+void look_keys_only(char *text, size_t size, const char *stamp)
+{
+	snprintf(text, size, "%s - - -", stamp);
+}
+
 void look_weaken(char *text, size_t size)
 {
 	size_t n = own_length(text);

@@ -7,7 +7,6 @@
 
 #include "base/vec.h"
 #include "mail/digest.h"
-#include "store/store.h"
 
 struct twin {
 	unsigned char digest[DIGEST_SIZE];
@@ -19,11 +18,8 @@ struct twins {
 	VEC(struct twin) a;
 };
 
-/*
- * Read these messages of the open box of s, and keep their digests: of num[i] as row[i]. A message that can't be read is passed over: it is no twin then, and what
- * copies it will say why.
- */
-int twins_read(struct twins *t, struct store *s, const uint64_t *num, const size_t *row, size_t n, struct err *e);
+int twins_add(struct twins *t, const unsigned char digest[DIGEST_SIZE], size_t row, struct err *e);
+void twins_sort(struct twins *t); /* all are added */
 
 /* One that has this content and was not taken yet; it is taken now. NULL: none. */
 struct twin *twins_take(struct twins *t, const unsigned char digest[DIGEST_SIZE]);

@@ -81,6 +81,7 @@ int look_recover(struct twoway *g, struct err *e); /* what an interrupted run le
 int look_messages(struct twoway *g, struct err *e);
 struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct slice key); /* NULL: no failure */
 void look_policy_text(const struct twoway *g, const struct box *b, char *out, size_t size);
+void look_keys_only(char *text, size_t size, const char *stamp); /* what is remembered of a store's stamp before there is an agreement: what keys mean */
 void look_weaken(char *text, size_t size); /* a remembered stamp: from now on it shows what keys mean, but proves no agreement */
 
 /*
