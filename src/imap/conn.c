@@ -14,6 +14,7 @@
 #define QUOTED_MAX 1000     /* longer strings go as literals: some servers' lines are short */
 #define ANSWER_RATE 10      /* bytes a second of one answer */
 #define BODY_RATE 100
+#define LAST_WORDS_MS 1000  /* a server that takes nothing any more may have said why */
 #define HALF (IMAP_FLIGHT_MAX - IMAP_COMMAND_MAX)
 
 /* The link is lost, or can't be understood any more: nothing may be said on it. */
@@ -300,12 +301,30 @@ int imap_send_own(struct imap_conn *c, struct err *e, const char *fmt, ...)
 	return 0;
 }
 
+/* What the server said before it closed the connection tells more than that nothing can be sent. */
+static void last_words(struct imap_conn *c, struct err *e)
+{
+	struct err why = ERR_INIT;
+	uint32_t tag;
+
+	if (c->reading || c->rd.x.mid)
+		return;
+	c->timeout = LAST_WORDS_MS;
+	c->patience = LAST_WORDS_MS;
+	while (imap_read(c, &tag, &why) >= 0)
+		;
+	if (e && c->resp.kind == IMAP_UNTAGGED && c->resp.cond == IMAP_BYE)
+		*e = why;
+}
+
 /* Something could not be sent. */
 int imap_unsent(struct imap_conn *c, struct err *e)
 {
 	if (e && e->kind == ERR_TIMEOUT)
 		err_set(e, ERR_TIMEOUT, "the server took nothing for %d seconds",
 			c->timeout / 1000);
+	else if (!c->dead)
+		last_words(c, e);
 	return imap_dead(c);
 }
 

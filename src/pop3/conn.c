@@ -11,6 +11,7 @@
 
 #define OUT_MAX (256 << 10)    /* commands queued at once; OAuth responses are the longest */
 #define TEXT_SHOWN 200         /* bytes of a server's text in an error */
+#define LAST_WORDS_MS 1000     /* a server that takes nothing any more may have said why */
 #define LISTING_RATE 10        /* bytes a second: some servers hash every message for a listing */
 #define LOGIN_DELAY_UNKNOWN 60 /* seconds, when the server asks for a pause and doesn't say how long */
 
@@ -56,6 +57,32 @@ int pop3_send(struct pop3_conn *c, const char *fmt, ...)
 	return 0;
 }
 
+/* What stands behind the keyword, if the line begins with it as a word. */
+static bool reply_word(struct slice line, const char *word, struct slice *rest)
+{
+	size_t n = strlen(word);
+
+	if (!slice_istarts(line, word) || (line.n > n && isalnum((unsigned char)line.p[n])))
+		return false;
+	*rest = slice_trim(slice_of(line.p + n, line.n - n));
+	return true;
+}
+
+/* What the server said before it closed the connection tells more than that nothing can be sent. */
+static int unsent(struct pop3_conn *c, struct err *e)
+{
+	struct err why = ERR_INIT;
+	struct slice line, text;
+	char buf[TEXT_SHOWN + 1];
+
+	if (e && e->kind != ERR_TIMEOUT && !c->in_body) {
+		stream_set_deadline(c->s, clock_in(LAST_WORDS_MS));
+		if (bufin_line(&c->in, POP3_LINE_MAX, &line, NULL, &why) == 1 && reply_word(line, "-ERR", &text))
+			err_set(e, ERR_TEMP, "the server closed the connection and says \"%s\"", shown(text, buf));
+	}
+	return dead(c);
+}
+
 /* Hand what is queued to the stream, which may hold it back until its flush. */
 static int put_out(struct pop3_conn *c, struct err *e)
 {
@@ -68,7 +95,7 @@ static int put_out(struct pop3_conn *c, struct err *e)
 	arm(c);
 	r = stream_write(c->s, c->out.s, c->out.len, e);
 	strbuf_clear(&c->out);
-	return r < 0 ? dead(c) : 0;
+	return r < 0 ? unsent(c, e) : 0;
 }
 
 /* Send what is queued. */
@@ -76,7 +103,7 @@ int pop3_flush(struct pop3_conn *c, struct err *e)
 {
 	if (put_out(c, e) < 0)
 		return -1;
-	return stream_flush(c->s, e) < 0 ? dead(c) : 0;
+	return stream_flush(c->s, e) < 0 ? unsent(c, e) : 0;
 }
 
 /* Begin or end what the trace must not show. */
@@ -134,17 +161,6 @@ static void refusal(const struct pop3_conn *c, struct slice text, struct err *e)
 		err_set(e, kind, "the server refuses and gives no reason");
 	if (e && delay)
 		e->retry_after = c->caps.login_delay > 0 ? c->caps.login_delay : LOGIN_DELAY_UNKNOWN;
-}
-
-/* What stands behind the keyword, if the line begins with it as a word. */
-static bool reply_word(struct slice line, const char *word, struct slice *rest)
-{
-	size_t n = strlen(word);
-
-	if (!slice_istarts(line, word) || (line.n > n && isalnum((unsigned char)line.p[n])))
-		return false;
-	*rest = slice_trim(slice_of(line.p + n, line.n - n));
-	return true;
 }
 
 /* A line that is no reply: say what it looks like. */

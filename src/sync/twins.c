@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 static int by_digest(const void *a, const void *b)
 {
 	const struct twin *x = a, *y = b;

@@ -168,6 +168,54 @@ static void test_dead(void **state)
 	imap_close(&c);
 }
 
+/* stream_ops.write of a link whose other end is closed already. */
+static int write_closed(struct stream *s, const void *buf, size_t n, struct err *e)
+{
+	(void)s;
+	(void)buf;
+	(void)n;
+	return err_set(e, ERR_TEMP, "connection lost: Broken pipe");
+}
+
+/* What it had said before is read for the reason, and for nothing else. */
+static void test_last_words(void **state)
+{
+	static const struct {
+		const char *wire, *text;
+	} rows[] = {
+		{ "* BYE Idle for too long\r\n", "says \"Idle for too long\"" },
+		{ "* 1 EXISTS\r\n* 1 FETCH (UID 7 BODY[] {5}\r\nhello FLAGS ())\r\nA1 OK x\r\n* BYE [UNAVAILABLE] over\r\n", "over" },
+		{ "", "Broken pipe" },
+		{ "* BYE", "Broken pipe" },
+		{ "A1 OK x\r\n* 2 EXISTS\r\n", "Broken pipe" },
+		{ "junk\r\n", "Broken pipe" },
+	};
+	struct stream_ops closed;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		for (int later = 0; later < 2; later++) {
+			struct imap_conn c;
+			struct err e = ERR_INIT;
+
+			attach_str(&c, rows[i].wire, 3);
+			closed = *c.s->ops;
+			assert_int_equal(imap_send(&c, NULL, &e, "NOOP"), 0);
+			if (later) {
+				assert_int_equal(imap_flush(&c, &e), 0);
+				assert_int_equal(imap_send(&c, NULL, &e, "NOOP"), 0);
+			}
+			closed.write = write_closed;
+			c.s->ops = &closed;
+			assert_int_equal(imap_next(&c, NULL, NULL, &e), IMAP_LOST);
+			assert_true(c.dead);
+			assert_int_equal(e.kind, ERR_TEMP);
+			if (!strstr(e.text, rows[i].text))
+				fail_msg("%zu, %d: %s", i, later, e.text);
+			imap_close(&c);
+		}
+}
+
 static const struct {
 	const char *says; /* behind the tag */
 	enum err_kind kind;
@@ -933,6 +981,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_talks),     cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_last_words),
+		cmocka_unit_test(test_last_words),
 			cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_backoff),   cmocka_unit_test(test_alerts),
 			cmocka_unit_test(test_strings),

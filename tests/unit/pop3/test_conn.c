@@ -107,6 +107,46 @@ static void test_dead(void **state)
 	pop3_close(&c);
 }
 
+/* stream_ops.write of a link whose other end is closed already. */
+static int write_closed(struct stream *s, const void *buf, size_t n, struct err *e)
+{
+	(void)s;
+	(void)buf;
+	(void)n;
+	return err_set(e, ERR_TEMP, "connection lost: Broken pipe");
+}
+
+/* What the server had said before is the reason, where it is one. */
+static void test_last_words(void **state)
+{
+	static const struct {
+		const char *wire, *text;
+	} rows[] = {
+		{ "-ERR Disconnected for inactivity.\r\n", "closed the connection and says \"Disconnected for inactivity.\"" },
+		{ "", "Broken pipe" },
+		{ "-ERR", "Broken pipe" },
+		{ "+OK\r\n-ERR in a message\r\n", "Broken pipe" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pop3_conn c;
+		struct err e = ERR_INIT;
+		struct stream_ops closed;
+
+		attach_str(&c, rows[i].wire, 3);
+		closed = *c.s->ops;
+		closed.write = write_closed;
+		c.s->ops = &closed;
+		assert_int_equal(pop3_send(&c, "NOOP"), 0);
+		assert_int_equal(pop3_status(&c, NULL, &e), -1);
+		assert_true(c.dead);
+		assert_int_equal(e.kind, ERR_TEMP);
+		assert_non_null(strstr(e.text, rows[i].text));
+		pop3_close(&c);
+	}
+}
+
 static void test_login_delay(void **state)
 {
 	struct pop3_conn c;
@@ -434,7 +474,8 @@ static void test_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_replies),     cmocka_unit_test(test_dead),       cmocka_unit_test(test_login_delay),
+		cmocka_unit_test(test_replies),     cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_last_words),       cmocka_unit_test(test_login_delay),
 		cmocka_unit_test(test_challenge),   cmocka_unit_test(test_send),       cmocka_unit_test(test_listings),
 		cmocka_unit_test(test_overlong),    cmocka_unit_test(test_unending_line), cmocka_unit_test(test_slow),
 		cmocka_unit_test(test_capa),        cmocka_unit_test(test_capa_less),  cmocka_unit_test(test_capa_cut),
