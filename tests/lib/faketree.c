@@ -434,6 +434,8 @@ static int commit(struct store *s, struct err *e)
 {
 	struct tree *t = of(s);
 
+	if (t->marked.n == 0)
+		misuse(t->w, "a commit of nothing");
 	for (size_t i = 0; i < t->marked.n; i++) {
 		struct tree_msg *x;
 
@@ -443,6 +445,8 @@ static int commit(struct store *s, struct err *e)
 		if (x)
 			tree_delete(t->w, t->n, t->open, x);
 	}
+	if (moment(t, e) < 0) /* all is done, and nobody says so */
+		return -1;
 	close_box(s);
 	return 0;
 }

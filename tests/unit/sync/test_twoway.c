@@ -330,6 +330,38 @@ static void matrix_interrupted(void **state)
 
 /* ---- single matters ---- */
 
+/* What was marked for removal in one session is none of the next one's business: not in this folder, nor in another. */
+static void removals_cut_off(void **state)
+{
+	static const char *const folders[] = { "INBOX", "Work", "Last" };
+	struct fixture *f = *state;
+	unsigned begun, n = 1;
+
+	do {
+		fresh(f);
+		for (uint32_t i = 1; i <= 12; i++)
+			tree_add(f->w, L, folders[i % 3], i, 0);
+		settle(f);
+		snprintf(where, sizeof(where), "cut %u", n);
+		for (uint32_t i = 1; i <= 6; i++) {
+			struct tree_folder *x = tree_folder(f->w, R, folders[i % 3], false);
+
+			tree_delete(f->w, R, x, tree_find(x, i));
+		}
+		begun = f->w->ops;
+		f->w->cut_at = f->w->ops + n;
+		f->p.allow_deletions = true;
+		run_here(f);
+		assert_int_not_equal(f->e.kind, ERR_BUG);
+		begun = f->w->ops - begun;
+		f->w->cut_at = 0;
+		settle(f);
+		for (uint32_t i = 1; i <= 12; i++)
+			for (int s = L; s <= R; s++)
+				assert_int_equal(tree_find(tree_folder(f->w, s, folders[i % 3], false), i) != NULL, i > 6);
+	} while (n++ <= begun);
+}
+
 static void no_op(void **state)
 {
 	struct fixture *f = *state;
@@ -1061,7 +1093,7 @@ static void model(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(matrix), T(matrix_interrupted), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
+		T(matrix), T(matrix_interrupted), T(removals_cut_off), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
 		T(flags_not_held), T(put_off), T(twins), T(dry_run), T(model),
 	};
