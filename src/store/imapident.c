@@ -5,22 +5,17 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "mail/header.h"
 #include "mail/ident.h"
 #include "mail/imapdate.h"
 #include "store/imapstore_p.h"
-
-#define CHUNK 4096
 
 struct asking {
 	struct uidset wanted, told;
 	VEC(size_t) from; /* of the ranges of wanted: where each command begins */
 	void (*tell)(void *arg, uint64_t num, const struct ident *id);
 	void *arg;
-	struct digest *digest;
-	struct header head;
-	bool has_mid; /* of the response that is being read */
-	unsigned char mid[IDENT_MID];
+	struct ident_reader *reader;
+	struct ident id; /* what stands in the response that is being read */
 };
 
 /* imapstore_flight.send */
@@ -54,38 +49,23 @@ static int end_part(struct imapstore *t, void *arg, size_t i, const struct imap_
 	return -1;
 }
 
-/* The Message-ID that stands in a response. */
-static int read_mid(struct asking *w, const struct imap_resp *r, struct err *e)
-{
-	char in[CHUNK];
-	ssize_t n;
-
-	header_init(&w->head);
-	while ((n = stream_read(r->body.s, in, sizeof(in), e)) > 0)
-		header_put(&w->head, in, (size_t)n);
-	header_end(&w->head);
-	w->has_mid = n == 0 && ident_mid(w->digest, w->head.message_id, w->mid);
-	return n < 0 ? -1 : 0;
-}
-
 /* imapstore_flight.data. Each message is told once, when all of it has come. */
 static int data(struct imapstore *t, void *arg, const struct imap_resp *r, struct err *e)
 {
 	struct asking *w = arg;
-	struct ident id = { 0 };
+	struct ident id;
 
 	(void)t;
 	if (r->kind == IMAP_FETCH_BODY)
-		return read_mid(w, r, e);
+		return ident_read(w->reader, r->body.s, &w->id, e);
 	if (r->kind != IMAP_FETCH)
 		return 0;
-	id.has_mid = w->has_mid;
-	w->has_mid = false;
+	id = w->id;
+	w->id = (struct ident){ 0 };
 	if (!(r->fetch.has & IMAP_HAS_UID) || !(r->fetch.has & IMAP_HAS_RFC822_SIZE) ||
 		!uidset_has(&w->wanted, r->fetch.uid) || uidset_has(&w->told, r->fetch.uid))
 		return 0;
-	for (size_t i = 0; i < IDENT_MID; i++)
-		id.mid[i] = w->mid[i];
+	id.has_digest = false; /* that is of the header's part alone */
 	id.size = r->fetch.size;
 	if (r->fetch.has & IMAP_HAS_DATE)
 		imapdate_parse(r->fetch.date, &id.date, NULL);
@@ -142,12 +122,12 @@ int imapident(struct store *s, const uint64_t *nums, size_t n,
 		return 0;
 	if (imapstore_need_box(t, false, e) < 0)
 		return -1;
-	w.digest = digest_new(e);
-	if (w.digest && prepare(&w, nums, n, e) == 0) {
+	w.reader = ident_reader_new(e);
+	if (w.reader && prepare(&w, nums, n, e) == 0) {
 		f.n = w.from.n;
 		rc = imapstore_fly(t, &f, e);
 	}
-	digest_free(w.digest);
+	ident_reader_free(w.reader);
 	uidset_release(&w.wanted);
 	uidset_release(&w.told);
 	vec_release(&w.from);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mail/eol.h"
 #include "store/imapput_p.h"
 
 #define CANDIDATES_MAX 1000000
@@ -23,12 +22,11 @@ struct candidate {
 };
 
 struct seeking {
-	struct imapput *u;
+	struct ident_reader *reader;
 	uint32_t from;
 	VEC(struct candidate) found;
 	VEC(size_t) read;         /* candidates whose content is read */
-	bool has_mid, has_digest; /* of the response that is being read */
-	unsigned char mid[IDENT_MID], digest[DIGEST_SIZE];
+	struct ident id;          /* what stands in the response that is being read */
 };
 
 static int by_uid(const void *a, const void *b)
@@ -38,20 +36,6 @@ static int by_uid(const void *a, const void *b)
 	return (x->uid > y->uid) - (x->uid < y->uid);
 }
 
-/* The Message-ID of a candidate. */
-static int read_mid(struct seeking *w, const struct imap_resp *r, struct err *e)
-{
-	struct imapput *u = w->u;
-	ssize_t n;
-
-	header_init(&u->head);
-	while ((n = stream_read(r->body.s, u->in, IMAPPUT_CHUNK, e)) > 0)
-		header_put(&u->head, u->in, (size_t)n);
-	header_end(&u->head);
-	w->has_mid = n == 0 && ident_mid(u->digest, u->head.message_id, w->mid);
-	return n < 0 ? -1 : 0;
-}
-
 /* imap_on of the FETCH of candidates */
 static int on_candidate(void *arg, const struct imap_resp *r, struct err *e)
 {
@@ -59,40 +43,21 @@ static int on_candidate(void *arg, const struct imap_resp *r, struct err *e)
 	struct candidate c = { .uid = r->fetch.uid };
 
 	if (r->kind == IMAP_FETCH_BODY)
-		return read_mid(w, r, e);
+		return ident_read(w->reader, r->body.s, &w->id, e);
 	if (r->kind != IMAP_FETCH)
 		return 0;
-	c.has_mid = w->has_mid;
-	w->has_mid = false;
+	c.has_mid = w->id.has_mid;
+	memcpy(c.mid, w->id.mid, IDENT_MID);
+	w->id = (struct ident){ 0 };
 	if (!(r->fetch.has & IMAP_HAS_UID) || r->fetch.uid < w->from ||
 		!(r->fetch.has & (IMAP_HAS_RFC822_SIZE | IMAP_HAS_BODY)))
 		return 0;
 	c.has_size = r->fetch.has & IMAP_HAS_RFC822_SIZE;
 	c.size = c.has_size ? r->fetch.size : 0;
-	memcpy(c.mid, w->mid, IDENT_MID);
 	if (w->found.n >= CANDIDATES_MAX)
 		return err_set_span(
 			e, ERR_PROTO, SPAN_BOX, "the server lists messages without end");
 	return vec_push(&w->found, c) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
-}
-
-/* The digest of a body, in LF form. */
-static int read_digest(struct seeking *w, const struct imap_resp *r, struct err *e)
-{
-	struct imapput *u = w->u;
-	struct eol eol = { 0 };
-	char last;
-	ssize_t n;
-
-	w->has_digest = false;
-	while ((n = stream_read(r->body.s, u->in, IMAPPUT_CHUNK, e)) > 0)
-		digest_put(u->digest, u->lf, eol_to_lf(&eol, u->in, (size_t)n, u->lf));
-	if (eol_end(&eol, &last) > 0)
-		digest_put(u->digest, &last, 1);
-	if (digest_end(u->digest, w->digest) < 0)
-		return err_set(e, ERR_LOCAL, "SHA-256 failed");
-	w->has_digest = n == 0;
-	return n < 0 ? -1 : 0;
 }
 
 /* imapstore_flight.send: the content of a candidate */
@@ -126,17 +91,17 @@ static int data_read(struct imapstore *t, void *arg, const struct imap_resp *r, 
 
 	(void)t;
 	if (r->kind == IMAP_FETCH_BODY && r->body.section.n == 0 && !r->body.nil)
-		return read_digest(w, r, e);
-	if (r->kind != IMAP_FETCH || !w->has_digest)
+		return ident_read(w->reader, r->body.s, &w->id, e);
+	if (r->kind != IMAP_FETCH || !w->id.has_digest)
 		return 0;
-	w->has_digest = false;
 	c = r->fetch.has & IMAP_HAS_UID && w->found.n > 0
 		? bsearch(&key, w->found.a, w->found.n, sizeof(key), by_uid)
 		: NULL;
 	if (c) {
-		memcpy(c->digest, w->digest, DIGEST_SIZE);
+		memcpy(c->digest, w->id.digest, DIGEST_SIZE);
 		c->has_digest = true;
 	}
+	w->id = (struct ident){ 0 };
 	return 0;
 }
 
@@ -264,8 +229,8 @@ static void claim_rest(struct seeking *w, struct imapsought *s, size_t n)
 /* Find them. sure: they are there. */
 int imapseek(struct imapstore *t, struct imapsought *s, size_t n, bool sure, struct err *e)
 {
-	struct seeking w = { .u = t->put };
-	int rc = list_candidates(t, &w, s, n, sure, e);
+	struct seeking w = { .reader = ident_reader_new(e) };
+	int rc = w.reader ? list_candidates(t, &w, s, n, sure, e) : -1;
 
 	if (rc == 0) {
 		/* what is known of some is nobody else's */
@@ -278,6 +243,7 @@ int imapseek(struct imapstore *t, struct imapsought *s, size_t n, bool sure, str
 		if (sure)
 			claim_rest(&w, s, n);
 	}
+	ident_reader_free(w.reader);
 	vec_release(&w.found);
 	vec_release(&w.read);
 	return rc;
@@ -315,7 +281,7 @@ int imapput_recover(struct store *s, struct recovery *r, size_t n, struct err *e
 
 	if (imapstore_need_box(t, false, e) < 0)
 		return -1;
-	u = imapput_of(t, e);
+	u = imapput_of(t, e); /* which keeps the keys */
 	if (!u)
 		return imapstore_fail(t, e);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
