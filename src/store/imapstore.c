@@ -445,6 +445,7 @@ static int imapstore_open_box(
 			"'%s' was made anew (UIDVALIDITY) since it was looked at", f->name);
 		return imapstore_fail(t, e);
 	}
+	f->looked = t->sel.validity;
 	t->box = f;
 	imapselect_info(t, out);
 	return 0;
@@ -515,6 +516,7 @@ static const struct store_ops ops = {
 	.look_next = imaplook_next,
 	.find = imapstore_find,
 	.idents = imapident,
+	.move = imapmove,
 	.set_flags = imapmark_set_flags,
 	.free = imapstore_free,
 };

@@ -8,7 +8,9 @@
  *   imapgone.c   what a look finds gone
  *   imaptake.c   bodies
  *   imapident.c  what tells messages apart
+ *   imapbatch.c  one command for many messages
  *   imapmark.c   flags and removals
+ *   imapmove.c   moves to another folder
  *   imapput.c    deliveries
  *   imapseek.c   deliveries that are to be found again
  */
@@ -207,6 +209,12 @@ int imapmark_set_flags(struct store *s, const struct flag_change *c, size_t n,
 int imapmark_remove(struct store *s, const uint64_t *nums, size_t n,
 	void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 int imapmark_commit(struct store *s, struct err *e);
+
+/* ---- imapmove.c ---- */
+
+int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+	void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg,
+	struct err *e);
 
 /* ---- imapident.c ---- */
 

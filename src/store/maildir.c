@@ -325,6 +325,7 @@ static const struct store_ops maildir_ops = {
 	.look_box = maildir_look_box,
 	.look_next = maildir_look_next,
 	.find = maildir_find,
+	.move = maildir_move,
 	.set_flags = maildir_set_flags,
 	.free = maildir_free,
 };

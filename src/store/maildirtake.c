@@ -19,7 +19,6 @@
 #include "mail/eol.h"
 #include "mail/flags.h"
 
-#define TRIES 20 /* times that somebody may rename a file under our hands */
 #define BODY_CHUNK 32768
 
 /* The open box's directories. */
@@ -40,7 +39,7 @@ static const char *part_of(const struct maildir *m, size_t i)
 }
 
 /* The message with this handle. */
-static int file_of(struct maildir *m, uint64_t num, size_t *i, struct err *e)
+int maildir_file_of(struct maildir *m, uint64_t num, size_t *i, struct err *e)
 {
 	if (m->cur < 0 || num == 0 || num > m->files.a.n)
 		return err_set(e, ERR_BUG, "maildir: %llu is no message of an open box", (unsigned long long)num);
@@ -56,7 +55,7 @@ static bool only_this(int error)
 }
 
 /* An error with one file: 1 when the others can go on. */
-static int fail_file(const struct maildir *m, size_t i, const char *what, struct err *e)
+int maildir_fail_file(const struct maildir *m, size_t i, const char *what, struct err *e)
 {
 	bool one = only_this(errno);
 
@@ -133,14 +132,14 @@ static int locate(struct maildir *m, struct slice key, uint32_t flags, size_t *i
 	const struct maildir_dirs d = dirs_of(m);
 	struct wanted w = { m, key };
 
-	for (int tries = 0; tries < TRIES; tries++) {
+	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
 		int rc;
 
 		if (maildir_files_find(&m->files, key, i) && !m->files.a.a[*i].gone) {
 			if (fstatat(dir_of(m, *i), maildir_file_name(&m->files, *i), st, AT_SYMLINK_NOFOLLOW) == 0)
 				return 1;
 			if (errno != ENOENT) {
-				fail_file(m, *i, "look at", e);
+				maildir_fail_file(m, *i, "look at", e);
 				return -1;
 			}
 		}
@@ -162,7 +161,7 @@ static int locate(struct maildir *m, struct slice key, uint32_t flags, size_t *i
 }
 
 /* Find the file of a message that isn't where it was. */
-static int locate_again(struct maildir *m, size_t i, struct stat *st, struct err *e)
+int maildir_locate_again(struct maildir *m, size_t i, struct stat *st, struct err *e)
 {
 	struct slice unique = maildir_file_unique(&m->files, i), part;
 	char key[NAME_MAX + 1];
@@ -241,7 +240,7 @@ int maildir_list_msg(struct store *s, struct store_msg *out, struct err *e)
 		if (m->files.a.a[i].gone)
 			continue;
 		if (m->sizes && fstatat(dir_of(m, i), maildir_file_name(&m->files, i), &st, AT_SYMLINK_NOFOLLOW) < 0) {
-			int rc = errno == ENOENT ? locate_again(m, i, &st, e) : fail_file(m, i, "look at", e);
+			int rc = errno == ENOENT ? maildir_locate_again(m, i, &st, e) : maildir_fail_file(m, i, "look at", e);
 
 			if (rc < 0)
 				return -1;
@@ -266,7 +265,7 @@ int maildir_want(struct store *s, const uint64_t *nums, size_t n, struct err *e)
 	vec_clear(&m->wanted);
 	m->want_at = 0;
 	for (size_t i = 0; i < n; i++) {
-		if (file_of(m, nums[i], &at, e) < 0)
+		if (maildir_file_of(m, nums[i], &at, e) < 0)
 			return -1;
 		if (vec_push(&m->wanted, nums[i]) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");
@@ -346,7 +345,7 @@ static int open_file(struct maildir *m, size_t i, int *fd, struct err *e)
 {
 	struct stat st;
 
-	for (int tries = 0; tries < TRIES; tries++) {
+	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
 		int rc;
 
 		*fd = openat(dir_of(m, i), maildir_file_name(&m->files, i), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -367,7 +366,7 @@ static int open_file(struct maildir *m, size_t i, int *fd, struct err *e)
 				e->span = SPAN_MSG;
 			return -1;
 		}
-		rc = m->files.a.a[i].gone ? 0 : locate_again(m, i, &st, e);
+		rc = m->files.a.a[i].gone ? 0 : maildir_locate_again(m, i, &st, e);
 		if (rc <= 0)
 			return rc;
 	}
@@ -385,7 +384,7 @@ int maildir_next(struct store *s, size_t *i, struct stream **body, struct err *e
 	if (m->want_at >= m->wanted.n)
 		return 0;
 	*i = m->want_at++;
-	if (file_of(m, m->wanted.a[*i], &file, e) < 0)
+	if (maildir_file_of(m, m->wanted.a[*i], &file, e) < 0)
 		return -1;
 	rc = open_file(m, file, &fd, e);
 	if (rc < 0)
@@ -466,73 +465,89 @@ static bool new_info(struct slice name, struct slice unique, uint32_t add, uint3
 	return true;
 }
 
-/* Move a file to the trash, where it is no longer marked as deleted. 0, -1 with errno. */
-static int to_trash(struct maildir *m, size_t i)
+/* Move a file to another directory under a name of this unique part. 0, and the unique part that it has there; -1 with errno. */
+int maildir_give(struct maildir *m, size_t i, int to, const char *name, size_t unique_n, char unique[MAILDIR_UNIQUE_MAX + 1])
 {
-	struct slice name = slice_str(maildir_file_name(&m->files, i)), unique = maildir_file_unique(&m->files, i);
-	char kept[NAME_MAX + 1], fresh[192], dest[sizeof(kept) + sizeof(fresh)];
+	char fresh[192], dest[NAME_MAX + 1 + sizeof(fresh)];
 
-	if (!new_info(name, unique, 0, FLAG_DELETED, kept)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	snprintf(dest, sizeof(dest), "%s", kept);
-	for (int tries = 0; tries < TRIES; tries++) {
-		if (maildir_rename_new(dir_of(m, i), name.p, m->trash, dest) == 0)
+	snprintf(dest, sizeof(dest), "%s", name);
+	snprintf(unique, MAILDIR_UNIQUE_MAX + 1, "%.*s", (int)unique_n, name);
+	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
+		if (maildir_rename_new(dir_of(m, i), maildir_file_name(&m->files, i), to, dest) == 0)
 			return 0;
 		if (errno != EEXIST)
 			return -1;
 		/* a copy of it is there: it gets a name of its own */
 		maildir_new_name(m, fresh, sizeof(fresh));
-		snprintf(dest, sizeof(dest), "%s%s", fresh, kept + unique.n);
+		snprintf(dest, sizeof(dest), "%s%s", fresh, name + unique_n);
+		snprintf(unique, MAILDIR_UNIQUE_MAX + 1, "%s", fresh);
 	}
 	return -1;
 }
 
-/* Remove a message's other names, should a link(2) and unlink(2) of somebody have been cut between. */
-static int remove_links(struct maildir *m, size_t i, const struct stat *was, struct err *e)
+/* Move a file to the trash, where it is no longer marked as deleted. 0, -1 with errno. */
+static int to_trash(struct maildir *m, size_t i)
 {
-	for (int tries = 0; tries < TRIES; tries++) {
+	struct slice name = slice_str(maildir_file_name(&m->files, i)), part = maildir_file_unique(&m->files, i);
+	char kept[NAME_MAX + 1], unique[MAILDIR_UNIQUE_MAX + 1];
+
+	if (!new_info(name, part, 0, FLAG_DELETED, kept)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return maildir_give(m, i, m->trash, kept, part.n, unique);
+}
+
+/* Remove a message's other names, should a link(2) and unlink(2) of somebody have been cut between. */
+int maildir_remove_links(struct maildir *m, size_t i, const struct stat *was, struct err *e)
+{
+	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
 		struct stat st;
-		int rc = locate_again(m, i, &st, e);
+		int rc = maildir_locate_again(m, i, &st, e);
 
 		if (rc <= 0)
 			return rc;
 		if (st.st_ino != was->st_ino || st.st_dev != was->st_dev)
 			return 0;
 		if (unlinkat(dir_of(m, i), maildir_file_name(&m->files, i), 0) < 0 && errno != ENOENT)
-			return fail_file(m, i, "remove", e);
+			return maildir_fail_file(m, i, "remove", e);
 	}
 	return 0;
+}
+
+/* Nobody knows which of two files was ever elsewhere. */
+int maildir_is_twin(const struct maildir *m, size_t i, const char *done, struct err *e)
+{
+	struct slice unique = maildir_file_unique(&m->files, i);
+
+	if (!m->files.a.a[i].twin)
+		return 0;
+	err_set_span(e, ERR_LOCAL, SPAN_MSG, "%s: two files are called %.*s, and neither is %s", m->at.s, (int)unique.n, unique.p, done);
+	err_hint(e, "give one of them another name");
+	return 1;
 }
 
 /* Remove one: 0 it is there no more, 1 it can't be removed (e says why), -1. */
 static int remove_one(struct maildir *m, size_t i, struct err *e)
 {
-	for (int tries = 0; tries < TRIES; tries++) {
+	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
 		bool linked = m->files.a.a[i].linked;
 		struct stat st;
 		int rc;
 
 		if (m->files.a.a[i].gone)
 			return 0;
-		if (m->files.a.a[i].twin) {
-			struct slice unique = maildir_file_unique(&m->files, i);
-
-			/* nobody knows which of them was ever elsewhere */
-			err_set_span(e, ERR_LOCAL, SPAN_MSG, "%s: two files are called %.*s, and neither is removed", m->at.s, (int)unique.n, unique.p);
-			err_hint(e, "give one of them another name");
+		if (maildir_is_twin(m, i, "removed", e))
 			return 1;
-		}
 		if (fstatat(dir_of(m, i), maildir_file_name(&m->files, i), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    (m->trash >= 0 ? to_trash(m, i) : unlinkat(dir_of(m, i), maildir_file_name(&m->files, i), 0)) == 0) {
 			*(m->files.a.a[i].in_cur ? &m->changed_cur : &m->changed_fresh) = true;
 			maildir_files_drop(&m->files, i);
-			return linked ? remove_links(m, i, &st, e) : 0;
+			return linked ? maildir_remove_links(m, i, &st, e) : 0;
 		}
 		if (errno != ENOENT)
-			return fail_file(m, i, m->trash >= 0 ? "move to the trash" : "remove", e);
-		rc = locate_again(m, i, &st, e);
+			return maildir_fail_file(m, i, m->trash >= 0 ? "move to the trash" : "remove", e);
+		rc = maildir_locate_again(m, i, &st, e);
 		if (rc < 0)
 			return e && e->span == SPAN_MSG ? 1 : -1;
 	}
@@ -559,7 +574,7 @@ int maildir_remove(struct store *s, const uint64_t *nums, size_t n,
 		size_t i = 0;
 		int rc;
 
-		if (clock_check(e) < 0 || file_of(m, nums[k], &i, e) < 0)
+		if (clock_check(e) < 0 || maildir_file_of(m, nums[k], &i, e) < 0)
 			return -1;
 		rc = remove_one(m, i, &why);
 		if (rc < 0) {
@@ -613,7 +628,7 @@ static int rename_one(struct maildir *m, size_t i, const char *dest)
 /* Change the flags of one: 0 they are so (or it is gone), 1 they can't be changed (e says why), -1. */
 static int flag_one(struct maildir *m, size_t i, const struct flag_change *c, bool *in_cur, bool *in_new, struct err *e)
 {
-	for (int tries = 0; tries < TRIES; tries++) {
+	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
 		char dest[NAME_MAX + 1];
 		struct slice name, unique;
 		struct stat st;
@@ -633,8 +648,8 @@ static int flag_one(struct maildir *m, size_t i, const struct flag_change *c, bo
 			return maildir_files_put(&m->files, slice_str(dest), unique.n, true, m->files.a.a[i].ino, e);
 		}
 		if (errno != ENOENT)
-			return fail_file(m, i, "change the flags of", e);
-		rc = locate_again(m, i, &st, e);
+			return maildir_fail_file(m, i, "change the flags of", e);
+		rc = maildir_locate_again(m, i, &st, e);
 		if (rc < 0)
 			return e && e->span == SPAN_MSG ? 1 : -1;
 	}
@@ -661,7 +676,7 @@ int maildir_set_flags(struct store *s, const struct flag_change *c, size_t n,
 
 		rc = clock_check(e);
 		if (rc == 0)
-			rc = file_of(m, c[k].num, &i, e);
+			rc = maildir_file_of(m, c[k].num, &i, e);
 		if (rc < 0)
 			break;
 		rc = flag_one(m, i, &c[k], &in_cur, &in_new, &why);

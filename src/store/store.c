@@ -164,6 +164,18 @@ int store_cannot_find(struct store *s, struct slice key, uint32_t flags, struct 
 }
 
 /* Not for two-way sync. */
+int store_cannot_move(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+		      void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e)
+{
+	(void)nums;
+	(void)n;
+	(void)folder;
+	(void)done;
+	(void)arg;
+	return cannot(s, "move messages", e);
+}
+
+/* Not for two-way sync. */
 int store_cannot_set_flags(struct store *s, const struct flag_change *c, size_t n,
 			   void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e)
 {

@@ -217,6 +217,13 @@ struct store_ops {
 	 * any order. NULL: the driver's bodies are at hand, to be read instead.
 	 */
 	int (*idents)(struct store *s, const uint64_t *nums, size_t n, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
+	/*
+	 * Move messages of the open box (BOX_WRITE) to a folder that is there. done is called once for each: with its key there, when the move is durable; with an
+	 * empty key when it arrived there and nobody knows as what, nor whether it has left: looks will tell; or with why it was not moved at all (SPAN_MSG). -1: the
+	 * same is true of those of which nothing was told. The box is closed.
+	 */
+	int (*move)(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+		    void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e);
 	/* done is called once for each, NULL or why not (SPAN_MSG), when the change is durable or acknowledged. One that is not there any more is done: the next look tells. */
 	int (*set_flags)(struct store *s, const struct flag_change *c, size_t n,
 			 void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
@@ -254,6 +261,8 @@ int store_cannot_look(struct store *s, const struct look *l, size_t n, unsigned 
 int store_cannot_look_box(struct store *s, size_t *i, struct box_info *out, struct err *e);
 int store_cannot_look_next(struct store *s, struct store_msg *m, struct err *e);
 int store_cannot_find(struct store *s, struct slice key, uint32_t flags, struct store_msg *m, struct err *e);
+int store_cannot_move(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+		      void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e);
 int store_cannot_set_flags(struct store *s, const struct flag_change *c, size_t n,
 			   void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 
@@ -261,6 +270,6 @@ int store_cannot_set_flags(struct store *s, const struct flag_change *c, size_t 
 #define STORE_NO_TREE \
 	.folders = store_cannot_folders, .folder_create = store_cannot_folder_create, .folder_remove = store_cannot_folder_remove, \
 	.look = store_cannot_look, .look_box = store_cannot_look_box, .look_next = store_cannot_look_next, .find = store_cannot_find, \
-	.set_flags = store_cannot_set_flags
+	.move = store_cannot_move, .set_flags = store_cannot_set_flags
 
 #endif

@@ -1,0 +1,207 @@
+/* One command for many messages of an IMAP mailbox: see imapbatch_p.h. */
+#include "store/imapbatch_p.h"
+
+#include <stdlib.h>
+
+#define UNIT_MAX 600     /* messages in a command: 11 bytes each keep the line short enough */
+#define SINGLES_MAX 1000 /* messages that are tried one by one */
+#define COPIES_MAX 1000000
+
+static int by_change(const void *a, const void *b)
+{
+	const struct flag_change *x = a, *y = b;
+
+	if (x->add != y->add)
+		return x->add < y->add ? -1 : 1;
+	if (x->del != y->del)
+		return x->del < y->del ? -1 : 1;
+	return (x->num > y->num) - (x->num < y->num);
+}
+
+/* The UIDs of a unit as text. */
+static int print_unit(const struct imapbatch *j, const struct imapbatch_unit *u, struct strbuf *out, struct err *e)
+{
+	struct uidset set = UIDSET_INIT;
+	size_t at = 0;
+	int rc = 0;
+
+	for (size_t i = u->from; rc == 0 && i < u->to; i++)
+		rc = uidset_add(&set, (uint32_t)j->c[i].num, e);
+	if (rc == 0 && (uidset_print(&set, &at, IMAP_LINE_ADVICE, out) < 0 || at < set.n))
+		rc = err_set(e, ERR_BUG, "too many messages for a line");
+	uidset_release(&set);
+	return rc;
+}
+
+/* imapstore_flight.send */
+static int send_piece(struct imapstore *t, void *arg, size_t i, uint32_t *tag, struct err *e)
+{
+	struct imapbatch *j = arg;
+	const struct imapbatch_piece *p = &j->pieces.a[i];
+	const struct imapbatch_unit *u = &j->units.a[p->unit];
+	const struct flag_change *c = &j->c[u->from];
+	struct strbuf set = STRBUF_INIT(IMAP_COMMAND_MAX), flags = STRBUF_INIT(256);
+	struct imap_conn *conn = &t->conn;
+	int rc = print_unit(j, u, &set, e);
+
+	if (rc == 0 && !j->verb && flags_to_imap(p->take ? c->del : c->add, &flags) < 0)
+		rc = err_set(e, ERR_LOCAL, "out of memory");
+	if (rc == 0) {
+		imap_start(conn);
+		imap_put(conn, "UID %s %s ", j->verb ? j->verb : "STORE", strbuf_str(&set));
+		if (j->verb)
+			imap_astring(conn, slice_str(j->wire));
+		else
+			imap_put(
+				conn, "%cFLAGS.SILENT %s", p->take ? '-' : '+', strbuf_str(&flags));
+		rc = imap_end(conn, tag, e);
+	}
+	strbuf_release(&set);
+	strbuf_release(&flags);
+	return rc;
+}
+
+/* What became of the messages of a command, where a response says so; nonsense says nothing. */
+static int note_copies(struct imapbatch *j, const struct imap_resp *r, struct err *e)
+{
+	struct uidseq from, to;
+	struct imapbatch_copy c;
+
+	if (!j->trace || r->code.kind != IMAP_CODE_COPYUID || r->code.num == 0 ||
+		r->code.num > UINT32_MAX)
+		return 0;
+	if (uidseq_init(&from, r->code.src, COPIES_MAX, NULL) < 0 ||
+		uidseq_init(&to, r->code.dst, COPIES_MAX, NULL) < 0 || from.count != to.count ||
+		j->copies.n + from.count > COPIES_MAX)
+		return 0;
+	j->validity = (uint32_t)r->code.num;
+	while (uidseq_next(&from, &c.from) && uidseq_next(&to, &c.to))
+		if (vec_push(&j->copies, c) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	return 0;
+}
+
+/* imapstore_flight.data: a MOVE tells before its end (RFC 6851 section 4.3) */
+static int data(struct imapstore *t, void *arg, const struct imap_resp *r, struct err *e)
+{
+	(void)t;
+	return r->kind == IMAP_UNTAGGED ? note_copies(arg, r, e) : 0;
+}
+
+/* imapstore_flight.end */
+static int end_piece(struct imapstore *t, void *arg, size_t i, const struct imap_resp *r,
+	const struct err *why, struct err *e)
+{
+	struct imapbatch *j = arg;
+	struct imapbatch_unit *u = &j->units.a[j->pieces.a[i].unit];
+
+	u->pending--;
+	if (r && note_copies(j, r, e) < 0)
+		return -1;
+	if (!r) {
+		u->refused = true;
+		j->why = *why;
+		j->span = why->span;
+		if (why->span == SPAN_ACCT) {
+			*e = *why;
+			return err_in(e, "'%s': messages %s", t->box->name, j->failing);
+		}
+		j->why.span = SPAN_MSG;
+		err_in(&j->why, "it %s", j->failing);
+	}
+	if (u->pending > 0)
+		return 0;
+	for (size_t k = u->from; k < u->to; k++) {
+		if (u->refused && !j->last) {
+			if (vec_push(&j->failed, j->c[k]) < 0)
+				return err_set(e, ERR_LOCAL, "out of memory");
+			continue;
+		}
+		if (!u->refused && j->ok && uidset_add(j->ok, (uint32_t)j->c[k].num, e) < 0)
+			return -1;
+		if (j->done(t, j, j->c[k].num, u->refused ? &j->why : NULL, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Cut the messages into units and send them off. */
+static int fly_units(struct imapstore *t, struct imapbatch *j, size_t most, struct err *e)
+{
+	struct imapstore_flight f = { .send = send_piece, .end = end_piece, .data = data, .arg = j };
+
+	vec_clear(&j->units);
+	vec_clear(&j->pieces);
+	for (size_t from = 0, to; from < j->n; from = to) {
+		const struct flag_change *c = &j->c[from];
+		struct imapbatch_unit u = { .from = from };
+		struct imapbatch_piece p = { .unit = j->units.n };
+
+		to = from + 1;
+		while (to < j->n && to - from < most && j->c[to].add == c->add &&
+			j->c[to].del == c->del)
+			to++;
+		u.to = to;
+		u.pending = !j->verb && c->add && c->del ? 2 : 1;
+		if (vec_push(&j->units, u) < 0 ||
+			((j->verb || c->add) && vec_push(&j->pieces, p) < 0))
+			return err_set(e, ERR_LOCAL, "out of memory");
+		p.take = true;
+		if (!j->verb && c->del && vec_push(&j->pieces, p) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	f.n = j->pieces.n;
+	return imapstore_fly(t, &f, e);
+}
+
+/* Try again what was refused, so many in a command. */
+static int retry(struct imapstore *t, struct imapbatch *j, size_t most, struct err *e)
+{
+	struct flag_change *c = j->failed.a;
+	int rc;
+
+	j->c = c;
+	j->n = j->failed.n;
+	j->failed.a = NULL;
+	vec_release(&j->failed);
+	rc = fly_units(t, j, most, e);
+	free(c);
+	return rc;
+}
+
+/* Do it. */
+int imapbatch_run(struct imapstore *t, struct imapbatch *j,
+	int (*mend)(struct imapstore *t, struct imapbatch *j, struct err *e), struct err *e)
+{
+	int rc;
+
+	if (j->n > 0)
+		qsort(j->c, j->n, sizeof(*j->c), by_change);
+	rc = fly_units(t, j, UNIT_MAX, e);
+	if (rc == 0 && j->failed.n > 0 && mend) {
+		rc = mend(t, j, e);
+		if (rc == 0)
+			rc = retry(t, j, UNIT_MAX, e);
+	}
+	if (rc == 0 && j->failed.n > 0 && j->span == SPAN_MSG && j->failed.n <= SINGLES_MAX) {
+		j->last = true;
+		rc = retry(t, j, 1, e);
+	}
+	for (size_t i = 0; rc == 0 && i < j->failed.n; i++)
+		rc = j->done(t, j, j->failed.a[i].num, &j->why, e);
+	vec_release(&j->units);
+	vec_release(&j->pieces);
+	vec_release(&j->failed);
+	return rc;
+}
+
+/* The caller alone needs to hear. */
+int imapbatch_tell(
+	struct imapstore *t, struct imapbatch *j, uint64_t num, const struct err *why, struct err *e)
+{
+	(void)t;
+	(void)e;
+	j->tell(j->arg, num, why);
+	return 0;
+}
+

@@ -1,0 +1,131 @@
+/*
+ * Moves of messages from the open IMAP mailbox to another: MOVE (RFC 6851), else COPY and removal.
+ * What their UIDs are there is what COPYUID says (RFC 4315); where it says nothing, nobody knows.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/imapbatch_p.h"
+
+struct moving {
+	void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why);
+	void *arg;
+	struct uidset there; /* they are in the other folder */
+	struct uidset left;  /* and about to leave this one */
+};
+
+static void refuse(void *arg, uint64_t num, const struct err *why)
+{
+	struct moving *w = arg;
+
+	w->done(w->arg, num, (struct slice){ 0 }, why);
+}
+
+/* imapbatch.tell of a MOVE: what went well is told when all is over. */
+static void tell_move(void *arg, uint64_t num, const struct err *why)
+{
+	if (why)
+		refuse(arg, num, why);
+}
+
+/* imapbatch.tell of the removal behind a COPY. */
+static void tell_mark(void *arg, uint64_t num, const struct err *why)
+{
+	struct moving *w = arg;
+
+	if (why && !uidset_has(&w->there, (uint32_t)num))
+		refuse(arg, num, why);
+	else if (why || uidset_add(&w->left, (uint32_t)num, NULL) < 0)
+		w->done(w->arg, num, (struct slice){ 0 }, NULL);
+}
+
+static int by_from(const void *a, const void *b)
+{
+	const struct imapbatch_copy *x = a, *y = b;
+
+	return (x->from > y->from) - (x->from < y->from);
+}
+
+/* Tell of those that were moved. */
+static void tell_moved(struct moving *w, struct imapbatch *j, const struct uidset *moved)
+{
+	struct uidset_iter it = { .set = moved };
+	uint32_t uid;
+
+	if (j->copies.n > 0)
+		qsort(j->copies.a, j->copies.n, sizeof(j->copies.a[0]), by_from);
+	while (uidset_next(&it, &uid)) {
+		struct imapbatch_copy key = { .from = uid }, *c = NULL;
+		char text[16] = "";
+
+		if (j->copies.n > 0)
+			c = bsearch(&key, j->copies.a, j->copies.n, sizeof(key), by_from);
+		if (c)
+			snprintf(text, sizeof(text), "%" PRIu32, c->to);
+		w->done(w->arg, uid, slice_str(text), NULL);
+	}
+}
+
+/* COPY, mark, expunge. */
+static int move_by_copy(struct imapstore *t, struct moving *w, struct imapbatch *cp, struct err *e)
+{
+	struct imapbatch j = { .failing = "can't be removed after it was copied",
+		.c = cp->c,
+		.n = cp->n,
+		.tell = tell_mark,
+		.arg = w };
+
+	if (imapmark_mark(t, &j, cp, e) < 0)
+		return -1;
+	return imapmark_commit(&t->s, e);
+}
+
+/* store_ops.move */
+int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+	void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg,
+	struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	struct moving w = { .done = done, .arg = arg, .there = UIDSET_INIT, .left = UIDSET_INIT };
+	struct imapbatch j = { .verb = "MOVE",
+		.failing = "can't be moved",
+		.n = n,
+		.done = imapbatch_tell,
+		.tell = tell_move,
+		.arg = &w,
+		.ok = &w.there,
+		.trace = true };
+	struct flag_change *c;
+	struct imapfolder *f;
+	bool moves = t->conn.caps.have & IMAP_CAP_MOVE;
+	uint32_t validity;
+	int rc;
+
+	if (imapstore_need_box(t, true, e) < 0)
+		return -1;
+	if (imaptree_find(t, folder, &f, e) < 0)
+		return imapstore_fail(t, e);
+	c = calloc(n ? n : 1, sizeof(*c));
+	if (!c) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		return imapstore_fail(t, e);
+	}
+	for (size_t i = 0; i < n; i++)
+		c[i] = (struct flag_change){ .num = nums[i], .add = FLAG_DELETED };
+	j.c = c;
+	j.wire = f->wire;
+	t->sel.stale |= n > 0;
+	rc = moves ? imapbatch_run(t, &j, NULL, e) : move_by_copy(t, &w, &j, e);
+	validity = f->looked ? f->looked : f->stamp.validity;
+	if (validity == 0 || j.validity != validity)
+		j.copies.n = 0;
+	if (rc == 0)
+		tell_moved(&w, &j, moves ? &w.there : &w.left);
+	t->box = NULL;
+	free(c);
+	vec_release(&j.copies);
+	uidset_release(&w.there);
+	uidset_release(&w.left);
+	return rc < 0 ? imapstore_fail(t, e) : 0;
+}

@@ -1,0 +1,131 @@
+/* Moves of messages to another folder: renames. A file keeps its name, new/ stays new/. The new name is on disk before the old one is given up there. */
+#include "store/maildir_p.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+
+/* One message that was moved. */
+struct moved {
+	uint64_t num;
+	char key[MAILDIR_UNIQUE_MAX + 1];
+};
+
+struct moving {
+	struct maildir_dirs to;
+	VEC(struct moved) done;
+	bool cur, fresh; /* from and to these */
+};
+
+/* Move one: 0 it is there (or gone: without a key), 1 it can't be moved (e says why), -1. */
+static int move_one(struct maildir *m, struct moving *w, size_t i, char key[MAILDIR_UNIQUE_MAX + 1], struct err *e)
+{
+	key[0] = '\0';
+	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
+		bool in_cur = m->files.a.a[i].in_cur, linked = m->files.a.a[i].linked;
+		char name[NAME_MAX + 1];
+		struct stat st;
+		int rc;
+
+		if (m->files.a.a[i].gone)
+			return 0;
+		if (maildir_is_twin(m, i, "moved", e))
+			return 1;
+		snprintf(name, sizeof(name), "%s", maildir_file_name(&m->files, i));
+		if (fstatat(in_cur ? m->cur : m->fresh, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    maildir_give(m, i, in_cur ? w->to.cur : w->to.fresh, name, maildir_file_unique(&m->files, i).n, key) == 0) {
+			*(in_cur ? &w->cur : &w->fresh) = true;
+			maildir_files_drop(&m->files, i);
+			if (linked)
+				w->cur = w->fresh = true;
+			return linked ? maildir_remove_links(m, i, &st, e) : 0;
+		}
+		if (errno != ENOENT)
+			return maildir_fail_file(m, i, "move", e);
+		rc = maildir_locate_again(m, i, &st, e);
+		if (rc < 0)
+			return e && e->span == SPAN_MSG ? 1 : -1;
+	}
+	err_set_span(e, ERR_TEMP, SPAN_MSG, "a message in %s is renamed again and again", m->at.s);
+	return 1;
+}
+
+/* Have it on disk: the new names first. */
+static int sync_moves(struct maildir *m, const struct moving *w, struct err *e)
+{
+	if ((w->cur && fs_sync(w->to.cur, "cur/ of the other folder", e) < 0) || (w->fresh && fs_sync(w->to.fresh, "new/ of the other folder", e) < 0) ||
+	    (w->cur && fs_sync(m->cur, "cur/", e) < 0) || (w->fresh && fs_sync(m->fresh, "new/", e) < 0))
+		return err_in(e, "%s", m->at.s);
+	return 0;
+}
+
+static int move_all(struct maildir *m, struct moving *w, const uint64_t *nums, size_t n,
+                    void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e)
+{
+	const struct maildir_dirs d = { m->fresh, m->cur };
+
+	/* only the directories show whether a unique name is unique */
+	if (n > 0 && m->files.pass == 0 && maildir_files_read(m, &d, &m->files, NULL, NULL, e) < 0)
+		return -1;
+	for (size_t k = 0; k < n; k++) {
+		struct moved x = { .num = nums[k] };
+		struct err why = ERR_INIT;
+		size_t i = 0;
+		int rc;
+
+		if (clock_check(e) < 0 || maildir_file_of(m, nums[k], &i, e) < 0)
+			return -1;
+		rc = move_one(m, w, i, x.key, &why);
+		if (rc < 0) {
+			if (e)
+				*e = why;
+			return -1;
+		}
+		if (rc > 0 && x.key[0] == '\0')
+			done(arg, nums[k], (struct slice){ 0 }, &why);
+		else if (vec_push(&w->done, x) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	if (sync_moves(m, w, e) < 0)
+		return -1;
+	for (size_t k = 0; k < w->done.n; k++)
+		done(arg, w->done.a[k].num, slice_str(w->done.a[k].key), NULL);
+	return 0;
+}
+
+/* store_ops.move */
+int maildir_move(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+                 void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+	struct strbuf box = STRBUF_INIT(16384);
+	struct moving w = { .to = { -1, -1 } };
+	int rc;
+
+	if (m->cur < 0)
+		return err_set(e, ERR_BUG, "maildir: no box is open");
+	rc = maildir_box_path(m, folder, &box, e);
+	if (rc == 0) {
+		w.to.cur = maildir_open_part(m, m->root, box.s, "cur", false, e);
+		rc = w.to.cur < 0 ? -1 : 0;
+	}
+	if (rc == 0) {
+		w.to.fresh = maildir_open_part(m, m->root, box.s, "new", true, e);
+		rc = w.to.fresh < 0 ? -1 : 0;
+	}
+	strbuf_release(&box);
+	if (rc == 0)
+		rc = move_all(m, &w, nums, n, done, arg, e);
+	maildir_close_fd(&w.to.cur);
+	maildir_close_fd(&w.to.fresh);
+	vec_release(&w.done);
+	if (rc < 0)
+		maildir_of_box(e);
+	maildir_close(s);
+	return rc;
+}
