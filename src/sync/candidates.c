@@ -1,0 +1,248 @@
+#include "sync/candidates.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int candidates_add(struct candidates *cs, struct box *b, size_t row, struct err *e)
+{
+	return vec_push(&cs->c, ((struct candidate){ .box = b, .row = row })) < 0 ? twoway_no_memory(e) : 0;
+}
+
+void candidates_release(struct candidates *cs)
+{
+	vec_release(&cs->c);
+}
+
+static int by_num(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	return (x->num > y->num) - (x->num < y->num);
+}
+
+/* By all that makes two of them the same message, then in the order of the rows. */
+static int by_ident(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+	int rc;
+
+	if (x->id.size != y->id.size)
+		return x->id.size < y->id.size ? -1 : 1;
+	rc = memcmp(x->id.mid, y->id.mid, IDENT_MID);
+	if (rc != 0)
+		return rc;
+	if (x->id.date != y->id.date)
+		return x->id.date < y->id.date ? -1 : 1;
+	if (x->box != y->box)
+		return x->box < y->box ? -1 : 1;
+	return (x->row > y->row) - (x->row < y->row);
+}
+
+static bool same_ident(const struct candidate *a, const struct candidate *b)
+{
+	return a->id.size == b->id.size && memcmp(a->id.mid, b->id.mid, IDENT_MID) == 0 && a->id.date == b->id.date;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void tell(void *arg, uint64_t num, const struct ident *id)
+{
+	struct candidates *cs = arg;
+	struct candidate key = { .num = num }, *c = bsearch(&key, cs->c.a, cs->c.n, sizeof(key), by_num);
+
+	if (!c)
+		return;
+	c->id = *id;
+	c->told = true;
+}
+
+/* Read the bodies. One that can't be read is no candidate: what copies it will say why. */
+static int read_bodies(struct store *s, const uint64_t *nums, size_t n, struct candidates *cs, struct err *e)
+{
+	struct ident_reader *r = ident_reader_new(e);
+	int rc;
+
+	if (!r)
+		return -1;
+	rc = s->ops->want(s, nums, n, e) < 0 ? -1 : 1;
+	while (rc == 1) {
+		struct stream *body = NULL;
+		struct err why = ERR_INIT;
+		struct ident id = { 0 };
+		size_t i = 0;
+
+		if (clock_check(e) < 0) {
+			rc = -1;
+			break;
+		}
+		rc = s->ops->next(s, &i, &body, &why);
+		if (rc == 1 && body && ident_read(r, body, &id, &why) < 0)
+			rc = -1;
+		else if (rc == 1 && body) {
+			id.date = cs->c.a[i].id.date;
+			tell(cs, nums[i], &id);
+		}
+		stream_free(body);
+		if (rc < 0 && why.span == SPAN_MSG)
+			rc = 1;
+		else if (rc < 0)
+			*e = why;
+	}
+	ident_reader_free(r);
+	return rc;
+}
+
+int candidates_learn(struct twoway *g, int side, bool whole, const struct candidates *like, struct candidates *cs, struct err *e)
+{
+	struct store *s = g->side[side];
+	VEC(uint64_t) nums = { 0 }, sizes = { 0 };
+	struct box_info info;
+	size_t kept = 0;
+	struct box *b;
+	int rc = -1;
+
+	if (cs->c.n == 0)
+		return 0;
+	b = cs->c.a[0].box;
+	for (size_t i = 0; like && i < like->c.n; i++) {
+		if (vec_push(&sizes, like->c.a[i].stored) < 0) {
+			vec_release(&sizes);
+			return twoway_no_memory(e);
+		}
+	}
+	if (sizes.n > 0)
+		qsort(sizes.a, sizes.n, sizeof(*sizes.a), by_size);
+	if (s->ops->open_box(s, box_name(b, side), g->p->dry_run ? BOX_READ : BOX_WRITE, &info, e) < 0) {
+		vec_release(&sizes);
+		return -1;
+	}
+	for (size_t i = 0; i < cs->c.n; i++) {
+		struct candidate c = cs->c.a[i];
+		const struct joined *row = &b->join.rows.a[c.row];
+		struct store_msg m = { .num = 0 };
+		int found = s->ops->find(s, side == LEFT ? row->left : row->right, side == LEFT ? row->m.left.flags : row->m.right.flags, &m, e);
+
+		if (found < 0)
+			goto out;
+		if (found == 0 || (like && m.size != 0 && !bsearch(&m.size, sizes.a, sizes.n, sizeof(m.size), by_size)))
+			continue;
+		c.num = m.num;
+		c.stored = m.size;
+		c.id.date = m.date;
+		c.told = false;
+		cs->c.a[kept++] = c;
+	}
+	cs->c.n = kept;
+	if (kept > 0)
+		qsort(cs->c.a, kept, sizeof(*cs->c.a), by_num);
+	for (size_t i = 0; i < kept; i++) {
+		if (vec_push(&nums, cs->c.a[i].num) < 0) {
+			twoway_no_memory(e);
+			goto out;
+		}
+	}
+	if (kept == 0)
+		rc = 0;
+	else if (s->ops->idents && !whole)
+		rc = s->ops->idents(s, nums.a, kept, tell, cs, e);
+	else
+		rc = read_bodies(s, nums.a, kept, cs, e);
+out:
+	s->ops->close_box(s);
+	vec_release(&nums);
+	vec_release(&sizes);
+	return rc;
+}
+
+int candidates_narrow(struct candidates *cs, int side, const struct candidates *others, struct err *e)
+{
+	VEC(uint64_t) sizes = { 0 };
+	size_t kept = 0;
+
+	for (size_t i = 0; i < others->c.n; i++) {
+		if (others->c.a[i].told && !others->c.a[i].united && vec_push(&sizes, others->c.a[i].id.size) < 0) {
+			vec_release(&sizes);
+			return twoway_no_memory(e);
+		}
+	}
+	if (sizes.n > 0)
+		qsort(sizes.a, sizes.n, sizeof(*sizes.a), by_size);
+	for (size_t i = 0; sizes.n > 0 && i < cs->c.n; i++) {
+		struct candidate c = cs->c.a[i];
+		const struct plan_sync_msg *m = &c.box->join.rows.a[c.row].m;
+		uint64_t size = c.told ? c.id.size : side == LEFT ? m->left.size : m->right.size;
+
+		if (c.united || (size != 0 && !bsearch(&size, sizes.a, sizes.n, sizeof(size), by_size)))
+			continue;
+		cs->c.a[i] = cs->c.a[kept];
+		cs->c.a[kept++] = c;
+	}
+	cs->c.n = kept;
+	vec_release(&sizes);
+	return 0;
+}
+
+/* Those that are known well enough to the front, in order; how many. */
+static size_t sort_known(struct candidates *cs)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < cs->c.n; i++) {
+		struct candidate c = cs->c.a[i];
+
+		if (!c.told || !c.id.has_mid || c.id.date == 0)
+			continue;
+		cs->c.a[i] = cs->c.a[n];
+		cs->c.a[n++] = c;
+	}
+	if (n > 0)
+		qsort(cs->c.a, n, sizeof(*cs->c.a), by_ident);
+	return n;
+}
+
+/* How many of these are the same as the first, as far as can be told. */
+static size_t run_of(const struct candidate *c, size_t most)
+{
+	size_t n = 1;
+
+	while (n < most && same_ident(&c[0], &c[n]))
+		n++;
+	return n;
+}
+
+/* Are these n of the right the same to the last byte? */
+static bool all_equal(const struct candidate *r, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!r[i].id.has_digest || memcmp(r[i].id.digest, r[0].id.digest, DIGEST_SIZE) != 0)
+			return false;
+	return true;
+}
+
+size_t candidates_match(struct candidates *left, struct candidates *right, void (*unite)(void *arg, struct candidate *l, struct candidate *r), void *arg)
+{
+	size_t l = 0, r = 0, n_left = sort_known(left), n_right = sort_known(right), united = 0;
+
+	while (l < n_left && r < n_right) {
+		struct candidate *x = &left->c.a[l], *y = &right->c.a[r];
+		size_t n = run_of(x, n_left - l), m = run_of(y, n_right - r);
+
+		if (!same_ident(x, y)) {
+			if (by_ident(x, y) < 0)
+				l += n;
+			else
+				r += m;
+			continue;
+		}
+		for (size_t i = 0; n == m && all_equal(y, m) && i < n; i++, united++)
+			unite(arg, &x[i], &y[i]);
+		l += n;
+		r += m;
+	}
+	return united;
+}

@@ -1,0 +1,44 @@
+/*
+ * Candidates: messages of which those of one side may be those of the other, and what tells: size, Message-ID and time of arrival; or the content, where it is at
+ * hand or where they leave a doubt.
+ */
+#ifndef SYNC_CANDIDATES_H
+#define SYNC_CANDIDATES_H
+
+#include "mail/ident.h"
+#include "sync/twoway.h"
+
+struct candidate {
+	struct box *box;
+	size_t row;      /* of the box's join */
+	uint64_t num;    /* in the box that was open when it was learned */
+	uint64_t stored; /* its size as the store has it */
+	bool told, united;
+	size_t tag;      /* the caller's */
+	struct ident id; /* told: what is known */
+};
+
+struct candidates {
+	VEC(struct candidate) c;
+};
+
+int candidates_add(struct candidates *cs, struct box *b, size_t row, struct err *e);
+void candidates_release(struct candidates *cs);
+
+/*
+ * Learn what tells these apart, which all are of one box and side: from the store, or by their bodies where those are at hand; whole: by their bodies, wherever they
+ * are. like (may be NULL): those whose stored size none of these has are dropped, as are those that are not there any more; of one that can't be read nothing is told. The
+ * side's box is opened for it and closed.
+ */
+int candidates_learn(struct twoway *g, int side, bool whole, const struct candidates *like, struct candidates *cs, struct err *e);
+
+/* Those of `side` that are of a size with one of the others, of which enough is known, come first, and are all from now on: the rest stands behind the end. */
+int candidates_narrow(struct candidates *cs, int side, const struct candidates *others, struct err *e);
+
+/*
+ * Bring together what is as many times, and the same, on both sides by size, Message-ID and time. The contents of the right must be known: where several could be meant
+ * they must be equal. How many.
+ */
+size_t candidates_match(struct candidates *left, struct candidates *right, void (*unite)(void *arg, struct candidate *l, struct candidate *r), void *arg);
+
+#endif
