@@ -9,7 +9,7 @@ enum { RECORD_EVENT = 1, RECORD_LOG = 2 };
 #define HEAD 4 /* bytes of the length */
 
 _Static_assert(sizeof(enum event_type) == sizeof(int) && sizeof(enum err_kind) == sizeof(int), "enums are encoded as ints are");
-_Static_assert(5 + 31 * 8 + 4 * (4 + WIRE_TEXT) <= WIRE_MAX, "a record holds an event");
+_Static_assert(5 + 31 * 8 + 5 * (4 + WIRE_TEXT) <= WIRE_MAX, "a record holds an event");
 
 /* An event's numbers, in their order on the wire; the same rows write and read. */
 static const struct number {
@@ -32,7 +32,7 @@ static const struct number {
 
 /* Its strings, likewise. */
 static const size_t strings[] = {
-	offsetof(struct event, job), offsetof(struct event, folder), offsetof(struct event, uid), offsetof(struct event, text),
+	offsetof(struct event, job), offsetof(struct event, folder), offsetof(struct event, to), offsetof(struct event, uid), offsetof(struct event, text),
 };
 
 #define N_NUMBERS (sizeof(numbers) / sizeof(numbers[0]))

@@ -201,6 +201,19 @@ int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e)
 	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
 }
 
+int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, struct slice right, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "UPDATE OR REPLACE pair SET folder = ?2, left = ?3, right = ?4 WHERE id = ?1", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	sqlite3_bind_int64(s, 2, folder);
+	bind_slice(s, 3, left);
+	bind_slice(s, 4, right);
+	return db_step(db, s, "move a pair", e) < 0 ? -1 : 0;
+}
+
 int pairs_unkey(struct db *db, int64_t id, struct err *e)
 {
 	return change(db, "UPDATE pair SET left = '' WHERE id = ?1", id, e);

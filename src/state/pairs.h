@@ -42,6 +42,7 @@ int pairs_settle_all(struct db *db, int64_t folder, int64_t first, int64_t last,
 int pairs_arrive(struct db *db, int64_t id, struct slice left, struct err *e); /* settle one that is back: its copy got this key */
 int pairs_flags(struct db *db, int64_t id, uint32_t flags, struct err *e); /* both sides agree on these now */
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e); /* the source calls it by another name now; also clears gone */
+int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, struct slice right, struct err *e); /* both sides have it in that folder, by these keys; what the base had by one of them is dropped */
 int pairs_unkey(struct db *db, int64_t id, struct err *e);       /* the source uses its name for another message now */
 int pairs_unkey_all(struct db *db, int64_t folder, struct err *e); /* the same for all two-way pairs of a folder: the left names its messages anew */
 int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e); /* when 0: it is there again */

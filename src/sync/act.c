@@ -315,6 +315,21 @@ static int note_keys(struct twoway *g, struct box *b, int side, const char *stam
 	return -1;
 }
 
+int act_note_keys(struct twoway *g, struct box *b, int side, struct err *e)
+{
+	struct store *s = g->side[side];
+	struct box_info info;
+
+	if (!(s->ops->caps & STORE_REMOTE) || box_remembered(b, side)[0] != '\0')
+		return 0;
+	if (s->ops->open_box(s, box_name(b, side), BOX_WRITE, &info, e) < 0)
+		return -1;
+	s->ops->close_box(s);
+	if (note_keys(g, b, side, info.stamp, e) < 0)
+		return -1;
+	return db_in_transaction(g->db) ? db_commit(g->db, e) : 0;
+}
+
 int act_folders(struct twoway *g, struct err *e)
 {
 	for (size_t i = 0; i < g->boxes.n; i++) {

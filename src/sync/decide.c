@@ -1,5 +1,5 @@
 /* What is to be done, and whether it may: see twoway.h. */
-#include "sync/twoway.h"
+#include "sync/moves.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +27,8 @@ void decide_policy(const struct twoway *g, const struct box *b, struct plan_sync
 /* What one message asks for. */
 struct plan_sync decide_row(struct twoway *g, const struct box *b, const struct plan_sync_policy *policy, struct joined *row)
 {
+	if (row->moving)
+		return (struct plan_sync){ .left = row->m.left.flags, .right = row->m.right.flags, .base = row->m.flags };
 	if (row->pair == 0 && row->m.left.present != row->m.right.present) {
 		bool back = row->m.right.present;
 		struct earlier *f = look_earlier(g, b->f->base.id, back, back ? row->right : row->left);
@@ -170,10 +172,9 @@ static int learn_sizes(struct twoway *g, struct box *b, const struct plan_sync_p
 	return rc < 0 ? -1 : 0;
 }
 
-static int plan_box(struct twoway *g, struct box *b, struct err *e)
+/* What both sides hold, against the base. */
+static int recognize(struct twoway *g, struct box *b, struct err *e)
 {
-	struct plan_sync_policy policy;
-
 	if (join_rows(&b->join, e) < 0)
 		return -1;
 	if (b->reborn && adopt_reborn(g, b, e) < 0)
@@ -183,8 +184,15 @@ static int plan_box(struct twoway *g, struct box *b, struct err *e)
 			return plan_removal(g, b, s, e);
 	if (g->p->restore && restore_rows(g, b, e) < 0)
 		return -1;
-	if (adopt_box(g, b, e) < 0)
-		return -1;
+	return adopt_box(g, b, e);
+}
+
+static int plan_box(struct twoway *g, struct box *b, struct err *e)
+{
+	struct plan_sync_policy policy;
+
+	if (b->remove[LEFT] || b->remove[RIGHT])
+		return 0;
 	decide_policy(g, b, &policy);
 	if (learn_sizes(g, b, &policy, e) < 0)
 		return -1;
@@ -228,15 +236,22 @@ static int guard_deletions(struct twoway *g, struct err *e)
 	return 0;
 }
 
-int decide_all(struct twoway *g, struct err *e)
+static int for_each_box(struct twoway *g, int (*what)(struct twoway *g, struct box *b, struct err *e), struct err *e)
 {
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
 		struct err why = ERR_INIT;
 
-		if (!b->failed && plan_box(g, b, &why) < 0 && box_error(g, b, &why, e) < 0)
+		if (!b->failed && what(g, b, &why) < 0 && box_error(g, b, &why, e) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+int decide_all(struct twoway *g, struct err *e)
+{
+	if (for_each_box(g, recognize, e) < 0 || moves_find(g, e) < 0 || for_each_box(g, plan_box, e) < 0)
+		return -1;
 	return guard_deletions(g, e);
 }
 

@@ -45,6 +45,7 @@ struct event {
 	enum event_action action;    /* MESSAGE, TREE */
 	enum event_at at;            /* MESSAGE, TREE */
 	const char *folder;          /* FOLDER, MESSAGE, ERROR, WARNING: as the remote side calls it; TREE: as it is called there */
+	const char *to;              /* MESSAGE that is moved: the folder it goes to */
 	const char *uid;             /* the message's key at the source */
 	uint64_t size;               /* MESSAGE: bytes; 0 unknown */
 	bool dry;                    /* MESSAGE, TREE: would be done */

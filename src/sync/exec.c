@@ -46,8 +46,7 @@ void claims_set(struct claims *c, int64_t id)
 		c->bits[id / 8] = (unsigned char)(c->bits[id / 8] | (1u << (id % 8)));
 }
 
-/* Tests stop the program before its n-th step; the next run must end as if it had not happened. */
-static void step(struct exec *x, const char *what)
+void exec_step(struct exec *x, const char *what)
 {
 	int *n = x->steps ? x->steps : &x->step;
 
@@ -209,11 +208,11 @@ static int recover(struct exec *x, bool there, struct err *e)
 	rc = 0;
 	if (l.r.n == 0)
 		goto out;
-	step(x, "recover");
+	exec_step(x, "recover");
 	if (there)
 		rc = x->dst->ops->recover(x->dst, l.r.a, l.r.n, e);
 	if (rc == 0) {
-		step(x, "apply recovery");
+		exec_step(x, "apply recovery");
 		rc = apply_recovery(x, &l, e);
 	}
 	if (rc == 0)
@@ -329,7 +328,7 @@ static int published(struct exec *x, struct err *e)
 {
 	bool late = x->dst->ops->caps & STORE_LATE_KEYS;
 
-	step(x, "published");
+	exec_step(x, "published");
 	if (late && settle_published(x, e) < 0)
 		return -1;
 	if (!late) {
@@ -357,13 +356,13 @@ static int flush_group(struct exec *x, struct err *e)
 
 	if (x->n == 0)
 		return 0;
-	step(x, "harden");
+	exec_step(x, "harden");
 	if (dst->ops->harden(dst, x->staged, x->n, e) < 0)
 		goto fail;
-	step(x, "journal");
+	exec_step(x, "journal");
 	if (journal(x, e) < 0)
 		goto fail;
-	step(x, "publish");
+	exec_step(x, "publish");
 	if (dst->ops->publish(dst, x->staged, x->n, e) < 0 || published(x, e) < 0)
 		goto fail;
 	forget_refusals(x);
@@ -446,7 +445,7 @@ static int stage_one(struct exec *x, struct work *w, struct stream *body, struct
 	struct staged *st = &x->staged[x->n];
 
 	memset(st, 0, sizeof(*st));
-	step(x, "stage");
+	exec_step(x, "stage");
 	if (x->dst->ops->stage(x->dst, body, &meta, st, e) < 0)
 		return -1;
 	if (x->n == 0)
@@ -676,7 +675,7 @@ static int settle_now(struct exec *x, struct err *e)
 {
 	if (x->unsettled_first == 0)
 		return 0;
-	step(x, "settle");
+	exec_step(x, "settle");
 	if (db_begin(x->db, e) < 0)
 		return -1;
 	if (settle(x, e) < 0) {
@@ -708,7 +707,7 @@ static int note_flags(struct exec *x, struct work *w, const size_t *which, size_
 {
 	if (n == 0)
 		return 0;
-	step(x, "note flags");
+	exec_step(x, "note flags");
 	if (db_begin(x->db, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
@@ -744,7 +743,7 @@ int exec_flags(struct exec *x, struct work *w, size_t n, struct err *e)
 	rc = 0;
 	if (changes.n == 0)
 		goto out;
-	step(x, "flags");
+	exec_step(x, "flags");
 	rc = x->dst->ops->set_flags(x->dst, changes.a, changes.n, flagged_one, &r, e);
 	if (r.failed && rc == 0)
 		rc = err_set(e, ERR_LOCAL, "out of memory");
@@ -784,7 +783,7 @@ int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 	rc = 0;
 	if (nums.n == 0)
 		goto out;
-	step(x, "remove");
+	exec_step(x, "remove");
 	rc = x->src->ops->remove(x->src, nums.a, nums.n, removed_one, &r, e);
 out:
 	vec_release(&nums);
@@ -798,12 +797,12 @@ int exec_commit(struct exec *x, bool finish, int64_t purge, uint64_t *removed, s
 		return -1;
 	if (x->removed.n == 0 && !finish)
 		return 0;
-	step(x, "commit removals");
+	exec_step(x, "commit removals");
 	if (x->src->ops->commit(x->src, e) < 0)
 		return -1;
 	if (x->removed.n == 0)
 		return 0;
-	step(x, "note removals");
+	exec_step(x, "note removals");
 	if (db_begin(x->db, e) < 0)
 		return -1;
 	for (size_t i = 0; i < x->removed.n; i++) {
@@ -822,6 +821,6 @@ int exec_commit(struct exec *x, bool finish, int64_t purge, uint64_t *removed, s
 	*removed = x->removed.n;
 	x->totals->deleted += x->removed.n;
 	vec_clear(&x->removed);
-	step(x, "done");
+	exec_step(x, "done");
 	return 0;
 }

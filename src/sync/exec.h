@@ -88,6 +88,9 @@ struct exec {
 	int step;
 };
 
+/* Tests stop the program before its n-th step; the next run must end as if it had not happened. */
+void exec_step(struct exec *x, const char *what);
+
 int exec_init(struct exec *x, struct err *e);
 void exec_forget_marks(struct exec *x); /* a new session: what was marked for removal in one that broke is not marked any more */
 void exec_release(struct exec *x); /* abandons what is staged */

@@ -23,6 +23,7 @@ struct joined {
 	struct slice left, right; /* keys; empty where that side never held it */
 	struct plan_sync_msg m;   /* retry_at is not set */
 	bool rekey;               /* the left calls it by this key now, which the base is to be told */
+	bool moving;              /* it is part of a move (moves.c), and asks for nothing */
 	const struct content *content; /* where adopt.c has read it; else NULL */
 };
 

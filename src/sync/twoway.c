@@ -1,5 +1,5 @@
 /* Two-way as a whole: see twoway.h. */
-#include "sync/twoway.h"
+#include "sync/moves.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -169,6 +169,7 @@ static void forget_session(struct twoway *g)
 	for (size_t i = 0; i < g->boxes.n; i++)
 		box_release(&g->boxes.a[i]);
 	vec_release(&g->boxes);
+	vec_release(&g->moves);
 	folders_release(&g->folders);
 	/* removals that were marked and not committed: the next look tells what became of them */
 	exec_forget_marks(&g->x[LEFT]);
@@ -194,7 +195,7 @@ static int find_trash(struct twoway *g, struct err *e)
 
 static uint64_t done_so_far(const struct event_totals *t)
 {
-	return t->pulled + t->pushed + t->deleted + t->flagged;
+	return t->pulled + t->pushed + t->deleted + t->flagged + t->moved;
 }
 
 /* What progress is of: all copies of this session, and what those before it did. */
@@ -214,8 +215,10 @@ static int session(struct twoway *g, struct err *e)
 		return -1;
 	if (look_recover(g, e) < 0 || look_messages(g, e) < 0)
 		return -1;
-	if (decide_all(g, e) < 0 || (!g->p->dry_run && act_folders(g, e) < 0))
+	if (decide_all(g, e) < 0 || (!g->p->dry_run && (act_folders(g, e) < 0 || moves_do(g, e) < 0)))
 		return -1;
+	if (g->p->dry_run)
+		moves_tell(g);
 	count_copies(g);
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];

@@ -1,5 +1,5 @@
 /*
- * Two-way, the private side: one job on its way through looking (look.c), recognizing (adopt.c), planning (decide.c) and doing (act.c). See engine.h for the job itself.
+ * Two-way, the private side: one job on its way through looking (look.c), recognizing (adopt.c, moves.c), planning (decide.c) and doing (moves.c, act.c). See engine.h for the job itself.
  *
  * Both sides are looked at, folder by folder, everything is planned, and only then, when no guard objects, something is done.
  */
@@ -43,6 +43,16 @@ struct box {
 	bool work;
 };
 
+/* A message that one side has elsewhere: see moves.h. */
+struct move {
+	int side;                     /* that is to follow */
+	struct box *home, *from, *to; /* the base has its pair in home; the side has it in from, the other side in to */
+	size_t home_row, from_row, to_row;
+	uint64_t num;
+	struct slice key;             /* that the side gives it in to */
+	enum { MOVE_UNKNOWN, MOVE_DONE, MOVE_REFUSED } end;
+};
+
 struct twoway {
 	const struct sync_params *p;
 	struct store *side[2];
@@ -51,6 +61,7 @@ struct twoway {
 	struct event_totals *totals;
 	struct folders folders;
 	VEC(struct box) boxes;
+	VEC(struct move) moves;
 	VEC(struct earlier) earlier;
 	struct arena keys;            /* of earlier */
 	struct exec x[2];             /* by their target's side */
@@ -102,6 +113,7 @@ void decide_tell(struct twoway *g, struct box *b); /* what a dry run says instea
 /* act.c */
 void act_on(struct twoway *g, struct box *b); /* the executors work on this folder now */
 int act_folders(struct twoway *g, struct err *e); /* those that are missing on a side are made; new ones get their rows in the base */
+int act_note_keys(struct twoway *g, struct box *b, int side, struct err *e); /* before any pair of a folder that was made just now is noted: what shows what keys mean */
 int act_box(struct twoway *g, struct box *b, struct err *e);
 
 #endif

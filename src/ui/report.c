@@ -302,7 +302,8 @@ static void show_action(struct report *r, const struct event *ev)
 	static const char *const why[] = { [ACTION_SKIP] = ": larger than max-size", [ACTION_FORGET] = ": gone from the source" };
 	const char *because = ev->action == ACTION_SKIP || ev->action == ACTION_FORGET ? why[ev->action] : "";
 	const char *where = ev->action == ACTION_PULL || ev->action == ACTION_PUSH ? "" : sides[ev->at];
-	char job[TEXT_BYTES], uid[TEXT_BYTES], folder[TEXT_BYTES], bytes[32], size[40] = "";
+	const char *in = ev->type == EVENT_TREE ? " " : ev->to && ev->to[0] ? " from " : " in ";
+	char job[TEXT_BYTES], uid[TEXT_BYTES], folder[TEXT_BYTES], to[TEXT_BYTES], bytes[32], size[40] = "";
 	struct active *a;
 
 	if (ev->dry && ev->action == ACTION_PULL && (a = active_job(r, ev->job))) {
@@ -317,8 +318,9 @@ static void show_action(struct report *r, const struct event *ev)
 	}
 	clean(uid, ev->uid);
 	clean(folder, ev->folder);
-	say(r, "%s: %s%s %s%s%s%s%s%s", clean(job, ev->job), ev->dry ? "would " : "", ev->dry ? would[ev->action] : event_action_name(ev->action),
-	    ev->type == EVENT_TREE ? "folder" : uid[0] ? uid : "a message", folder[0] ? ev->type == EVENT_TREE ? " " : " in " : "", folder, where,
+	clean(to, ev->to);
+	say(r, "%s: %s%s %s%s%s%s%s%s%s%s", clean(job, ev->job), ev->dry ? "would " : "", ev->dry ? would[ev->action] : event_action_name(ev->action),
+	    ev->type == EVENT_TREE ? "folder" : uid[0] ? uid : "a message", folder[0] ? in : "", folder, to[0] ? " to " : "", to, where,
 	    size, because);
 }
 

@@ -1,12 +1,9 @@
 """What happens to a message on one side, by what happens to it on the other, by where deletions may go, by what the server can: run, run again, and stopped before every step."""
 
-import os
-import shutil
-
 import pytest
 
 from disturb import LONG
-from twoway import HELLO, SERVERS, Sync, start
+from twoway import HELLO, SERVERS, Rewind, Sync, start
 
 pytestmark = pytest.mark.crash
 
@@ -51,7 +48,7 @@ class Scene:
     """A job to whose messages all has happened since the last run; it can be put back to there."""
 
     def __init__(self, directory, srv, where):
-        self.srv, self.dir = srv, str(directory)
+        self.srv = srv
         self.p = p = Sync(directory / "job", srv, "max-delete = none\n\tdelete = " + where)
         self.sides = {"remote": p.remote, "local": p.local}
         for case in filter(old, CASES):
@@ -65,17 +62,7 @@ class Scene:
                     side.delete("INBOX", body(case))
                 elif case[i] == "new":
                     side.deliver(body(case), "INBOX", "".join(sorted("S" + FLAGS[name])))
-        srv.wait_for_quiet()
-        self.parts = {"local": p.local.path, "state": p.state, "home": srv.home(p.user)}
-        for name, path in self.parts.items():
-            shutil.copytree(path, os.path.join(self.dir, name + ".kept"))
-
-    def reset(self):
-        self.srv.wait_for_quiet()
-        for name, path in self.parts.items():
-            shutil.rmtree(path)
-            shutil.copytree(os.path.join(self.dir, name + ".kept"), path)
-        self.srv.give(self.parts["home"])
+        self.reset = Rewind(p, directory).reset
 
     def ends_as(self, want, what):
         self.srv.wait_for_quiet()

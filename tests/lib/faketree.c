@@ -286,6 +286,16 @@ static int folder_remove(struct store *s, const char *folder, uint64_t expected,
 	return 0;
 }
 
+static int body_of(const struct tree_msg *x, char *text, size_t size)
+{
+	return snprintf(text, size, BODY, x->content, x->content, x->content);
+}
+
+static int64_t date_of(struct tree *t, const struct tree_msg *x)
+{
+	return side(t)->dates ? 1000000000 + x->content : 0;
+}
+
 static int look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e)
 {
 	struct tree *t = of(s);
@@ -350,7 +360,10 @@ static int look_next(struct store *s, struct store_msg *m, struct err *e)
 		t->msg_at++;
 		m->key = key_text(t, x->key);
 		m->flags = x->flags;
-		m->size = side(t)->remote && (t->look[t->look_at - 1].sizes || x->key >= t->fresh) ? 100 : 0;
+		if (side(t)->remote && (t->look[t->look_at - 1].sizes || x->key >= t->fresh)) {
+			m->size = (uint64_t)body_of(x, NULL, 0);
+			m->date = date_of(t, x);
+		}
 		return 1;
 	}
 	for (; !t->all && t->gone_at < f->n_gone && t->gone_at < TREE_MESSAGES; t->gone_at++) {
@@ -373,7 +386,39 @@ static int find(struct store *s, struct slice key, uint32_t flags, struct store_
 		return err_set(e, ERR_BUG, "find without a box");
 	m->num = key_number(t, key);
 	x = by_number(t->open, m->num);
+	if (x && !side(t)->remote) {
+		m->size = (uint64_t)body_of(x, NULL, 0) - 4; /* its lines end in LF */
+		m->date = date_of(t, x);
+	}
 	return side(t)->remote || x ? 1 : 0;
+}
+
+static int idents(struct store *s, const uint64_t *nums, size_t n, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e)
+{
+	struct tree *t = of(s);
+	struct ident_reader *r = ident_reader_new(e);
+	int rc = r ? 0 : -1;
+
+	if (!t->open)
+		misuse(t->w, "idents without a box");
+	for (size_t i = 0; rc == 0 && t->open && i < n; i++) {
+		struct tree_msg *x = by_number(t->open, nums[i]);
+		struct ident id;
+		struct stream *body;
+		char text[200];
+
+		rc = moment(t, e);
+		if (rc < 0 || !x)
+			continue;
+		body = memstream_new(text, (size_t)body_of(x, text, sizeof(text)), 0, NULL);
+		rc = ident_read(r, body, &id, e);
+		stream_free(body);
+		id.has_digest = false;
+		id.date = date_of(t, x);
+		tell(arg, nums[i], &id);
+	}
+	ident_reader_free(r);
+	return rc;
 }
 
 static int want(struct store *s, const uint64_t *nums, size_t n, struct err *e)
@@ -409,7 +454,7 @@ static int next(struct store *s, size_t *i, struct stream **body, struct err *e)
 	if (!x || x->content == side(t)->hide)
 		return 1;
 	side(t)->read++;
-	n = snprintf(text, sizeof(text), BODY, x->content, x->content, x->content);
+	n = body_of(x, text, sizeof(text));
 	*body = memstream_new(text, (size_t)n, 7, NULL);
 	return 1;
 }
@@ -446,6 +491,46 @@ static int commit(struct store *s, struct err *e)
 			tree_delete(t->w, t->n, t->open, x);
 	}
 	if (moment(t, e) < 0) /* all is done, and nobody says so */
+		return -1;
+	close_box(s);
+	return 0;
+}
+
+static int move(struct store *s, const uint64_t *nums, size_t n, const char *folder, void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why),
+		void *arg, struct err *e)
+{
+	struct tree *t = of(s);
+	struct tree_folder *to = tree_folder(t->w, t->n, folder, false);
+
+	if (side(t)->read_only)
+		misuse(t->w, "something is written that can only be read");
+	if (!t->open || !to || to == t->open) {
+		misuse(t->w, "a move from or to nowhere");
+		return err_set(e, ERR_BUG, "move");
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct tree_msg *x, *y;
+		struct err why = ERR_INIT;
+		char key[32] = "";
+
+		if (moment(t, e) < 0)
+			return -1;
+		x = by_number(t->open, nums[i]);
+		if (x && side(t)->no_moves) {
+			err_set_span(&why, ERR_REFUSED, SPAN_MSG, "no moves today");
+			done(arg, nums[i], (struct slice){ 0 }, &why);
+			continue;
+		}
+		if (x) {
+			y = tree_add(t->w, t->n, folder, x->content, x->flags);
+			tree_delete(t->w, t->n, t->open, x);
+			side(t)->moved++;
+			if (!side(t)->mute_moves)
+				snprintf(key, sizeof(key), side(t)->remote ? "%u" : "name-%u", y->key);
+		}
+		done(arg, nums[i], slice_str(key), NULL);
+	}
+	if (moment(t, e) < 0)
 		return -1;
 	close_box(s);
 	return 0;
@@ -488,6 +573,7 @@ static int stage(struct store *s, struct stream *body, const struct store_meta *
 	if (side(t)->read_only)
 		misuse(t->w, "something is written that can only be read");
 	memset(out, 0, sizeof(*out));
+	side(t)->staged++;
 	if (moment(t, e) < 0)
 		return -1;
 	if (!t->open)
@@ -605,7 +691,7 @@ static int recover(struct store *s, struct recovery *r, size_t n, struct err *e)
 
 			if (x->content == 0 || x->key < from || claimed[k] || validity != t->open->validity)
 				continue;
-			len = snprintf(text, sizeof(text), BODY, x->content, x->content, x->content);
+			len = body_of(x, text, sizeof(text));
 			if (digest_put(t->digest, lf, eol_to_lf(&eol, text, (size_t)len, lf)) < 0 || digest_end(t->digest, d) < 0)
 				abort();
 			if (memcmp(d, r[i].digest, DIGEST_SIZE) != 0)
@@ -628,18 +714,18 @@ static void free_store(struct store *s)
 	free(t);
 }
 
-#define OPS(store_name, more) { \
-	.name = store_name, .caps = STORE_SOURCE | STORE_TARGET | STORE_TREE | (more), \
+#define OPS(store_name, more, how) { \
+	.name = store_name, .idents = how, .caps = STORE_SOURCE | STORE_TARGET | STORE_TREE | (more), \
 	.open_box = open_box, .close_box = close_box, .list_start = store_cannot_list_start, .list_next = store_cannot_list_next, \
 	.want = want, .next = next, .remove = remove_msgs, .commit = commit, \
 	.stage = stage, .unstage = unstage, .harden = harden, .publish = publish, .abandon = abandon, .recover = recover, \
 	.folders = folders, .folder_create = folder_create, .folder_remove = folder_remove, \
-	.look = look, .look_box = look_box, .look_next = look_next, .find = find, .set_flags = set_flags, .free = free_store, \
+	.look = look, .look_box = look_box, .look_next = look_next, .find = find, .move = move, .set_flags = set_flags, .free = free_store, \
 }
 
 struct store *tree_store(struct tree_world *w, int n)
 {
-	static const struct store_ops local = OPS("fake", 0), remote = OPS("fake", STORE_REMOTE | STORE_LATE_KEYS);
+	static const struct store_ops local = OPS("fake", 0, NULL), remote = OPS("fake", STORE_REMOTE | STORE_LATE_KEYS, idents);
 	struct tree *t = calloc(1, sizeof(*t));
 
 	if (!t)

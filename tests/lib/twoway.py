@@ -25,6 +25,7 @@ SERVERS = {
     "no QRESYNC": without("QRESYNC"),
     "no CONDSTORE": without("QRESYNC", "CONDSTORE"),
     "no UIDPLUS": without("UIDPLUS"),
+    "no MOVE": without("MOVE"),
     "bare": "IMAP4rev1",
 }
 ROLES = r"""
@@ -91,6 +92,19 @@ class Side:
     def empty(self, folder):
         for path in haul.maildir_files(self.box(folder)):
             os.unlink(path)
+
+    def move(self, folder, body, to, name=None):
+        """As a mail reader does; name: it makes a new name."""
+        path = self.find(folder, body)
+        self.make(to)
+        base = os.path.basename(path)
+        if name:
+            base = name + base[base.rindex(":2,"):] if ":2," in base else name
+        os.rename(path, os.path.join(self.box(to), os.path.basename(os.path.dirname(path)), base))
+
+    def copy(self, folder, body, to):
+        path = self.find(folder, body)
+        self.deliver(body, to, path.rpartition(":2,")[2] if ":2," in path else None, time.time() - os.path.getmtime(path))
 
     def flag(self, folder, body, flags):
         path = self.find(folder, body)
@@ -231,6 +245,18 @@ class Remote:
                 c.store("1:*", "+FLAGS", r"(\Deleted)")
                 c.expunge()
 
+    def move(self, folder, body, to):
+        self.copy(folder, body, to)
+        self.delete(folder, body)
+
+    def copy(self, folder, body, to):
+        if to not in self.folders():
+            self.make(to)
+        with self.connect() as c:
+            uid = self.uid_of(c, folder, body)
+            c.select(self.wire(folder))
+            assert c.uid("copy", uid, self.wire(to))[0] == "OK"
+
     def flag(self, folder, body, flags):
         with self.connect() as c:
             uid = self.uid_of(c, folder, body)
@@ -309,6 +335,24 @@ class Sync(Job):
             haul.quoted("maildir:" + self.local.path), job))
 
 
+class Rewind:
+    """A job of the two-way kind with all that belongs to it, as it is now: it can be put back to there."""
+
+    def __init__(self, p, directory):
+        p.srv.wait_for_quiet()
+        self.p, self.dir = p, str(directory)
+        self.parts = {"local": p.local.path, "state": p.state, "home": p.srv.home(p.user)}
+        for name, path in self.parts.items():
+            shutil.copytree(path, os.path.join(self.dir, name + ".kept"))
+
+    def reset(self):
+        self.p.srv.wait_for_quiet()
+        for name, path in self.parts.items():
+            shutil.rmtree(path)
+            shutil.copytree(os.path.join(self.dir, name + ".kept"), path)
+        self.p.srv.give(self.parts["home"])
+
+
 def start(directory, kind):
     """A Dovecot of one of SERVERS (.kind), not started yet."""
     imap = {"mail_plugins": "$mail_plugins imap_zlib"}
@@ -325,7 +369,7 @@ def actions(r):
 
 
 def counts(r):
-    names = ("pulled", "pushed", "deleted", "flagged", "failed", "folders_made", "folders_removed")
+    names = ("pulled", "pushed", "deleted", "flagged", "moved", "failed", "folders_made", "folders_removed")
     return {n: r.end[n] for n in names if r.end[n]}
 
 

@@ -701,7 +701,7 @@ static void folder_gone_after_a_crash(void **state)
 
 static void names_and_limits(void **state)
 {
-	static const struct folder_rule rules[] = { { .name = "Work", .local = "Arbeit", .max_size = 50, .has_max_size = true } };
+	static const struct folder_rule rules[] = { { .name = "Work", .local = "Arbeit", .max_size = 20, .has_max_size = true } };
 	struct boxrule take[2];
 	struct fixture *f = *state;
 	struct err e = ERR_INIT;
@@ -986,6 +986,92 @@ static void dry_run(void **state)
 	settle(f);
 }
 
+/* ---- moves ---- */
+
+/* Twelve messages in three folders, and dates by which the left's are known again. */
+static void scatter(struct fixture *f)
+{
+	fresh(f);
+	f->w->side[L].dates = f->w->side[R].dates = true;
+	f->p.max_delete.none = true;
+	for (uint32_t i = 1; i <= 12; i++)
+		tree_add(f->w, L, i <= 8 ? "INBOX" : i <= 10 ? "Work" : "A/B", i, FLAG_SEEN);
+	settle(f);
+	for (int s = L; s <= R; s++)
+		f->w->side[s].moved = f->w->side[s].read = f->w->side[s].staged = 0;
+}
+
+static void move_mail(struct fixture *f, int s, const char *from, uint32_t content, const char *to)
+{
+	struct tree_folder *box = tree_folder(f->w, s, from, false);
+	struct tree_msg *x = tree_find(box, content);
+
+	assert_non_null(x);
+	tree_add(f->w, s, to, content, x->flags);
+	tree_delete(f->w, s, box, x);
+}
+
+static bool is_in(struct fixture *f, const char *folder, uint32_t content)
+{
+	bool l = tree_find(tree_folder(f->w, L, folder, false), content) != NULL;
+
+	assert_int_equal(l, tree_find(tree_folder(f->w, R, folder, false), content) != NULL);
+	return l;
+}
+
+/* No body of the left is read, and none is added to it; whatever the way in which the move ends. */
+static void moved(void **state)
+{
+	struct fixture *f = *state;
+	enum { PLAIN, MUTE, ALWAYS, WAYS };
+
+	for (unsigned looks = 0; looks < TREE_LOOKS; looks++)
+		for (int way = 0; way < WAYS; way++)
+			for (int s = L; s <= R; s++) {
+				unsigned n = way == ALWAYS ? 0 : 5;
+
+				scatter(f);
+				snprintf(where, sizeof(where), "looks %u, way %d, side %d", looks, way, s);
+				f->w->side[L].looks = looks;
+				f->w->side[!s].mute_moves = way == MUTE;
+				f->w->side[!s].no_moves = way == ALWAYS;
+				for (uint32_t i = 1; i <= 4; i++)
+					move_mail(f, s, "INBOX", i, "Work");
+				move_mail(f, s, "Work", 9, "New");
+				tree_flag(f->w, !s, tree_folder(f->w, !s, "INBOX", false), tree_find(tree_folder(f->w, !s, "INBOX", false), 1), FLAG_FLAGGED);
+				run_clean(f);
+				assert_int_equal(f->w->side[!s].moved, n);
+				assert_int_equal(f->w->side[L].read, way == ALWAYS && s == L ? 5 : 0);
+				assert_int_equal(f->w->side[!s].staged, way == ALWAYS ? 5 : 0);
+				if (way == PLAIN)
+					assert_int_equal(f->t.moved, 5);
+				settle(f);
+				assert_int_equal(f->w->side[L].read, way == ALWAYS && s == L ? 5 : 0);
+				for (uint32_t i = 1; i <= 4; i++)
+					assert_true(is_in(f, "Work", i) && !is_in(f, "INBOX", i));
+				assert_true(is_in(f, "New", 9) && !is_in(f, "Work", 9));
+				if (way == PLAIN)
+					assert_int_equal(tree_find(tree_folder(f->w, s, "Work", false), 1)->flags, FLAG_FLAGGED);
+			}
+}
+
+/* Both sides have moved it: the left's word counts. Both to the same place: there it is. */
+static void moved_twice(void **state)
+{
+	struct fixture *f = *state;
+
+	scatter(f);
+	for (uint32_t i = 1; i <= 2; i++) {
+		move_mail(f, L, "INBOX", i, "Work");
+		move_mail(f, R, "INBOX", i, i == 1 ? "A/B" : "Work");
+	}
+	tree_flag(f->w, R, tree_folder(f->w, R, "A/B", false), tree_find(tree_folder(f->w, R, "A/B", false), 1), FLAG_SEEN | FLAG_FLAGGED);
+	settle(f);
+	assert_int_equal(f->w->side[L].read + f->w->side[L].staged, 0);
+	assert_true(is_in(f, "Work", 1) && is_in(f, "Work", 2) && !is_in(f, "A/B", 1) && !is_in(f, "INBOX", 1) && !is_in(f, "INBOX", 2));
+	assert_int_equal(tree_find(tree_folder(f->w, L, "Work", false), 1)->flags, FLAG_SEEN | FLAG_FLAGGED);
+}
+
 /* ---- the model: readers at both sides and runs that die, at random ---- */
 
 enum fate_of { ALIVE, DEAD, EITHER };
@@ -994,6 +1080,10 @@ struct model {
 	enum fate_of fate[TREE_MESSAGES * 10];
 	char folder[TREE_MESSAGES * 10][16];
 	uint32_t n;
+	unsigned moved[TREE_MESSAGES * 10]; /* by these sides since the last run that came to its end */
+	enum { ONE, SOME } loose[TREE_MESSAGES * 10]; /* where it is shall be seen: ONE copy, or perhaps more */
+	bool adrift[TREE_MESSAGES * 10];
+	bool moves; /* readers move mail, too */
 	bool dirty; /* a run has died since the last one that came to its end */
 };
 
@@ -1018,12 +1108,63 @@ static void read_mail(struct fixture *f, struct model *m)
 	for (unsigned tries = below(TREE_MESSAGES); !x; tries++)
 		if (box->m[tries % TREE_MESSAGES].content)
 			x = &box->m[tries % TREE_MESSAGES];
+	if (m->moves && below(3) == 0) {
+		const char *to = names[below(COUNT(names))];
+		uint32_t c = x->content;
+
+		/* what else happened to it, perhaps unseen: then it ends somewhere, and a copy of a dead run may be taken for another message */
+		if (m->dirty || m->moved[c] & ~(1u << s) || m->adrift[c] || m->fate[c] != ALIVE) {
+			m->loose[c] = m->dirty || m->loose[c] == SOME ? SOME : ONE;
+			m->fate[c] = m->fate[c] == ALIVE ? ALIVE : EITHER;
+			m->adrift[c] = true;
+		}
+		if (tree_find(tree_folder(f->w, s, to, true), c))
+			return;
+		m->moved[c] |= 1u << s;
+		tree_add(f->w, s, to, c, x->flags);
+		tree_delete(f->w, s, box, x);
+		snprintf(m->folder[c], sizeof(m->folder[0]), "%s", to);
+		return;
+	}
 	if (below(3) == 0) {
+		if (m->moved[x->content] || m->adrift[x->content]) {
+			m->adrift[x->content] = true;
+			m->loose[x->content] = SOME;
+			m->fate[x->content] = EITHER;
+			tree_delete(f->w, s, box, x);
+			return;
+		}
 		/* a copy that a dead run had just made may be taken for one that was never made: then it comes again, which loses nothing */
 		m->fate[x->content] = m->dirty ? EITHER : DEAD;
 		tree_delete(f->w, s, box, x);
 	} else {
 		tree_flag(f->w, s, box, x, x->flags ^ (1u << below(6)));
+	}
+}
+
+/* After a run that came to its end: where is what nobody could foretell? */
+static void find_adrift(struct fixture *f, struct model *m)
+{
+	for (uint32_t c = 1; c <= m->n; c++) {
+		unsigned n = 0;
+
+		m->moved[c] = 0;
+		if (!m->adrift[c])
+			continue;
+		for (size_t i = 0; i < COUNT(names); i++) {
+			if (!tree_find(tree_folder(f->w, L, names[i], false), c))
+				continue;
+			n++;
+			snprintf(m->folder[c], sizeof(m->folder[0]), "%s", names[i]);
+		}
+		if (n == 0 && m->fate[c] == ALIVE)
+			fail_msg("%s: content %u is lost on its way", where, c);
+		if (n > 1 && m->loose[c] == ONE)
+			fail_msg("%s: content %u is in %u folders", where, c, n);
+		if (n > 1)
+			continue; /* two messages from now on: nothing more is said of them */
+		m->adrift[c] = false;
+		m->loose[c] = ONE;
 	}
 }
 
@@ -1033,10 +1174,15 @@ static void check_model(struct fixture *f, const struct model *m)
 	for (uint32_t c = 1; c <= m->n; c++) {
 		struct tree_msg *x = tree_find(tree_folder(f->w, L, m->folder[c], false), c);
 
+		if (m->adrift[c])
+			continue;
 		if (!x && m->fate[c] == ALIVE)
 			fail_msg("%s: content %u is lost", where, c);
 		if (x && m->fate[c] == DEAD)
 			fail_msg("%s: content %u has come back", where, c);
+		for (size_t i = 0; x && m->moves && !m->adrift[c] && i < COUNT(names); i++)
+			if (strcmp(names[i], m->folder[c]) != 0 && tree_find(tree_folder(f->w, L, names[i], false), c))
+				fail_msg("%s: content %u is in %s, too", where, c, names[i]);
 	}
 }
 
@@ -1057,6 +1203,7 @@ static void model(void **state)
 		f->w->side[L].looks = below(TREE_LOOKS);
 		f->w->side[L].stamps = below(2);
 		f->w->side[R].stamps = below(2);
+		m.moves = f->w->side[L].dates = f->w->side[R].dates = seed % 2;
 		run_clean(f);
 		for (int round = 0; round < 25; round++) {
 			unsigned what = below(5);
@@ -1077,13 +1224,15 @@ static void model(void **state)
 				continue;
 			}
 			run_clean(f);
+			find_adrift(f, &m);
 			for (uint32_t c = 1; c <= m.n; c++)
-				if (m.fate[c] == EITHER)
+				if (m.fate[c] == EITHER && !m.adrift[c])
 					m.fate[c] = tree_find(tree_folder(f->w, L, m.folder[c], false), c) ? ALIVE : DEAD;
 			m.dirty = false;
 			check_model(f, &m);
 		}
 		settle(f);
+		find_adrift(f, &m);
 		check_model(f, &m);
 	}
 }
@@ -1095,7 +1244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(removals_cut_off), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
-		T(flags_not_held), T(put_off), T(twins), T(dry_run), T(model),
+		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_twice), T(dry_run), T(model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

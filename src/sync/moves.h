@@ -1,0 +1,23 @@
+/*
+ * Moves: a message that one side has in another folder now, or under another key in its own, is the same message: it is moved on the other side, too, instead of being
+ * deleted there in one folder and copied into another.
+ *
+ * A local side's message is known by its content, which the base has; a remote side's by what tells candidates apart (candidates.h), which a server keeps in a move. What can't be known again with certainty stays a deletion and a new message.
+ */
+#ifndef SYNC_MOVES_H
+#define SYNC_MOVES_H
+
+#include "sync/twoway.h"
+
+/* Find them, among what all folders' rows say; their rows are `moving` then, and ask for nothing. */
+int moves_find(struct twoway *g, struct err *e);
+
+/*
+ * Do them. Afterwards a message's row is one of its new folder, with the base's pair; of one that could not be moved, the rows are again what they were; and one of
+ * which nobody knows is left to the next run.
+ */
+int moves_do(struct twoway *g, struct err *e);
+
+void moves_tell(struct twoway *g); /* what a dry run says instead */
+
+#endif

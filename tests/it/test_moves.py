@@ -1,0 +1,334 @@
+"""Moves between folders: what a reader moves on one side is moved on the other. No body goes over the wire for it, nothing is doubled and nothing lost."""
+
+import os
+import random
+import re
+import time
+
+import pytest
+
+from disturb import LONG
+from twoway import SERVERS, Rewind, Sync, actions, counts, start
+
+pytestmark = pytest.mark.crash
+
+SIZE = 8000
+AGE = 90000
+A, B, C = "INBOX", "Lists/b", "Keep"
+
+
+@pytest.fixture(scope="module", params=list(SERVERS))
+def server(request, tmp_path_factory):
+    with start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
+        yield srv
+
+
+@pytest.fixture(scope="module")
+def best(tmp_path_factory):
+    with start(tmp_path_factory.mktemp("dovecot"), "all") as srv:
+        yield srv
+
+
+def mail(n, mid=True):
+    """A message whose body can't be compressed, so that its way over the wire shows."""
+    rng = random.Random(n)
+    text = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(SIZE))
+    head = "From: a@example.org\nSubject: %d\n%s\n" % (n, "Message-ID: <%d@example.org>\n" % n if mid else "")
+    return (head + "\n".join(re.findall(".{1,76}", text)) + "\n").encode()
+
+
+def filled(p, n, mid=True):
+    with p.remote.connect() as c:
+        for name in (B, C):
+            c.create(p.remote.wire(name))
+        for i in range(n):
+            p.remote.append(c, mail(i, mid), A, "S", time.time() - AGE - i)
+    p.settle()
+    p.same()
+    return p
+
+
+def on_wire(r):
+    return r.end["bytes_in"] + r.end["bytes_out"]
+
+
+def where(p):
+    """{number: [folders]} of what the two sides, which are the same, hold."""
+    p.same()
+    out = {}
+    for folder, rows in p.local.state().items():
+        for body, flags in rows:
+            n = int(re.search(rb"Subject: (\d+)", body).group(1))
+            out.setdefault(n, []).append((folder, flags))
+    return {n: sorted(x) for n, x in out.items()}
+
+
+# -- one at a time -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["remote", "local"])
+@pytest.mark.parametrize("n", [1, 7])
+def test_moved(server, tmp_path, side, n):
+    p = filled(Sync(tmp_path, server), 9)
+    for i in range(n):
+        getattr(p, side).move(A, mail(i), B)
+    r = p.sync()
+    assert counts(r) == {"moved": n}, r
+    assert actions(r) == [("move", "local" if side == "remote" else "remote")] * n
+    assert {(e["folder"], e["to"]) for e in r.events if e.get("action") == "move"} == {(A, B)}
+    assert on_wire(r) < 20000, on_wire(r)
+    p.quiet()
+    assert where(p) == {i: [(B if i < n else A, "S")] for i in range(9)}
+
+
+@pytest.mark.parametrize("side", ["remote", "local"])
+def test_moved_and_flagged(server, tmp_path, side):
+    """Flags that were changed on both sides, before and after the move."""
+    p = filled(Sync(tmp_path, server), 3)
+    s = getattr(p, side)
+    s.flag(A, mail(0), "FS")
+    s.move(A, mail(0), B)
+    (p.local if side == "remote" else p.remote).flag(A, mail(0), "RS")
+    s.move(A, mail(1), B)
+    s.flag(B, mail(1), "")
+    r = p.sync()
+    assert r.end["moved"] == 2 and r.end["pulled"] + r.end["pushed"] + r.end["deleted"] == 0, r
+    assert on_wire(r) < 20000
+    p.quiet()
+    assert where(p) == {0: [(B, "FRS")], 1: [(B, "")], 2: [(A, "S")]}
+
+
+@pytest.mark.parametrize("side", ["remote", "local"])
+def test_moved_to_a_new_folder(server, tmp_path, side):
+    p = filled(Sync(tmp_path, server), 3)
+    s = getattr(p, side)
+    s.make("Neu & schön")
+    s.move(A, mail(0), "Neu & schön")
+    r = p.sync()
+    assert counts(r) == {"moved": 1, "folders_made": 1}, r
+    assert on_wire(r) < 20000
+    p.quiet()
+    assert where(p) == {0: [("Neu & schön", "S")], 1: [(A, "S")], 2: [(A, "S")]}
+
+
+def test_another_name(best, tmp_path):
+    """Some readers give a file another name when they move it."""
+    p = filled(Sync(tmp_path, best), 3)
+    p.local.move(A, mail(0), B, "1234.reader.host")
+    r = p.sync()
+    assert counts(r) == {"moved": 1} and on_wire(r) < 20000, r
+    p.quiet()
+
+
+def test_names_prove_nothing(best, tmp_path):
+    """Files that are called by numbers: what is deleted in one folder, and comes into another, has the same name and is another message."""
+    p = Sync(tmp_path, best)
+    for i, folder in enumerate((A, A, B)):
+        p.local.make(folder)
+        with open(os.path.join(p.local.box(folder), "cur", "%d:2,S" % i), "wb") as f:
+            f.write(mail(i))
+    p.settle()
+    p.local.delete(A, mail(1))
+    with open(os.path.join(p.local.box(B), "cur", "1:2,S"), "wb") as f:
+        f.write(mail(100))
+    r = p.sync()
+    assert counts(r) == {"pushed": 1, "deleted": 1}, r
+    p.quiet()
+    assert where(p) == {0: [(A, "S")], 2: [(B, "S")], 100: [(B, "S")]}
+
+
+def test_away_and_back(server, tmp_path):
+    """The message is where it was, under another key: nothing has to be done about it."""
+    p = filled(Sync(tmp_path, server), 4)
+    p.remote.move(A, mail(0), B)
+    p.remote.move(B, mail(0), A)
+    p.local.move(A, mail(1), A, "other.name")
+    p.local.flag(A, mail(1), "FS")
+    r = p.sync()
+    assert counts(r) == {"flagged": 1} and on_wire(r) < 20000, r
+    p.quiet()
+    assert where(p) == {0: [(A, "S")], 1: [(A, "FS")], 2: [(A, "S")], 3: [(A, "S")]}
+
+
+def test_twice_the_same(server, tmp_path):
+    """The same bytes more than once are as many messages, on the way and there."""
+    p = filled(Sync(tmp_path, server), 2)
+    for _ in range(2):
+        p.remote.deliver(mail(50), A, "S", age=AGE)
+        p.remote.deliver(mail(51), A, "S", age=AGE)
+    p.settle()
+    for _ in range(2):
+        with p.remote.connect() as c:
+            uid = [str(u) for u, text, _ in p.remote.fetch(c, A) if text == mail(50)][0]
+            c.select(A)
+            c.uid("copy", uid, p.remote.wire(B))
+            c.uid("store", uid, "+FLAGS", r"(\Deleted)")
+            c.uid("expunge", uid)
+        path = [f for f in os.listdir(os.path.join(p.local.box(A), "cur")) if open(os.path.join(p.local.box(A), "cur", f), "rb").read() == mail(51)][0]
+        os.rename(os.path.join(p.local.box(A), "cur", path), os.path.join(p.local.box(B), "cur", path))
+    r = p.sync()
+    assert counts(r) == {"moved": 4} and on_wire(r) < 25000, r
+    p.quiet()
+    assert where(p) == {0: [(A, "S")], 1: [(A, "S")], 50: [(B, "S")] * 2, 51: [(B, "S")] * 2}
+
+
+def test_without_message_id(server, tmp_path):
+    """What can't be recognized at the server goes over the wire, once; what is here is known by its content."""
+    p = filled(Sync(tmp_path, server), 3, mid=False)
+    p.remote.move(A, mail(0, False), B)
+    p.local.move(A, mail(1, False), B)
+    r = p.sync()
+    assert counts(r) == {"pulled": 1, "deleted": 1, "moved": 1}, r
+    p.quiet()
+    assert where(p) == {0: [(B, "S")], 1: [(B, "S")], 2: [(A, "S")]}
+
+
+@pytest.mark.parametrize("side", ["remote", "local"])
+def test_to_a_folder_that_is_excluded(best, tmp_path, side):
+    """From here it looks like a deletion; where it was moved to it stays."""
+    p = filled(Sync(tmp_path, best), 3)
+    p.configure('folders = { "*", "!%s" }' % B)
+    s = getattr(p, side)
+    s.move(A, mail(0), B)
+    r = p.sync()
+    assert counts(r) == {"deleted": 1}, r
+    p.quiet()
+    assert s.bodies(B) == [mail(0)]
+    assert mail(0) not in p.local.bodies(A) + p.remote.bodies(A)
+
+
+@pytest.mark.parametrize("delete", ["none", "local", "remote"])
+def test_where_deletions_do_not_go(best, tmp_path, delete):
+    """A message is moved nowhere where none may be deleted: it is there twice then."""
+    p = filled(Sync(tmp_path, best, "delete = " + delete), 4)
+    p.remote.move(A, mail(0), B)
+    p.local.move(A, mail(1), B)
+    r = p.sync()
+    assert r.end["moved"] == (0 if delete == "none" else 1), r
+    p.quiet()
+    held = {"remote": p.remote.state(), "local": p.local.state()}
+    for side, n in (("local", 0), ("remote", 1)):
+        assert (mail(n) in [b for b, _ in held[side][A]]) == (delete != side), (side, delete)
+        assert mail(n) in [b for b, _ in held[side][B]]
+
+
+def test_into_the_trash(best, tmp_path):
+    """A reader that moves to the trash what it deletes: it is there once."""
+    p = filled(Sync(tmp_path, best), 3)
+    p.remote.make("Bin")
+    p.configure('trash = "@trash"')
+    p.settle()
+    p.local.move(A, mail(0), "Bin")
+    p.remote.move(A, mail(1), "Bin")
+    r = p.sync()
+    assert r.end["moved"] == 2, r
+    p.quiet()
+    assert where(p) == {0: [("Bin", "S")], 1: [("Bin", "S")], 2: [(A, "S")]}
+
+
+def test_most_of_a_folder(best, tmp_path):
+    """A move is no deletion: max-delete has nothing against it."""
+    p = filled(Sync(tmp_path, best, "max-delete = 1"), 12)
+    for i in range(12):
+        p.local.move(A, mail(i), C)
+    r = p.sync()
+    assert counts(r) == {"moved": 12} and on_wire(r) < 25000, r
+    p.quiet()
+
+
+def test_larger_than_allowed(best, tmp_path):
+    """Limits leave new messages out. What is here already goes along."""
+    p = filled(Sync(tmp_path, best), 3)
+    p.configure("max-size = 4K\n\tmax-age = 1h")
+    p.remote.move(A, mail(0), B)
+    r = p.sync()
+    assert counts(r) == {"moved": 1}, r
+    p.quiet()
+    assert p.local.bodies(B) == [mail(0)]
+
+
+def test_a_dry_run(best, tmp_path):
+    p = filled(Sync(tmp_path, best), 4)
+    p.remote.move(A, mail(0), B)
+    p.local.move(A, mail(1), C)
+    before = p.remote.files(), p.local.files()
+    r = p.sync("--dry-run")
+    assert counts(r) == {"moved": 2} and [e["dry_run"] for e in r.events if e.get("action")] == [True, True], r
+    assert (p.remote.files(), p.local.files()) == before
+    r = p.call("run", "both", "--dry-run")
+    assert "would move" in r.out and "from %s to %s" % (A, B) in r.out, r
+
+
+# -- everything at once ------------------------------------------------------------------------------------------
+
+#: What a reader does on a side: remote moves go to B, local ones to C.
+FATES = ("stays", "flagged", "moved", "moved and flagged", "copied", "deleted", "met")
+CASES = [(there, here) for there in FATES for here in FATES if (there == "met") <= (here == "met") and (here == "met") <= (there == "met")]
+FLAG = {"remote": "F", "local": "R"}
+GOAL = {"remote": B, "local": C}
+
+
+def wanted():
+    out = {}
+    for n, case in enumerate(CASES):
+        fates = dict(zip(("remote", "local"), case))
+        flags = "".join(sorted({"S"} | {FLAG[s] for s in fates if "flagged" in fates[s]}))
+        moved = [s for s in ("remote", "local") if "moved" in fates[s]]
+        places = []
+        if case == ("met", "met"):
+            places = [(B, "S")]
+        elif len(moved) == 2:
+            places = [(B, flags)]  # the server's word counts
+        elif moved:
+            other = fates["local" if moved[0] == "remote" else "remote"]
+            if other == "deleted":  # where it went it is a new message
+                flags = "".join(sorted({"S"} | {FLAG[moved[0]] for _ in (1,) if "flagged" in fates[moved[0]]}))
+            places = [(GOAL[moved[0]], flags)]
+        elif "deleted" not in case:
+            places = [(A, flags)]
+        places += [(GOAL[s], "S") for s in fates if fates[s] == "copied"]
+        out[n] = sorted(places)
+    return {n: x for n, x in out.items() if x}
+
+
+class Scene:
+    def __init__(self, directory, srv):
+        self.p = p = filled(Sync(directory / "job", srv, "max-delete = none"), len(CASES))
+        for n, case in enumerate(CASES):
+            for side, fate in zip(("remote", "local"), case):
+                s = getattr(p, side)
+                if "flagged" in fate:
+                    s.flag(A, mail(n), "".join(sorted("S" + FLAG[side])))
+                if "moved" in fate:
+                    s.move(A, mail(n), GOAL[side])
+                if fate == "met":
+                    s.move(A, mail(n), B)
+                if fate == "copied":
+                    s.copy(A, mail(n), GOAL[side])
+                if fate == "deleted":
+                    s.delete(A, mail(n))
+        self.reset = Rewind(p, directory).reset
+
+    def ends_well(self, what):
+        self.p.srv.wait_for_quiet()
+        r = self.p.sync()
+        self.p.quiet()
+        assert where(self.p) == wanted(), what
+        return r
+
+
+@pytest.mark.deadline(600)
+def test_matrix(server, tmp_path):
+    scene = Scene(tmp_path, server)
+    r = scene.ends_well("undisturbed")
+    # over the wire go copies, and what was deleted on the other side while it was moved
+    bodies = sum("copied" in c for case in CASES for c in case) + sum(sorted(x.split(" ")[0] for x in case) == ["deleted", "moved"] for case in CASES)
+    assert bodies * SIZE < on_wire(r) < (bodies + 1.5) * 1.45 * SIZE + 20000, (bodies, on_wire(r))
+    step, code, stride = 1, None, 1 if LONG or server.kind == "all" else 5
+    while code != 0:
+        scene.reset()
+        code = scene.p.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
+        assert code in (0, 100), step
+        scene.ends_well("step %d" % step)
+        step += stride
+    assert step > 20
