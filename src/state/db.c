@@ -142,6 +142,24 @@ int db_step(struct db *db, struct sqlite3_stmt *s, const char *doing, struct err
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
+struct slice db_column(sqlite3_stmt *s, int i)
+{
+	const void *p = sqlite3_column_text(s, i);
+
+	return slice_of(p, p ? (size_t)sqlite3_column_bytes(s, i) : 0);
+}
+
+int db_change(struct db *db, const char *sql, const int64_t *v, int n, const char *doing, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, sql, e);
+
+	if (!s)
+		return -1;
+	for (int i = 0; i < n; i++)
+		sqlite3_bind_int64(s, i + 1, v[i]);
+	return db_step(db, s, doing, e) < 0 ? -1 : 0;
+}
+
 /* One number by a query; -1 leaves *out. */
 static int one_number(struct db *db, const char *sql, int64_t *out, struct err *e)
 {

@@ -5,14 +5,6 @@
 
 #define COLUMNS "id, folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags"
 
-/* A column's bytes, valid until the statement moves on. */
-static struct slice column(sqlite3_stmt *s, int i)
-{
-	const void *p = sqlite3_column_text(s, i);
-
-	return slice_of(p, p ? (size_t)sqlite3_column_bytes(s, i) : 0);
-}
-
 static int bind_slice(sqlite3_stmt *s, int i, struct slice v)
 {
 	return sqlite3_bind_text(s, i, v.p ? v.p : "", (int)v.n, SQLITE_TRANSIENT);
@@ -26,9 +18,9 @@ static void row(sqlite3_stmt *s, struct pair *out)
 	memset(out, 0, sizeof(*out));
 	out->id = sqlite3_column_int64(s, 0);
 	out->folder = sqlite3_column_int64(s, 1);
-	out->left = column(s, 2);
-	out->right = column(s, 3);
-	out->hint = column(s, 4);
+	out->left = db_column(s, 2);
+	out->right = db_column(s, 3);
+	out->hint = db_column(s, 4);
 	out->pending = sqlite3_column_int(s, 5) != 0;
 	out->raw = sqlite3_column_int(s, 6) != 0;
 	out->size = (uint64_t)sqlite3_column_int64(s, 7);
@@ -139,33 +131,17 @@ int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32
 	return one(db, s, out, e);
 }
 
-/* One change by id: a statement without other parameters. */
-static int change(struct db *db, const char *sql, int64_t id, struct err *e)
-{
-	sqlite3_stmt *s = db_stmt(db, sql, e);
-
-	if (!s)
-		return -1;
-	sqlite3_bind_int64(s, 1, id);
-	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
-}
-
 int pairs_settle(struct db *db, int64_t id, struct err *e)
 {
-	return change(db, "UPDATE pair SET pending = 0, hint = NULL WHERE id = ?1", id, e);
+	return db_change(db, "UPDATE pair SET pending = 0, hint = NULL WHERE id = ?1", &id, 1, "change a pair", e);
 }
 
 int pairs_settle_all(struct db *db, int64_t folder, int64_t first, int64_t last, struct err *e)
 {
-	/* "OR ROLLBACK" spares the journal that would be needed to undo this statement alone */
-	sqlite3_stmt *s = db_stmt(db, "UPDATE OR ROLLBACK pair SET pending = 0, hint = NULL WHERE folder = ?1 AND pending AND id BETWEEN ?2 AND ?3", e);
+	const int64_t which[] = { folder, first, last };
 
-	if (!s)
-		return -1;
-	sqlite3_bind_int64(s, 1, folder);
-	sqlite3_bind_int64(s, 2, first);
-	sqlite3_bind_int64(s, 3, last);
-	return db_step(db, s, "settle pairs", e) < 0 ? -1 : 0;
+	/* "OR ROLLBACK" spares the journal that would be needed to undo this statement alone */
+	return db_change(db, "UPDATE OR ROLLBACK pair SET pending = 0, hint = NULL WHERE folder = ?1 AND pending AND id BETWEEN ?2 AND ?3", which, 3, "settle pairs", e);
 }
 
 int pairs_arrive(struct db *db, int64_t id, struct slice left, struct err *e)
@@ -181,13 +157,9 @@ int pairs_arrive(struct db *db, int64_t id, struct slice left, struct err *e)
 
 int pairs_flags(struct db *db, int64_t id, uint32_t flags, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET flags = ?2 WHERE id = ?1", e);
+	const int64_t v[] = { id, flags };
 
-	if (!s)
-		return -1;
-	sqlite3_bind_int64(s, 1, id);
-	sqlite3_bind_int64(s, 2, flags);
-	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
+	return db_change(db, "UPDATE pair SET flags = ?2 WHERE id = ?1", v, 2, "change a pair", e);
 }
 
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e)
@@ -216,28 +188,24 @@ int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, str
 
 int pairs_unkey(struct db *db, int64_t id, struct err *e)
 {
-	return change(db, "UPDATE pair SET left = '' WHERE id = ?1", id, e);
+	return db_change(db, "UPDATE pair SET left = '' WHERE id = ?1", &id, 1, "change a pair", e);
 }
 
 int pairs_unkey_all(struct db *db, int64_t folder, struct err *e)
 {
-	return change(db, "UPDATE pair SET left = '' WHERE folder = ?1 AND flags IS NOT NULL AND NOT pending", folder, e);
+	return db_change(db, "UPDATE pair SET left = '' WHERE folder = ?1 AND flags IS NOT NULL AND NOT pending", &folder, 1, "change a pair", e);
 }
 
 int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET gone = ?2 WHERE id = ?1", e);
+	const int64_t v[] = { id, when };
 
-	if (!s)
-		return -1;
-	sqlite3_bind_int64(s, 1, id);
-	sqlite3_bind_int64(s, 2, when);
-	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
+	return db_change(db, "UPDATE pair SET gone = ?2 WHERE id = ?1", v, 2, "change a pair", e);
 }
 
 int pairs_drop(struct db *db, int64_t id, struct err *e)
 {
-	return change(db, "DELETE FROM pair WHERE id = ?1", id, e);
+	return db_change(db, "DELETE FROM pair WHERE id = ?1", &id, 1, "change a pair", e);
 }
 
 int pairs_purge_gone(struct db *db, int64_t before, struct err *e)

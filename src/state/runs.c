@@ -86,26 +86,13 @@ int folders_drop(struct db *db, int64_t id, struct err *e)
 {
 	static const char *const sql[] = { "DELETE FROM pair WHERE folder = ?1", "DELETE FROM failure WHERE folder = ?1", "DELETE FROM folder WHERE id = ?1" };
 
-	for (size_t i = 0; i < sizeof(sql) / sizeof(sql[0]); i++) {
-		sqlite3_stmt *s = db_stmt(db, sql[i], e);
-
-		if (!s)
+	for (size_t i = 0; i < sizeof(sql) / sizeof(sql[0]); i++)
+		if (db_change(db, sql[i], &id, 1, "drop a folder", e) < 0)
 			return -1;
-		sqlite3_bind_int64(s, 1, id);
-		if (db_step(db, s, "drop a folder", e) < 0)
-			return -1;
-	}
 	return 0;
 }
 
 #define FAILURE_COLUMNS "folder, back, key, kind, reason, size, tries, since, next"
-
-static struct slice column(sqlite3_stmt *s, int i)
-{
-	const void *p = sqlite3_column_text(s, i);
-
-	return slice_of(p, p ? (size_t)sqlite3_column_bytes(s, i) : 0);
-}
 
 static void failure_row(sqlite3_stmt *s, struct failure *f)
 {
@@ -113,9 +100,9 @@ static void failure_row(sqlite3_stmt *s, struct failure *f)
 
 	f->folder = sqlite3_column_int64(s, 0);
 	f->back = sqlite3_column_int(s, 1) != 0;
-	f->key = column(s, 2);
+	f->key = db_column(s, 2);
 	f->kind = kind >= 0 && kind < ERR_KINDS ? (enum err_kind)kind : ERR_REFUSED;
-	f->reason = column(s, 4);
+	f->reason = db_column(s, 4);
 	f->size = (uint64_t)sqlite3_column_int64(s, 5);
 	f->tries = (unsigned)sqlite3_column_int(s, 6);
 	f->since = sqlite3_column_int64(s, 7);
@@ -175,13 +162,9 @@ int failures_clear(struct db *db, int64_t folder, bool back, struct slice key, s
 
 int failures_forget(struct db *db, int64_t folder, bool back, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "DELETE FROM failure WHERE folder = ?1 AND back = ?2", e);
+	const int64_t which[] = { folder, back };
 
-	if (!s)
-		return -1;
-	sqlite3_bind_int64(s, 1, folder);
-	sqlite3_bind_int(s, 2, back);
-	return db_step(db, s, "clear failures", e) < 0 ? -1 : 0;
+	return db_change(db, "DELETE FROM failure WHERE folder = ?1 AND back = ?2", which, 2, "clear failures", e);
 }
 
 int failures_each(struct db *db, int (*cb)(void *arg, const struct failure *f, struct err *e), void *arg, struct err *e)
