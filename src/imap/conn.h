@@ -51,7 +51,7 @@ struct imap_space {
 };
 #define IMAP_SPACES_MAX 16
 
-/* A command in flight; conn.c's own. */
+/* A command in flight; command.c's own. */
 struct imap_flight {
 	uint32_t tag;
 	/*
@@ -317,6 +317,12 @@ int imap_enter(struct imap_conn *c, struct err *e);
 void imap_undo(struct imap_conn *c);                  /* forget it, as far as it was not put out */
 int imap_dead(struct imap_conn *c);                   /* the link is lost. -1 */
 int imap_unsent(struct imap_conn *c, struct err *e);  /* something could not be sent: likewise, with a text for a time-out */
+/* bytes that were ever queued */
+uint64_t imap_queued(const struct imap_conn *c);
+/* the command in flight that has a tag of the wire; NULL: none */
+struct imap_flight *imap_flight_of(const struct imap_conn *c, struct slice tag);
+void imap_land(struct imap_conn *c, struct imap_flight *f); /* its end has come */
+void imap_drop_stops(struct imap_conn *c, uint64_t to);     /* sending stops no more before `to` */
 /* imap_lexer.fill */
 int imap_fill(void *c, struct bufin *in, bool body, struct slice *have, struct err *e);
 
