@@ -63,4 +63,7 @@ void outline_file(struct outline *o, const char *path, const struct place *from,
 /* The same for a text in memory that says it is `name`. */
 void outline_text(struct outline *o, const char *name, struct slice text);
 
+/* The same for the text of a file that was noted. depth: of include(). For outlinefile.c. */
+void outline_source(struct outline *o, const struct source *file, struct slice text, int depth);
+
 #endif
