@@ -1,6 +1,6 @@
 /*
  * Maildir's own: what its parts share. maildir.c opens and closes, maildirput.c delivers, maildirfiles.c reads directories, maildirlook.c looks, maildirtree.c
- * knows folders, maildirtake.c reads, removes and flags messages, maildirmove.c moves them to another folder.
+ * knows folders, maildirtake.c finds and reads messages, maildirmark.c removes and flags them, maildirmove.c moves them to another folder.
  */
 #ifndef STORE_MAILDIR_P_H
 #define STORE_MAILDIR_P_H
@@ -16,7 +16,7 @@
 #define MAILDIR_CHUNK 65536 /* bytes of a body at a time */
 #define MAILDIR_HOST_MAX 63
 #define MAILDIR_UNIQUE_MAX 255 /* bytes of a name */
-#define MAILDIR_TRIES 20        /* times that somebody may rename a file under our hands */
+#define MAILDIR_TRIES 20 /* times that somebody may rename a file under our hands */
 #define MAILDIR_FLAGS (FLAG_SEEN | FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DELETED | FLAG_DRAFT | FLAG_FORWARDED)
 
 /* One message that is staged. */
@@ -151,19 +151,6 @@ void maildir_new_name(struct maildir *m, char *out, size_t size);
 /* rename(2) that never overwrites, on file systems of all kinds; -1 with errno. */
 int maildir_rename_new(int from, const char *name, int to, const char *dest);
 
-/* maildirtake.c. The place of an open box's message with this handle. -1 */
-int maildir_file_of(struct maildir *m, uint64_t num, size_t *i, struct err *e);
-/* An error (errno) with one file: 1 when the others can go on, -1. */
-int maildir_fail_file(const struct maildir *m, size_t i, const char *what, struct err *e);
-/* Find the file of a message that isn't where it was: 1, 0 it is gone, -1. */
-int maildir_locate_again(struct maildir *m, size_t i, struct stat *st, struct err *e);
-/* Is another file of the box called the same? 1, and an error that says neither was `done`; 0. */
-int maildir_is_twin(const struct maildir *m, size_t i, const char *done, struct err *e);
-/* Remove a message's other names, should a link(2) and unlink(2) of somebody have been cut between; `was`: the file. 0, 1 when it can't be done (e), -1. */
-int maildir_remove_links(struct maildir *m, size_t i, const struct stat *was, struct err *e);
-/* Move a file to another directory by a name that begins with its unique part, or if that is taken there by one of its own. 0 with the unique part that it has there; -1 with errno. */
-int maildir_give(struct maildir *m, size_t i, int to, const char *name, size_t unique_n, char unique[MAILDIR_UNIQUE_MAX + 1]);
-
 /* maildirfiles.c. Times of a directory beneath another, or of dirfd itself (""); -1 with errno. */
 int maildir_times(int dirfd, const char *name, struct maildir_times *out);
 bool maildir_times_eq(const struct maildir_times *a, const struct maildir_times *b);
@@ -191,6 +178,23 @@ struct slice maildir_file_unique(const struct maildir_files *f, size_t i);
  */
 int maildir_files_read(struct maildir *m, const struct maildir_dirs *d, struct maildir_files *f,
                        int (*doubt)(void *arg, struct err *e), void *arg, struct err *e);
+
+/* maildirtake.c. The directories of the open box; the one that a message's file is in. */
+struct maildir_dirs maildir_dirs_of(const struct maildir *m);
+int maildir_dir_of(const struct maildir *m, size_t i);
+/* The place of the message with this handle. */
+int maildir_file_of(struct maildir *m, uint64_t num, size_t *i, struct err *e);
+/* An error of the system (errno) with one file: 1 when the others can go on, -1. */
+int maildir_fail_file(const struct maildir *m, size_t i, const char *what, struct err *e);
+/* Find the file of a message that isn't where it was: 1, 0 it is gone, -1. */
+int maildir_locate_again(struct maildir *m, size_t i, struct stat *st, struct err *e);
+
+/* maildirmark.c. Is another file of the box called the same? 1, and an error that says neither was `done`; 0. */
+int maildir_is_twin(const struct maildir *m, size_t i, const char *done, struct err *e);
+/* Remove a message's other names, should a link(2) and unlink(2) of somebody have been cut between; `was`: the file. 0, 1 when it can't be done (e), -1. */
+int maildir_remove_links(struct maildir *m, size_t i, const struct stat *was, struct err *e);
+/* Move a file to another directory by a name that begins with its unique part, or if that is taken there by one of its own. 0 with the unique part that it has there; -1 with errno. */
+int maildir_give(struct maildir *m, size_t i, int to, const char *name, size_t unique_n, char unique[MAILDIR_UNIQUE_MAX + 1]);
 
 /* As in store_ops. */
 int maildir_stage(struct store *s, struct stream *body, const struct store_meta *meta, struct staged *out, struct err *e);
