@@ -272,7 +272,7 @@ static int maildir_open(struct store *s, const char *folder, unsigned how, struc
 		m->max_open = maildir_put_room();
 		m->pid = getpid();
 		m->asked_nameless = false;
-		rc = maildir_put_clean(m, e);
+		rc = maildir_heal_clean(m, e);
 	}
 	if (rc == 0)
 		rc = tell(m, how, out, e);

@@ -1,6 +1,7 @@
 /*
- * Maildir's own: what its parts share. maildir.c opens and closes, maildirput.c delivers, maildirfiles.c reads directories, maildirlook.c looks, maildirtree.c
- * knows folders, maildirtake.c finds and reads messages, maildirmark.c removes and flags them, maildirmove.c moves them to another folder.
+ * Maildir's own: what its parts share. maildir.c opens and closes, maildirput.c delivers, maildirheal.c deals with what deliveries left behind, maildirfiles.c
+ * reads directories, maildirlook.c looks, maildirtree.c knows folders, maildirtake.c finds and reads messages, maildirmark.c removes and flags them,
+ * maildirmove.c moves them to another folder.
  */
 #ifndef STORE_MAILDIR_P_H
 #define STORE_MAILDIR_P_H
@@ -140,16 +141,19 @@ bool maildir_read_only(int dirfd);
 
 /* maildirput.c. Use more descriptors if we may; how many staged files can stay open. */
 size_t maildir_put_room(void);
-/* Remove what deliveries left in tmp/ that never came to their end. */
-int maildir_put_clean(struct maildir *m, struct err *e);
-/* Whether a file in tmp/ is such. */
-bool maildir_put_stale(const struct maildir *m, int tmp, const char *name);
-/* Whether a file in tmp/ has a name as we make them, and the process that made it, on this host, is no more. */
-bool maildir_put_orphan(const struct maildir *m, const char *name);
+/* Have all names in new/ and cur/ on disk, whoever gave them. */
+int maildir_put_sync(struct maildir *m, struct err *e);
 /* A name that nobody else takes. */
 void maildir_new_name(struct maildir *m, char *out, size_t size);
 /* rename(2) that never overwrites, on file systems of all kinds; -1 with errno. */
 int maildir_rename_new(int from, const char *name, int to, const char *dest);
+
+/* maildirheal.c. Remove what deliveries left in tmp/ that never came to their end. */
+int maildir_heal_clean(struct maildir *m, struct err *e);
+/* Whether a file in tmp/ is such. */
+bool maildir_heal_stale(const struct maildir *m, int tmp, const char *name);
+/* Whether a file in tmp/ has a name as we make them, and the process that made it, on this host, is no more. */
+bool maildir_heal_orphan(const struct maildir *m, const char *name);
 
 /* maildirfiles.c. Times of a directory beneath another, or of dirfd itself (""); -1 with errno. */
 int maildir_times(int dirfd, const char *name, struct maildir_times *out);

@@ -434,7 +434,7 @@ static int note_part(struct removal *r, int part, struct err *e)
 			continue;
 		ours = entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN;
 		if (ours && part == PART_TMP)
-			ours = maildir_put_stale(r->m, r->part[part], name) || maildir_put_orphan(r->m, name);
+			ours = maildir_heal_stale(r->m, r->part[part], name) || maildir_heal_orphan(r->m, name);
 		else if (ours)
 			ours = maildir_name(slice_str(name), &unique, &flags);
 		if (!ours) {
