@@ -1,6 +1,6 @@
-#include "sync/exec.h"
+/* The executor: see exec.h. The order of its steps is here; how messages are read into a group, in execcopy.c. */
+#include "sync/exec_p.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,42 +9,6 @@
 #include "state/pairs.h"
 #include "state/runs.h"
 #include "sync/engine.h"
-
-#define PROGRESS_MS 100
-
-/* A message in the group, between stage and publish. */
-struct exec_item {
-	struct work *w;
-	int64_t pair;
-};
-
-int claims_init(struct claims *c, int64_t max_id, struct err *e)
-{
-	c->max = max_id;
-	c->bits = calloc((size_t)(max_id / 8) + 1, 1);
-	if (!c->bits)
-		return err_set(e, ERR_LOCAL, "out of memory");
-	return 0;
-}
-
-void claims_release(struct claims *c)
-{
-	free(c->bits);
-	c->bits = NULL;
-}
-
-bool claims_has(const struct claims *c, int64_t id)
-{
-	if (id > c->max)
-		return true;
-	return c->bits[id / 8] & (1u << (id % 8));
-}
-
-void claims_set(struct claims *c, int64_t id)
-{
-	if (id <= c->max)
-		c->bits[id / 8] = (unsigned char)(c->bits[id / 8] | (1u << (id % 8)));
-}
 
 void exec_step(struct exec *x, const char *what)
 {
@@ -94,22 +58,11 @@ static void tell_message(struct exec *x, enum event_action action, struct slice 
 	event_put(x->sink, &ev);
 }
 
-static void tell_progress(struct exec *x)
-{
-	msec_t now = clock_now();
-	struct event ev = { .type = EVENT_PROGRESS, .job = x->job, .folder = x->folder_name, .done = x->done, .done_bytes = x->done_bytes, .total = x->total };
-
-	if (now - x->told < PROGRESS_MS)
-		return;
-	x->told = now;
-	event_put(x->sink, &ev);
-}
-
 /*
  * Notes on single messages share a transaction, the group's if one comes by: each commit waits for the disk. How many wait, and for how long, is bounded, as a
  * process can be killed; exec_copy leaves none behind.
  */
-static int begin_note(struct exec *x, struct err *e)
+int exec_begin_note(struct exec *x, struct err *e)
 {
 	if (db_in_transaction(x->db))
 		return 0;
@@ -118,7 +71,7 @@ static int begin_note(struct exec *x, struct err *e)
 	return db_begin(x->db, e);
 }
 
-static int end_note(struct exec *x, struct err *e)
+int exec_end_note(struct exec *x, struct err *e)
 {
 	x->noted++;
 	if (x->noted < EXEC_GROUP_MESSAGES && clock_now() - x->noting < EXEC_GROUP_MS)
@@ -127,7 +80,7 @@ static int end_note(struct exec *x, struct err *e)
 }
 
 /* A message that can't be had, or not delivered, while the others can: note it for a later try, tell it, go on. */
-static int item_failed(struct exec *x, const struct work *w, const struct err *why, struct err *e)
+int exec_item_failed(struct exec *x, const struct work *w, const struct err *why, struct err *e)
 {
 	int64_t now = x->policy.now, pause = ENGINE_FAILURE_PAUSE;
 	struct failure f = { .folder = x->folder, .back = x->back, .key = w->key, .kind = why->kind, .reason = slice_str(why->text), .size = w->size, .tries = w->tries + 1,
@@ -143,13 +96,13 @@ static int item_failed(struct exec *x, const struct work *w, const struct err *w
 	for (unsigned i = 0; i < w->tries && pause < 7 * 86400; i++)
 		pause *= 2;
 	f.next = now + (pause < 7 * 86400 ? pause : 7 * 86400);
-	if (begin_note(x, e) < 0)
+	if (exec_begin_note(x, e) < 0)
 		return -1;
 	if (failures_put(x->db, &f, e) < 0) {
 		db_rollback(x->db);
 		return -1;
 	}
-	return end_note(x, e);
+	return exec_end_note(x, e);
 }
 
 struct recover_list {
@@ -245,7 +198,7 @@ static int settle(struct exec *x, struct err *e)
  * A pair under this key stands for other content (the server gave the key again): it loses the key, but not its place in the base. Its message may be listed under
  * another key, and is then known by its content.
  */
-static int take_key(struct exec *x, const struct work *w, struct err *e)
+int exec_take_key(struct exec *x, const struct work *w, struct err *e)
 {
 	struct pair old;
 	int rc;
@@ -259,7 +212,7 @@ static int take_key(struct exec *x, const struct work *w, struct err *e)
 /* The group's transaction: the last groups' pairs settled, this one's added as pending, and what was noted on the way. */
 static int journal(struct exec *x, struct err *e)
 {
-	if (begin_note(x, e) < 0)
+	if (exec_begin_note(x, e) < 0)
 		return -1;
 	if (settle(x, e) < 0)
 		goto fail;
@@ -274,7 +227,7 @@ static int journal(struct exec *x, struct err *e)
 			p.right = w->key;
 		}
 		memcpy(p.digest, st->digest, sizeof(p.digest));
-		if (take_key(x, w, e) < 0 || pairs_add(x->db, &p, e) < 0)
+		if (exec_take_key(x, w, e) < 0 || pairs_add(x->db, &p, e) < 0)
 			goto fail;
 		if (w->tries > 0 && failures_clear(x->db, x->folder, x->back, w->key, e) < 0)
 			goto fail;
@@ -292,7 +245,7 @@ fail:
 /* The pairs of a group that has been published to a target which names its messages only then. What it refused is no pair, and noted as a failure. */
 static int settle_published(struct exec *x, struct err *e)
 {
-	int rc = begin_note(x, e);
+	int rc = exec_begin_note(x, e);
 
 	for (size_t i = 0; rc == 0 && i < x->n; i++) {
 		struct staged *st = &x->staged[i];
@@ -308,7 +261,7 @@ static int settle_published(struct exec *x, struct err *e)
 	}
 	for (size_t i = 0; rc == 0 && i < x->n; i++)
 		if (x->staged[i].refused)
-			rc = item_failed(x, x->items[i].w, x->staged[i].refused, e);
+			rc = exec_item_failed(x, x->items[i].w, x->staged[i].refused, e);
 	if (rc == 0 && db_in_transaction(x->db))
 		rc = db_commit(x->db, e);
 	return rc;
@@ -350,7 +303,7 @@ static int published(struct exec *x, struct err *e)
 }
 
 /* Make the group durable: the order of these steps is the promise. */
-static int flush_group(struct exec *x, struct err *e)
+int exec_flush_group(struct exec *x, struct err *e)
 {
 	struct store *dst = x->dst;
 
@@ -375,244 +328,6 @@ fail:
 	x->n = 0;
 	x->bytes = 0;
 	return -1;
-}
-
-/*
- * A pair of the base that holds this very content and stands for no other message of this listing: 1, 0 none, -1. Of those that are gone, the ones of this run
- * don't count: a message that is as one that was just removed may be its twin, which the listing did not come to before.
- */
-static int unclaimed(struct exec *x, const unsigned char digest[32], bool gone, struct pair *out, struct err *e)
-{
-	int64_t after = 0;
-	int rc;
-
-	while ((rc = pairs_by_digest(x->db, x->folder, digest, gone, after, out, e)) == 1) {
-		if (!out->pending && !claims_has(x->claims, out->id) && !(gone && out->id > x->earlier))
-			return 1;
-		after = out->id;
-	}
-	return rc;
-}
-
-/* The pair that says that this message was delivered before: 1, 0 none, -1. */
-static int find_double(struct exec *x, const struct work *w, const unsigned char digest[32], struct pair *out, struct err *e)
-{
-	int rc;
-
-	if (w->known) {
-		rc = pairs_by_left(x->db, x->folder, w->key, out, e);
-		if (rc < 0 || (rc == 1 && memcmp(out->digest, digest, 32) == 0))
-			return rc;
-	}
-	if (x->claims->max == 0)
-		return 0;
-	rc = unclaimed(x, digest, false, out, e);
-	/* Without a name, what the source gives back after it removed it would be new mail in each run. What is new differs, if only in its Received lines. */
-	if (rc == 0 && w->key.n == 0)
-		rc = unclaimed(x, digest, true, out, e);
-	return rc;
-}
-
-/* The message is one that was delivered before: note how the source calls it now, and ask the planner again. */
-static int known_after_all(struct exec *x, struct work *w, const struct pair *found, struct err *e)
-{
-	struct pair p = *found;
-	struct plan_msg m = { .base = { .exists = true, .sure = true, .made = p.made }, .left = { .present = true, .size = w->size } };
-	bool same_key = slice_eq(p.left, w->key);
-
-	log_debug("message %llu was delivered before", (unsigned long long)w->num);
-	w->pair = p.id;
-	w->again = p.gone != 0;
-	w->acts = plan_message(&x->policy, &m) & PLAN_REMOVE_LEFT;
-	x->given_back += w->again && w->acts != 0;
-	claims_set(x->claims, p.id);
-	if (same_key && p.gone == 0 && w->tries == 0)
-		return 0;
-	if (begin_note(x, e) < 0)
-		return -1;
-	if ((!same_key && take_key(x, w, e) < 0) || pairs_rekey(x->db, p.id, w->key, e) < 0 ||
-	    (w->tries > 0 && failures_clear(x->db, x->folder, x->back, w->key, e) < 0)) {
-		db_rollback(x->db);
-		return -1;
-	}
-	return end_note(x, e);
-}
-
-/* Read one message into the target's staging place. */
-static int stage_one(struct exec *x, struct work *w, struct stream *body, struct err *e)
-{
-	struct store_meta meta = { .received = x->policy.now, .flags = x->two_way ? w->flags : x->flags, .size_hint = w->size, .date = w->date };
-	struct staged *st = &x->staged[x->n];
-
-	memset(st, 0, sizeof(*st));
-	exec_step(x, "stage");
-	if (x->dst->ops->stage(x->dst, body, &meta, st, e) < 0)
-		return -1;
-	if (x->n == 0)
-		x->begun = clock_now();
-	x->items[x->n] = (struct exec_item){ .w = w };
-	x->n++;
-	x->done++;
-	x->done_bytes += st->size;
-	x->bytes += st->size;
-	return 0;
-}
-
-/* Take the message that was staged last out of the group. */
-static void unstage_last(struct exec *x)
-{
-	struct staged *st = &x->staged[--x->n];
-
-	x->bytes -= st->size;
-	x->dst->ops->unstage(x->dst, st);
-	if (x->n == 0)
-		x->dst->ops->abandon(x->dst); /* what the target still holds of these would pile up: nothing is published while all is known */
-}
-
-/* The message that was staged last is whole: is it one that was delivered before? */
-static int look_up_last(struct exec *x, struct err *e)
-{
-	struct work *w = x->items[x->n - 1].w;
-	struct pair p;
-	int rc;
-
-	if (x->two_way) {
-		rc = x->twin ? x->twin(x->twin_arg, w, &x->staged[x->n - 1], e) : 0;
-		if (rc != 0)
-			unstage_last(x);
-		return rc < 0 ? -1 : 0;
-	}
-	rc = find_double(x, w, x->staged[x->n - 1].digest, &p, e);
-	if (rc == 0)
-		return 0;
-	/* Also when nobody knows whether it is a double: what is complete may be published on the way out, and this must not be. */
-	unstage_last(x);
-	return rc < 0 ? -1 : known_after_all(x, w, &p, e);
-}
-
-/*
- * What came behind the message that was staged last makes no sense: it may be cut short, and the rest of it be what came. It is not delivered, and the next
- * session leaves it out, so that the others can be had. *broken: why the session is over.
- */
-static int suspect_last(struct exec *x, const struct err *broken, struct err *e)
-{
-	struct work *w = x->items[x->n - 1].w;
-	struct err why = ERR_INIT;
-
-	unstage_last(x);
-	if (x->two_way)
-		err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu may not be as long as the server announced: then %s", (unsigned long long)w->num, broken->text);
-	else
-		err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu ends too early, perhaps at a line with a dot that the server should have stuffed: then %s",
-			     (unsigned long long)w->num, broken->text);
-	x->suspects += w->key.n > 0;
-	return item_failed(x, w, &why, e);
-}
-
-/* Is the group large or old enough to be made durable? */
-static bool group_full(const struct exec *x)
-{
-	return x->n >= EXEC_GROUP_MESSAGES || x->bytes >= EXEC_GROUP_BYTES || (x->n > 0 && clock_now() - x->begun >= EXEC_GROUP_MS);
-}
-
-/*
- * Stop copying for *e, but keep what is complete: it need not be read again. A signal is obeyed at once. And where a source without lengths makes no sense, which body
- * belongs to which message is not certain either: an answer may have been a line of a message that ended too early.
- */
-static int copy_broken(struct exec *x, struct err *e)
-{
-	struct err second = ERR_INIT;
-
-	if (e && (e->kind == ERR_CANCEL || (e->kind == ERR_PROTO && !x->two_way))) {
-		x->dst->ops->abandon(x->dst);
-		x->n = 0;
-		x->bytes = 0;
-		return -1;
-	}
-	if (flush_group(x, &second) < 0)
-		log_debug("and the group could not be published: %s", second.text);
-	return -1;
-}
-
-int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
-{
-	VEC(uint64_t) nums = { 0 };
-	VEC(struct work *) todo = { 0 };
-	bool unsure = false; /* what comes behind the message staged last tells whether it was whole; a refusal tells nothing, as it may be a line of its rest */
-	int rc = -1;
-
-	for (size_t i = 0; i < n; i++) {
-		if (!(w[i].acts & (x->back ? PLAN_COPY_BACK : PLAN_COPY)))
-			continue;
-		if (vec_push(&nums, w[i].num) < 0 || vec_push(&todo, &w[i]) < 0) {
-			err_set(e, ERR_LOCAL, "out of memory");
-			goto out;
-		}
-	}
-	if (nums.n == 0) {
-		rc = 0;
-		goto out;
-	}
-	if (x->src->ops->want(x->src, nums.a, nums.n, e) < 0)
-		goto out;
-	for (;;) {
-		struct err why = ERR_INIT;
-		struct stream *body = NULL;
-		size_t i = 0;
-		int got, rc_last = 0;
-		bool lost;
-
-		if (clock_check(e) < 0)
-			goto broken;
-		got = x->src->ops->next(x->src, &i, &body, &why);
-		lost = got < 0 && why.span != SPAN_MSG;
-		if (unsure && (got >= 0 || lost)) {
-			unsure = false;
-			rc_last = lost && why.kind == ERR_PROTO && (x->src->torn || !x->two_way) ? suspect_last(x, &why, e) : look_up_last(x, e);
-		}
-		if (lost && rc_last == 0)
-			*e = why;
-		if (rc_last < 0 || lost || (!unsure && group_full(x) && flush_group(x, e) < 0)) {
-			stream_free(body);
-			goto broken;
-		}
-		if (got == 0)
-			break;
-		assert(i < todo.n);
-		if (got > 0 && !body) { /* it was deleted meanwhile, or so it seems */
-			todo.a[i]->acts = PLAN_NOTHING;
-			x->missed++;
-			continue;
-		}
-		if (got > 0 && stage_one(x, todo.a[i], body, &why) < 0)
-			got = -1;
-		stream_free(body);
-		tell_progress(x);
-		if (got > 0) {
-			unsure = true;
-			continue;
-		}
-		if (why.span != SPAN_MSG) {
-			*e = why;
-			goto broken;
-		}
-		todo.a[i]->acts = PLAN_NOTHING;
-		if (item_failed(x, todo.a[i], &why, e) < 0)
-			goto broken;
-	}
-	rc = flush_group(x, e);
-	goto out;
-broken:
-	if (unsure)
-		unstage_last(x);
-	rc = copy_broken(x, e);
-out:
-	/* However it ended, what was noted stays noted. */
-	if (db_in_transaction(x->db) && db_commit(x->db, rc < 0 ? NULL : e) < 0)
-		rc = -1;
-	vec_release(&nums);
-	vec_release(&todo);
-	return rc;
 }
 
 /* A call of the store that answers for each message by its num. */

@@ -13,6 +13,7 @@
 #include "base/vec.h"
 #include "state/db.h"
 #include "store/store.h"
+#include "sync/claims.h"
 #include "sync/event.h"
 #include "sync/plan.h"
 
@@ -36,17 +37,6 @@ struct work {
 	uint32_t add, del;    /* FLAG: at the target */
 	uint32_t agreed;      /* both sides' flags when all is done: what the base is to say */
 };
-
-/* One bit for each pair of the base that was met in this session: a pair stands for one message only. */
-struct claims {
-	unsigned char *bits;
-	int64_t max;
-};
-
-int claims_init(struct claims *c, int64_t max_id, struct err *e);
-void claims_release(struct claims *c);
-bool claims_has(const struct claims *c, int64_t id); /* ids above the maximum are of this session: true */
-void claims_set(struct claims *c, int64_t id);
 
 struct exec_item;
 

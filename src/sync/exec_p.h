@@ -1,0 +1,29 @@
+/* The executor's own: what exec.c has for execcopy.c. */
+#ifndef SYNC_EXEC_P_H
+#define SYNC_EXEC_P_H
+
+#include "sync/exec.h"
+
+/* A message in the group, between stage and publish. */
+struct exec_item {
+	struct work *w;
+	int64_t pair;
+};
+
+/*
+ * Notes on single messages share a transaction, the group's if one comes by: each commit waits for the disk. How many wait, and for how long, is bounded, as a
+ * process can be killed; exec_copy leaves none behind.
+ */
+int exec_begin_note(struct exec *x, struct err *e);
+int exec_end_note(struct exec *x, struct err *e);
+
+/* A message that can't be had, or not delivered, while the others can: note it for a later try, tell it, go on. */
+int exec_item_failed(struct exec *x, const struct work *w, const struct err *why, struct err *e);
+
+/* A pair under this work's key that stands for other content loses the key. */
+int exec_take_key(struct exec *x, const struct work *w, struct err *e);
+
+/* Make the group durable and seen: harden, journal, publish. */
+int exec_flush_group(struct exec *x, struct err *e);
+
+#endif
