@@ -1,0 +1,62 @@
+/* A fetch's own: engine.c frames its sessions, walk.c goes through the listing of one. */
+#ifndef SYNC_ENGINE_P_H
+#define SYNC_ENGINE_P_H
+
+#include "state/pairs.h"
+#include "state/runs.h"
+#include "sync/engine.h"
+#include "sync/exec.h"
+#include "sync/worklist.h"
+
+#define GONE_KEPT (30 * 86400) /* seconds a pair is remembered after its message left the source */
+
+/* A message that failed, or was left out, in an earlier run. */
+struct earlier {
+	struct slice key;
+	int64_t next;
+	unsigned tries;
+	bool seen;
+};
+
+/* One job on its way. */
+struct engine {
+	const struct engine_params *p;
+	struct store *src, *dst;
+	struct db *db;
+	const struct event_sink *sink;
+	struct event_totals *totals;
+	struct folder_row folder;
+	struct pairs_summary base;
+	struct box_info info;
+	struct claims claims;
+	struct exec x;
+	struct worklist removals; /* of this session, for when all is copied: the line need not stand still for them between two slices */
+	bool target_open;
+	struct arena failed_keys;
+	VEC(struct earlier) failed;
+	uint64_t had, took;      /* the last session: messages that were listed, and removed */
+	/* This session. */
+	uint64_t removed, again;
+	bool more;               /* it ended before the listing did */
+	bool unsure;             /* some keys are of the kind that is given again */
+	bool unread;             /* some messages that only their content can tell were not read... */
+	uint64_t unread_size;    /* ...the smallest of them; 0 not known */
+};
+
+/* engine.c. */
+void engine_tell_planned(struct engine *g, enum event_action action, struct slice key, uint64_t size);
+/* Open the target, once: where mail was delivered before, a folder that has vanished (an unmounted disk) is not made anew. */
+int engine_open_target(struct engine *g, struct err *e);
+
+/* walk.c. Have the failures of earlier runs at hand, by key. */
+int walk_load_failures(struct engine *g, struct err *e);
+/* First walk: which pairs of the base does the source still hold? Needed before content is compared or a pair called gone. */
+int walk_claim(struct engine *g, struct err *e);
+/* Second walk: plan and do. Ends early when purge_after messages are to be made final. */
+int walk_work(struct engine *g, struct err *e);
+/* Mark at the source what is to be removed there. */
+int walk_remove(struct engine *g, struct err *e);
+/* Mark the pairs whose message has left the source. */
+int walk_forget_gone(struct engine *g, struct err *e);
+
+#endif
