@@ -1,15 +1,10 @@
 /* See script.h. */
 #include "script.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "unit.h"
+
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 /* Write down, in the child. */
 static void note(char *heard, const char *text, const char *end)

@@ -1,12 +1,5 @@
 /* Strict base64. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "../../lib/unit.h"
 
 #include "auth/b64.h"
 
@@ -32,7 +25,7 @@ static const char *const wrong[] = {
 static void test_pairs(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+	for (size_t i = 0; i < COUNT(pairs); i++) {
 		struct strbuf b = STRBUF_INIT(64);
 
 		assert_int_equal(b64_encode(slice_str(pairs[i].plain), &b), 0);
@@ -49,7 +42,7 @@ static void test_wrong(void **state)
 	struct strbuf b = STRBUF_INIT(64);
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+	for (size_t i = 0; i < COUNT(wrong); i++) {
 		strbuf_clear(&b);
 		strbuf_puts(&b, "kept");
 		if (b64_decode(slice_str(wrong[i]), &b) == 0)

@@ -1,12 +1,5 @@
 /* The netrc file. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "../../lib/unit.h"
 
 #include "auth/netrc.h"
 
@@ -91,7 +84,7 @@ static const struct {
 static void test_found(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(found) / sizeof(found[0]); i++) {
+	for (size_t i = 0; i < COUNT(found); i++) {
 		struct strbuf b = STRBUF_SECRET(64);
 		struct err e = ERR_INIT;
 		/* a copy without NUL, so that reading past the end is seen */
@@ -122,7 +115,7 @@ static void test_found(void **state)
 static void test_broken(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+	for (size_t i = 0; i < COUNT(broken); i++) {
 		struct strbuf b = STRBUF_SECRET(64);
 		struct err e = ERR_INIT;
 

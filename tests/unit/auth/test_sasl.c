@@ -1,13 +1,6 @@
 /* The choice of a mechanism, exact bytes of the small ones, and SCRAM against a server of our own, honest or lying. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "../../lib/unit.h"
 
-#include <cmocka.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #ifdef HAVE_GSASL
@@ -93,7 +86,7 @@ static void test_choose(void **state)
 	(void)state;
 	strbuf_puts(&password, "p");
 	strbuf_puts(&token, "t");
-	for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
+	for (size_t i = 0; i < COUNT(choices); i++) {
 		int have = choices[i].have;
 		struct sasl_params p = { .user = "u",
 					 .password = have & PW ? &password : NULL,
@@ -151,9 +144,9 @@ static void test_names(void **state)
 	assert_int_equal(n, 12);
 	assert_string_equal(sasl_names()[0], "SCRAM-SHA-256-PLUS");
 	assert_string_equal(sasl_names()[n - 1], "USER");
-	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+	for (size_t i = 0; i < COUNT(shown); i++)
 		assert_true(sasl_plaintext(shown[i]));
-	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+	for (size_t i = 0; i < COUNT(hidden); i++)
 		assert_false(sasl_plaintext(hidden[i]));
 }
 
@@ -227,7 +220,7 @@ static void expect(struct sasl *s, const char *challenge, const char *response)
 static void test_talks(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(talks) / sizeof(talks[0]); i++) {
+	for (size_t i = 0; i < COUNT(talks); i++) {
 		struct sasl_params p = good_params(talks[i].authzid);
 		struct strbuf out = STRBUF_SECRET(8192);
 		struct err e = ERR_INIT;
@@ -376,7 +369,7 @@ static const struct {
 static void test_refusals(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+	for (size_t i = 0; i < COUNT(refusals); i++) {
 		struct strbuf password = STRBUF_SECRET(64), token = STRBUF_SECRET(64);
 		struct sasl_params p = { .user = refusals[i].user, .authzid = refusals[i].authzid,
 					 .secure = refusals[i].secure };
@@ -561,7 +554,7 @@ static void test_scram_lies(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		for (int sha256 = 0; sha256 < 2; sha256++) {
 			for (int way = CHALLENGE; way <= TWICE; way++) {
 				struct server sv = { .md = sha256 ? EVP_sha256() : EVP_sha1(), .lie = rows[i].lie };
@@ -600,7 +593,7 @@ static void test_scram_flags(void **state)
 	struct stream link = { 0 };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		bool sha256 = strstr(rows[i].mech, "256") != NULL, plus = strstr(rows[i].mech, "PLUS") != NULL;
 		struct server sv = { .md = sha256 ? EVP_sha256() : EVP_sha1() };
 		struct sasl_params p = good_params(NULL);
@@ -685,7 +678,7 @@ static void test_oracle(void **state)
 	assert_int_equal(gsasl_init(&ctx), GSASL_OK);
 	gsasl_callback_set(ctx, oracle_asks);
 	strbuf_puts(&password, "p\xc3\xa4ss,=");
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		bind_type = rows[i].link;
 		if (oracle_agrees(ctx, &p, rows[i].mech, rows[i].offered) != rows[i].agrees)
 			fail_msg("row %zu", i);

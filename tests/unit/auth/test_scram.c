@@ -1,12 +1,5 @@
 /* SCRAM's client against the vectors of the RFCs and broken messages. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "../../lib/unit.h"
 
 #include "auth/scram.h"
 #include "base/clock.h"
@@ -43,7 +36,7 @@ static struct scram *start(const char *digest, const char *nonce)
 static void test_vectors(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+	for (size_t i = 0; i < COUNT(vectors); i++) {
 		struct scram *s = start(vectors[i].digest, vectors[i].nonce);
 		struct strbuf out = STRBUF_SECRET(4096);
 		struct err e = ERR_INIT;
@@ -103,7 +96,7 @@ static const struct {
 static void test_firsts(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
+	for (size_t i = 0; i < COUNT(firsts); i++) {
 		struct scram *s = start("SHA1", "ours");
 		struct strbuf out = STRBUF_SECRET(4096);
 		struct err e = ERR_INIT;
@@ -165,7 +158,7 @@ static void test_finals(void **state)
 	(void)state;
 	assert_int_equal(scram_first(s, &out, &e), 0);
 	assert_int_equal(scram_reply(s, slice_str(vectors[0].server_first), &out, &e), 0);
-	for (size_t i = 0; i < sizeof(finals) / sizeof(finals[0]); i++) {
+	for (size_t i = 0; i < COUNT(finals); i++) {
 		int rc;
 
 		err_clear(&e);
@@ -227,7 +220,7 @@ static void test_prepared(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct strbuf out[2] = { STRBUF_SECRET(4096), STRBUF_SECRET(4096) };
 
 		for (int k = 0; k < 2; k++) {

@@ -1,13 +1,6 @@
 /* Sources of secrets. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "../../lib/unit.h"
 
-#include <cmocka.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -97,7 +90,7 @@ static const struct {
 static void test_commands(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+	for (size_t i = 0; i < COUNT(commands); i++) {
 		struct secret_params p = { .command = commands[i].command };
 		struct strbuf out = STRBUF_INIT(SECRET_MAX);
 		struct err e = ERR_INIT;

@@ -1,11 +1,5 @@
 /* Digests: the known values of FIPS 180, in pieces, and the same for a message on the wire and on disk. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "../../lib/unit.h"
 
 #include "mail/digest.h"
 #include "mail/eol.h"
@@ -25,7 +19,7 @@ static void known_values(void **state)
 
 	(void)state;
 	assert_non_null(d);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		for (size_t step = 1; step < 60; step++) {
 			unsigned char sum[DIGEST_SIZE], back[DIGEST_SIZE];
 			char hex[DIGEST_HEX];
@@ -89,7 +83,7 @@ static void same_on_wire_and_disk(void **state)
 	struct digest *d = digest_new(NULL);
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		unsigned char a[DIGEST_SIZE], b[DIGEST_SIZE], c[DIGEST_SIZE];
 
 		sum_of(d, rows[i].wire, a);

@@ -1,12 +1,5 @@
 /* Line ends, in every split. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "../../lib/unit.h"
 
 #include "mail/eol.h"
 
@@ -34,7 +27,7 @@ static const struct {
 	{ "\r\n\r\r\n\n\r", "\n\r\n\n\r", true },
 };
 
-#define ROWS (sizeof(rows) / sizeof(rows[0]))
+#define ROWS COUNT(rows)
 
 /* Convert in pieces of `first` bytes and then `step`; each piece in memory of just its size, so that a sanitizer sees a byte too many. */
 static void convert(const char *wire, size_t first, size_t step, char *out, bool *bare)

@@ -1,11 +1,5 @@
 /* Flags and Maildir letters. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "../../lib/unit.h"
 
 #include "mail/flags.h"
 
@@ -32,7 +26,7 @@ static void letters_to_bits(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		uint32_t flags = 999;
 
 		assert_int_equal(flags_of_letters(slice_str(rows[i].letters), &flags), rows[i].rc);
@@ -86,7 +80,7 @@ static void imap_names(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < COUNT(rows); i++)
 		assert_int_equal(flag_of_imap(slice_str(rows[i].name)), rows[i].flag);
 	assert_int_equal(flag_of_imap(slice_of("\\Seen", 6)), 0); /* the NUL byte counts */
 }

@@ -1,13 +1,5 @@
 /* Facts from headers, in every split, and dates. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "../../lib/unit.h"
 
 #include "mail/header.h"
 
@@ -82,7 +74,7 @@ static void check(const struct header *h, const struct row *row)
 static void every_split(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		size_t n = strlen(rows[i].text);
 
 		for (size_t step = 1; step <= n + 1; step++) {
@@ -242,7 +234,7 @@ static void dates(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(date) / sizeof(date[0]); i++) {
+	for (size_t i = 0; i < COUNT(date); i++) {
 		int64_t t = -2;
 		bool ok = header_date(date[i].text, &t);
 

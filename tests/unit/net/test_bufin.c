@@ -46,7 +46,7 @@ static const struct {
 static void test_lines(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		size_t n = strlen(rows[i].wire);
 
 		for (size_t step = 1; step <= n + 1; step++) {

@@ -199,7 +199,7 @@ static void test_bomb(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct strbuf wire = STRBUF_INIT(BIG), out = STRBUF_INIT(BIG);
 		struct deflate_limits lim = { .ratio = rows[i].ratio };
 		struct err e = ERR_INIT;

@@ -49,7 +49,7 @@ static void test_direct(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct err e = ERR_INIT;
 		struct resolved r;
 		char addr[INET6_ADDRSTRLEN];
@@ -87,7 +87,7 @@ static void test_bad(void **state)
 	(void)state;
 	memset(longer, 'a', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct err e = ERR_INIT;
 		struct resolved r;
 

@@ -84,7 +84,7 @@ static const struct {
 static void test_table(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		for (size_t step = 1; step <= rows[i].says.n; step++) {
 			struct socks_params p = { .host = "proxy",
 				.port = "1080",

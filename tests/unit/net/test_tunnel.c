@@ -86,7 +86,7 @@ static void test_expand(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct err e = ERR_INIT;
 		struct strbuf out = STRBUF_INIT(1024);
 		struct stream *s;
@@ -121,7 +121,7 @@ static void test_status(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct err e = ERR_INIT;
 		struct strbuf out = STRBUF_INIT(1024);
 		struct stream *s = start(rows[i].command, "h", "1", NULL);

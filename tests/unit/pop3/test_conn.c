@@ -1,12 +1,5 @@
 /* Replies, listings, capabilities, greetings: whatever the split. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "../../lib/unit.h"
 
 #include "pop3/conn.h"
 
@@ -70,7 +63,7 @@ static const struct {
 static void test_replies(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+	for (size_t i = 0; i < COUNT(replies); i++) {
 		for (size_t step = 1; step <= strlen(replies[i].wire) + 1; step++) {
 			struct pop3_conn c;
 			struct err e = ERR_INIT;
@@ -129,7 +122,7 @@ static void test_last_words(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct pop3_conn c;
 		struct err e = ERR_INIT;
 		struct stream_ops closed;
@@ -177,7 +170,7 @@ static void test_challenge(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct pop3_conn c;
 		struct slice text = { 0 };
 
@@ -230,7 +223,7 @@ static const struct {
 static void test_listings(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(listings) / sizeof(listings[0]); i++) {
+	for (size_t i = 0; i < COUNT(listings); i++) {
 		for (size_t step = 1; step <= strlen(listings[i].wire) + 1; step++) {
 			struct pop3_conn c;
 			struct err e = ERR_INIT;
@@ -263,7 +256,7 @@ static void test_overlong(void **state)
 	static const size_t sizes[] = { 8192, 65535, 65536, 65537, 1 << 20, 20 << 20 };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+	for (size_t i = 0; i < COUNT(sizes); i++) {
 		size_t n = sizes[i];
 		char *wire = malloc(n + 64);
 		struct pop3_conn c;
@@ -439,7 +432,7 @@ static const struct {
 static void test_greetings(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(greetings) / sizeof(greetings[0]); i++) {
+	for (size_t i = 0; i < COUNT(greetings); i++) {
 		struct pop3_conn c;
 		struct err e = ERR_INIT;
 

@@ -1,13 +1,5 @@
 /* Logging in, against a scripted server: what is said, in what order, and above all what is never said. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "../../lib/unit.h"
 
 #include "script.h"
 
@@ -153,7 +145,7 @@ static void run(const struct row *r)
 static void test_rows(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < COUNT(rows); i++)
 		run(&rows[i]);
 }
 
@@ -181,7 +173,7 @@ static void test_refusals(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(says) / sizeof(says[0]); i++) {
+	for (size_t i = 0; i < COUNT(says); i++) {
 		struct row r = { says[i].say, { GREET, NO_CAPA, { "USER jane", "+OK\r\n" }, { "PASS 5ecret", says[i].say }, { 0 } },
 			.security = DIAL_PLAIN, .rc = -1, .kind = says[i].kind, .text = says[i].text, .heard = "CAPA|USER jane|PASS 5ecret|#" };
 

@@ -1,13 +1,5 @@
 /* The dot stream whatever the split, and commands in flight. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "../../lib/unit.h"
 
 #include "pop3/msg.h"
 
@@ -70,7 +62,7 @@ static void test_bodies(void **state)
 	static const size_t pieces[] = { 1, 2, 3, 5, 8192 };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+	for (size_t i = 0; i < COUNT(bodies); i++) {
 		for (size_t k = 0; k < 5 * (bodies[i].wire_n + 1); k++) {
 			struct strbuf wire = STRBUF_INIT(4096), got = STRBUF_INIT(4096);
 			struct pop3_conn c;
@@ -104,7 +96,7 @@ static void test_bodies(void **state)
 static void test_cut(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+	for (size_t i = 0; i < COUNT(bodies); i++) {
 		size_t status = strcspn(bodies[i].wire, "\n") + 1;
 
 		for (size_t n = status; n < bodies[i].wire_n; n++) {
@@ -306,7 +298,7 @@ static void test_fence(void **state)
 	static const uint64_t nums[] = { 1 };
 
 	(void)state;
-	for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+	for (size_t k = 0; k < COUNT(rows); k++) {
 		struct strbuf wire = STRBUF_INIT(4096), got = STRBUF_INIT(4096);
 		struct pop3_conn c;
 		struct pop3_pipe p;

@@ -1,45 +1,17 @@
 /* What the tests of the local stores share: see box.h. */
 #include "box.h"
 
+#include "../../lib/unit.h"
+
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <openssl/evp.h>
 
 #include "base/clock.h"
-
-void scratch_make(char dir[BOX_PATH])
-{
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(dir, BOX_PATH, "%s/mailhaul-store-XXXXXX", tmp && tmp[0] == '/' ? tmp : "/tmp");
-	assert_non_null(mkdtemp(dir));
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-void scratch_remove(const char *dir)
-{
-	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 bool file_read(const char *path, struct strbuf *out)
 {
@@ -206,7 +178,7 @@ static struct sample table[] = {
 };
 
 const struct sample *const samples = table;
-const size_t samples_n = sizeof(table) / sizeof(table[0]);
+const size_t samples_n = COUNT(table);
 
 #define LINE 2000000u
 #define LINES 20000u

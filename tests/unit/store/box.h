@@ -1,4 +1,4 @@
-/* What the tests of the local stores share: scratch directories, samples, messages read back, and files of any content. */
+/* What the tests of the local stores share: samples, messages read back, and files of any content. */
 #ifndef TEST_BOX_H
 #define TEST_BOX_H
 
@@ -7,10 +7,6 @@
 
 #define BOX_PATH 4096
 #define BOX_BYTES (64u << 20)
-
-/* A new directory in $TMPDIR or /tmp; removed with all that is in it. */
-void scratch_make(char dir[BOX_PATH]);
-void scratch_remove(const char *dir);
 
 /* Files. A missing one reads as "" (false). */
 bool file_read(const char *path, struct strbuf *out);

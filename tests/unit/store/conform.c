@@ -1,19 +1,12 @@
 /* What every local store must do: see conform.h. */
 #include "conform.h"
 
-#include <setjmp.h>
+#include "../../lib/unit.h"
+
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "base/clock.h"
 
@@ -22,7 +15,7 @@
 
 struct rig {
 	const struct conform *c;
-	char dir[BOX_PATH];
+	char *dir;
 	struct store *s;
 	struct box_info info;
 	struct err e;
@@ -40,7 +33,7 @@ static void rig_open(struct rig *r)
 static void rig_start(struct rig *r, void **state)
 {
 	*r = (struct rig){ .c = *state };
-	scratch_make(r->dir);
+	r->dir = scratch_make();
 	rig_open(r);
 }
 
@@ -149,7 +142,7 @@ static void in_any_pieces(void **state)
 
 	rig_start(&r, state);
 	for (size_t i = 0; i < samples_n; i++) {
-		for (size_t k = 0; k < sizeof(steps) / sizeof(steps[0]); k++) {
+		for (size_t k = 0; k < COUNT(steps); k++) {
 			struct staged st;
 
 			if (samples[i].n / steps[k] > 100000 || (samples[i].n < 10000 && steps[k] > 10))
@@ -352,7 +345,7 @@ static void missing_box(void **state)
 {
 	struct rig r = { .c = *state };
 
-	scratch_make(r.dir);
+	r.dir = scratch_make();
 	r.s = r.c->make(r.dir, &r.e);
 	assert_non_null(r.s);
 	assert_int_equal(r.s->ops->open_box(r.s, "", BOX_WRITE, &r.info, &r.e), -1);
@@ -480,7 +473,7 @@ static void recover_nonsense(void **state)
 		{ .key = "\n", .hint = "0 0 0 1 0123456789012345678901234567890123456789 0 46" },
 		{ .key = long_key, .hint = long_hint },
 	};
-	const size_t n = sizeof(rec) / sizeof(rec[0]);
+	const size_t n = COUNT(rec);
 	struct staged st[3];
 	struct rig r;
 
@@ -536,5 +529,5 @@ int conform_run(const struct conform *c)
 		cmocka_unit_test_prestate(recover_nonsense, state),
 	};
 
-	return _cmocka_run_group_tests(c->name, tests, sizeof(tests) / sizeof(tests[0]), make_samples, free_samples);
+	return _cmocka_run_group_tests(c->name, tests, COUNT(tests), make_samples, free_samples);
 }

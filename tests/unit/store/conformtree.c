@@ -1,15 +1,7 @@
 /* What every store with folders must do: see conformtree.h. */
 #include "conformtree.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "../../lib/unit.h"
 
 #include "base/clock.h"
 #include "mail/flags.h"
@@ -34,7 +26,7 @@ struct view {
 
 struct rig {
 	const struct conform_tree *c;
-	char dir[BOX_PATH];
+	char *dir;
 	struct store *s, *other; /* the one that is tested, and the other program */
 	struct box_info info;
 	struct err e;
@@ -43,7 +35,7 @@ struct rig {
 static void rig_start(struct rig *r, void **state)
 {
 	*r = (struct rig){ .c = *state };
-	scratch_make(r->dir);
+	r->dir = scratch_make();
 	r->s = r->c->make(r->dir, &r->e);
 	r->other = r->c->make(r->dir, &r->e);
 	assert_non_null(r->s);
@@ -253,7 +245,7 @@ static int stop_at_once(void *arg, const struct folder_info *f, struct err *e)
 static void folders_come_and_go(void **state)
 {
 	static const char *const folders[] = { "Work", "Work/2026/May", "a.b", "50% ~x", "Gr\xc3\xbcn", "Deep/er/and/deeper", "new", "a.b/cur" };
-	const size_t n = sizeof(folders) / sizeof(folders[0]);
+	const size_t n = COUNT(folders);
 	struct rig r;
 	int calls = 0;
 
@@ -526,7 +518,7 @@ static void gives_messages(void **state)
 		assert_true(m.date == 0 || m.date == DATE + (int64_t)i);
 		nums[samples_n - 1 - i] = m.num; /* the last one first */
 	}
-	for (size_t step = 0; step < sizeof(steps) / sizeof(steps[0]); step++) {
+	for (size_t step = 0; step < COUNT(steps); step++) {
 		must(&r, r.s->ops->want(r.s, nums, samples_n, &r.e), "want");
 		for (size_t at = 0; at < samples_n; at++) {
 			const struct sample *m = &samples[samples_n - 1 - at];
@@ -764,5 +756,5 @@ int conform_tree_run(const struct conform_tree *c)
 		cmocka_unit_test_prestate(wrong_calls, state),
 	};
 
-	return _cmocka_run_group_tests(c->name, tests, sizeof(tests) / sizeof(tests[0]), make_samples, free_samples);
+	return _cmocka_run_group_tests(c->name, tests, COUNT(tests), make_samples, free_samples);
 }

@@ -1,13 +1,7 @@
 /* Maildir and mbox, in all layouts and variants, as stores. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <strings.h>
+#include "../../lib/unit.h"
 
-#include <cmocka.h>
+#include <strings.h>
 
 #include "conform.h"
 #include "conformtree.h"
@@ -166,9 +160,9 @@ int main(void)
 	};
 	int failed = 0;
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	for (size_t i = 0; i < COUNT(kinds); i++)
 		failed += conform_run(&kinds[i]);
-	for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++)
+	for (size_t i = 0; i < COUNT(trees); i++)
 		failed += conform_tree_run(&trees[i]);
 	return failed;
 }

@@ -1,24 +1,17 @@
 /* What is Maildir's own: names, layouts, the order of things on disk, and all that can stand in the way. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "../../lib/unit.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -243,7 +236,7 @@ struct dirent *__wrap_readdir(DIR *d)
 }
 
 struct rig {
-	char dir[BOX_PATH], path[BOX_PATH + 16];
+	char *dir, path[BOX_PATH + 16];
 	struct maildir_params params;
 	struct store *s;
 	struct box_info info;
@@ -255,7 +248,7 @@ static void rig_start(struct rig *r)
 	*r = (struct rig){ 0 };
 	memset(&sys, 0, sizeof(sys));
 	sys.fail_write = sys.fail_sync = sys.fail_rename = sys.fail_dir = sys.fail_open = -1;
-	scratch_make(r->dir);
+	r->dir = scratch_make();
 	snprintf(r->path, sizeof(r->path), "%s/box", r->dir);
 	r->params.path = r->path;
 	r->s = maildir_new(&r->params, &r->e);
@@ -335,7 +328,7 @@ static void names(void **state)
 	uint32_t flags;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		assert_int_equal(maildir_name(slice_str(rows[i].name), &unique, &flags), rows[i].unique != NULL);
 		if (rows[i].unique) {
 			assert_true(slice_eqs(unique, rows[i].unique));
@@ -379,7 +372,7 @@ static void layouts(void **state)
 	static const char *const bad[] = { "/", "/a", "a/", "a//b", "//", "a\xff" };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		const char *const want[] = { rows[i].nested, rows[i].plus, rows[i].flat };
 
 		for (int layout = 0; layout < 3; layout++) {
@@ -393,7 +386,7 @@ static void layouts(void **state)
 			strbuf_release(&back);
 		}
 	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < COUNT(bad); i++) {
 		for (int layout = 0; layout < 3; layout++) {
 			struct strbuf path = STRBUF_INIT(4096);
 			struct err e = ERR_INIT;
@@ -422,7 +415,7 @@ static void foreign_paths(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct strbuf folder = STRBUF_INIT(4096);
 
 		if (maildir_path_folder(rows[i].layout, slice_str(rows[i].path), &folder) == 0)
@@ -624,7 +617,7 @@ static void order_on_disk(void **state)
 	struct rig r;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+	for (size_t i = 0; i < COUNT(sizes); i++) {
 		size_t n = sizes[i], renames = 0, syncs;
 		struct staged *st = calloc(n, sizeof(*st));
 		const char *p;
@@ -679,7 +672,7 @@ static void never_overwrites(void **state)
 	struct rig r;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct bag got = { 0 };
 		struct staged st;
 		int rc;
@@ -728,7 +721,7 @@ static void nameless_never_overwrites(void **state)
 	struct rig r;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		bool named = rows[i].nameless_errno || (rows[i].link_errno && !rows[i].later);
 		struct bag got = { 0 };
 		int rc;
@@ -1061,7 +1054,7 @@ static void stale_tmp(void **state)
 		join(path, sizeof(path), r.path, "tmp", "link");
 		assert_int_equal(symlink("old", path), 0);
 		clock_test_set(NOW);
-		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (size_t i = 0; i < COUNT(rows); i++) {
 			struct timespec t[2] = { { .tv_sec = NOW - 3600 * rows[i].atime }, { .tv_sec = NOW - 3600 * rows[i].mtime } };
 
 			join(path, sizeof(path), r.path, "tmp", rows[i].name);
@@ -1072,7 +1065,7 @@ static void stale_tmp(void **state)
 		join(path, sizeof(path), r.path, "tmp", "old");
 		assert_int_equal(file_size(path), 1); /* only who delivers cleans */
 		rig_open(&r);
-		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (size_t i = 0; i < COUNT(rows); i++) {
 			join(path, sizeof(path), r.path, "tmp", rows[i].name);
 			assert_int_equal(file_size(path) >= 0, hours ? rows[i].stays_long : rows[i].stays);
 		}
@@ -1554,10 +1547,10 @@ static void lists_nested(void **state)
 	link_to(&r, "..", "circle");
 	link_to(&r, "nowhere", "dangling");
 	t = see_tree(&r);
-	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+	for (size_t i = 0; i < COUNT(folders); i++)
 		if (!lists(&t, folders[i]))
 			fail_msg("%s is not in %s", folders[i], t.names);
-	assert_int_equal(t.n, sizeof(folders) / sizeof(folders[0]));
+	assert_int_equal(t.n, COUNT(folders));
 	/* what is a link is not entered, nor taken for missing */
 	for (size_t i = 5; i < 7; i++) {
 		const struct look l = { .folder = folders[i], .stamp = "" };
@@ -1662,7 +1655,7 @@ static void folders_move_meanwhile(void **state)
 	struct rig r;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
+	for (size_t i = 0; i < COUNT(moments); i++) {
 		struct tree_seen t;
 
 		rig_tree(&r, MAILDIR_NESTED);
@@ -1786,7 +1779,7 @@ static void stamps(void **state)
 	join(path[1], sizeof(path[1]), r.path, "Box/new", "");
 	fs_clock_moves(r.dir);
 	see(&r, &b, "1.a: 2.b: 3.c:FS ");
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct timespec was[2][2];
 
 		assert_true(b.stamp[0] != '\0');
@@ -2066,7 +2059,7 @@ static void flag_names(void **state)
 	size_t counts[2];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		char path[BOX_PATH], key[64];
 		struct rig r;
 
@@ -2213,7 +2206,7 @@ static void dates(void **state)
 	struct rig r;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+	for (size_t i = 0; i < COUNT(all); i++) {
 		const struct store_meta meta = { .received = NOW, .date = all[i] };
 		struct stream *body = memstream_new("x\r\n\ny\r\n", 7, 1, NULL);
 		char path[2 * BOX_PATH];
@@ -2273,7 +2266,7 @@ static void removes_folders(void **state)
 	assert_int_equal(see_tree(&r).n, 1);
 	rig_stop(&r);
 	/* more than is known: nothing is touched */
-	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+	for (size_t i = 0; i < COUNT(refused); i++) {
 		rig_look(&r);
 		if (i == 2)
 			make_dir(&r, refused[i]);
@@ -2337,7 +2330,7 @@ static void removes_what_the_dead_left(void **state)
 	join(path, sizeof(path), r.path, "Box/tmp", name);
 	assert_int_equal(access(path, F_OK), 0);
 	host = strchr(strchr(name, 'Q'), '.') + 1;
-	for (size_t i = 0; i < sizeof(living) / sizeof(living[0]); i++) {
+	for (size_t i = 0; i < COUNT(living); i++) {
 		char file[8192];
 
 		snprintf(file, sizeof(file), "Box/tmp/1.M2P%ldQ%s%s%s", living[i].parent ? (long)getppid() : (long)pid, living[i].counter, host, living[i].more);

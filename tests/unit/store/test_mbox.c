@@ -1,18 +1,11 @@
 /* What is mbox's own: the bytes in the file, appends that fail, and appends that a crash has torn, beside other programs' mail. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "../../lib/unit.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "base/clock.h"
 #include "box.h"
@@ -75,7 +68,7 @@ ssize_t __wrap_pwrite(int fd, const void *p, size_t n, off_t at)
 }
 
 struct rig {
-	char dir[BOX_PATH], path[BOX_PATH + 16];
+	char *dir, path[BOX_PATH + 16];
 	struct mbox_params params;
 	struct store *s;
 	struct box_info info;
@@ -87,7 +80,7 @@ static void rig_start(struct rig *r, enum mbox_variant v)
 	*r = (struct rig){ 0 };
 	memset(&sys, 0, sizeof(sys));
 	sys.fail_write = sys.fail_sync = sys.fail_truncate = -1;
-	scratch_make(r->dir);
+	r->dir = scratch_make();
 	snprintf(r->path, sizeof(r->path), "%s/inbox", r->dir);
 	r->params = (struct mbox_params){ .path = r->path, .variant = v, .lock = { .timeout = 300 } };
 	r->s = mbox_new(&r->params, &r->e);
@@ -185,7 +178,7 @@ static void bytes_in_the_file(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct rig r;
 
 		rig_start(&r, rows[i].v);
@@ -246,7 +239,7 @@ static void hints_are_checked(void **state)
 
 	(void)state;
 	assert_true(mboxhint_parse("1 2 3 4 - 0 46", &h));
-	for (size_t i = 0; i < sizeof(bad_hints) / sizeof(bad_hints[0]); i++)
+	for (size_t i = 0; i < COUNT(bad_hints); i++)
 		if (mboxhint_parse(bad_hints[i], &h))
 			fail_msg("%s", bad_hints[i]);
 	for (size_t i = 14; i < 14 + 2 * MBOXHINT_FIRST + 2; i++)
@@ -362,11 +355,11 @@ static const struct sample group[] = {
 	S("Subject: raw\r\n\r\na\nb\r\n\r\n"),
 };
 
-#define GROUP (sizeof(group) / sizeof(group[0]))
+#define GROUP COUNT(group)
 
 static const char *const befores[] = { "", "From a\nx\n\n", "From a\nx\n", "From a\nx", "From a\ntwin\n\n\n\n" };
 
-#define BEFORES (sizeof(befores) / sizeof(befores[0]))
+#define BEFORES COUNT(befores)
 
 /* Cut at every byte. */
 static void torn_anywhere(void **state)
@@ -558,7 +551,7 @@ static void rewritten(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct strbuf b = STRBUF_INIT(BOX_BYTES);
 		struct recovery rec[2];
 		struct torn t;
@@ -598,7 +591,7 @@ static void complete_with_others_behind(void **state)
 	(void)state;
 	for (enum mbox_variant v = MBOX_RD; v <= MBOX_CL2; v++) {
 		for (size_t n = 1; n <= GROUP; n++) {
-			for (size_t i = 0; i < sizeof(behind) / sizeof(behind[0]); i++) {
+			for (size_t i = 0; i < COUNT(behind); i++) {
 				struct torn t;
 
 				torn_start(&t, group, n, v, befores[1]);

@@ -1,15 +1,9 @@
 /* Quoting, dropped fields, From_ lines, and the walk through an mbox: vectors, in every split. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "../../lib/unit.h"
+
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <openssl/evp.h>
 
 #include "box.h"
@@ -73,7 +67,7 @@ static void quotes(void **state)
 	char out[256];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(quoting) / sizeof(quoting[0]); i++) {
+	for (size_t i = 0; i < COUNT(quoting); i++) {
 		for (size_t step = 1; step < 32; step++) {
 			lines_in_pieces(MBOX_RD, false, quoting[i].plain, step, out);
 			assert_string_equal(out, quoting[i].rd);
@@ -117,7 +111,7 @@ static void drops_fields(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		size_t n = strlen(rows[i].in);
 
 		for (size_t step = 1; step <= n + 1; step++) {
@@ -158,7 +152,7 @@ static void from_lines(void **state)
 	char out[MBOX_FROM_MAX], big[1000];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		assert_int_equal(mbox_from_line(rows[i].address, rows[i].t, out), strlen(rows[i].line));
 		assert_string_equal(out, rows[i].line);
 	}
@@ -202,7 +196,7 @@ static void same_message_same_key(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		unsigned char key[DIGEST_SIZE], want[DIGEST_SIZE];
 
 		assert_int_equal(EVP_Digest(rows[i].message, strlen(rows[i].message), want, NULL, EVP_sha256(), NULL), 1);
@@ -287,7 +281,7 @@ static void scans(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		size_t len = strlen(rows[i].file);
 		struct seen s = { 0 };
 		struct err e = ERR_INIT;

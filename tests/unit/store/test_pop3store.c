@@ -1,13 +1,5 @@
 /* A maildrop as a store, against a scripted server, and its listing by itself. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "../../lib/unit.h"
 
 #include "../pop3/script.h"
 #include "base/log.h"
@@ -162,7 +154,7 @@ static void test_listings(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		const struct turn *const turns[] = { rows[i].turns, NULL };
 		struct rig r;
 
@@ -205,7 +197,7 @@ static void test_keys(void **state)
 	char long_line[STORE_KEY_MAX + 16];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct pop3list l;
 		struct store_msg m;
 		char got[STORE_KEY_MAX + 1];
@@ -485,7 +477,7 @@ static void test_open_fails(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		const struct turn *const turns[] = { rows[i].turns, NULL };
 		struct rig r;
 		uint64_t num = 1;
