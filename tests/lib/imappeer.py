@@ -10,31 +10,24 @@
 
 Peer itself behaves well: it keeps folders over sessions, each message as bytes with LF, and speaks IMAP4rev1 with the
 extensions of `caps`. Tests override the methods that answer; `stage` is called at each station of a session and may
-break it off there. Each connection is a Link in a thread of its own; stop() ends and joins them all, and says what went
-wrong inside.
+break it off there.
 """
 
 import base64
 import datetime
 import re
-import socket
-import ssl
 import threading
 import time
-import traceback
 import zlib
 
-HELD_SECONDS = 30    # nobody holds a connection longer, whatever happens to the test
-LINE_MAX = 65536
+import peer
+from peer import Hangup
+
 LITERAL_MAX = 8 << 20
 EPOCH = 1700000000   # when the first message of a folder arrived
 
 SYSTEM = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
 LETTERS = {"D": "\\Draft", "F": "\\Flagged", "P": "$Forwarded", "R": "\\Answered", "S": "\\Seen", "T": "\\Deleted"}
-
-
-class Hangup(Exception):
-    """Raised by a method: close the connection at once."""
 
 
 class Refused(Exception):
@@ -114,13 +107,12 @@ class Literal(bytes):
     """A string that came as a literal."""
 
 
-class Link:
+class Link(peer.Link):
     """One connection, and the session on it."""
 
-    def __init__(self, peer, sock, number):
-        self.peer, self.sock, self.number = peer, sock, number
-        self.buf = b""
-        self.tls = self.in_ = False
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.in_ = False
         self.inflate = self.deflate = None
         self.enabled = set()
         self.folder = None
@@ -129,13 +121,12 @@ class Link:
 
     def raw(self, data):
         """Send bytes past any compression."""
-        self.sock.sendall(data)
+        super().send(data)
 
     def send(self, data):
-        """Send bytes, as they are."""
         if self.deflate:
             data = self.deflate.compress(data) + self.deflate.flush(zlib.Z_SYNC_FLUSH)
-        self.sock.sendall(data)
+        super().send(data)
 
     def line(self, text):
         """A line of text or bytes."""
@@ -154,23 +145,9 @@ class Link:
         raise Hangup
 
     def more(self):
-        """Read; False at the end of the stream."""
         data = self.sock.recv(65536)
-        if self.inflate:
-            self.buf += self.inflate.decompress(data)
-        else:
-            self.buf += data
+        self.buf += self.inflate.decompress(data) if self.inflate else data
         return bool(data)
-
-    def readline(self):
-        """A line without its end, as bytes; or None at the end of the stream."""
-        while b"\n" not in self.buf:
-            if len(self.buf) > LINE_MAX:
-                raise Hangup
-            if not self.more():
-                return None
-        line, self.buf = self.buf.split(b"\n", 1)
-        return line.rstrip(b"\r")
 
     def take(self, n):
         """So many bytes."""
@@ -179,17 +156,6 @@ class Link:
                 raise Hangup
         data, self.buf = self.buf[:n], self.buf[n:]
         return data
-
-    def start_tls(self):
-        """The server's half of the TLS handshake."""
-        self.sock = self.peer.context.wrap_socket(self.sock, server_side=True)
-        self.tls = True
-
-    def hang(self):
-        """Say nothing more until the other side has gone, or the server is stopped."""
-        while self.sock.recv(65536):
-            pass
-        raise Hangup
 
 
 def words(parts):
@@ -253,9 +219,10 @@ def uid_set(uids):
     return ",".join(str(a) if a == b else "%d:%d" % (a, b) for a, b in out)
 
 
-class Peer:
+class Peer(peer.Peer):
     """The server. Methods that answer a command are called with the link, the tag, and the command's words."""
 
+    link = Link
     greeting_text = "IMAP ready"
     caps = ["IMAP4rev1", "SASL-IR", "ID", "ENABLE", "NAMESPACE", "UIDPLUS", "LIST-EXTENDED", "LIST-STATUS", "UNSELECT", "CONDSTORE", "QRESYNC", "ESEARCH",
             "MOVE", "LITERAL+", "SPECIAL-USE", "AUTH=PLAIN"]
@@ -271,27 +238,10 @@ class Peer:
             f = self.folders.setdefault(name, Folder(name))
             for m in messages:
                 f.add(m, {"\\Seen"})
-        self.tls = tls
-        self.context = None
-        if pair:
-            self.show(pair)
-        self.log = []           # (number of the connection, encrypted, command line; literals as {n})
-        self.problems = []
-        self.lock = threading.RLock()
-        self._links, self._threads = set(), []
-        self._stopping = False
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._accepter = threading.Thread(target=self._accept, daemon=True)
-        self._accepter.start()
+        self.lock = threading.RLock()   # of the folders: one command at a time
+        super().__init__(pair, tls)
 
     # what a test does and asks
-
-    def show(self, pair):
-        """Show this certificate from now on."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pair.cert, pair.key)
-        self.context = context
 
     def behave(self, pair=None):
         """Go on as a server without faults, with the same mail."""
@@ -301,8 +251,7 @@ class Peer:
 
     def lines(self):
         """The command lines so far, without their tags."""
-        with self.lock:
-            return [line.partition(" ")[2] for _, _, line in self.log]
+        return [line.partition(" ")[2] for _, _, line in self.noted()]
 
     def commands(self, verb=None):
         """The command lines so far, all or those that begin so."""
@@ -310,8 +259,7 @@ class Peer:
 
     def in_clear(self):
         """The verbs of commands that came without TLS."""
-        with self.lock:
-            return [line.split(" ")[1].upper() for _, tls, line in self.log if not tls]
+        return [line.split(" ")[1].upper() for _, tls, line in self.noted() if not tls]
 
     def state(self):
         """{folder: sorted [(bytes with LF, flags as letters)]}"""
@@ -710,15 +658,11 @@ class Peer:
             try:
                 parts.append(("literal", self.literal(link, tag, int(m.group(1)), bool(m.group(2)))))
             except Refused as why:
-                self.note(link, tag, shown)
+                self.note(link, "%s %s" % (tag, shown.decode("utf-8", "surrogateescape")))
                 self.finished(link, tag, str(why))
                 return self.command(link)
-        self.note(link, tag, shown)
+        self.note(link, "%s %s" % (tag, shown.decode("utf-8", "surrogateescape")))
         return tag, parts
-
-    def note(self, link, tag, line):
-        with self.lock:
-            self.log.append((link.number, link.tls, "%s %s" % (tag, line.decode("utf-8", "surrogateescape"))))
 
     ANY = ("CAPABILITY", "STARTTLS", "LOGIN", "AUTHENTICATE", "NOOP", "LOGOUT", "ID")
 
@@ -742,7 +686,6 @@ class Peer:
         return does[verb](link, tag, args)
 
     def session(self, link):
-        """All of a connection."""
         self.stage(link, "connect")
         if self.tls:
             link.start_tls()
@@ -754,66 +697,3 @@ class Peer:
                     self.obey(link, *got)
             except Refused as why:
                 self.finished(link, got[0], str(why))
-
-    def _serve(self, link):
-        try:
-            self.session(link)
-        except (Hangup, OSError, ssl.SSLError):
-            pass    # the other side may go whenever it wants to
-        except Exception:    # pylint: disable=broad-except
-            self.problems.append(traceback.format_exc())
-        finally:
-            with self.lock:
-                self._links.discard(link)
-            if link.tls:
-                try:
-                    link.sock.settimeout(1)
-                    link.sock.unwrap()
-                except (OSError, ValueError):
-                    pass
-            link.sock.close()
-
-    def _accept(self):
-        count = 0
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            sock.settimeout(HELD_SECONDS)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            count += 1
-            link = Link(self, sock, count)
-            thread = threading.Thread(target=self._serve, args=(link,), daemon=True)
-            with self.lock:
-                if self._stopping:
-                    sock.close()
-                    return
-                self._links.add(link)
-                self._threads.append(thread)
-            thread.start()
-
-    def stop(self):
-        """Close everything and wait for the threads."""
-        self._stopping = True
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
-        for link in list(self._links):
-            try:
-                link.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-        for thread in [self._accepter, *self._threads]:
-            thread.join(10)
-            assert not thread.is_alive(), "a connection of the server did not end"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        self.stop()
-        if kind is None:
-            assert not self.problems, "\n".join(self.problems)

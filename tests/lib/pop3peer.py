@@ -9,37 +9,21 @@
         ...srv.port, srv.log, srv.contents()
 
 Peer itself behaves well: it keeps a maildrop over sessions, as a dict from UIDL to bytes with LF in the order of arrival. Tests
-override the methods that answer a command. Each connection is a Link in a thread of its own; stop() ends and joins them all, and
-says what went wrong inside.
+override the methods that answer a command.
 """
 
-import socket
-import ssl
-import threading
-import traceback
-
-HELD_SECONDS = 30    # nobody holds a connection longer, whatever happens to the test
-LINE_MAX = 65536
+import peer
+from peer import Hangup
 
 
-class Hangup(Exception):
-    """Raised by a method: close the connection at once."""
-
-
-class Link:
+class Link(peer.Link):
     """One connection, and the session on it."""
 
-    def __init__(self, peer, sock, number):
-        self.peer, self.sock, self.number = peer, sock, number
-        self.buf = b""
-        self.tls = False
+    def __init__(self, *args):
+        super().__init__(*args)
         self.user = None
         self.listed = []        # the UIDLs of this session: message n is listed[n - 1]
         self.marked = set()     # numbers
-
-    def send(self, data):
-        """Send bytes, as they are."""
-        self.sock.sendall(data)
 
     def ok(self, text="", more=None):
         """+OK, and the rows of a multi-line answer if there are any."""
@@ -53,32 +37,15 @@ class Link:
         self.send(("-ERR %s\r\n" % text).encode("utf-8", "surrogateescape"))
 
     def readline(self):
-        """A line without its end, or None at the end of the stream."""
-        while b"\n" not in self.buf:
-            if len(self.buf) > LINE_MAX:
-                raise Hangup
-            data = self.sock.recv(65536)
-            if not data:
-                return None
-            self.buf += data
-        line, self.buf = self.buf.split(b"\n", 1)
-        return line.rstrip(b"\r").decode("utf-8", "surrogateescape")
-
-    def start_tls(self):
-        """The server's half of the TLS handshake."""
-        self.sock = self.peer.context.wrap_socket(self.sock, server_side=True)
-        self.tls = True
-
-    def hang(self):
-        """Say nothing more until the other side has gone, or the server is stopped."""
-        while self.sock.recv(65536):
-            pass
-        raise Hangup
+        """A line without its end, as text; or None at the end of the stream."""
+        line = super().readline()
+        return line if line is None else line.decode("utf-8", "surrogateescape")
 
 
-class Peer:
+class Peer(peer.Peer):
     """The server. Methods are called with the link and, where there is one, the command's argument."""
 
+    link = Link
     greeting_text = "POP3 ready"
     caps = ["USER", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"]
     stls = True          # offer and do STLS on a connection in clear
@@ -86,28 +53,10 @@ class Peer:
 
     def __init__(self, messages=(), pair=None, tls=False):
         self.maildrop = dict(messages) if isinstance(messages, dict) else {"uid-%d" % (n + 1): m for n, m in enumerate(messages)}
-        self.tls = tls
-        self.context = None
-        if pair:
-            self.show(pair)
-        self.log = []           # (number of the connection, encrypted, command line)
         self.deleted = []       # UIDLs, as they were removed for good
-        self.problems = []
-        self._lock = threading.Lock()
-        self._links, self._threads = set(), []
-        self._stopping = False
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._accepter = threading.Thread(target=self._accept, daemon=True)
-        self._accepter.start()
+        super().__init__(pair, tls)
 
     # what a test does and asks
-
-    def show(self, pair):
-        """Show this certificate from now on."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pair.cert, pair.key)
-        self.context = context
 
     def behave(self, pair=None):
         """Go on as a server without faults, with the same mail."""
@@ -117,13 +66,11 @@ class Peer:
 
     def commands(self, verb=None):
         """The command lines so far, all or those of one verb."""
-        with self._lock:
-            return [line for _, _, line in self.log if verb is None or line.split(" ")[0].upper() == verb]
+        return [line for _, _, line in self.noted() if verb is None or line.split(" ")[0].upper() == verb]
 
     def in_clear(self):
         """The command lines that came without TLS."""
-        with self._lock:
-            return [line for _, tls, line in self.log if not tls]
+        return [line for _, tls, line in self.noted() if not tls]
 
     def contents(self):
         """The messages that are left, as bytes with LF."""
@@ -247,7 +194,6 @@ class Peer:
     # the works
 
     def session(self, link):
-        """All of a connection."""
         self.connected(link)
         if self.tls:
             link.start_tls()
@@ -256,8 +202,7 @@ class Peer:
                 "LIST": self.list, "UIDL": self.uidl, "RETR": self.retr, "DELE": self.dele, "NOOP": self.noop, "RSET": self.rset,
                 "QUIT": self.quit}
         while (line := link.readline()) is not None:
-            with self._lock:
-                self.log.append((link.number, link.tls, line))
+            self.note(link, line)
             verb, _, arg = line.partition(" ")
             verb = verb.upper()
             if verb in does:
@@ -266,68 +211,3 @@ class Peer:
                 self.unknown(link, line)
             if verb == "QUIT":
                 return
-
-    def _serve(self, link):
-        try:
-            self.session(link)
-        except (Hangup, OSError, ssl.SSLError):
-            pass    # the other side may go whenever it wants to
-        except Exception:    # pylint: disable=broad-except
-            self.problems.append(traceback.format_exc())
-        finally:
-            with self._lock:
-                self._links.discard(link)
-            if link.tls:
-                try:
-                    link.sock.settimeout(1)
-                    link.sock.unwrap()
-                except (OSError, ValueError):
-                    pass
-            link.sock.close()
-
-    def _accept(self):
-        count = 0
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            sock.settimeout(HELD_SECONDS)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            count += 1
-            link = Link(self, sock, count)
-            thread = threading.Thread(target=self._serve, args=(link,), daemon=True)
-            with self._lock:
-                if self._stopping:
-                    sock.close()
-                    return
-                self._links.add(link)
-                self._threads.append(thread)
-            thread.start()
-
-    def stop(self):
-        """Close everything and wait for the threads."""
-        with self._lock:
-            self._stopping = True
-            links, threads = list(self._links), list(self._threads)
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._listener.close()
-        for link in links:
-            try:
-                link.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-        for thread in [self._accepter, *threads]:
-            thread.join(10)
-            assert not thread.is_alive(), "a connection of the server did not end"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        self.stop()
-        if kind is None:
-            assert not self.problems, "\n".join(self.problems)
