@@ -1,4 +1,4 @@
-"""One Dovecot for each test module, a new user and a scratch directory for each test."""
+"""One Dovecot for each test module, a new user and a scratch directory for each test; and certificates for scripted servers."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import dovecot  # noqa: E402
 import haul     # noqa: E402
+import tlscert  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +63,13 @@ def new_mailbox(server):
 @pytest.fixture
 def mailbox(new_mailbox):
     return new_mailbox()
+
+
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory):
+    return tlscert.CA(str(tmp_path_factory.mktemp("ca")))
+
+
+@pytest.fixture(scope="session")
+def certificate(ca):
+    return ca.issue("good")

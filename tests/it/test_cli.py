@@ -316,7 +316,7 @@ def test_status_of_what_was_left(mailbox, tmp_path):
 def test_status_when_the_state_is_damaged(mailbox, tmp_path):
     h = mailbox.haul(tmp_path)
     os.mkdir(h.state, 0o700)
-    h.write_private(os.path.join(h.state, "isp.db"), "no database at all\n" * 1000)
+    h.write_private(h.db, "no database at all\n" * 1000)
     r = h.call("status")
     assert r.code == 74 and "isp" in r.err and len(r.err.splitlines()) == 1, r
 
@@ -324,10 +324,10 @@ def test_status_when_the_state_is_damaged(mailbox, tmp_path):
 def in_the_way(h, what):
     """Something that keeps the state file from being one."""
     if what == "the file is a directory":
-        os.makedirs(os.path.join(h.state, "isp.db"))
+        os.makedirs(h.db)
     elif what == "the file is a link":
         os.mkdir(h.state)
-        os.symlink("elsewhere", os.path.join(h.state, "isp.db"))
+        os.symlink("elsewhere", h.db)
     elif what == "the lock is a directory":
         os.makedirs(os.path.join(h.state, "isp.db.lock"))
     else:
@@ -352,10 +352,9 @@ def test_a_state_that_cannot_be_used_is_local_trouble(tmp_path, what):
 def test_a_state_file_that_others_may_read_is_made_private(mailbox, tmp_path):
     h = mailbox.haul(tmp_path)
     assert h.call("run").code == 0
-    path = os.path.join(h.state, "isp.db")
-    os.chmod(path, 0o644)
+    os.chmod(h.db, 0o644)
     assert h.call("run").code == 0
-    assert os.stat(path).st_mode & 0o777 == 0o600
+    assert os.stat(h.db).st_mode & 0o777 == 0o600
 
 
 def test_due(mailbox, tmp_path):

@@ -276,8 +276,7 @@ def test_damaged_state_stops_the_job_and_says_what_to_do(mailbox, tmp_path):
     mailbox.fill(corpus.small(5))
     h = mailbox.haul(tmp_path, fetch="keep = yes")
     assert h.run().code == 0
-    db = os.path.join(h.state, "isp.db")
-    with open(db, "r+b") as f:
+    with open(h.db, "r+b") as f:
         f.seek(0)
         f.write(b"x" * 4096)
     r = h.run()

@@ -2,14 +2,11 @@
 
 import base64
 import collections
-import contextlib
 import hashlib
 import hmac
-import json
 import os
 import re
 import socket
-import sqlite3
 import time
 
 import pytest
@@ -17,25 +14,13 @@ import pytest
 import haul
 import pop3peer
 import tlscert
+from hostile import CLEAR, ESCAPES, TLS, clean, forget_pauses, measured
 from pop3peer import Hangup, Peer
-
-CLEAR = "tls = none\n\ttimeout = 2s\n"
-TLS = "timeout = 2s\n"
-RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd]")
-ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\x7f\x08"
 
 
 def letters(n, size=200):
     """Messages that differ."""
     return [b"From: x@example.org\nSubject: letter %d\n\n" % (i + 1) + b"text %d\n" % i * (size // 7) for i in range(n)]
-
-
-def clean(r):
-    """Nothing that a terminal would obey, and no crash."""
-    found = RAW.search(r.out) or RAW.search(r.err)
-    assert not found, "%r in %r" % (found.group(), r)
-    assert r.code in (0, 1, 64, 68, 69, 74, 75, 76, 77, 78), r
-    return r
 
 
 def says(r, code, *words):
@@ -45,17 +30,6 @@ def says(r, code, *words):
     for word in words:
         assert word.lower() in r.err.lower() or word.lower() in r.out.lower(), "%r is not in %r" % (word, r)
     return r
-
-
-def forget_pauses(h):
-    """Let failed messages, and the account, be tried again at once."""
-    db = os.path.join(h.state, "isp.db")
-    if not os.path.exists(db):
-        return
-    with contextlib.closing(sqlite3.connect(db)) as base:
-        base.execute("UPDATE failure SET next = 0")
-        base.execute("DELETE FROM meta WHERE key IN ('pause', 'pause_reason')")
-        base.commit()
 
 
 def counter(want):
@@ -84,22 +58,12 @@ def in_clear(tmp_path, srv, account="", **more):
     return haul.Haul(tmp_path, srv.port, scheme="pop3", account=CLEAR + "\t" + account, **more)
 
 
-@pytest.fixture(scope="session")
-def ca(tmp_path_factory):
-    return tlscert.CA(str(tmp_path_factory.mktemp("ca")))
-
-
-@pytest.fixture(scope="session")
-def pair(ca):
-    return ca.issue("good")
-
-
 # The server that behaves
 
 @pytest.mark.parametrize("scheme", ["pop3", "pop3s"])
-def test_the_peer_itself_is_fetched_from(tmp_path, ca, pair, scheme):
+def test_the_peer_itself_is_fetched_from(tmp_path, ca, certificate, scheme):
     want = letters(5)
-    with Peer(want, pair=pair, tls=scheme == "pop3s") as srv:
+    with Peer(want, pair=certificate, tls=scheme == "pop3s") as srv:
         h = haul.Haul(tmp_path, srv.port, ca_file=ca.cert, scheme=scheme, account=TLS)
         assert clean(h.run()).code == 0
         assert h.delivered() == counter(want) and srv.contents() == []
@@ -145,9 +109,9 @@ class StlsThenPlain(Peer):
     (StlsGarbled, 76, ["250 go ahead"]),
     (StlsThenPlain, 76, ["TLS"]),
 ])
-def test_without_tls_no_secret_is_said(tmp_path, ca, pair, peer, code, words):
+def test_without_tls_no_secret_is_said(tmp_path, ca, certificate, peer, code, words):
     want = letters(2)
-    with peer(want, pair=pair) as srv:
+    with peer(want, pair=certificate) as srv:
         h = haul.Haul(tmp_path, srv.port, ca_file=ca.cert, scheme="pop3", account=TLS)
         says(h.run(), code, *words)
         assert set(srv.commands()) <= {"CAPA", "STLS"}
@@ -165,7 +129,7 @@ def test_without_tls_no_secret_is_said(tmp_path, ca, pair, peer, code, words):
     ("self-signed", ["self-signed", "fingerprint"]),
     ("unknown", ["certificate", "fingerprint"]),
 ])
-def test_a_wrong_certificate_is_refused(tmp_path, ca, pair, scheme, which, words):
+def test_a_wrong_certificate_is_refused(tmp_path, ca, certificate, scheme, which, words):
     where = str(tmp_path / "bad")
     bad = {"host": lambda: ca.issue("wrong", names=["DNS:elsewhere.example"]), "expired": lambda: ca.issue("old", expired=True),
            "self-signed": lambda: tlscert.self_signed(where, "own"), "unknown": lambda: tlscert.CA(where, "Other CA").issue("localhost")}[which]()
@@ -174,7 +138,7 @@ def test_a_wrong_certificate_is_refused(tmp_path, ca, pair, scheme, which, words
         h = haul.Haul(tmp_path, srv.port, ca_file=ca.cert, scheme=scheme, account=TLS)
         says(h.run(), 77, *words)
         assert set(srv.commands()) <= {"CAPA", "STLS"}
-        recover(h, srv, want, pair)
+        recover(h, srv, want, certificate)
 
 
 def test_the_right_fingerprint_is_enough(tmp_path):
@@ -187,13 +151,13 @@ def test_the_right_fingerprint_is_enough(tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["pop3", "pop3s"])
-def test_a_wrong_fingerprint_is_refused(tmp_path, pair, scheme):
+def test_a_wrong_fingerprint_is_refused(tmp_path, certificate, scheme):
     want = letters(1)
-    with Peer(want, pair=pair, tls=scheme == "pop3s") as srv:
+    with Peer(want, pair=certificate, tls=scheme == "pop3s") as srv:
         h = haul.Haul(tmp_path, srv.port, scheme=scheme, account=TLS + '\tfingerprint = "%s"' % ("ab" * 32))
-        says(h.run(), 77, "fingerprint", tlscert.fingerprint(pair.cert))
+        says(h.run(), 77, "fingerprint", tlscert.fingerprint(certificate.cert))
         assert set(srv.commands()) <= {"CAPA", "STLS"}
-        h.reconfigure("ab" * 32, tlscert.fingerprint(pair.cert))
+        h.reconfigure("ab" * 32, tlscert.fingerprint(certificate.cert))
         recover(h, srv, want)
 
 
@@ -261,9 +225,9 @@ class PlainOnTlsPort(Peer):
 
 
 @pytest.mark.parametrize("peer,code,words", [(SilentHandshake, 75, ["TLS"]), (PlainOnTlsPort, 76, ["doesn't speak TLS"])])
-def test_no_handshake(tmp_path, ca, pair, peer, code, words):
+def test_no_handshake(tmp_path, ca, certificate, peer, code, words):
     want = letters(1)
-    with peer(want, pair=pair, tls=True) as srv:
+    with peer(want, pair=certificate, tls=True) as srv:
         h = haul.Haul(tmp_path, srv.port, ca_file=ca.cert, account=TLS)
         begun = time.monotonic()
         says(h.run(), code, *words)
@@ -429,12 +393,8 @@ def test_a_bad_listing(tmp_path, peer, code, words):
 @pytest.mark.parametrize("peer", [EndlessCapa, EndlessUidl, EndlessRow])
 def test_no_server_fills_the_memory(tmp_path, peer):
     with peer(letters(1)) as srv:
-        figures = str(tmp_path / "figures")
-        r = in_clear(tmp_path, srv).call("run", prefix=(haul.built("bench/measure"), figures))
-    with open(figures, encoding="utf-8") as f:
-        used = json.load(f)
-    assert used["status"] == 76, (used, r)
-    assert used["rss"] < 32 * 1024 * 1024, used
+        r, used = measured(in_clear(tmp_path, srv))
+        assert r.code == 76 and used["rss"] < 32 * 1024 * 1024, (used, r)
 
 
 class Uidls(Peer):
@@ -712,9 +672,9 @@ class CutsTls(CutsBody):
 
 
 @pytest.mark.parametrize("peer", [CutsBody, CutsTls])
-def test_a_body_that_breaks_off_in_tls(tmp_path, ca, pair, peer):
+def test_a_body_that_breaks_off_in_tls(tmp_path, ca, certificate, peer):
     want = letters(5)
-    with peer(want, pair=pair, tls=True) as srv:
+    with peer(want, pair=certificate, tls=True) as srv:
         h = haul.Haul(tmp_path, srv.port, ca_file=ca.cert, account=TLS)
         says(h.run(), 75, "middle of message")
         assert not any(b"letter 3" in m for m in h.messages())

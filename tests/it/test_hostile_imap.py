@@ -3,12 +3,9 @@
 import base64
 import collections
 import copy
-import contextlib
-import json
 import os
 import re
 import shutil
-import sqlite3
 import time
 import zlib
 
@@ -18,13 +15,9 @@ import haul
 import imappeer
 import tlscert
 import twoway
+from hostile import CLEAR, ESCAPES, TLS, clean, forget_pauses, measured
 from imappeer import Hangup, Peer, Refused
 from twoway import actions
-
-CLEAR = "tls = none\n\ttimeout = 2s\n"
-TLS = "timeout = 2s\n"
-RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd]")
-ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\x7f\x08"
 
 
 def letters(n, first=1):
@@ -49,15 +42,6 @@ class Job(twoway.Job):
         assert self.srv.state() == self.local.state()
 
 
-def clean(r):
-    """Nothing that a terminal would obey, and no crash."""
-    for what in [r.out, r.err] + [e.get("text", "") for e in r.events]:
-        found = RAW.search(what)
-        assert not found, "%r in %r" % (found.group(), r)
-    assert r.code in (0, 1, 64, 68, 69, 74, 75, 76, 77, 78), r
-    return r
-
-
 def says(r, code, *words):
     """The exit code, and what the error must tell; the account is named by it, too."""
     clean(r)
@@ -67,15 +51,6 @@ def says(r, code, *words):
     for word in words + (() if placed else ("work",)):
         assert word.lower() in told, "%r is not in %r" % (word, r)
     return r
-
-
-def forget_pauses(h):
-    """Let failed messages, and the account, be tried again at once."""
-    if os.path.exists(h.db):
-        with contextlib.closing(sqlite3.connect(h.db)) as base:
-            base.execute("UPDATE failure SET next = 0")
-            base.execute("DELETE FROM meta WHERE key IN ('pause', 'pause_reason')")
-            base.commit()
 
 
 def bodies(state):
@@ -132,16 +107,6 @@ def change(srv, h):
     h.local.delete("INBOX", letters(1, 4)[0])
     return {"INBOX": sorted([(letters(1, 1)[0], "F"), (letters(1, 3)[0], "RS")] + rows(letters(2, 5)) + rows(letters(2, 20), "") + rows(letters(2, 30))),
             "Work": rows(letters(2, 100))}
-
-
-@pytest.fixture(scope="session")
-def ca(tmp_path_factory):
-    return tlscert.CA(str(tmp_path_factory.mktemp("ca")))
-
-
-@pytest.fixture(scope="session")
-def pair(ca):
-    return ca.issue("good")
 
 
 # The server that behaves
@@ -242,9 +207,9 @@ class Referral(Peer):
     (Preauth, 77, ["PREAUTH"]),
     (Referral, 69, ["go there"]),
 ])
-def test_without_tls_no_secret_is_said(tmp_path, ca, pair, peer, code, words):
+def test_without_tls_no_secret_is_said(tmp_path, ca, certificate, peer, code, words):
     want = {"INBOX": rows(letters(2))}
-    with peer({"INBOX": letters(2)}, pair=pair) as srv:
+    with peer({"INBOX": letters(2)}, pair=certificate) as srv:
         h = Job(tmp_path, srv, ca_file=ca.cert, tls=TLS)
         says(h.run("both"), code, *words)
         assert set(srv.in_clear()) <= {"CAPABILITY", "STARTTLS"} and "0900" not in h.call("-v", "run").err
@@ -262,9 +227,9 @@ class LiesInClear(Peer):
             link.star(row)
 
 
-def test_what_is_said_before_tls_is_forgotten(tmp_path, ca, pair):
+def test_what_is_said_before_tls_is_forgotten(tmp_path, ca, certificate):
     want = {"INBOX": rows(letters(2))}
-    with LiesInClear({"INBOX": letters(2)}, pair=pair) as srv:
+    with LiesInClear({"INBOX": letters(2)}, pair=certificate) as srv:
         h = Job(tmp_path, srv, ca_file=ca.cert, tls=TLS)
         r = clean(h.run("both"))
         assert r.code == 0 and "evil" not in r.out + r.err + clean(h.call("-v", "run")).err
@@ -278,8 +243,8 @@ def test_preauth_in_clear_is_no_login(tmp_path):
         assert srv.commands() == []
 
 
-def test_preauth_over_tls_is_login(tmp_path, ca, pair):
-    with Preauth({"INBOX": letters(2)}, pair=pair, tls=True) as srv:
+def test_preauth_over_tls_is_login(tmp_path, ca, certificate):
+    with Preauth({"INBOX": letters(2)}, pair=certificate, tls=True) as srv:
         h = Job(tmp_path, srv, ca_file=ca.cert, scheme="imaps", tls=TLS)
         assert clean(h.run("both")).code == 0
         assert srv.commands("LOGIN") == srv.commands("AUTHENTICATE") == []
@@ -306,7 +271,7 @@ def test_logindisabled_is_obeyed(tmp_path):
     ("self-signed", ["self-signed", "fingerprint"]),
     ("unknown", ["certificate", "fingerprint"]),
 ])
-def test_a_wrong_certificate_is_refused(tmp_path, ca, pair, scheme, which, words):
+def test_a_wrong_certificate_is_refused(tmp_path, ca, certificate, scheme, which, words):
     where = str(tmp_path / "bad")
     bad = {"host": lambda: ca.issue("wrong", names=["DNS:elsewhere.example"]), "expired": lambda: ca.issue("old", expired=True),
            "self-signed": lambda: tlscert.self_signed(where, "own"), "unknown": lambda: tlscert.CA(where, "Other CA").issue("localhost")}[which]()
@@ -314,7 +279,7 @@ def test_a_wrong_certificate_is_refused(tmp_path, ca, pair, scheme, which, words
         h = Job(tmp_path, srv, ca_file=ca.cert, scheme=scheme, tls=TLS)
         says(h.run("both"), 77, *words)
         assert set(srv.in_clear()) <= {"CAPABILITY", "STARTTLS"} and srv.commands("AUTHENTICATE") == []
-        recover(h, {"INBOX": rows(letters(1))}, pair)
+        recover(h, {"INBOX": rows(letters(1))}, certificate)
 
 
 # Greetings and logins
@@ -657,17 +622,7 @@ def test_an_inbox_of_many_spellings(tmp_path):
         h.same()
 
 
-class ManyFolders(Peer):
-    """A hundred thousand."""
-
-    many = 100000
-
-    def list_rows(self, link, verb, extended):
-        super().list_rows(link, verb, extended)
-        link.send(b"".join(b'* %s () "/" "folder %d"\r\n' % (verb.encode(), n) for n in range(self.many)))
-
-
-class EndlessFolders(ManyFolders):
+class EndlessFolders(Peer):
     def list_rows(self, link, verb, extended):
         n = 0
         while True:
@@ -730,16 +685,9 @@ def test_no_server_fills_the_memory(tmp_path, peer, code, words):
     srv, h, want = lively(tmp_path, less=peer.less)
     with srv:
         srv.__class__ = peer
-        figures = str(tmp_path / "figures")
-        begun = time.monotonic()
-        r = h.run("both", prefix=(haul.built("bench/measure"), figures))
-        took = time.monotonic() - begun
-        with open(figures, encoding="utf-8") as f:
-            used = json.load(f)
-        r.code = used["status"]
+        r, used = measured(h, "both")
         says(r, code, *words)
-        os.unlink(figures)
-        assert used["rss"] < 128 * 1024 * 1024 and took < 80, (used, took, r)
+        assert used["rss"] < 128 * 1024 * 1024 and used["seconds"] < 80, (used, r)
         recover(h, want)
 
 
@@ -1483,14 +1431,9 @@ def test_compression(tmp_path, peer, code, words):
     want = [b"Subject: %d\n\n" % i + b"%06x " % (i * 7919) * 1200 + b"\n" for i in range(860)]
     with peer({"INBOX": want}) as srv:
         h = Job(tmp_path, srv)
-        figures = str(tmp_path / "figures")
-        r = h.run("both", prefix=(haul.built("bench/measure"), figures))
-        with open(figures, encoding="utf-8") as f:
-            used = json.load(f)
-        os.unlink(figures)
-        r.code = used["status"]
+        r, used = measured(h, "both")
         assert srv.commands("COMPRESS") and used["rss"] < 64 * 1024 * 1024, (used, r)
-        assert clean(r).code == (code if peer is not CompressCut else r.code), r
+        assert r.code == (code if peer is not CompressCut else r.code), r
         if code == 76:
             says(r, code, *words)
             assert r.end["failed"] == 0
@@ -1564,8 +1507,8 @@ class CutsTls(Peer):
             raise Hangup
 
 
-def test_a_body_that_breaks_off_in_tls(tmp_path, ca, pair):
-    srv, h, want = lively(tmp_path, pair=pair, scheme="imaps", ca_file=ca.cert, tls=TLS)
+def test_a_body_that_breaks_off_in_tls(tmp_path, ca, certificate):
+    srv, h, want = lively(tmp_path, pair=certificate, scheme="imaps", ca_file=ca.cert, tls=TLS)
     with srv:
         srv.__class__ = CutsTls
         says(h.run("both"), 75, "'INBOX': message 7")
@@ -1848,13 +1791,8 @@ class ManyFolders(Peer):
 def test_a_hundred_thousand_folders(tmp_path):
     with ManyFolders({"INBOX": letters(3), "Work": letters(2, 100)}) as srv:
         h = Job(tmp_path, srv, job='folders = { INBOX, Work }')
-        figures = str(tmp_path / "figures")
-        begun = time.monotonic()
-        r = clean(h.run("both", prefix=(haul.built("bench/measure"), figures)))
-        with open(figures, encoding="utf-8") as f:
-            used = json.load(f)
-        os.unlink(figures)
-        assert used["status"] == 0 and used["rss"] < 128 * 1024 * 1024 and time.monotonic() - begun < 20, (used, r)
+        r, used = measured(h, "both")
+        assert r.code == 0 and used["rss"] < 128 * 1024 * 1024 and used["seconds"] < 20, (used, r)
         assert r.end["pulled"] == 5
         begun = time.monotonic()
         r = h.call("list", "work")

@@ -97,6 +97,11 @@ class Haul:
         lines += ["\t" + account, "}", "fetch isp {", "\tfrom = isp", "\tto = %s" % quoted(target), "\t" + fetch, "}", extra, ""]
         self.write_private(self.conf, "\n".join(lines))
 
+    @property
+    def db(self):
+        """The job's state."""
+        return os.path.join(self.state, "isp.db")
+
     @staticmethod
     def write_private(path, text):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
