@@ -1,4 +1,4 @@
-"""One Dovecot for each test module, a new user and a scratch directory for each test; and certificates for scripted servers."""
+"""One Dovecot of a kind for each test module, a new user and a scratch directory for each test; and certificates for scripted servers."""
 
 import os
 import sys
@@ -10,11 +10,26 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import dovecot  # noqa: E402
 import haul     # noqa: E402
 import tlscert  # noqa: E402
+import twoway   # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     with dovecot.Dovecot(tmp_path_factory.mktemp("dovecot")) as srv:
+        yield srv
+
+
+@pytest.fixture(scope="module", params=list(twoway.SERVERS))
+def each_server(request, tmp_path_factory):
+    """A server of each kind in turn, for two-way jobs."""
+    with twoway.start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
+        yield srv
+
+
+@pytest.fixture(scope="module")
+def best(tmp_path_factory):
+    """The one that can all."""
+    with twoway.start(tmp_path_factory.mktemp("dovecot"), "all") as srv:
         yield srv
 
 

@@ -10,22 +10,10 @@ import time
 import pytest
 
 import haul
-from twoway import SERVERS, Sync, actions, counts, start
+from twoway import Sync, actions, counts
 
 SIZE = 20000
 AGE = 90000
-
-
-@pytest.fixture(scope="module", params=list(SERVERS))
-def server(request, tmp_path_factory):
-    with start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
-        yield srv
-
-
-@pytest.fixture(scope="module")
-def best(tmp_path_factory):
-    with start(tmp_path_factory.mktemp("dovecot"), "all") as srv:
-        yield srv
 
 
 def mail(n, size=SIZE, mid="<%d@example.org>", salt=""):
@@ -41,9 +29,9 @@ def letters(n):
 
 
 @pytest.fixture
-def pair(server, tmp_path):
+def pair(each_server, tmp_path):
     """Thirty messages at the server, some of them flagged, and the same after a first run here."""
-    return filled(Sync(tmp_path, server))
+    return filled(Sync(tmp_path, each_server))
 
 
 def filled(p, n=30):
@@ -192,9 +180,9 @@ def test_times_that_say_nothing(best, tmp_path):
 
 
 @pytest.mark.parametrize("there, here", [(2, 2), (2, 1), (1, 2), (3, 2), (0, 2)])
-def test_duplicates_stay(server, tmp_path, there, here):
+def test_duplicates_stay(each_server, tmp_path, there, here):
     """The same bytes twice are two messages: afterwards there are as many as the side with more of them had."""
-    p = Sync(tmp_path, server)
+    p = Sync(tmp_path, each_server)
     now = time.time() - AGE
     with p.remote.connect() as c:
         for _ in range(there):
@@ -215,9 +203,9 @@ def test_duplicates_stay(server, tmp_path, there, here):
     p.same()
 
 
-def test_one_message_id_for_several(server, tmp_path):
+def test_one_message_id_for_several(each_server, tmp_path):
     """Same Message-ID, other bodies; same body, other Message-ID; nothing at all."""
-    p = Sync(tmp_path, server)
+    p = Sync(tmp_path, each_server)
     same = "<one@example.org>%.0s"
     p.remote.deliver(mail(1, mid=same), age=AGE)
     p.local.deliver(mail(1, mid=same, salt="other"), age=AGE + 7)
@@ -282,9 +270,9 @@ def test_renumbered_deleted_here(pair):
 
 
 @pytest.mark.parametrize("way", ["", "--restore", "--allow-deletions"])
-def test_renumbered_and_some_missing(server, tmp_path, way):
+def test_renumbered_and_some_missing(each_server, tmp_path, way):
     """Restored from a backup, or deleted by a person? Nobody knows; the person is asked, and both answers do what they say."""
-    p = filled(Sync(tmp_path, server))
+    p = filled(Sync(tmp_path, each_server))
     p.remote.delete("INBOX", mail(1))
     p.remote.delete("INBOX", mail(2))
     renumber(p)
@@ -341,8 +329,8 @@ def test_renumbered_to_nothing(pair):
     pair.same()
 
 
-def test_renumbered_duplicates(server, tmp_path):
-    p = Sync(tmp_path, server)
+def test_renumbered_duplicates(each_server, tmp_path):
+    p = Sync(tmp_path, each_server)
     with p.remote.connect() as c:
         for _ in range(3):
             p.remote.append(c, mail(1), "INBOX", "", time.time() - AGE)

@@ -9,26 +9,12 @@ import pytest
 
 import dovecot
 import haul
-from twoway import HELLO, SERVERS, Sync, actions, counts, start, stopped
-
-
-@pytest.fixture(scope="module", params=list(SERVERS))
-def server(request, tmp_path_factory):
-    """A server of each kind in turn."""
-    with start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
-        yield srv
-
-
-@pytest.fixture(scope="module")
-def best(tmp_path_factory):
-    """The server that can all."""
-    with start(tmp_path_factory.mktemp("dovecot"), "all") as srv:
-        yield srv
+from twoway import HELLO, Sync, actions, counts, stopped
 
 
 @pytest.fixture
-def pair(server, tmp_path):
-    p = Sync(tmp_path, server)
+def pair(each_server, tmp_path):
+    p = Sync(tmp_path, each_server)
     p.remote.fill("INBOX", 5)
     return p
 
@@ -59,8 +45,8 @@ def test_first_run(pair):
     assert {"Empty", "caf\xe9 & 100% tea"} <= pair.local.folders()
 
 
-def test_the_order_of_arrival_is_kept(server, tmp_path):
-    p = Sync(tmp_path, server)
+def test_the_order_of_arrival_is_kept(each_server, tmp_path):
+    p = Sync(tmp_path, each_server)
     p.remote.fill("INBOX", 25)
     p.settle()
     with p.remote.connect() as c:
@@ -73,8 +59,8 @@ def test_the_order_of_arrival_is_kept(server, tmp_path):
         assert [body for _, body, _ in p.remote.fetch(c, "INBOX")] == arrived + [HELLO % (n, n) for n in range(100, 125)]
 
 
-def test_first_push(server, tmp_path):
-    p = Sync(tmp_path, server)
+def test_first_push(each_server, tmp_path):
+    p = Sync(tmp_path, each_server)
     p.local.fill("INBOX", 40, flags="FS")
     p.local.fill("Lists/C", 3, 100, flags="")
     p.local.deliver(b"no header at all", "Odd")
@@ -196,8 +182,8 @@ def test_folders_come_and_go(synced, side, where):
     assert actions(r) == [("remove", where)] and "Empty" not in far.folders(), r
 
 
-def test_wiped(server, tmp_path):
-    p = Sync(tmp_path, server)
+def test_wiped(each_server, tmp_path):
+    p = Sync(tmp_path, each_server)
     p.remote.fill("INBOX", 40)
     p.remote.fill("Work", 20, 100)
     p.settle()
@@ -236,10 +222,10 @@ def test_dry_run_changes_nothing(synced):
 
 @pytest.mark.long
 @pytest.mark.deadline(400)
-def test_stopped_at_every_step(server, tmp_path):
+def test_stopped_at_every_step(each_server, tmp_path):
     """Ended before each of its steps and run again: the same as if nothing had happened."""
     def build(name):
-        p = Sync(tmp_path / name, server, "max-delete = none\nremove-folders = both")
+        p = Sync(tmp_path / name, each_server, "max-delete = none\nremove-folders = both")
         p.remote.fill("INBOX", 4)
         p.remote.fill("Old", 1, 300)
         p.settle()
@@ -348,9 +334,9 @@ def test_limits(best, tmp_path):
     p.same()
 
 
-def test_limits_hold_in_later_runs(server, tmp_path):
+def test_limits_hold_in_later_runs(each_server, tmp_path):
     """Not every way to look at a folder tells sizes and dates by itself."""
-    p = Sync(tmp_path, server, "max-size = 1k\nmax-age = 30d\n")
+    p = Sync(tmp_path, each_server, "max-size = 1k\nmax-age = 30d\n")
     for body, age in ((b"S: small\n\n", 0), (b"S: large\n\n" + b"x" * 5000, 0), (b"S: old\n\n", 60 * 86400)):
         p.remote.deliver(body, "INBOX", "S", age=age)
     p.settle()
@@ -533,24 +519,24 @@ def test_info(best, tmp_path):
     assert r.code == 0 and "capabilities (before login)" in r.out, r
 
 
-def test_check_connect(server, tmp_path):
-    p = Sync(tmp_path, server)
+def test_check_connect(each_server, tmp_path):
+    p = Sync(tmp_path, each_server)
     p.remote.fill("INBOX", 3)
     p.remote.fill("Work", 2)
     r = p.call("check", "--connect")
     assert r.code == 0 and r.err == "" and "login works, 2 folders, 5 messages" in r.out, r
-    assert ("has no UIDPLUS" in r.out) == (server.kind in ("no UIDPLUS", "bare")), r
+    assert ("has no UIDPLUS" in r.out) == (each_server.kind in ("no UIDPLUS", "bare")), r
     r = p.call("--json", "check", "--connect")
     account = r.of("account")[0]
-    assert account["folders"] == 2 and account["messages"] == 5 and ("QRESYNC" in account["capabilities"]) == (server.kind in ("all", "no UIDPLUS")), r
+    assert account["folders"] == 2 and account["messages"] == 5 and ("QRESYNC" in account["capabilities"]) == (each_server.kind in ("all", "no UIDPLUS")), r
     assert not os.path.exists(p.state)
     p.write_private(p.secret, "wrong\n")
     r = p.call("check", "--connect")
     assert r.code == 77 and p.user in r.err and len(r.err.splitlines()) == 1, r
 
 
-def test_list_account(server, tmp_path):
-    p = Sync(tmp_path, server)
+def test_list_account(each_server, tmp_path):
+    p = Sync(tmp_path, each_server)
     p.remote.fill("INBOX", 3)
     p.remote.fill("Work/2026", 2)
     p.remote.make("caf\xe9")
@@ -558,7 +544,7 @@ def test_list_account(server, tmp_path):
     assert r.code == 0, r
     assert {e["folder"]: e["messages"] for e in r.of("list") if e["selectable"]} == {"INBOX": 3, "Work/2026": 2, "caf\xe9": 0}
     r = p.call("list", "work")
-    assert "Work/2026: 2 messages" in r.out and "3 folders, 5 messages" in r.out and (" bytes" in r.out) == (server.kind != "bare"), r
+    assert "Work/2026: 2 messages" in r.out and "3 folders, 5 messages" in r.out and (" bytes" in r.out) == (each_server.kind != "bare"), r
 
 
 def test_without_a_configuration(best, tmp_path):

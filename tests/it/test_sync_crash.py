@@ -1,41 +1,26 @@
 """Two-way jobs with a real server, stopped at every step, killed at every system call, cut off at every byte: the next run ends as an undisturbed one would have."""
 
 import json
-import os
-import shutil
 
 import pytest
 
 from disturb import CALLS, LONG, Proxy, count_calls, failing, killed, known_calls, needs_strace, points, strace
-from twoway import HELLO, SERVERS, Sync, start
+from twoway import HELLO, SERVERS, Scene
 
 pytestmark = pytest.mark.crash
 
 #: Of each kind of disturbance, spread over the run; all of them in the long runs.
 SHORT_KILLS, SHORT_CUTS = 6, 12
-KINDS = list(SERVERS) if LONG else ["all", "bare"]
+some_servers = pytest.mark.parametrize("each_server", list(SERVERS) if LONG else ["all", "bare"], indirect=True)
 LARGE = b"From: a@example.org\nSubject: large\n\n" + b"a line of the large one\n" * 3000
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def server(request, tmp_path_factory):
-    with start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
-        yield srv
-
-
-@pytest.fixture(scope="module")
-def best(tmp_path_factory):
-    """The server that can all."""
-    with start(tmp_path_factory.mktemp("dovecot"), "all") as srv:
-        yield srv
-
-
-class Scene:
-    """A job whose sides and state can be put back to where both sides have changed since the last run, and what must come of it."""
+class Changed(Scene):
+    """Both sides have changed in every way."""
 
     def __init__(self, directory, srv):
-        self.srv, self.dir = srv, str(directory)
-        self.p = p = Sync(directory / "job", srv, "max-delete = none\nremove-folders = both")
+        super().__init__(directory, srv, "max-delete = none\nremove-folders = both")
+        p = self.p
         p.remote.fill("INBOX", 8)
         p.remote.fill("Old", 2, 300)
         p.remote.fill("Older", 1, 310)
@@ -60,44 +45,24 @@ class Scene:
         p.remote.fill("Newer/caf\xe9", 2, 50)
         p.local.remove("Old")
         p.remote.remove("Older")
-        srv.wait_for_quiet()
-        self.parts = {"local": p.local.path, "state": p.state, "home": srv.home(p.user)}
-        for name, path in self.parts.items():
-            shutil.copytree(path, os.path.join(self.dir, name + ".kept"))
+        self.keep()
         assert p.sync().end["failed"] == 0
         self.want = self.state()
         assert self.want["local"] == self.want["remote"] and set(self.want["local"]) == {"INBOX", "New", "Newer/caf\xe9"}
         assert len(self.want["local"]["INBOX"]) == 11
 
-    def state(self):
-        return {"local": self.p.local.state(), "remote": self.p.remote.state()}
-
-    def reset(self):
-        self.srv.wait_for_quiet()
-        for name, path in self.parts.items():
-            shutil.rmtree(path)
-            shutil.copytree(os.path.join(self.dir, name + ".kept"), path)
-        self.srv.give(self.parts["home"])
-
-    def finish(self, what):
-        """An undisturbed run, and one more."""
-        self.srv.wait_for_quiet()
-        r = self.p.run("both")
-        assert r.code == 0 and r.of("error") == [], (what, r)
-        assert self.state() == self.want, (what, r)
-        self.p.quiet()
-
 
 @pytest.fixture
-def scene(server, tmp_path):
-    return Scene(tmp_path, server)
+def scene(each_server, tmp_path):
+    return Changed(tmp_path, each_server)
 
 
 @pytest.fixture
 def best_scene(best, tmp_path):
-    return Scene(tmp_path, best)
+    return Changed(tmp_path, best)
 
 
+@some_servers
 @pytest.mark.deadline(300)
 def test_stopped_at_every_step(scene):
     step, code = 0, None
@@ -110,6 +75,7 @@ def test_stopped_at_every_step(scene):
     assert step > 25
 
 
+@some_servers
 @pytest.mark.deadline(120)
 def test_stopped_at_every_step_of_a_row_of_runs(scene):
     """One step further in each run on the same state, never an undisturbed one before the end."""

@@ -335,22 +335,39 @@ class Sync(Job):
             haul.quoted("maildir:" + self.local.path), job))
 
 
-class Rewind:
-    """A job of the two-way kind with all that belongs to it, as it is now: it can be put back to there."""
+class Scene:
+    """A job to whose sides something has happened since the last run: it can be put back to there, and must end as .want says."""
 
-    def __init__(self, p, directory):
-        p.srv.wait_for_quiet()
-        self.p, self.dir = p, str(directory)
-        self.parts = {"local": p.local.path, "state": p.state, "home": p.srv.home(p.user)}
+    want = None     # what state() is to be in the end
+
+    def __init__(self, directory, srv, job):
+        self.srv, self.dir = srv, str(directory)
+        self.p = Sync(directory / "job", srv, job)
+
+    def keep(self):
+        """Here it is put back to."""
+        self.srv.wait_for_quiet()
+        self.parts = {"local": self.p.local.path, "state": self.p.state, "home": self.srv.home(self.p.user)}
         for name, path in self.parts.items():
             shutil.copytree(path, os.path.join(self.dir, name + ".kept"))
 
     def reset(self):
-        self.p.srv.wait_for_quiet()
+        self.srv.wait_for_quiet()
         for name, path in self.parts.items():
             shutil.rmtree(path)
             shutil.copytree(os.path.join(self.dir, name + ".kept"), path)
-        self.p.srv.give(self.parts["home"])
+        self.srv.give(self.parts["home"])
+
+    def state(self):
+        return {"local": self.p.local.state(), "remote": self.p.remote.state()}
+
+    def finish(self, what):
+        """An undisturbed run, and one more."""
+        self.srv.wait_for_quiet()
+        r = self.p.run("both")
+        assert r.code == 0 and r.of("error") == [], (what, r)
+        assert self.state() == self.want, (what, r)
+        self.p.quiet()
 
 
 def start(directory, kind):
