@@ -4,7 +4,6 @@ import os
 import random
 import re
 import shutil
-import sqlite3
 import time
 
 import pytest
@@ -44,12 +43,6 @@ def filled(p, n=30):
     return p
 
 
-def forget(p):
-    for suffix in ("", "-wal", "-shm"):
-        if os.path.exists(p.db + suffix):
-            os.unlink(p.db + suffix)
-
-
 def validity(p, folder):
     return p.remote.do("status", p.remote.wire(folder), "(UIDVALIDITY)")
 
@@ -83,7 +76,7 @@ def all_of(p, *folders):
 
 def test_lost_state(pair):
     before = pair.local.state()
-    forget(pair)
+    pair.forget()
     r = pair.sync()
     assert actions(r) == [], r
     cheap(r)
@@ -94,7 +87,7 @@ def test_lost_state(pair):
 
 def test_lost_state_and_changes(pair):
     """What differs is brought together: flags are united, what one side alone has is copied."""
-    forget(pair)
+    pair.forget()
     pair.remote.flag("INBOX", mail(1), "FR")
     pair.local.flag("INBOX", mail(2), "S")
     pair.remote.deliver(mail(100), age=AGE)
@@ -111,7 +104,7 @@ def test_lost_state_and_changes(pair):
 
 def test_a_dry_run_says_the_same(best, tmp_path):
     p = filled(Sync(tmp_path, best))
-    forget(p)
+    p.forget()
     p.remote.flag("INBOX", mail(1), "FRS")
     p.remote.deliver(mail(100), age=AGE)
     r = p.sync("--dry-run")
@@ -125,27 +118,27 @@ def test_a_dry_run_says_the_same(best, tmp_path):
 
 
 def test_state_from_last_week(pair):
-    copy = pair.db + ".old"
-    with sqlite3.connect(pair.db) as con, sqlite3.connect(copy) as to:
-        con.backup(to)
-    pair.remote.deliver(mail(100), flags="S", age=AGE)
-    pair.local.deliver(mail(101), flags="F", age=AGE)
-    pair.remote.delete("INBOX", mail(1))
-    pair.local.flag("INBOX", mail(2), "FS")
-    pair.settle()
-    forget(pair)
-    shutil.move(copy, pair.db)
+    """What happened since looks new to an old state: nothing is lost, doubled, or undone."""
+    with pair.last_week():
+        for n in range(2):
+            pair.remote.deliver(mail(100 + n), flags="S", age=AGE)
+            pair.local.deliver(mail(110 + n), flags="F", age=AGE)
+        pair.remote.delete("INBOX", mail(1))
+        pair.local.delete("INBOX", mail(4))
+        pair.remote.flag("INBOX", mail(8), "R")
+        pair.local.flag("INBOX", mail(2), "FS")
+    before = pair.local.state()
     r = pair.sync()
-    assert not counts(r).get("pulled") and not counts(r).get("pushed"), r
+    assert not counts(r).get("pulled") and not counts(r).get("pushed") and not counts(r).get("deleted"), r
     cheap(r)
     pair.quiet()
     pair.same()
-    assert len(pair.local.bodies()) == 21
+    assert pair.local.state() == before and len(pair.local.bodies()) == 22
 
 
 def test_a_maildir_of_another_program(pair, tmp_path):
     """Other names, other inodes, the times kept: as a copy by another tool has them."""
-    forget(pair)
+    pair.forget()
     for folder in ("INBOX", "Work"):
         for i, path in enumerate(sorted(haul.maildir_files(pair.local.box(folder)))):
             flags = path.rpartition(":2,")[2] if ":2," in path else ""
@@ -197,7 +190,7 @@ def test_duplicates_stay(each_server, tmp_path, there, here):
     p.quiet()
     p.same()
     assert p.local.bodies().count(mail(1)) == max(there, here) and len(p.local.bodies()) == 2 + max(there, here)
-    forget(p)
+    p.forget()
     cheap(p.sync())
     p.quiet()
     p.same()
@@ -219,7 +212,7 @@ def test_one_message_id_for_several(each_server, tmp_path):
     assert counts(r) == {"pulled": 4, "pushed": 4}, r
     p.quiet()
     p.same()
-    forget(p)
+    p.forget()
     r = p.sync()
     assert actions(r) == [], r
     p.quiet()
@@ -314,19 +307,25 @@ def test_an_answer_that_is_interrupted(best, tmp_path, way):
     assert done and step > 2 and (mail(1) in held) == (way == "--restore")
 
 
-def test_renumbered_to_nothing(pair):
-    """A folder that is there anew, and empty."""
+@pytest.mark.parametrize("other", [0, 3])
+def test_renumbered_and_nothing_is_left(pair, other):
+    """A folder that is there anew, empty or with other mail; the other folders go on."""
     with pair.remote.connect() as c:
         c.delete("Work")
-        time.sleep(1.1 - time.time() % 1)
+        time.sleep(1.1 - time.time() % 1)  # UIDVALIDITY is the second of its making
         c.create("Work")
+    for n in range(other):
+        pair.remote.deliver(mail(200 + n), "Work", "S", age=AGE)
+    pair.remote.deliver(mail(100), flags="S", age=AGE)
     r = pair.run("both")
-    assert r.code == 1 and "10 of 10 messages are not there" in r.of("error")[0]["text"], r
-    assert len(pair.local.bodies("Work")) == 10
+    assert r.code == 1 and [e["scope"] for e in r.of("error")] == ["folder"], r
+    assert "UIDVALIDITY" in r.of("error")[0]["text"] and "10 of 10 messages are not there" in r.of("error")[0]["text"], r
+    assert actions(r) == [("pull", "local")] and len(pair.local.bodies("Work")) == 10, r
     r = pair.sync("--restore")
-    assert counts(r) == {"pushed": 10}, r
+    assert counts(r) == {"pushed": 10, **({"pulled": other} if other else {})}, r
     pair.quiet()
     pair.same()
+    assert len(pair.local.bodies("Work")) == 10 + other
 
 
 def test_renumbered_duplicates(each_server, tmp_path):
@@ -356,7 +355,7 @@ def test_stopped_at_every_step(best, tmp_path, what):
         p.remote.deliver(mail(50, mid=None), age=AGE)
         p.local.deliver(mail(50, mid=None), age=AGE)
         if what == "lost":
-            forget(p)
+            p.forget()
         else:
             renumber(p)
         r = p.run("both", env={"MAILHAUL_STOP_AT": str(step)})

@@ -5,7 +5,6 @@ import collections
 import copy
 import os
 import re
-import shutil
 import time
 import zlib
 
@@ -1633,22 +1632,6 @@ def test_an_account_that_is_empty_all_at_once(tmp_path, less):
         recover(h, want)
 
 
-@pytest.mark.parametrize("how", ["--allow-deletions", "--restore"])
-def test_an_account_that_was_emptied(tmp_path, how):
-    """And the person says what is to become of it."""
-    srv, h, want = big(tmp_path)
-    with srv:
-        for f in srv.folders.values():
-            f.expunge(m.uid for m in f.messages)
-        says(h.run("both"), 69, "gone at the server")
-        untouched(h, want)
-        r = clean(h.run("both", how))
-        assert r.code == 0, r
-        h.same()
-        assert sum(map(len, h.local.state().values())) == (0 if how == "--allow-deletions" else 123)
-        h.quiet()
-
-
 @pytest.mark.parametrize("less", ["all", "bare"])
 def test_another_uidvalidity(tmp_path, less):
     """The folder is left alone, the others go on; and --restore leads out of it."""
@@ -1712,57 +1695,6 @@ def test_a_new_account_whose_uidvalidity_changes_each_time(tmp_path):
             r = clean(h.run("both"))
             assert r.code in (0, 1, 75), r
             assert max(collections.Counter(h.local.bodies()).values(), default=0) <= 1 if h.local.folders() else True
-
-
-def test_a_state_that_was_deleted(tmp_path):
-    srv, h, want = big(tmp_path, 5)
-    with srv:
-        for name in os.listdir(h.state):
-            os.unlink(os.path.join(h.state, name))
-        r = clean(h.run("both"))
-        assert r.code == 0 and actions(r) == [], r
-        h.quiet()
-        untouched(h, want)
-        assert {f: sorted(r) for f, r in srv.state().items()} == {f: sorted(r) for f, r in want.items()}
-
-
-def old_state(h, srv, between):
-    """The state as it was before something happened and was synced."""
-    aside = os.path.join(h.dir, "aside")
-    shutil.copytree(h.state, aside)
-    between()
-    assert clean(h.run("both")).code == 0
-    h.same()
-    shutil.rmtree(h.state)
-    os.rename(aside, h.state)
-
-
-@pytest.mark.parametrize("less", ["all", "no QRESYNC", "bare"])
-def test_a_state_from_last_week(tmp_path, less):
-    """What both sides hold is paired again, not doubled, and what was deleted stays so."""
-    srv, h, _ = lively(tmp_path, less=CAPS[less])
-    with srv:
-        assert clean(h.run("both")).code == 0
-        want = {}
-
-        def week():
-            inbox = srv.inbox()
-            inbox.expunge([5])
-            for m in letters(2, 40):
-                inbox.add(m, {"\\Seen"})
-            for m in letters(2, 50):
-                h.local.deliver(m, flags="S")
-            h.local.delete("INBOX", letters(1, 6)[0])
-            inbox.flag(inbox.find(1), {"\\Answered"})
-
-        old_state(h, srv, week)
-        want.update(h.local.state())
-        for _ in range(2):
-            r = clean(h.run("both"))
-            assert r.code == 0, r
-        h.same()
-        assert bodies(h.local.state()) == bodies(want)
-        h.quiet()
 
 
 @pytest.mark.parametrize("less", ["all", "no QRESYNC", "bare"])

@@ -220,44 +220,6 @@ def test_dry_run_changes_nothing(synced):
     synced.quiet()
 
 
-@pytest.mark.long
-@pytest.mark.deadline(400)
-def test_stopped_at_every_step(each_server, tmp_path):
-    """Ended before each of its steps and run again: the same as if nothing had happened."""
-    def build(name):
-        p = Sync(tmp_path / name, each_server, "max-delete = none\nremove-folders = both")
-        p.remote.fill("INBOX", 4)
-        p.remote.fill("Old", 1, 300)
-        p.settle()
-        p.remote.fill("INBOX", 2, 10)
-        p.local.fill("INBOX", 2, 20)
-        p.remote.delete("INBOX", HELLO % (0, 0))
-        p.local.delete("INBOX", HELLO % (1, 1))
-        p.remote.flag("INBOX", HELLO % (2, 2), "FS")
-        p.local.flag("INBOX", HELLO % (3, 3), "RS")
-        p.local.fill("New", 2, 30)
-        p.local.remove("Old")
-        return p
-
-    whole = build("whole")
-    whole.settle()
-    want = whole.local.state()
-    step, ended = 1, False
-    while not ended:
-        p = build("s%d" % step)
-        r = p.run("both", env={"MAILHAUL_STOP_AT": str(step)})
-        ended = r.code == 0
-        assert ended or r.code == 100, r
-        r = p.run("both")
-        assert r.code == 0, (step, r)
-        p.quiet()
-        p.same()
-        assert p.local.state() == want, step
-        shutil.rmtree(p.dir)
-        step += 1
-    assert step > 15
-
-
 # -- with a good one ------------------------------------------------------------------------------------------
 
 
@@ -365,24 +327,6 @@ def test_ways_to_the_server(best, tmp_path, account, scheme):
     p.same()
 
 
-def test_renumbered_folder(best, tmp_path):
-    p = Sync(tmp_path, best)
-    p.remote.fill("INBOX", 3)
-    p.remote.fill("Work", 3, 100)
-    p.settle()
-    p.remote.remove("Work")
-    dovecot.time.sleep(1.1)  # UIDVALIDITY is the second of its making
-    p.remote.fill("Work", 3, 200)
-    p.remote.fill("INBOX", 1, 50)
-    r = p.run("both")
-    assert r.code == 1 and [e["scope"] for e in r.of("error")] == ["folder"] and "UIDVALIDITY" in r.of("error")[0]["text"], r
-    assert actions(r) == [("pull", "local")] and len(p.local.bodies("Work")) == 3
-    p.sync("--restore")
-    p.quiet()
-    p.same()
-    assert p.local.bodies("Work") == [HELLO % (n, n) for n in (100, 101, 102, 200, 201, 202)]
-
-
 @pytest.mark.parametrize("why", ["other limits", "a message to be tried again", "an unfinished run"])
 def test_renumbered_folder_that_is_to_be_listed_whole(best, tmp_path, why):
     """Whatever made us ask for everything: keys that mean other messages now prove nothing."""
@@ -404,41 +348,6 @@ def test_renumbered_folder_that_is_to_be_listed_whole(best, tmp_path, why):
     assert r.code == 1 and "UIDVALIDITY" in r.of("error")[0]["text"], r
     assert actions(r) == [] and len(p.remote.bodies("Work")) == 3
     assert p.local.bodies("Work") == [HELLO % (n, n) for n in (100, 101, 102)]
-
-
-def test_state_from_last_week(best, tmp_path):
-    p = Sync(tmp_path, best)
-    p.remote.fill("INBOX", 5)
-    p.settle()
-    copy = p.db + ".old"
-    with sqlite3.connect(p.db) as con, sqlite3.connect(copy) as to:
-        con.backup(to)
-    p.remote.fill("INBOX", 3, 10)
-    p.local.fill("INBOX", 2, 20)
-    p.remote.delete("INBOX", HELLO % (1, 1))
-    p.local.flag("INBOX", HELLO % (2, 2), "FS")
-    p.settle()
-    for suffix in ("", "-wal", "-shm"):
-        if os.path.exists(p.db + suffix):
-            os.unlink(p.db + suffix)
-    shutil.move(copy, p.db)
-    r = p.sync()
-    assert not counts(r).get("pulled") and not counts(r).get("pushed"), r
-    p.quiet()
-    p.same()
-    assert len(p.local.bodies()) == 9
-
-
-def test_lost_state(best, tmp_path):
-    p = Sync(tmp_path, best)
-    p.remote.fill("INBOX", 5)
-    p.settle()
-    os.unlink(p.db)
-    kept = p.local.state()
-    r = p.sync()
-    assert actions(r) == [] and p.local.state() == kept
-    p.quiet()
-    p.same()
 
 
 def test_two_machines(best, tmp_path):

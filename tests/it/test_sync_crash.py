@@ -11,7 +11,7 @@ pytestmark = pytest.mark.crash
 
 #: Of each kind of disturbance, spread over the run; all of them in the long runs.
 SHORT_KILLS, SHORT_CUTS = 6, 12
-some_servers = pytest.mark.parametrize("each_server", list(SERVERS) if LONG else ["all", "bare"], indirect=True)
+every_server = pytest.mark.parametrize("each_server", [pytest.param(kind, marks=() if kind in ("all", "bare") else pytest.mark.long) for kind in SERVERS], indirect=True)
 LARGE = b"From: a@example.org\nSubject: large\n\n" + b"a line of the large one\n" * 3000
 
 
@@ -62,7 +62,7 @@ def best_scene(best, tmp_path):
     return Changed(tmp_path, best)
 
 
-@some_servers
+@every_server
 @pytest.mark.deadline(300)
 def test_stopped_at_every_step(scene):
     step, code = 0, None
@@ -75,7 +75,7 @@ def test_stopped_at_every_step(scene):
     assert step > 25
 
 
-@some_servers
+@every_server
 @pytest.mark.deadline(120)
 def test_stopped_at_every_step_of_a_row_of_runs(scene):
     """One step further in each run on the same state, never an undisturbed one before the end."""

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sqlite3
 
 import pytest
 
@@ -384,23 +383,17 @@ def test_lost_state(synced):
 
 def test_state_from_last_week(synced):
     """What happened since looks new to an old base: nothing is lost, nothing is doubled."""
-    copy = synced.db + ".old"
-    with sqlite3.connect(synced.db) as con, sqlite3.connect(copy) as to:
-        con.backup(to)
-    synced.remote.fill("INBOX", 3, 10)
-    synced.local.fill("INBOX", 2, 20)
-    synced.remote.delete("INBOX", HELLO % (1, 1))
-    synced.local.flag("INBOX", HELLO % (2, 2), "FS")
-    synced.settle()
-    for suffix in ("", "-wal", "-shm"):
-        if os.path.exists(synced.db + suffix):
-            os.unlink(synced.db + suffix)
-    shutil.move(copy, synced.db)
+    with synced.last_week():
+        synced.remote.fill("INBOX", 3, 10)
+        synced.local.fill("INBOX", 2, 20)
+        synced.remote.delete("INBOX", HELLO % (1, 1))
+        synced.local.flag("INBOX", HELLO % (2, 2), "FS")
+    before = synced.local.state()
     r = synced.sync()
     assert not counts(r).get("pulled") and not counts(r).get("pushed"), r
     synced.quiet()
     synced.same()
-    assert len(synced.local.bodies()) == 9
+    assert synced.local.state() == before and len(synced.local.bodies()) == 9
 
 
 @pytest.mark.parametrize("limit, gone, stops", [

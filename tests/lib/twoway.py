@@ -1,5 +1,6 @@
 """Both sides of a two-way job as their users see and change them: a tree of Maildirs, and a mailbox on a server by IMAP."""
 
+import contextlib
 import imaplib
 import os
 import re
@@ -312,6 +313,21 @@ class Job(haul.Haul):
 
     def same(self):
         assert self.remote.state() == self.local.state()
+
+    def forget(self):
+        """Lose the state."""
+        shutil.rmtree(self.state)
+
+    @contextlib.contextmanager
+    def last_week(self):
+        """What happens in between is synced, and then the state is again what it was before."""
+        aside = self.state + ".aside"
+        shutil.copytree(self.state, aside)
+        yield
+        self.settle()
+        self.same()
+        self.forget()
+        os.rename(aside, self.state)
 
 
 class Sync(Job):
