@@ -21,7 +21,10 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=list(twoway.SERVERS))
 def each_server(request, tmp_path_factory):
-    """A server of each kind in turn, for two-way jobs."""
+    """A server of each kind in turn, for two-way jobs; or, if a test asks for it by None, no server."""
+    if request.param is None:
+        yield None
+        return
     with twoway.start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
         yield srv
 
@@ -31,6 +34,15 @@ def best(tmp_path_factory):
     """The one that can all."""
     with twoway.start(tmp_path_factory.mktemp("dovecot"), "all") as srv:
         yield srv
+
+
+@pytest.fixture
+def synced(pair):
+    """The pair of sides that the test module makes, after a first run."""
+    pair.remote.fill("Work/2026", 3, 100)
+    pair.settle()
+    pair.same()
+    return pair
 
 
 class Mailbox:

@@ -6,21 +6,7 @@ import shutil
 import pytest
 
 import haul
-import twoway
-from twoway import HELLO, actions, counts, stopped
-
-
-class Pair(twoway.Job):
-    """A configuration with one job "both" between two trees."""
-
-    def __init__(self, directory, job=""):
-        super().__init__(directory, 1)
-        self.remote, self.local = twoway.Side(os.path.join(self.dir, "remote")), twoway.Side(os.path.join(self.dir, "local"))
-        self.configure(job)
-
-    def configure(self, job):
-        self.write_private(self.conf, "sync both {\n\tremote = %s\n\tlocal = %s\n%s\n}\n" % (
-            haul.quoted("maildir:" + self.remote.path), haul.quoted("maildir:" + self.local.path), job))
+from twoway import HELLO, Pair, actions, counts, stopped
 
 
 @pytest.fixture
@@ -30,24 +16,7 @@ def pair(tmp_path):
     return p
 
 
-@pytest.fixture
-def synced(pair):
-    pair.remote.fill("Work/2026", 3, 100)
-    pair.settle()
-    pair.same()
-    return pair
-
-
 # -- the ordinary life ----------------------------------------------------------------------------------------
-
-
-def test_first_run_makes_the_local_side(pair):
-    pair.remote.fill("Work/2026", 2, 100)
-    pair.remote.deliver(b"\nunseen\n")
-    r = pair.settle()
-    assert counts(r) == {"pulled": 8, "folders_made": 2}, r
-    pair.same()
-    assert os.stat(pair.db).st_mode & 0o777 == 0o600
 
 
 def test_an_empty_remote_side(tmp_path):
@@ -58,17 +27,6 @@ def test_an_empty_remote_side(tmp_path):
     p.local.deliver(HELLO % (1, 1))
     assert counts(p.settle()) == {"pushed": 1}
     p.same()
-
-
-def test_pull_and_push(synced):
-    synced.remote.deliver(HELLO % (10, 10), flags="F")
-    synced.remote.deliver(HELLO % (11, 11), "Work/2026")
-    synced.local.deliver(HELLO % (12, 12))
-    synced.local.deliver(HELLO % (13, 13), "Work/2026", flags="RS")
-    r = synced.settle()
-    assert counts(r) == {"pulled": 2, "pushed": 2} and set(actions(r)) == {("pull", "local"), ("push", "remote")}
-    synced.same()
-    assert (HELLO % (13, 13), "RS") in synced.remote.state()["Work/2026"]
 
 
 def test_bytes_and_dates_survive(pair):
@@ -100,37 +58,6 @@ def test_the_same_message_on_both_sides_is_one(tmp_path):
     assert not counts(r).get("pulled") and not counts(r).get("pushed"), r
     p.same()
     assert (HELLO % (7, 7), "FS") in p.local.state()["INBOX"]
-
-
-@pytest.mark.parametrize("side, where", [("remote", "local"), ("local", "remote")])
-def test_flags(synced, side, where):
-    near = getattr(synced, side)
-    near.flag("INBOX", HELLO % (1, 1), "FRS")
-    near.flag("INBOX", HELLO % (2, 2), "")
-    near.flag("Work/2026", HELLO % (100, 100), "DPST")
-    r = synced.settle()
-    assert counts(r) == {"flagged": 3} and set(actions(r)) == {("flags", where)}
-    synced.same()
-    assert (HELLO % (100, 100), "DPST") in synced.remote.state()["Work/2026"]
-
-
-def test_flags_of_both_sides_are_merged_one_by_one(synced):
-    synced.remote.flag("INBOX", HELLO % (1, 1), "FS")
-    synced.local.flag("INBOX", HELLO % (1, 1), "R")
-    synced.settle()
-    synced.same()
-    assert (HELLO % (1, 1), "FR") in synced.local.state()["INBOX"]
-
-
-@pytest.mark.parametrize("side, where", [("remote", "local"), ("local", "remote")])
-def test_deletions(synced, side, where):
-    near = getattr(synced, side)
-    near.delete("INBOX", HELLO % (1, 1))
-    near.delete("Work/2026", HELLO % (102, 102))
-    r = synced.settle()
-    assert counts(r) == {"deleted": 2} and actions(r) == [("delete", where)] * 2
-    synced.same()
-    assert len(synced.local.bodies()) == 4
 
 
 def test_a_deletion_wins_over_flags_and_both_may_delete(synced):
@@ -175,22 +102,6 @@ def test_trash(tmp_path):
 
 
 # -- folders ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("side, where", [("remote", "local"), ("local", "remote")])
-def test_folders_are_made_and_removed(synced, side, where):
-    near = getattr(synced, side)
-    near.make("Empty")
-    near.fill("Lists/C/2026", 2, 200)
-    near.make("caf\xe9 & 100% tea")
-    r = synced.settle()
-    assert counts(r)["folders_made"] == 3 and actions(r).count(("create", where)) == 3
-    synced.same()
-    near.remove("Empty")
-    r = synced.settle()
-    assert counts(r) == {"folders_removed": 1} and actions(r) == [("remove", where)], r
-    synced.same()
-    assert synced.local.folders() == {"INBOX", "Work/2026", "Lists/C/2026", "caf\xe9 & 100% tea"}
 
 
 @pytest.mark.parametrize("side, where", [("remote", "local"), ("local", "remote")])
@@ -249,23 +160,6 @@ def test_patterns_and_names(tmp_path):
     assert "Sent Items" in r.out and "<-> Sent" in r.out and "Spam" in r.out and "left out" in r.out, r
 
 
-def test_limits_leave_out_and_never_delete(tmp_path):
-    p = Pair(tmp_path, "max-size = 1k\nmax-age = 30d\n\tfolder All { max-size = 0 max-age = 0s }\n")
-    for folder in ("INBOX", "All"):
-        p.remote.deliver(b"S: small\n\n", folder, "S")
-        p.remote.deliver(b"S: large\n\n" + b"x" * 5000, folder, "S")
-        p.remote.deliver(b"S: old\n\n", folder, "S", age=60 * 86400)
-    p.settle()
-    assert p.local.bodies() == [b"S: small\n\n"] and len(p.local.bodies("All")) == 3
-    assert len(p.remote.bodies()) == 3
-    p.configure("")
-    p.settle()
-    p.same()
-    p.configure("max-size = 1k\nmax-age = 30d")
-    p.settle()
-    p.same()
-
-
 # -- dry run ------------------------------------------------------------------------------------------------
 
 
@@ -277,58 +171,7 @@ def test_dry_run_before_the_first_run(pair):
     assert pair.remote.files() == before and not os.path.exists(pair.local.path) and not os.path.exists(pair.state)
 
 
-def test_dry_run_is_the_plan(synced):
-    synced.remote.deliver(HELLO % (10, 10))
-    synced.local.deliver(HELLO % (11, 11))
-    synced.local.make("New")
-    synced.remote.delete("INBOX", HELLO % (1, 1))
-    synced.local.delete("INBOX", HELLO % (2, 2))
-    synced.local.flag("INBOX", HELLO % (3, 3), "FS")
-    synced.remote.flag("INBOX", HELLO % (4, 4), "RS")
-    before = synced.remote.files(), synced.local.files()
-    with open(synced.db, "rb") as f:
-        base = f.read()
-    plan = synced.sync("--dry-run")
-    assert (synced.remote.files(), synced.local.files()) == before
-    with open(synced.db, "rb") as f:
-        assert f.read() == base
-    text = synced.call("run", "--dry-run", "both")
-    assert "would make folder New at the server" in text.out and " here\n" in text.out and "nothing was changed" in text.out, text
-    done = synced.sync()
-    assert sorted(actions(plan)) == sorted(actions(done)) and counts(plan) == counts(done)
-    synced.quiet()
-    synced.same()
-
-
 # -- guards -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("side, far, code", [("local", "remote", 74), ("remote", "local", 69)])
-def test_a_wiped_side(tmp_path, side, far, code):
-    p = Pair(tmp_path)
-    p.remote.fill("INBOX", 40)
-    p.remote.fill("Work", 20, 100)
-    p.settle()
-    near, other = getattr(p, side), getattr(p, far)
-    near.empty("INBOX")
-    near.empty("Work")
-    kept = other.files()
-    for _ in range(2):
-        stopped(p.run("both"), code, "60 of 60 messages", "--allow-deletions", "--restore")
-    stopped(p.run("both", "--dry-run"), code, "60 of 60 messages")
-    assert other.files() == kept
-    r = p.sync("--restore")
-    assert actions(r) == [("pull" if side == "local" else "push", side)] * 60
-    p.quiet()
-    p.same()
-    near.empty("INBOX")
-    near.empty("Work")
-    stopped(p.run("both"), code)
-    r = p.sync("--allow-deletions")
-    assert actions(r) == [("delete", far)] * 60
-    p.quiet()
-    p.same()
-    assert p.remote.bodies() == []
 
 
 @pytest.mark.parametrize("side", ["local", "remote"])

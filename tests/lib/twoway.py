@@ -351,6 +351,24 @@ class Sync(Job):
             haul.quoted("maildir:" + self.local.path), job))
 
 
+class Pair(Job):
+    """A configuration with one job "both" between two trees."""
+
+    def __init__(self, directory, job=""):
+        super().__init__(directory, 1)
+        self.remote, self.local = Side(os.path.join(self.dir, "remote")), Side(os.path.join(self.dir, "local"))
+        self.configure(job)
+
+    def configure(self, job):
+        self.write_private(self.conf, "sync both {\n\tremote = %s\n\tlocal = %s\n%s\n}\n" % (
+            haul.quoted("maildir:" + self.remote.path), haul.quoted("maildir:" + self.local.path), job))
+
+
+def between(directory, srv, job=""):
+    """A job with that server, or, where there is none, with a second tree."""
+    return Sync(directory, srv, job) if srv else Pair(directory, job)
+
+
 class Scene:
     """A job to whose sides something has happened since the last run: it can be put back to there, and must end as .want says."""
 
