@@ -9,7 +9,6 @@ import pty
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import termios
@@ -21,6 +20,7 @@ import pytest
 import corpus
 import dovecot
 import haul
+import pop3peer
 import tlscert
 
 FAR = "a" * 64 + ".invalid"  # no name server is asked for a label that is too long (RFC 1035)
@@ -38,45 +38,24 @@ def wait_for(condition, seconds=20):
     raise AssertionError("it never came true")
 
 
-class Peer:
-    """A POP3 server that answers a first few commands and then says nothing any more."""
+class Stalls(pop3peer.Peer):
+    """Says nothing any more, from its greeting or from the password on."""
 
-    def __init__(self, stall="PASS"):
-        self.stall, self.reached, self.open = stall, threading.Event(), []
-        self.sock = socket.create_server(("127.0.0.1", 0))
-        self.port = self.sock.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+    def __init__(self, at="PASS"):
+        self.at, self.reached = at, threading.Event()
+        super().__init__()
 
-    def __enter__(self):
-        return self
+    def stall(self, link):
+        self.reached.set()
+        link.hang()
 
-    def __exit__(self, *exc):
-        for s in [self.sock, *self.open]:
-            s.close()
+    def greeting(self, link):
+        if self.at == "greeting":
+            self.stall(link)
+        super().greeting(link)
 
-    def serve(self):
-        try:
-            while True:
-                conn, _ = self.sock.accept()
-                self.open.append(conn)
-                threading.Thread(target=self.talk, args=(conn,), daemon=True).start()
-        except OSError:
-            pass
-
-    def talk(self, conn):
-        try:
-            if self.stall == "greeting":
-                self.reached.set()
-                return
-            conn.sendall(b"+OK hello\r\n")
-            for line in conn.makefile("rb"):
-                verb = line.split()[0].decode().upper()
-                if verb == self.stall:
-                    self.reached.set()
-                    return
-                conn.sendall(b"-ERR unknown\r\n" if verb == "CAPA" else b"+OK\r\n")
-        except OSError:
-            pass
+    def pass_(self, link, arg):
+        self.stall(link)
 
     def haul(self, directory, **more):
         return haul.Haul(directory, self.port, scheme="pop3", **{"account": "tls = none", **more})
@@ -554,7 +533,7 @@ def test_token_for_a_server_without_oauth(mailbox, tmp_path):
 
 @pytest.mark.parametrize("source", ["file", "command", "literal"])
 def test_password_is_in_no_command_line_and_environment(tmp_path, source):
-    with Peer("PASS") as peer:
+    with Stalls("PASS") as peer:
         h = peer.haul(tmp_path, password="geheim123")
         if source == "command":
             without_password(h, "\tpassword-command = %s\n" % haul.quoted("cat " + h.secret))
@@ -779,7 +758,7 @@ def test_progress_on_a_terminal(mailbox, tmp_path, proxy):
     (["list", "isp"], signal.SIGTERM, 143),
 ])
 def test_signals_end_any_wait(tmp_path, stall, words, sig, code):
-    with Peer(stall) as peer:
+    with Stalls(stall) as peer:
         h = peer.haul(tmp_path)
         p = h.start(*words)
         try:
@@ -796,7 +775,7 @@ def test_signals_end_any_wait(tmp_path, stall, words, sig, code):
 
 
 def test_second_run_says_who_holds_the_job(tmp_path):
-    with Peer("PASS") as peer:
+    with Stalls("PASS") as peer:
         h = peer.haul(tmp_path)
         p = h.start("run")
         try:
@@ -817,7 +796,7 @@ def test_second_run_says_who_holds_the_job(tmp_path):
 
 
 def test_time_out(tmp_path):
-    with Peer("PASS") as peer:
+    with Stalls("PASS") as peer:
         h = peer.haul(tmp_path, account="tls = none\n\ttimeout = 1s")
         r = h.call("run")
         assert r.code == 75 and "isp" in r.err and len(r.err.splitlines()) == 1, r
