@@ -8,25 +8,13 @@ import time
 import pytest
 
 from disturb import LONG
-from twoway import SERVERS, Rewind, Sync, actions, counts, start
+from twoway import Scene, Sync, actions, counts
 
 pytestmark = pytest.mark.crash
 
 SIZE = 8000
 AGE = 90000
 A, B, C = "INBOX", "Lists/b", "Keep"
-
-
-@pytest.fixture(scope="module", params=list(SERVERS))
-def server(request, tmp_path_factory):
-    with start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
-        yield srv
-
-
-@pytest.fixture(scope="module")
-def best(tmp_path_factory):
-    with start(tmp_path_factory.mktemp("dovecot"), "all") as srv:
-        yield srv
 
 
 def mail(n, mid=True):
@@ -68,8 +56,8 @@ def where(p):
 
 @pytest.mark.parametrize("side", ["remote", "local"])
 @pytest.mark.parametrize("n", [1, 7])
-def test_moved(server, tmp_path, side, n):
-    p = filled(Sync(tmp_path, server), 9)
+def test_moved(each_server, tmp_path, side, n):
+    p = filled(Sync(tmp_path, each_server), 9)
     for i in range(n):
         getattr(p, side).move(A, mail(i), B)
     r = p.sync()
@@ -82,9 +70,9 @@ def test_moved(server, tmp_path, side, n):
 
 
 @pytest.mark.parametrize("side", ["remote", "local"])
-def test_moved_and_flagged(server, tmp_path, side):
+def test_moved_and_flagged(each_server, tmp_path, side):
     """Flags that were changed on both sides, before and after the move."""
-    p = filled(Sync(tmp_path, server), 3)
+    p = filled(Sync(tmp_path, each_server), 3)
     s = getattr(p, side)
     s.flag(A, mail(0), "FS")
     s.move(A, mail(0), B)
@@ -99,8 +87,8 @@ def test_moved_and_flagged(server, tmp_path, side):
 
 
 @pytest.mark.parametrize("side", ["remote", "local"])
-def test_moved_to_a_new_folder(server, tmp_path, side):
-    p = filled(Sync(tmp_path, server), 3)
+def test_moved_to_a_new_folder(each_server, tmp_path, side):
+    p = filled(Sync(tmp_path, each_server), 3)
     s = getattr(p, side)
     s.make("Neu & schön")
     s.move(A, mail(0), "Neu & schön")
@@ -137,9 +125,9 @@ def test_names_prove_nothing(best, tmp_path):
     assert where(p) == {0: [(A, "S")], 2: [(B, "S")], 100: [(B, "S")]}
 
 
-def test_away_and_back(server, tmp_path):
+def test_away_and_back(each_server, tmp_path):
     """The message is where it was, under another key: nothing has to be done about it."""
-    p = filled(Sync(tmp_path, server), 4)
+    p = filled(Sync(tmp_path, each_server), 4)
     p.remote.move(A, mail(0), B)
     p.remote.move(B, mail(0), A)
     p.local.move(A, mail(1), A, "other.name")
@@ -150,9 +138,9 @@ def test_away_and_back(server, tmp_path):
     assert where(p) == {0: [(A, "S")], 1: [(A, "FS")], 2: [(A, "S")], 3: [(A, "S")]}
 
 
-def test_twice_the_same(server, tmp_path):
+def test_twice_the_same(each_server, tmp_path):
     """The same bytes more than once are as many messages, on the way and there."""
-    p = filled(Sync(tmp_path, server), 2)
+    p = filled(Sync(tmp_path, each_server), 2)
     for _ in range(2):
         p.remote.deliver(mail(50), A, "S", age=AGE)
         p.remote.deliver(mail(51), A, "S", age=AGE)
@@ -172,9 +160,9 @@ def test_twice_the_same(server, tmp_path):
     assert where(p) == {0: [(A, "S")], 1: [(A, "S")], 50: [(B, "S")] * 2, 51: [(B, "S")] * 2}
 
 
-def test_without_message_id(server, tmp_path):
+def test_without_message_id(each_server, tmp_path):
     """What can't be recognized at the server goes over the wire, once; what is here is known by its content."""
-    p = filled(Sync(tmp_path, server), 3, mid=False)
+    p = filled(Sync(tmp_path, each_server), 3, mid=False)
     p.remote.move(A, mail(0, False), B)
     p.local.move(A, mail(1, False), B)
     r = p.sync()
@@ -291,9 +279,10 @@ def wanted():
     return {n: x for n, x in out.items() if x}
 
 
-class Scene:
+class Moves(Scene):
     def __init__(self, directory, srv):
-        self.p = p = filled(Sync(directory / "job", srv, "max-delete = none"), len(CASES))
+        super().__init__(directory, srv, "max-delete = none")
+        p = filled(self.p, len(CASES))
         for n, case in enumerate(CASES):
             for side, fate in zip(("remote", "local"), case):
                 s = getattr(p, side)
@@ -307,7 +296,7 @@ class Scene:
                     s.copy(A, mail(n), GOAL[side])
                 if fate == "deleted":
                     s.delete(A, mail(n))
-        self.reset = Rewind(p, directory).reset
+        self.keep()
 
     def ends_well(self, what):
         self.p.srv.wait_for_quiet()
@@ -318,13 +307,13 @@ class Scene:
 
 
 @pytest.mark.deadline(600)
-def test_matrix(server, tmp_path):
-    scene = Scene(tmp_path, server)
+def test_matrix(each_server, tmp_path):
+    scene = Moves(tmp_path, each_server)
     r = scene.ends_well("undisturbed")
     # over the wire go copies, and what was deleted on the other side while it was moved
     bodies = sum("copied" in c for case in CASES for c in case) + sum(sorted(x.split(" ")[0] for x in case) == ["deleted", "moved"] for case in CASES)
     assert bodies * SIZE < on_wire(r) < (bodies + 1.5) * 1.45 * SIZE + 20000, (bodies, on_wire(r))
-    step, code, stride = 1, None, 1 if LONG or server.kind == "all" else 5
+    step, code, stride = 1, None, 1 if LONG or each_server.kind == "all" else 5
     while code != 0:
         scene.reset()
         code = scene.p.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
