@@ -64,7 +64,7 @@ static const struct imap_capinfo table[] = {
 	CAP(IMAP_CAP_APPENDLIMIT, "APPENDLIMIT", "7889", "not sending what is too long anyway",
 		"the server refuses it after it was sent"),
 	CAP(IMAP_CAP_OBJECTID, "OBJECTID", "8474",
-		"nothing yet: a moved message is one that was deleted, and one that is new", "nothing"),
+		"nothing yet: a moved message is known again by its size, Message-ID and time", "nothing"),
 	CAP(IMAP_CAP_UNSELECT, "UNSELECT", "3691", "leaving a folder without expunging",
 		"the folder is opened for reading only, then closed", REV2),
 	CAP(IMAP_CAP_UTF8_ACCEPT, "UTF8=ACCEPT", "6855",
