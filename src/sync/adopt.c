@@ -58,7 +58,21 @@ static int by_digest(const void *a, const void *b)
 	return rc != 0 ? rc : (x->row > y->row) - (x->row < y->row);
 }
 
-/* Where size, Message-ID and time leave a doubt: by the content, which is read for it. Of all, if the server's sizes are lies: when none is as it should be. */
+/* Is the first of these not as large as the server says? 1, 0, -1. */
+static int size_is_a_lie(struct twoway *g, const struct candidate *c, struct err *e)
+{
+	struct candidates one = { 0 };
+	int rc = candidates_add(&one, c->box, c->row, e);
+
+	if (rc == 0)
+		rc = candidates_learn(g, LEFT, true, NULL, &one, e);
+	if (rc == 0)
+		rc = one.c.n == 1 && one.c.a[0].told && !(c->told && one.c.a[0].id.size == c->id.size);
+	candidates_release(&one);
+	return rc;
+}
+
+/* Where size, Message-ID and time leave a doubt: by the content, which is read for it. Of all, if the server's sizes are lies: when none is as it should be, nor one as it is said. */
 static int match_contents(struct twoway *g, struct box *b, struct candidates *left, struct candidates *right, struct err *e)
 {
 	size_t l = 0, r = 0, all = left->c.n, united = 0;
@@ -67,8 +81,13 @@ static int match_contents(struct twoway *g, struct box *b, struct candidates *le
 		united += left->c.a[i].united;
 	if (candidates_narrow(left, LEFT, right, e) < 0)
 		return -1;
-	if (left->c.n == 0 && united == 0)
-		left->c.n = all;
+	if (left->c.n == 0 && united == 0 && all > 0) {
+		int lies = size_is_a_lie(g, &left->c.a[0], e);
+
+		if (lies < 0)
+			return -1;
+		left->c.n = lies ? all : 0;
+	}
 	if (left->c.n == 0)
 		return 0;
 	if (candidates_learn(g, LEFT, true, NULL, left, e) < 0)
@@ -146,58 +165,39 @@ int adopt_box(struct twoway *g, struct box *b, struct err *e)
 }
 
 /* The pairs of the base as rows, of which the left shows nothing yet. */
-struct unfolding {
-	struct box *b;
-	size_t at;  /* among the rows that the right's look has made of pairs, which come in the same order */
-	size_t end; /* of these */
-};
-
-static int unfold_pair(void *arg, const struct pair *p, struct err *e)
-{
-	struct unfolding *u = arg;
-	struct join *j = &u->b->join;
-	struct joined row = { .pair = p->id };
-
-	while (u->at < u->end && j->rows.a[u->at].pair < p->id)
-		u->at++;
-	if (u->at < u->end && j->rows.a[u->at].pair == p->id)
-		return 0;
-	row.right = arena_slice(&j->arena, p->right);
-	row.m = (struct plan_sync_msg){ .known = true, .flags = p->flags, .right = { .present = true, .flags = p->flags } };
-	return !row.right.p || vec_push(&j->rows, row) < 0 ? twoway_no_memory(e) : 0;
-}
-
 static int unfold(struct twoway *g, struct box *b, struct err *e)
 {
-	struct unfolding u = { .b = b, .end = b->join.rows.n };
+	for (size_t i = 0; i < b->join.rows.n; i++) {
+		const struct joined *row = &b->join.rows.a[i];
 
-	for (size_t i = 0; i < u.end; i++) {
-		struct joined *row = &b->join.rows.a[i];
-
-		u.at += row->pair == 0;
-		if (row->pair == 0)
-			continue;
-		row->m.left = (struct plan_sync_side){ .present = false };
-		row->left = (struct slice){ 0 };
 		/* deleted on the right: what the left still has of it can't be told from other mail, and is new */
-		if (!row->m.right.present && vec_push(&b->orphans, row->pair) < 0)
+		if (row->pair != 0 && !row->m.right.present && vec_push(&b->orphans, row->pair) < 0)
 			return twoway_no_memory(e);
 	}
-	return pairs_present(g->db, b->f->base.id, unfold_pair, &u, e);
+	return join_unfold(&b->join, PAIR_LEFT, g->db, b->f->base.id, e);
+}
+
+int adopt_reborn(struct twoway *g, struct box *b, struct err *e)
+{
+	if (!box_there(b, RIGHT))
+		return 0;
+	b->work = true;
+	return unfold(g, b, e) < 0 || adopt(g, b, e) < 0 ? -1 : 0;
 }
 
 /*
- * What the base knows, and the left does not show any more: it is gone, or was not brought back from a backup. Nobody can tell which, so a person has to. With
- * --restore it is new on the right; with --allow-deletions it is removed there, but the base lets go of it: should that not be done in this run, it is new as well, rather
- * than in agreement with nothing. How many.
+ * What the base knows, and the left does not show any more, not in another folder either: it is gone, or was not brought back from a backup. Nobody can tell which, so a
+ * person has to. With --restore it is new on the right; with --allow-deletions it is removed there, but the base lets go of it: should that not be done in this run, it is
+ * new as well, rather than in agreement with nothing. How many, of how many.
  */
-static int count_missing(struct twoway *g, struct box *b, uint64_t *missing, struct err *e)
+static int count_missing(struct twoway *g, struct box *b, uint64_t *missing, uint64_t *held, struct err *e)
 {
-	*missing = 0;
+	*missing = *held = 0;
 	for (size_t i = 0; i < b->join.rows.n; i++) {
 		struct joined *row = &b->join.rows.a[i];
 
-		if (row->pair == 0 || row->m.left.present || !row->m.right.present)
+		*held += row->pair != 0;
+		if (row->pair == 0 || row->moving || row->m.left.present || !row->m.right.present)
 			continue;
 		++*missing;
 		if (vec_push(&b->orphans, row->pair) < 0)
@@ -211,14 +211,14 @@ static int count_missing(struct twoway *g, struct box *b, uint64_t *missing, str
 	return 0;
 }
 
-int adopt_reborn(struct twoway *g, struct box *b, struct err *e)
+int adopt_missing(struct twoway *g, struct box *b, struct err *e)
 {
-	uint64_t missing = 0, held = 0;
+	uint64_t missing, held;
 	char text[ERR_TEXT_MAX], name[160];
 
 	if (!box_there(b, RIGHT))
 		return 0;
-	if (unfold(g, b, e) < 0 || pairs_present_count(g->db, b->f->base.id, &held, e) < 0 || adopt(g, b, e) < 0 || count_missing(g, b, &missing, e) < 0)
+	if (count_missing(g, b, &missing, &held, e) < 0)
 		return -1;
 	err_printable(name, sizeof(name), b->f->left, strlen(b->f->left));
 	if (missing > 0 && !g->p->restore && !g->p->allow_deletions) {
@@ -229,7 +229,6 @@ int adopt_reborn(struct twoway *g, struct box *b, struct err *e)
 	}
 	snprintf(text, sizeof(text), "the server has renumbered '%s' (its UIDVALIDITY is another, or its UIDNEXT lower): its messages were recognized", name);
 	twoway_warn(g, text);
-	b->work = true;
 	return 0;
 }
 

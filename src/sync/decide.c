@@ -100,40 +100,32 @@ static int restore_rows(struct twoway *g, struct box *b, struct err *e)
 }
 
 /* A folder that one side has lost: may it be removed on the other? */
-static int plan_removal(struct twoway *g, struct box *b, int side, struct err *e)
+static void plan_removal(struct twoway *g, struct box *b, int side)
 {
-	uint64_t there;
+	uint64_t there = 0;
 	char text[ERR_TEXT_MAX], name[160];
 
-	/* all of the folder was listed: base + new - gone */
-	if (pairs_present_count(g->db, b->f->base.id, &there, e) < 0)
-		return -1;
 	for (size_t i = 0; i < b->join.rows.n; i++) {
 		const struct joined *row = &b->join.rows.a[i];
-		bool here = side == LEFT ? row->m.left.present : row->m.right.present;
 
-		if (row->pair == 0)
-			there++;
-		else if (!here)
-			there--;
+		there += !row->moving && (side == LEFT ? row->m.left.present : row->m.right.present);
 	}
 	err_printable(name, sizeof(name), box_name(b, side), strlen(box_name(b, side)));
 	b->remove[side] = false;
 	if (there == 0 && (!g->p->remove_folders || twoway_may(g->p->remove_where, side))) {
 		b->remove[side] = b->work = true;
-		return 0;
+		return;
 	}
 	if (there > 0 && g->p->remove_folders && twoway_may(g->p->remove_where, side) && b->join.fresh[side] == 0) {
 		b->remove[side] = b->work = true;
 		b->deletions[side] = there;
-		return 0;
+		return;
 	}
-	snprintf(text, sizeof(text), "folder '%s' is gone %s; %s it still holds %llu messages and stays (remove-folders would remove it, --restore brings it back)", name,
-		 twoway_at(!side), twoway_at(side), (unsigned long long)there);
+	snprintf(text, sizeof(text), "folder '%s' is gone %s; %s it still holds %llu message%s and stays (remove-folders would remove it, --restore brings it back)", name,
+		 twoway_at(!side), twoway_at(side), (unsigned long long)there, there == 1 ? "" : "s");
 	if (there > 0)
 		twoway_warn(g, text);
-	b->failed = true; /* nothing more in this run, and no stamp */
-	return 0;
+	b->stays = true;
 }
 
 /* Does a limit depend on what the look left to find? */
@@ -181,7 +173,7 @@ static int recognize(struct twoway *g, struct box *b, struct err *e)
 		return -1;
 	for (int s = LEFT; s <= RIGHT; s++)
 		if (b->remove[s])
-			return plan_removal(g, b, s, e);
+			return join_unfold(&b->join, s == LEFT ? PAIR_RIGHT : PAIR_LEFT, g->db, b->f->base.id, e);
 	if (g->p->restore && restore_rows(g, b, e) < 0)
 		return -1;
 	return adopt_box(g, b, e);
@@ -191,8 +183,14 @@ static int plan_box(struct twoway *g, struct box *b, struct err *e)
 {
 	struct plan_sync_policy policy;
 
-	if (b->remove[LEFT] || b->remove[RIGHT])
-		return 0;
+	for (int s = LEFT; s <= RIGHT; s++) {
+		if (b->remove[s]) {
+			plan_removal(g, b, s);
+			return 0;
+		}
+	}
+	if (b->reborn && adopt_missing(g, b, e) < 0)
+		return -1;
 	decide_policy(g, b, &policy);
 	if (learn_sizes(g, b, &policy, e) < 0)
 		return -1;

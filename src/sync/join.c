@@ -312,6 +312,46 @@ int join_rows(struct join *j, struct err *e)
 	return 0;
 }
 
+/* The pairs that are no rows yet. */
+struct unfolding {
+	struct join *j;
+	enum pair_side gone;
+	size_t at;  /* among the rows that looks have made of pairs, which come in the same order */
+	size_t end; /* of these */
+};
+
+static int unfold_pair(void *arg, const struct pair *p, struct err *e)
+{
+	struct unfolding *u = arg;
+	struct join *j = u->j;
+	struct joined row = { .pair = p->id, .m = { .known = true, .flags = p->flags } };
+	struct slice *key = u->gone == PAIR_LEFT ? &row.right : &row.left;
+
+	while (u->at < u->end && j->rows.a[u->at].pair < p->id)
+		u->at++;
+	if (u->at < u->end && j->rows.a[u->at].pair == p->id)
+		return 0;
+	*key = arena_slice(&j->arena, u->gone == PAIR_LEFT ? p->right : p->left);
+	*(u->gone == PAIR_LEFT ? &row.m.right : &row.m.left) = (struct plan_sync_side){ .present = true, .flags = p->flags };
+	return !key->p || vec_push(&j->rows, row) < 0 ? out_of_memory(e) : 0;
+}
+
+int join_unfold(struct join *j, enum pair_side gone, struct db *db, int64_t folder, struct err *e)
+{
+	struct unfolding u = { .j = j, .gone = gone, .end = j->rows.n };
+
+	for (size_t i = 0; i < u.end; i++) {
+		struct joined *row = &j->rows.a[i];
+
+		u.at += row->pair == 0;
+		if (row->pair == 0)
+			continue;
+		*(gone == PAIR_LEFT ? &row->m.left : &row->m.right) = (struct plan_sync_side){ .present = false };
+		*(gone == PAIR_LEFT ? &row->left : &row->right) = (struct slice){ 0 };
+	}
+	return pairs_present(db, folder, unfold_pair, &u, e);
+}
+
 void join_unite(struct joined *left, const struct joined *right)
 {
 	left->right = right->right;

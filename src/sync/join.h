@@ -50,6 +50,9 @@ int join_rows(struct join *j, struct err *e);
 /* What one side alone holds, and the other alone, is one message: the left's row stands for both. */
 void join_unite(struct joined *left, const struct joined *right);
 
+/* Every pair of the folder gets a row, of which that side shows nothing and the other one what it shows, or the base. After join_rows. */
+int join_unfold(struct join *j, enum pair_side gone, struct db *db, int64_t folder, struct err *e);
+
 void join_release(struct join *j);
 
 #endif

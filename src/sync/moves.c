@@ -39,10 +39,19 @@ static struct slice key_of(const struct joined *row, int side)
 	return side == LEFT ? row->left : row->right;
 }
 
-/* Takes a folder part in moves at all? */
-static bool takes_part(const struct box *b)
+/*
+ * Can mail have left this folder? Its rows must show all that has, by keys that mean something. One that is gone on a side may have another name there now; but not one
+ * whose keys on the other are of the past.
+ */
+static bool may_lose(const struct box *b)
 {
-	return !b->failed && !b->reborn && !b->remove[LEFT] && !b->remove[RIGHT];
+	return !b->failed && !(b->reborn && (b->remove[LEFT] || b->remove[RIGHT]));
+}
+
+/* And come to it? */
+static bool may_gain(const struct box *b)
+{
+	return !b->failed && !b->remove[LEFT] && !b->remove[RIGHT];
 }
 
 /* Is it new on that side alone, and not known again yet? */
@@ -56,7 +65,7 @@ static size_t count_fresh(struct twoway *g, int side)
 	size_t n = 0;
 
 	for (size_t i = 0; i < g->boxes.n; i++)
-		for (size_t k = 0; takes_part(&g->boxes.a[i]) && k < g->boxes.a[i].join.rows.n; k++)
+		for (size_t k = 0; may_gain(&g->boxes.a[i]) && k < g->boxes.a[i].join.rows.n; k++)
 			n += is_fresh(&g->boxes.a[i].join.rows.a[k], side);
 	return n;
 }
@@ -69,7 +78,7 @@ static int gather_trails(struct twoway *g, struct trails *ts, struct err *e)
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
 
-		for (size_t k = 0; takes_part(b) && k < b->join.rows.n; k++) {
+		for (size_t k = 0; may_lose(b) && k < b->join.rows.n; k++) {
 			struct joined *row = &b->join.rows.a[k];
 			struct trail t = { .home = { b, k } };
 			struct pair p;
@@ -147,7 +156,7 @@ static void take_trail(struct trails *ts, int side, const struct candidate *c)
 /* What is new in a folder of a side. */
 static int gather_fresh(struct box *b, int side, struct candidates *out, struct err *e)
 {
-	for (size_t k = 0; takes_part(b) && k < b->join.rows.n; k++)
+	for (size_t k = 0; may_gain(b) && k < b->join.rows.n; k++)
 		if (is_fresh(&b->join.rows.a[k], side) && candidates_add(out, b, k, e) < 0)
 			return -1;
 	return 0;
@@ -485,9 +494,14 @@ static int move_route(struct twoway *g, struct move *m, size_t n, struct err *e)
 	struct err why = ERR_INIT;
 	int rc = 0;
 
+	/* what the base is to know of renumbered folders comes first */
+	for (size_t i = 0; i < n; i++)
+		if ((!m[i].home->failed && adopt_note(g, m[i].home, e) < 0) || (!m[i].from->failed && adopt_note(g, m[i].from, e) < 0) ||
+		    (!m[i].to->failed && adopt_note(g, m[i].to, e) < 0))
+			return -1;
 	for (size_t i = 0; i < n; i++) {
 		m[i].end = MOVE_UNKNOWN;
-		if (m->from->failed || m->to->failed || m->to->f->base.id == 0)
+		if (m[i].home->failed || m->from->failed || m->to->failed || m->to->f->base.id == 0)
 			m[i].end = MOVE_REFUSED;
 		else if (m->from == m->to)
 			m[i].end = MOVE_DONE;

@@ -113,7 +113,7 @@ static int drop_stale_failures(struct twoway *g, struct err *e)
 			const struct box *b = &g->boxes.a[k];
 			int side = f->back ? RIGHT : LEFT;
 
-			whole = b->f->base.id == f->folder && !b->failed && b->whole[side];
+			whole = b->f->base.id == f->folder && !b->failed && !b->stays && b->whole[side];
 		}
 		if (f->seen || !whole)
 			continue;
@@ -149,7 +149,7 @@ static int finish(struct twoway *g, struct err *e)
 	if (rc == 0)
 		rc = drop_stale_failures(g, e);
 	for (size_t i = 0; rc == 0 && i < g->boxes.n; i++)
-		if (!g->boxes.a[i].failed)
+		if (!g->boxes.a[i].failed && !g->boxes.a[i].stays)
 			rc = remember(g, &g->boxes.a[i], e);
 	if (rc == 0 && db_in_transaction(g->db))
 		return db_commit(g->db, e);
@@ -224,7 +224,7 @@ static int session(struct twoway *g, struct err *e)
 		struct box *b = &g->boxes.a[i];
 		struct err why = ERR_INIT;
 
-		if (b->failed || !b->work)
+		if (b->failed || b->stays || !b->work)
 			continue;
 		if (g->p->dry_run)
 			decide_tell(g, b);

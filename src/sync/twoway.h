@@ -37,6 +37,7 @@ struct box {
 	bool kept[2];                 /* something there could not be taken over to the other side: the next look is to tell it again */
 	bool reborn;                  /* the left's keys mean nothing any more: all that it holds is matched anew (adopt.c) */
 	VEC(int64_t) orphans;         /* pairs that are to be forgotten then */
+	bool stays;                   /* it is gone on one side, and not removed on the other: nothing is done in it but moves, and nothing remembered */
 	bool failed;                  /* nothing more is done with it, and nothing remembered */
 	struct join join;
 	uint64_t deletions[2], copies;
@@ -97,10 +98,11 @@ void look_weaken(char *text, size_t size); /* a remembered stamp: from now on it
 
 /*
  * adopt.c: what both sides hold and the base does not know becomes one row each; between join_rows and the plan. Of a folder that is reborn the same for what the
- * base does know, by keys that mean nothing any more; adopt_note tells the base.
+ * base does know, by keys that mean nothing any more; adopt_note tells the base, before anything is done in the folder.
  */
 int adopt_box(struct twoway *g, struct box *b, struct err *e);
 int adopt_reborn(struct twoway *g, struct box *b, struct err *e);
+int adopt_missing(struct twoway *g, struct box *b, struct err *e); /* after moves_find: may it go on with what was not found? */
 int adopt_note(struct twoway *g, struct box *b, struct err *e);
 
 /* decide.c: the plan of every folder, and the guards. */

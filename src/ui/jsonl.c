@@ -148,7 +148,7 @@ static void put_members(struct strbuf *out, const struct event *ev)
 	case EVENT_MESSAGE:
 		put_text(out, "action", event_action_name(ev->action));
 		put_text(out, "folder", ev->folder);
-		if (ev->to)
+		if (ev->to && ev->to[0])
 			put_text(out, "to", ev->to);
 		put_text(out, "uid", ev->uid);
 		put_number(out, "size", ev->size);

@@ -64,6 +64,11 @@ class Side:
         except OSError:
             pass
 
+    def rename(self, folder, to):
+        """With those below it."""
+        os.makedirs(os.path.dirname(self.box(to)), exist_ok=True)
+        os.rename(self.box(folder), self.box(to))
+
     def deliver(self, body, folder="INBOX", flags=None, age=0):
         """Put a message; into new/, or into cur/ if it has flags. Its name."""
         self.make(folder)
@@ -185,6 +190,9 @@ class Remote:
 
     def remove(self, folder):
         self.do("delete", self.wire(folder))
+
+    def rename(self, folder, to):
+        self.do("rename", self.wire(folder), self.wire(to))
 
     def deliver(self, body, folder="INBOX", flags="", age=0):
         date = time.time() - age
