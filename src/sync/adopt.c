@@ -65,7 +65,7 @@ static int size_is_a_lie(struct twoway *g, const struct candidate *c, struct err
 	int rc = candidates_add(&one, c->box, c->row, e);
 
 	if (rc == 0)
-		rc = candidates_learn(g, LEFT, true, NULL, &one, e);
+		rc = candidates_learn(g, LEFT, true, NULL, NULL, &one, e);
 	if (rc == 0)
 		rc = one.c.n == 1 && one.c.a[0].told && !(c->told && one.c.a[0].id.size == c->id.size);
 	candidates_release(&one);
@@ -90,7 +90,7 @@ static int match_contents(struct twoway *g, struct box *b, struct candidates *le
 	}
 	if (left->c.n == 0)
 		return 0;
-	if (candidates_learn(g, LEFT, true, NULL, left, e) < 0)
+	if (candidates_learn(g, LEFT, true, NULL, NULL, left, e) < 0)
 		return -1;
 	qsort(left->c.a, left->c.n, sizeof(*left->c.a), by_digest);
 	qsort(right->c.a, right->c.n, sizeof(*right->c.a), by_digest);
@@ -134,13 +134,13 @@ static int adopt(struct twoway *g, struct box *b, struct err *e)
 	size_t kept = 0;
 	int rc = 0;
 
-	if (gather(b, LEFT, &left, e) < 0 || gather(b, RIGHT, &right, e) < 0 || candidates_learn(g, RIGHT, true, NULL, &right, e) < 0 ||
+	if (gather(b, LEFT, &left, e) < 0 || gather(b, RIGHT, &right, e) < 0 || candidates_learn(g, RIGHT, true, NULL, NULL, &right, e) < 0 ||
 	    note_contents(b, &right, e) < 0)
 		rc = -1;
 	if (rc == 0 && !b->reborn)
 		rc = candidates_narrow(&left, LEFT, &right, e);
 	if (rc == 0 && left.c.n > 0)
-		rc = candidates_learn(g, LEFT, false, NULL, &left, e);
+		rc = candidates_learn(g, LEFT, false, NULL, NULL, &left, e);
 	if (rc == 0 && left.c.n > 0) {
 		log_debug("%zu messages of '%s' are on both sides already", candidates_match(&left, &right, unite, b), b->f->left);
 		rc = b->reborn ? match_contents(g, b, &left, &right, e) : 0;

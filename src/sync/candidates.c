@@ -97,10 +97,10 @@ static int read_bodies(struct store *s, const uint64_t *nums, size_t n, struct c
 	return rc;
 }
 
-int candidates_learn(struct twoway *g, int side, bool whole, const struct candidates *like, struct candidates *cs, struct err *e)
+int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
 {
 	struct store *s = g->side[side];
-	VEC(uint64_t) nums = { 0 }, sizes = { 0 };
+	VEC(uint64_t) nums = { 0 };
 	struct box_info info;
 	size_t kept = 0;
 	struct box *b;
@@ -109,18 +109,8 @@ int candidates_learn(struct twoway *g, int side, bool whole, const struct candid
 	if (cs->c.n == 0)
 		return 0;
 	b = cs->c.a[0].box;
-	for (size_t i = 0; like && i < like->c.n; i++) {
-		if (vec_push(&sizes, like->c.a[i].stored) < 0) {
-			vec_release(&sizes);
-			return twoway_no_memory(e);
-		}
-	}
-	if (sizes.n > 0)
-		qsort(sizes.a, sizes.n, sizeof(*sizes.a), by_size);
-	if (s->ops->open_box(s, box_name(b, side), g->p->dry_run ? BOX_READ : BOX_WRITE, &info, e) < 0) {
-		vec_release(&sizes);
+	if (s->ops->open_box(s, box_name(b, side), g->p->dry_run ? BOX_READ : BOX_WRITE, &info, e) < 0)
 		return -1;
-	}
 	for (size_t i = 0; i < cs->c.n; i++) {
 		struct candidate c = cs->c.a[i];
 		const struct joined *row = &b->join.rows.a[c.row];
@@ -129,7 +119,7 @@ int candidates_learn(struct twoway *g, int side, bool whole, const struct candid
 
 		if (found < 0)
 			goto out;
-		if (found == 0 || (like && m.size != 0 && !bsearch(&m.size, sizes.a, sizes.n, sizeof(m.size), by_size)))
+		if (found == 0 || (fits && !fits(arg, &m)))
 			continue;
 		c.num = m.num;
 		c.stored = m.size;
@@ -155,7 +145,6 @@ int candidates_learn(struct twoway *g, int side, bool whole, const struct candid
 out:
 	s->ops->close_box(s);
 	vec_release(&nums);
-	vec_release(&sizes);
 	return rc;
 }
 

@@ -27,10 +27,11 @@ void candidates_release(struct candidates *cs);
 
 /*
  * Learn what tells these apart, which all are of one box and side: from the store, or by their bodies where those are at hand; whole: by their bodies, wherever they
- * are. like (may be NULL): those whose stored size none of these has are dropped, as are those that are not there any more; of one that can't be read nothing is told. The
+ * are. Those that are not there any more are dropped, and those of which fits (may be NULL) says so, before they are read; of one that can't be read nothing is told. The
  * side's box is opened for it and closed.
  */
-int candidates_learn(struct twoway *g, int side, bool whole, const struct candidates *like, struct candidates *cs, struct err *e);
+typedef bool candidates_fits(void *arg, const struct store_msg *m);
+int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e);
 
 /* Those of `side` that are of a size with one of the others, of which enough is known, come first, and are all from now on: the rest stands behind the end. */
 int candidates_narrow(struct candidates *cs, int side, const struct candidates *others, struct err *e);

@@ -162,50 +162,94 @@ static int gather_fresh(struct box *b, int side, struct candidates *out, struct 
 	return 0;
 }
 
+/* Numbers to look up: sizes, or times. */
+struct numbers {
+	VEC(int64_t) a;
+	bool any; /* all are taken for being among them */
+};
+
+static int by_value(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static bool is_among(const struct numbers *w, int64_t n)
+{
+	return w->any || (w->a.n > 0 && bsearch(&n, w->a.a, w->a.n, sizeof(n), by_value));
+}
+
+static void sort_numbers(struct numbers *w)
+{
+	if (w->a.n > 0)
+		qsort(w->a.a, w->a.n, sizeof(*w->a.a), by_value);
+}
+
+/* candidates_fits: by its size, which a store need not know */
+static bool size_fits(void *arg, const struct store_msg *m)
+{
+	return m->size == 0 || is_among(arg, (int64_t)m->size);
+}
+
+/* candidates_fits: by when it arrived */
+static bool date_fits(void *arg, const struct store_msg *m)
+{
+	return m->date == 0 || is_among(arg, m->date);
+}
+
 /* Files of the same content; only those are read that have the size of a lost one. That they are called the same as one proves nothing: names may be mere numbers. */
 static int find_by_content(struct twoway *g, int side, struct trails *ts, struct err *e)
 {
-	struct candidates lost = { 0 };
+	struct numbers sizes = { .any = false };
 	int rc = sort_lost(ts, side, e);
 
-	for (size_t i = 0; rc == 0 && i < ts->lost.n; i++) {
-		const struct trail *t = &ts->t.a[ts->lost.a[i]];
-
-		rc = candidates_add(&lost, t->home.box, t->home.row, e);
-		if (rc == 0)
-			lost.c.a[i].stored = t->size;
-	}
-	for (size_t i = 0; rc == 0 && lost.c.n > 0 && i < g->boxes.n; i++) {
+	for (size_t i = 0; rc == 0 && i < ts->lost.n; i++)
+		rc = vec_push(&sizes.a, (int64_t)ts->t.a[ts->lost.a[i]].size) < 0 ? twoway_no_memory(e) : 0;
+	sort_numbers(&sizes);
+	for (size_t i = 0; rc == 0 && sizes.a.n > 0 && i < g->boxes.n; i++) {
 		struct candidates fresh = { 0 };
 
 		rc = gather_fresh(&g->boxes.a[i], side, &fresh, e);
 		if (rc == 0)
-			rc = candidates_learn(g, side, true, &lost, &fresh, e);
+			rc = candidates_learn(g, side, true, size_fits, &sizes, &fresh, e);
 		for (size_t k = 0; rc == 0 && k < fresh.c.n; k++)
 			if (fresh.c.a[k].told)
 				take_trail(ts, side, &fresh.c.a[k]);
 		candidates_release(&fresh);
 	}
-	candidates_release(&lost);
+	vec_release(&sizes.a);
 	return rc;
 }
 
-/* A remote side's new message is the pair of this trail. */
-static void unite(void *arg, struct candidate *l, struct candidate *r)
-{
-	struct trails *ts = arg;
-
-	l->united = r->united = true;
-	ts->t.a[r->tag].now[LEFT] = (struct place){ l->box, l->row };
-	row_of(ts->t.a[r->tag].now[LEFT])->moving = true;
-}
-
-/* What the right holds of the pairs that the left has lost, folder by folder. */
-static int learn_held(struct twoway *g, const struct trails *ts, struct candidates *out, struct err *e)
+/* When what is new at the left arrived there, as far as its looks have told. */
+static int gather_dates(struct twoway *g, struct numbers *out, struct err *e)
 {
 	for (size_t i = 0; i < g->boxes.n; i++) {
+		struct box *b = &g->boxes.a[i];
+
+		for (size_t k = 0; may_gain(b) && k < b->join.rows.n; k++) {
+			struct joined *row = &b->join.rows.a[k];
+
+			if (!is_fresh(row, LEFT))
+				continue;
+			out->any |= row->m.left.date == 0;
+			if (vec_push(&out->a, row->m.left.date) < 0)
+				return twoway_no_memory(e);
+		}
+	}
+	sort_numbers(out);
+	return 0;
+}
+
+/* What the right holds of the pairs that the left has lost, folder by folder: what arrived when something new did. */
+static int learn_held(struct twoway *g, const struct trails *ts, struct candidates *out, struct err *e)
+{
+	struct numbers dates = { .any = false };
+	int rc = gather_dates(g, &dates, e);
+
+	for (size_t i = 0; rc == 0 && i < g->boxes.n; i++) {
 		struct candidates held = { 0 };
-		int rc = 0;
 
 		for (size_t k = 0; rc == 0 && k < ts->t.n; k++) {
 			const struct trail *t = &ts->t.a[k];
@@ -217,14 +261,23 @@ static int learn_held(struct twoway *g, const struct trails *ts, struct candidat
 				held.c.a[held.c.n - 1].tag = k;
 		}
 		if (rc == 0)
-			rc = candidates_learn(g, RIGHT, true, NULL, &held, e);
+			rc = candidates_learn(g, RIGHT, true, date_fits, &dates, &held, e);
 		for (size_t k = 0; rc == 0 && k < held.c.n; k++)
 			rc = vec_push(&out->c, held.c.a[k]) < 0 ? twoway_no_memory(e) : 0;
 		candidates_release(&held);
-		if (rc < 0)
-			return -1;
 	}
-	return 0;
+	vec_release(&dates.a);
+	return rc;
+}
+
+/* A remote side's new message is the pair of this trail. */
+static void unite(void *arg, struct candidate *l, struct candidate *r)
+{
+	struct trails *ts = arg;
+
+	l->united = r->united = true;
+	ts->t.a[r->tag].now[LEFT] = (struct place){ l->box, l->row };
+	row_of(ts->t.a[r->tag].now[LEFT])->moving = true;
 }
 
 /* What a remote side has elsewhere now. */
@@ -240,7 +293,7 @@ static int find_by_ident(struct twoway *g, struct trails *ts, struct err *e)
 		if (rc == 0)
 			rc = candidates_narrow(&fresh, LEFT, &held, e);
 		if (rc == 0)
-			rc = candidates_learn(g, LEFT, false, NULL, &fresh, e);
+			rc = candidates_learn(g, LEFT, false, NULL, NULL, &fresh, e);
 		for (size_t k = 0; rc == 0 && k < fresh.c.n; k++)
 			rc = vec_push(&all.c, fresh.c.a[k]) < 0 ? twoway_no_memory(e) : 0;
 		candidates_release(&fresh);

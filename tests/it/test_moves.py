@@ -312,6 +312,37 @@ def test_two_folders_that_swap_names(best, tmp_path, side):
     assert where(p) == {i: [(B if i % 3 else "Lists", "S")] for i in range(9)}
 
 
+class Names(Scene):
+    """A folder has another name on one side."""
+
+    def __init__(self, directory, srv, side):
+        super().__init__(directory, srv, "max-delete = none")
+        sorted_mail(self.p)
+        s, o = (self.p.remote, self.p.local) if side == "remote" else (self.p.local, self.p.remote)
+        s.rename("Lists", "Old lists")
+        s.flag("Old lists", mail(1), "FS")
+        o.flag("Lists", mail(2), "RS")
+        self.keep()
+        one = {"INBOX": [], B.replace("Lists", "Old lists"): [(mail(i), "S") for i in (0, 3, 6)],
+               "Old lists": sorted((mail(i), {1: "FS", 2: "RS"}.get(i, "S")) for i in (1, 2, 4, 5, 7, 8))}
+        self.want = {"remote": one, "local": one}
+
+
+@pytest.mark.deadline(300)
+@pytest.mark.parametrize("side", ["remote", "local"])
+def test_another_name_at_every_step(each_server, tmp_path, side):
+    scene = Names(tmp_path, each_server, side)
+    scene.finish("undisturbed")
+    step, code = 1, None
+    while code != 0:
+        scene.reset()
+        code = scene.p.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
+        assert code in (0, 100), step
+        scene.finish("step %d" % step)
+        step += 1 if LONG or each_server.kind == "all" else 3
+    assert step > 4
+
+
 # -- everything at once ------------------------------------------------------------------------------------------
 
 #: What a reader does on a side: remote moves go to B, local ones to C.
