@@ -275,6 +275,9 @@ static void unite(void *arg, struct candidate *l, struct candidate *r)
 {
 	struct trails *ts = arg;
 
+	/* in the same folder it may be one that was edited and added anew: it would keep its old text here */
+	if (l->box == ts->t.a[r->tag].home.box)
+		return;
 	l->united = r->united = true;
 	ts->t.a[r->tag].now[LEFT] = (struct place){ l->box, l->row };
 	row_of(ts->t.a[r->tag].now[LEFT])->moving = true;
@@ -396,17 +399,22 @@ static int by_route(const void *a, const void *b)
 	return (x->num > y->num) - (x->num < y->num);
 }
 
-/* Its rows say again what they said: a deletion, and a new message. */
-static void give_up(struct move *m)
-{
-	move_row(m->home, m->home_row)->moving = move_row(m->from, m->from_row)->moving = move_row(m->to, m->to_row)->moving = false;
-}
-
-/* Nobody knows where it is: nothing is done about it in this run, and the next is to see it again. */
+/* Nothing is done about it in this run, and the next is to see it again. */
 static void leave(struct move *m)
 {
 	for (int s = LEFT; s <= RIGHT; s++)
 		m->home->kept[s] = m->from->kept[s] = m->to->kept[s] = true;
+}
+
+/*
+ * It can't be moved: it is copied. Where it was it is deleted by the next run, as any other message that is gone on one side: when the copy is there, and no guard
+ * objects. Were both sides to have moved it, there would be two of it then.
+ */
+static void give_up(struct move *m)
+{
+	leave(m);
+	if (m->from == m->home && m->from_row == m->home_row)
+		move_row(m->to, m->to_row)->moving = false;
 }
 
 /* It was moved: its row is one of the new folder now. */
@@ -487,7 +495,7 @@ static void told(void *arg, uint64_t num, struct slice key, const struct err *wh
 			m->key = arena_slice(&m->to->join.arena, key);
 			r->failed |= key.n > 0 && !m->key.p;
 			if (why)
-				log_debug("a message is copied rather than moved: %s", why->text);
+				log_debug("a message is not moved: %s", why->text);
 			return;
 		}
 	}

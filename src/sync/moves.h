@@ -13,8 +13,8 @@
 int moves_find(struct twoway *g, struct err *e);
 
 /*
- * Do them. Afterwards a message's row is one of its new folder, with the base's pair; of one that could not be moved, the rows are again what they were; and one of
- * which nobody knows is left to the next run.
+ * Do them. Afterwards a message's row is one of its new folder, with the base's pair; one that could not be moved is copied, or left to the next run,
+ * as one is of which nobody knows.
  */
 int moves_do(struct twoway *g, struct err *e);
 
