@@ -4,6 +4,7 @@
  */
 #include "../../lib/unit.h"
 
+#include <inttypes.h>
 #include <strings.h>
 #include <unistd.h>
 
@@ -144,7 +145,7 @@ static void tell_done(void *arg, uint64_t num, const struct err *why)
 {
 	struct rig *r = arg;
 
-	strbuf_printf(&r->told, " %d", (int)num);
+	strbuf_printf(&r->told, " %" PRIu64, num);
 	if (why)
 		tell_err(r, why);
 }
@@ -409,6 +410,26 @@ static void do_remove(struct rig *r, const char *set)
 		tell_err(r, &e);
 }
 
+static void tell_moved(void *arg, uint64_t num, struct slice key, const struct err *why)
+{
+	struct rig *r = arg;
+
+	tell_done(r, num, why);
+	if (!why)
+		strbuf_printf(&r->told, ">%.*s", (int)key.n, key.n ? key.p : "");
+}
+
+/* move SET FOLDER ('_': no messages): " 1>7" it is 7 there, " 1>" as nobody knows what */
+static void do_move(struct rig *r, char **w)
+{
+	uint64_t nums[2000];
+	size_t n = strcmp(w[0], "_") == 0 ? 0 : numbers(w[0], nums, 2000);
+	struct err e = ERR_INIT;
+
+	if (r->s->ops->move(r->s, nums, n, w[1], tell_moved, r, &e) < 0)
+		tell_err(r, &e);
+}
+
 static void do_one(struct rig *r, char *command)
 {
 	const struct store_ops *ops = r->s->ops;
@@ -444,6 +465,8 @@ static void do_one(struct rig *r, char *command)
 		do_flags(r, w, n);
 	} else if (strcmp(verb, "remove") == 0) {
 		do_remove(r, w[0]);
+	} else if (strcmp(verb, "move") == 0) {
+		do_move(r, w);
 	} else if (strcmp(verb, "commit") == 0) {
 		rc = ops->commit(r->s, &e);
 	} else if (strcmp(verb, "stage") == 0) {
@@ -1532,6 +1555,300 @@ static void test_removals(void **state)
 	play_all(rows, COUNT(rows));
 }
 
+/* ---- moves ---- */
+
+/* A folder that was looked at, so that its UIDVALIDITY is known, and then the inbox. */
+#define TARGET(flags)                                                                              \
+	{ LIST, "* LIST () \"/\" Box\r\n" OK("A2") }, { LSUB, OK("A3") },                          \
+		{ "A4 EXAMINE \"Box\"", BOX("0", "5", "1", "") OK("A4") },                         \
+	{                                                                                          \
+		"A5 SELECT \"INBOX\"", BOX("3", "7", "9", flags) OK("A5")                          \
+	}
+#define SEEN_BOX "open Box;open INBOX w;"
+#define BOTH "same'5 1 0 0'0:; " OPENED
+#define MOVES(tag, set, say)                                                                       \
+	{                                                                                          \
+		tag " UID MOVE " set " \"Box\"", say                                               \
+	}
+#define COPIES(tag, set, say)                                                                      \
+	{                                                                                          \
+		tag " UID COPY " set " \"Box\"", say                                               \
+	}
+#define EXPUNGES(tag, set, say)                                                                    \
+	{                                                                                          \
+		tag " UID EXPUNGE " set, say                                                       \
+	}
+
+static void test_moves(void **state)
+{
+	static const struct row rows[] = {
+		{ "told before the end",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT),
+				MOVES("A6", "1:3",
+					"* OK [COPYUID 5 1:3 11:13] moved\r\n* 3 EXPUNGE\r\n* 2 EXPUNGE\r\n"
+					"* 1 EXPUNGE\r\n" OK("A6")),
+				{ 0 } },
+			.act = SEEN_BOX "move 1:3 Box", .want = BOTH " 1>11 2>12 3>13" },
+		{ "ranges in any order",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT),
+				MOVES("A6", "1:3,7:8",
+					"* OK [COPYUID 5 7:8,1:3 20:21,12,30:31] moved\r\n" OK("A6")),
+				{ 0 } },
+			.act = SEEN_BOX "move 1:3,7:8 Box",
+			.want = BOTH " 1>12 2>30 3>31 7>20 8>21" },
+		{ "told at the end",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT),
+				MOVES("A6", "1,3", "A6 OK [COPYUID 5 1,3 4294967295,9] ok\r\n"),
+				{ 0 } },
+			.act = SEEN_BOX "move 1,3 Box", .want = BOTH " 1>4294967295 3>9" },
+		{ "told twice, and of what is not ours",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT),
+				MOVES("A6", "1:2",
+					"* OK [COPYUID 5 1:2 11:12] ok\r\n* OK [COPYUID 5 8 13] ok\r\n"
+					"A6 OK [COPYUID 5 1:2 11:12] ok\r\n"),
+				{ 0 } },
+			.act = SEEN_BOX "move 1:2 Box", .want = BOTH " 1>11 2>12" },
+		{ "not told, or of some",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT), MOVES("A6", "1:2", OK("A6")),
+				{ "A7 SELECT \"INBOX\"", BOX("3", "7", "9", PERMANENT) OK("A7") },
+				MOVES("A8", "1:3", "A8 OK [COPYUID 5 2 12] ok\r\n"), { 0 } },
+			.act = SEEN_BOX "move 1:2 Box;open INBOX w;move 1:3 Box",
+			.want = BOTH " 1> 2>; " OPENED " 1> 2>12 3>" },
+		{ "of another mailbox of that name",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT),
+				MOVES("A6", "1", "A6 OK [COPYUID 6 1 11] ok\r\n"), { 0 } },
+			.act = SEEN_BOX "move 1 Box", .want = BOTH " 1>" },
+		{ "of a mailbox that nobody looked at",
+			{ IN("UIDPLUS MOVE"), OPEN_WRITE("3"),
+				{ "A3 LIST \"\" \"*\"", "* LIST () \"/\" Box\r\n" OK("A3") },
+				{ "A4 LSUB \"\" \"*\"", OK("A4") },
+				MOVES("A5", "1", "A5 OK [COPYUID 5 1 11] ok\r\n"), { 0 } },
+			.act = "open INBOX w;move 1 Box", .want = OPENED " 1>" },
+		{ "of one that was only listed",
+			{ CONDSTORE("LIST-EXTENDED LIST-STATUS MOVE"),
+				{ "A3 LIST \"\" \"*\" RETURN (SUBSCRIBED STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))",
+					"* LIST () \"/\" Box\r\n* STATUS Box (MESSAGES 3 UIDNEXT 4 "
+					"UIDVALIDITY 5 HIGHESTMODSEQ 9)\r\n" OK("A3") },
+				{ "A4 SELECT \"INBOX\"", BOX("3", "7", "9", PERMANENT) OK("A4") },
+				MOVES("A5", "1", "A5 OK [COPYUID 5 1 11] ok\r\n"), { 0 } },
+			.act = "folders;open INBOX w;move 1 Box",
+			.want = "Box '5 4 3 9' 3|; " OPENED " 1>11" },
+		{ "nonsense",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT),
+				MOVES("A6", "1:2",
+					"* OK [COPYUID 5 1:2 11] ok\r\n* OK [COPYUID 5 1 11:12] ok\r\n"
+					"* OK [COPYUID 5 1:2] ok\r\n* OK [COPYUID 0 1:2 11:12] ok\r\n"
+					"* OK [COPYUID 4294967301 1:2 11:12] ok\r\n"
+					"* OK [COPYUID 5 1:0 11:12] ok\r\n* OK [COPYUID 5 x y] ok\r\n"
+					"* OK [COPYUID 5 1:4294967295 1:4294967295] ok\r\n"
+					"* OK [COPYUID] ok\r\n" OK("A6")),
+				{ 0 } },
+			.act = SEEN_BOX "move 1:2 Box", .want = BOTH " 1> 2>" },
+		{ "some are refused",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT), MOVES("A6", "1:3", "A6 NO no\r\n"),
+				MOVES("A7", "1", "* OK [COPYUID 5 1 11] ok\r\n" OK("A7")),
+				MOVES("A8", "2", "A8 NO not this one\r\n"),
+				MOVES("A9", "3", "A9 OK [COPYUID 5 3 12] ok\r\n"), { 0 } },
+			.act = SEEN_BOX "move 1:3 Box", .want = BOTH " 2!refused/msg 1>11 3>12",
+			.text = "it can't be moved: the server says \"not this one\"" },
+		{ "all are refused",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT),
+				MOVES("A6", "1:2", "A6 NO [NOPERM] never\r\n"), { 0 } },
+			.act = SEEN_BOX "move 1:2 Box", .want = BOTH " 1!refused/msg 2!refused/msg",
+			.text = "never" },
+		{ "no folder of that name",
+			{ IN("UIDPLUS MOVE"), OPEN_WRITE("3"),
+				{ "A3 LIST \"\" \"*\"", "* LIST () \".\" INBOX\r\n" OK("A3") },
+				{ "A4 LSUB \"\" \"*\"", OK("A4") },
+				{ "A5 UID MOVE 1:2 \"B&APY-se.a&-b\"", "A5 NO [TRYCREATE] none\r\n" },
+				{ 0 } },
+			.act = "open INBOX w;move 1:2 B\xc3\xb6se/a&b",
+			.want = OPENED " 1!refused/msg 2!refused/msg", .text = "[TRYCREATE] none" },
+		{ "no room",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT),
+				MOVES("A6", "1:2", "A6 NO [OVERQUOTA] full\r\n"), { 0 } },
+			.act = SEEN_BOX "move 1:2 Box", .want = BOTH "!temp/acct/3600",
+			.text = "work: 'INBOX': messages can't be moved: the server says" },
+		{ "lost, and what went well before is not told",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT), MOVES("A6", "1:3", "A6 NO no\r\n"),
+				MOVES("A7", "1", "A7 NO no\r\n"),
+				MOVES("A8", "2", "A8 OK [COPYUID 5 2 11] ok\r\n"),
+				MOVES("A9", "3", NULL) },
+			.act = SEEN_BOX "move 1:3 Box", .want = BOTH " 1!refused/msg!temp/acct" },
+		{ "it does not go to the trash",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT),
+				MOVES("A6", "1", "A6 OK [COPYUID 5 1 11] ok\r\n"), { 0 } },
+			.act = SEEN_BOX "move 1 Box", .want = BOTH " 1>11", .trash = "Bin" },
+		{ "the box is closed, and selected anew",
+			{ IN("UIDPLUS MOVE"), TARGET(PERMANENT),
+				MOVES("A6", "1", "A6 OK [COPYUID 5 1 11] ok\r\n"),
+				{ "A7 SELECT \"INBOX\"", BOX("2", "7", "9", PERMANENT) OK("A7") },
+				{ 0 } },
+			.act = SEEN_BOX "move 1 Box;flags 2 S _;move 2 Box;open INBOX w",
+			.want = BOTH " 1>11; !bug/acct; !bug/acct; same'7 9 2 0'2:" },
+		{ "nothing to move", { IN("UIDPLUS MOVE"), TARGET(PERMANENT), { 0 } },
+			.act = "open Box;open INBOX w;move _ Box", .want = BOTH },
+		{ "from a box that is only read", { IN("UIDPLUS MOVE"), OPEN_READ("3"), { 0 } },
+			.act = "open INBOX;move 1 Box", .want = OPENED "!refused/box" },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
+/* Without MOVE (RFC 6851): COPY, and removal by the very UIDs. */
+static void test_moves_by_copy(void **state)
+{
+	static const struct row rows[] = {
+		{ "copied, marked, removed",
+			{ IN("UIDPLUS"), TARGET(PERMANENT),
+				COPIES("A6", "1:2", "A6 OK [COPYUID 5 1:2 11:12] ok\r\n"),
+				MARK("A7", "1:2"),
+				EXPUNGES("A8", "1:2", "* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n" OK("A8")),
+				{ "A9 SELECT \"INBOX\"", BOX("1", "7", "9", PERMANENT) OK("A9") },
+				{ 0 } },
+			.act = SEEN_BOX "move 1:2 Box;commit;open INBOX w",
+			.want = BOTH " 1>11 2>12; !bug/acct; same'7 9 1 0'1:" },
+		{ "as what is not told",
+			{ IN("UIDPLUS"), TARGET(PERMANENT), COPIES("A6", "1:2", OK("A6")),
+				MARK("A7", "1:2"), EXPUNGES("A8", "1:2", OK("A8")), { 0 } },
+			.act = SEEN_BOX "move 1:2 Box", .want = BOTH " 1> 2>" },
+		{ "some are not copied, and stay",
+			{ IN("UIDPLUS"), TARGET(PERMANENT), COPIES("A6", "1:3", "A6 NO no\r\n"),
+				COPIES("A7", "1", "A7 NO too large\r\n"),
+				COPIES("A8", "2", "A8 OK [COPYUID 5 2 12] ok\r\n"),
+				COPIES("A9", "3", "A9 OK [COPYUID 5 3 13] ok\r\n"),
+				MARK("A10", "2:3"), EXPUNGES("A11", "2:3", OK("A11")), { 0 } },
+			.act = SEEN_BOX "move 1:3 Box", .want = BOTH " 1!refused/msg 2>12 3>13",
+			.text = "it can't be moved: the server says \"too large\"" },
+		{ "none is copied",
+			{ IN("UIDPLUS"), TARGET(PERMANENT),
+				COPIES("A6", "1:2", "A6 NO [TRYCREATE] no\r\n"), { 0 } },
+			.act = SEEN_BOX "move 1:2 Box", .want = BOTH " 1!refused/msg 2!refused/msg",
+			.trash = "Bin" },
+		{ "copied, but not marked: it is there",
+			{ IN("UIDPLUS"), TARGET(PERMANENT),
+				COPIES("A6", "1:3", "A6 OK [COPYUID 5 1:3 11:13] ok\r\n"),
+				{ "A7 UID STORE 1:3 +FLAGS.SILENT (\\Deleted)", "A7 NO no\r\n" },
+				MARK("A8", "1"),
+				{ "A9 UID STORE 2 +FLAGS.SILENT (\\Deleted)", "A9 NO no\r\n" },
+				MARK("A10", "3"), EXPUNGES("A11", "1,3", OK("A11")), { 0 } },
+			.act = SEEN_BOX "move 1:3 Box", .want = BOTH " 2> 1>11 3>13" },
+		{ "marked, but not removed",
+			{ IN("UIDPLUS"), TARGET(PERMANENT),
+				COPIES("A6", "1:2", "A6 OK [COPYUID 5 1:2 11:12] ok\r\n"),
+				MARK("A7", "1:2"), EXPUNGES("A8", "1:2", "A8 NO not today\r\n"),
+				{ 0 } },
+			.act = SEEN_BOX "move 1:2 Box", .want = BOTH "!refused/box",
+			.text = "not today" },
+		{ "not where nothing can be removed",
+			{ IN("UIDPLUS"),
+				TARGET("* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Seen \\Draft \\*)] ok\r\n"),
+				{ 0 } },
+			.act = SEEN_BOX "move 1:2 Box",
+			.want = "same'5 1 0 0'0:; same'7 9 3 0'3 holds55:;  1!refused/msg 2!refused/msg",
+			.text = "nothing in 'INBOX' may be removed" },
+		{ "without UIDPLUS, only ours are marked",
+			{ IN(""), TARGET(PERMANENT),
+				{ "A6 UID SEARCH DELETED", "* SEARCH 2\r\n" OK("A6") },
+				COPIES("A7", "1:2", OK("A7")), MARK("A8", "1:2"),
+				{ "A9 UID SEARCH DELETED", "* SEARCH 1 2\r\n" OK("A9") },
+				{ "A10 EXPUNGE", OK("A10") }, { 0 } },
+			.act = SEEN_BOX "move 1:2 Box", .want = BOTH " 1> 2>" },
+		{ "without UIDPLUS, others are marked meanwhile",
+			{ IN(""), TARGET(PERMANENT),
+				{ "A6 UID SEARCH DELETED", "* SEARCH\r\n" OK("A6") },
+				COPIES("A7", "1", OK("A7")), MARK("A8", "1"),
+				{ "A9 UID SEARCH DELETED", "* SEARCH 1 3\r\n" OK("A9") }, { 0 } },
+			.act = SEEN_BOX "move 1 Box", .want = BOTH "!refused/box",
+			.text = "'INBOX': nothing is removed" },
+		{ "without UIDPLUS, nobody knows what is marked",
+			{ IN(""), TARGET(PERMANENT), { "A6 UID SEARCH DELETED", "A6 NO later\r\n" },
+				{ 0 } },
+			.act = SEEN_BOX "move 1 Box", .want = BOTH "!refused/box", .text = "later" },
+		{ "lost behind the copy",
+			{ IN("UIDPLUS"), TARGET(PERMANENT),
+				COPIES("A6", "1", "A6 OK [COPYUID 5 1 11] ok\r\n"), MARK("A7", "1"),
+				EXPUNGES("A8", "1", NULL) },
+			.act = SEEN_BOX "move 1 Box", .want = BOTH "!temp/acct" },
+		{ "it does not go to the trash",
+			{ IN("UIDPLUS"), TARGET(PERMANENT),
+				COPIES("A6", "1", "A6 OK [COPYUID 5 1 11] ok\r\n"), MARK("A7", "1"),
+				EXPUNGES("A8", "1", OK("A8")), { 0 } },
+			.act = SEEN_BOX "move 1 Box", .want = BOTH " 1>11", .trash = "Bin" },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
+/* UIDs from, from + step ... as a list. */
+static void put_uids(struct strbuf *b, uint32_t from, uint32_t step, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		strbuf_printf(b, "%s%u", i ? "," : "", from + (uint32_t)i * step);
+}
+
+/*
+ * More than a command holds, of the longest UIDs: several commands of which none is too long. Once
+ * each is answered; then the link is lost behind the first.
+ */
+static void test_many_moves(void **state)
+{
+	enum { COMMANDS = 3, FIRST = 4000000001, LAST = 100 };
+	static const struct row rows[2] = {
+		{ .name = "many", .turns = { IN("UIDPLUS MOVE"), TARGET(PERMANENT), { 0 } } },
+		{ .name = "lost", .turns = { IN("UIDPLUS MOVE"), TARGET(PERMANENT), { 0 } } },
+	};
+
+	(void)state;
+	for (int lost = 0; lost < 2; lost++) {
+		struct strbuf cmd[COMMANDS], say[COMMANDS], act = STRBUF_INIT(1 << 16),
+			want = STRBUF_INIT(1 << 16);
+		struct row row = rows[lost];
+		struct turn *t = row.turns;
+		bool good;
+
+		while (t->want || t->say)
+			t++;
+		strbuf_puts(&act, SEEN_BOX "move ");
+		put_uids(&act, FIRST, 2, 1200 + LAST);
+		strbuf_puts(&act, " Box");
+		strbuf_puts(&want, BOTH);
+		for (unsigned i = 0; i < COMMANDS; i++) {
+			size_t n = i + 1 < COMMANDS ? 600 : LAST;
+			uint32_t from = FIRST + i * 1200;
+
+			cmd[i] = say[i] = (struct strbuf)STRBUF_INIT(1 << 16);
+			strbuf_printf(&cmd[i], "A%u UID MOVE ", 6 + i);
+			put_uids(&cmd[i], from, 2, n);
+			strbuf_puts(&cmd[i], " \"Box\"");
+			assert_true(cmd[i].len < 8000);
+			strbuf_puts(&say[i], "* OK [COPYUID 5 ");
+			put_uids(&say[i], from, 2, n);
+			strbuf_printf(&say[i], " %u:%u] moved\r\nA%u OK done\r\n", 1 + i * 600,
+				(unsigned)(i * 600 + n), 6 + i);
+			*t++ = (struct turn){ strbuf_str(&cmd[i]),
+				lost && i == 1 ? NULL : strbuf_str(&say[i]) };
+		}
+		*t = (struct turn){ 0 };
+		for (unsigned i = 0; !lost && i < 1200 + LAST; i++)
+			strbuf_printf(&want, " %u>%u", FIRST + 2 * i, 1 + i);
+		if (lost)
+			strbuf_puts(&want, "!temp/acct");
+		row.act = strbuf_str(&act);
+		row.want = strbuf_str(&want);
+		good = play(&row);
+		for (unsigned i = 0; i < COMMANDS; i++) {
+			strbuf_release(&cmd[i]);
+			strbuf_release(&say[i]);
+		}
+		strbuf_release(&act);
+		strbuf_release(&want);
+		assert_true(good);
+	}
+}
+
 /* ---- deliveries ---- */
 
 static void test_deliveries(void **state)
@@ -1891,6 +2208,9 @@ int main(void)
 		cmocka_unit_test(test_compress),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_removals),
+		cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_moves_by_copy),
+		cmocka_unit_test(test_many_moves),
 		cmocka_unit_test(test_deliveries),
 		cmocka_unit_test(test_tree),
 	};
