@@ -67,5 +67,7 @@ int imapbatch_tell(
  * the trash) and how a failure is told, and has `ok` set. NULL: no copy.
  */
 int imapmark_mark(struct imapstore *t, struct imapbatch *j, struct imapbatch *cp, struct err *e);
+/* And remove what is marked so. */
+int imapmark_expunge(struct imapstore *t, struct err *e);
 
 #endif

@@ -321,18 +321,27 @@ static int expunge_all(struct imapstore *t, struct err *e)
 	return rc == 0 ? end_expunge(t, NULL, 0, NULL, &why, e) : rc < 0 ? -1 : 0;
 }
 
+/* Remove what is marked. */
+int imapmark_expunge(struct imapstore *t, struct err *e)
+{
+	int rc = 0;
+
+	if (t->marked.n > 0) {
+		rc = t->conn.caps.have & IMAP_CAP_UIDPLUS ? expunge_ours(t, e) : expunge_all(t, e);
+		t->sel.stale = true;
+	}
+	uidset_clear(&t->marked);
+	return rc;
+}
+
 /* store_ops.commit */
 int imapmark_commit(struct store *s, struct err *e)
 {
 	struct imapstore *t = imapstore_of(s);
 	int rc = imapstore_need_box(t, false, e);
 
-	if (rc == 0 && t->marked.n > 0) {
-		rc = t->conn.caps.have & IMAP_CAP_UIDPLUS ? expunge_ours(t, e) : expunge_all(t, e);
-		if (rc < 0)
-			imapstore_fail(t, e);
-		t->sel.stale = true;
-	}
+	if (rc == 0 && imapmark_expunge(t, e) < 0)
+		rc = imapstore_fail(t, e);
 	uidset_clear(&t->marked);
 	t->box = NULL;
 	return rc;

@@ -78,7 +78,7 @@ static int move_by_copy(struct imapstore *t, struct moving *w, struct imapbatch 
 
 	if (imapmark_mark(t, &j, cp, e) < 0)
 		return -1;
-	return imapmark_commit(&t->s, e);
+	return imapmark_expunge(t, e);
 }
 
 /* store_ops.move */
