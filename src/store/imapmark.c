@@ -159,6 +159,17 @@ static bool keeps_all(const struct imapstore *t)
 	return t->sel.has_permanent && !(t->sel.permanent & FLAG_DELETED);
 }
 
+/* None of them is touched. */
+static int refuse_all(struct imapstore *t, struct imapbatch *j, const char *why)
+{
+	struct err e = ERR_INIT;
+
+	err_set_span(&e, ERR_REFUSED, SPAN_MSG, "nothing in '%s' may be removed%s", t->box->name, why);
+	for (size_t i = 0; i < j->n; i++)
+		j->tell(j->arg, j->c[i].num, &e);
+	return 0;
+}
+
 /* Remove, without a MOVE. */
 int imapmark_mark(struct imapstore *t, struct imapbatch *j, struct imapbatch *cp, struct err *e)
 {
@@ -166,18 +177,14 @@ int imapmark_mark(struct imapstore *t, struct imapbatch *j, struct imapbatch *cp
 	struct flag_change *c = j->c;
 	int stuck = 0, rc = 0;
 
-	if (cp && keeps_all(t)) {
-		struct err why = ERR_INIT;
-
-		err_set_span(&why, ERR_REFUSED, SPAN_MSG, "nothing in '%s' may be removed", t->box->name);
-		for (size_t i = 0; i < j->n; i++)
-			j->tell(j->arg, c[i].num, &why);
-		return 0;
-	}
+	if (cp && keeps_all(t))
+		return refuse_all(t, j, "");
 	if (!(t->conn.caps.have & IMAP_CAP_UIDPLUS))
 		stuck = others_marked(t, c, j->n, e);
 	if (stuck < 0)
 		return -1;
+	if (stuck && cp && cp->wire) /* it is not there, so nothing may say that it can go here */
+		return refuse_all(t, j, " alone: others there are marked as deleted, and the server can't remove single ones (no UIDPLUS)");
 	if (cp && !stuck) { /* stuck: or each run would copy them again */
 		size_t n = 0;
 
