@@ -67,14 +67,12 @@ static int note_copies(struct imapbatch *j, const struct imap_resp *r, struct er
 	struct uidseq from, to;
 	struct imapbatch_copy c;
 
-	if (!j->trace || r->code.kind != IMAP_CODE_COPYUID || r->code.num == 0 ||
-		r->code.num > UINT32_MAX)
+	if (j->validity == 0 || r->code.kind != IMAP_CODE_COPYUID || r->code.num != j->validity)
 		return 0;
 	if (uidseq_init(&from, r->code.src, COPIES_MAX, NULL) < 0 ||
 		uidseq_init(&to, r->code.dst, COPIES_MAX, NULL) < 0 || from.count != to.count ||
 		j->copies.n + from.count > COPIES_MAX)
 		return 0;
-	j->validity = (uint32_t)r->code.num;
 	while (uidseq_next(&from, &c.from) && uidseq_next(&to, &c.to))
 		if (vec_push(&j->copies, c) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");

@@ -39,9 +39,8 @@ struct imapbatch {
 	imapbatch_done *tell; /* the caller's */
 	void *arg;
 	struct uidset *ok; /* collects what went well; may be NULL */
-	bool trace;        /* collect copies, too */
+	uint32_t validity; /* of the other folder, for copies to be collected; 0 unknown: none are */
 	VEC(struct imapbatch_copy) copies; /* in any order; the caller releases them */
-	uint32_t validity; /* of the other folder, by these; 0 unknown */
 	/* Private. */
 	VEC(struct imapbatch_unit) units;
 	VEC(struct imapbatch_piece) pieces;

@@ -94,12 +94,10 @@ int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder
 		.done = imapbatch_tell,
 		.tell = tell_move,
 		.arg = &w,
-		.ok = &w.there,
-		.trace = true };
+		.ok = &w.there };
 	struct flag_change *c;
 	struct imapfolder *f;
 	bool moves = t->conn.caps.have & IMAP_CAP_MOVE;
-	uint32_t validity;
 	int rc;
 
 	if (imapstore_need_box(t, true, e) < 0)
@@ -115,11 +113,9 @@ int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder
 		c[i] = (struct flag_change){ .num = nums[i], .add = FLAG_DELETED };
 	j.c = c;
 	j.wire = f->wire;
+	j.validity = f->looked ? f->looked : f->stamp.validity;
 	t->sel.stale |= n > 0;
 	rc = moves ? imapbatch_run(t, &j, NULL, e) : move_by_copy(t, &w, &j, e);
-	validity = f->looked ? f->looked : f->stamp.validity;
-	if (validity == 0 || j.validity != validity)
-		j.copies.n = 0;
 	if (rc == 0)
 		tell_moved(&w, &j, moves ? &w.there : &w.left);
 	t->box = NULL;
