@@ -65,7 +65,7 @@ static int send_piece(struct imapstore *t, void *arg, size_t i, uint32_t *tag, s
 static int note_copies(struct imapbatch *j, const struct imap_resp *r, struct err *e)
 {
 	struct uidseq from, to;
-	struct imapbatch_copy c;
+	struct imapbatch_copy c = { .doubtful = false };
 
 	if (j->validity == 0 || r->code.kind != IMAP_CODE_COPYUID || r->code.num != j->validity)
 		return 0;

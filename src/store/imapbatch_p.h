@@ -25,6 +25,7 @@ struct imapbatch_piece {
 /* COPYUID (RFC 4315): what became of a UID. */
 struct imapbatch_copy {
 	uint32_t from, to;
+	bool doubtful; /* imapmove.c */
 };
 
 /* What is done to a number of messages. */

@@ -47,21 +47,45 @@ static int by_from(const void *a, const void *b)
 	return (x->from > y->from) - (x->from < y->from);
 }
 
-/* Tell of those that were moved. */
+static int by_to(const void *a, const void *b)
+{
+	const struct imapbatch_copy *x = a, *y = b;
+
+	return (x->to > y->to) - (x->to < y->to);
+}
+
+/* Among those that are the same by an order, one that says otherwise makes all of them doubtful. */
+static void doubt(struct imapbatch *j, int (*by)(const void *, const void *))
+{
+	struct imapbatch_copy *c = j->copies.a;
+
+	if (j->copies.n > 0)
+		qsort(c, j->copies.n, sizeof(*c), by);
+	for (size_t i = 0, k; i < j->copies.n;) {
+		bool sure = true;
+
+		for (k = i; k < j->copies.n && by(&c[k], &c[i]) == 0; k++)
+			sure = sure && c[k].from == c[i].from && c[k].to == c[i].to && !c[k].doubtful;
+		for (; i < k; i++)
+			c[i].doubtful = !sure;
+	}
+}
+
+/* Tell of those that were moved: no two by one name, nor one by two. */
 static void tell_moved(struct moving *w, struct imapbatch *j, const struct uidset *moved)
 {
 	struct uidset_iter it = { .set = moved };
 	uint32_t uid;
 
-	if (j->copies.n > 0)
-		qsort(j->copies.a, j->copies.n, sizeof(j->copies.a[0]), by_from);
+	doubt(j, by_to);
+	doubt(j, by_from);
 	while (uidset_next(&it, &uid)) {
 		struct imapbatch_copy key = { .from = uid }, *c = NULL;
 		char text[16] = "";
 
 		if (j->copies.n > 0)
 			c = bsearch(&key, j->copies.a, j->copies.n, sizeof(key), by_from);
-		if (c)
+		if (c && !c->doubtful)
 			snprintf(text, sizeof(text), "%" PRIu32, c->to);
 		w->done(w->arg, uid, slice_str(text), NULL);
 	}
