@@ -197,7 +197,7 @@ int maildir_locate_again(struct maildir *m, size_t i, struct stat *st, struct er
 int maildir_is_twin(const struct maildir *m, size_t i, const char *done, struct err *e);
 /* Remove a message's other names, should a link(2) and unlink(2) of somebody have been cut between; `was`: the file. 0, 1 when it can't be done (e), -1. */
 int maildir_remove_links(struct maildir *m, size_t i, const struct stat *was, struct err *e);
-/* Move a file to another directory by a name that begins with its unique part, or if that is taken there by one of its own. 0 with the unique part that it has there; -1 with errno. */
+/* Move a file to another directory by a name that begins with its unique part, or if that is taken there by one of its own. 0 with the unique part that it has there; -1 with errno, and unique as it was. */
 int maildir_give(struct maildir *m, size_t i, int to, const char *name, size_t unique_n, char unique[MAILDIR_UNIQUE_MAX + 1]);
 
 /* As in store_ops. */

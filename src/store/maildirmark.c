@@ -89,17 +89,20 @@ int maildir_give(struct maildir *m, size_t i, int to, const char *name, size_t u
 {
 	char fresh[192], dest[NAME_MAX + 1 + sizeof(fresh)];
 
+	size_t n = unique_n; /* of dest */
+
 	snprintf(dest, sizeof(dest), "%s", name);
-	snprintf(unique, MAILDIR_UNIQUE_MAX + 1, "%.*s", (int)unique_n, name);
 	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
-		if (maildir_rename_new(maildir_dir_of(m, i), maildir_file_name(&m->files, i), to, dest) == 0)
+		if (maildir_rename_new(maildir_dir_of(m, i), maildir_file_name(&m->files, i), to, dest) == 0) {
+			snprintf(unique, MAILDIR_UNIQUE_MAX + 1, "%.*s", (int)n, dest);
 			return 0;
+		}
 		if (errno != EEXIST)
 			return -1;
 		/* a copy of it is there: it gets a name of its own */
 		maildir_new_name(m, fresh, sizeof(fresh));
 		snprintf(dest, sizeof(dest), "%s%s", fresh, name + unique_n);
-		snprintf(unique, MAILDIR_UNIQUE_MAX + 1, "%s", fresh);
+		n = strlen(fresh);
 	}
 	return -1;
 }

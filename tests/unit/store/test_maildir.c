@@ -26,6 +26,8 @@
 
 /* What the store asks of the system is written down, and fails on demand. */
 static struct {
+	char synced[1024];   /* the directories that were, as "BOX/cur " */
+	void (*at_rename)(void);      /* called before the next rename, once */
 	char log[8192];      /* f fsync of a file, s syncfs, k syncfs wanted early, e no more, r rename, l link, d fsync of a directory */
 	int fail_write, fail_sync, fail_rename, fail_dir, fail_open; /* let so many pass, then fail with `err`; -1 never */
 	int err;
@@ -67,6 +69,22 @@ static void note(char c)
 		sys.log[n] = c;
 		sys.log[n + 1] = '\0';
 	}
+}
+
+/* The last two levels of a directory's path. */
+static void note_synced(int fd)
+{
+	char link[64], path[BOX_PATH], *p = path;
+	size_t len = strlen(sys.synced), levels = 0;
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	assert_true(n > 0);
+	path[n] = '\0';
+	for (p = path + n; p > path && levels < 2; p--)
+		levels += p[-1] == '/';
+	snprintf(sys.synced + len, sizeof(sys.synced) - len, "%s ", levels == 2 ? p + 1 : p);
 }
 
 /* Whether it is time to fail. */
@@ -114,6 +132,8 @@ int __wrap_fsync(int fd)
 	bool dir = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 
 	note(dir ? 'd' : 'f');
+	if (dir)
+		note_synced(fd);
 	if (due(dir ? &sys.fail_dir : &sys.fail_sync))
 		return -1;
 	return 0; /* the disk is not what is tested */
@@ -154,6 +174,12 @@ static void occupy(const char *name)
 int __wrap_renameat2(int from, const char *old, int to, const char *new, unsigned flags)
 {
 	note('r');
+	if (sys.at_rename) {
+		void (*happen)(void) = sys.at_rename;
+
+		sys.at_rename = NULL;
+		happen();
+	}
 	occupy(new);
 	if (due(&sys.fail_rename))
 		return -1;
@@ -2372,6 +2398,107 @@ static void trash_names(void **state)
 	rig_stop(&r);
 }
 
+/* What move told: " KEY" in the order it was told, " -" no key, " !" refused. */
+struct carried {
+	char told[1024];
+	struct err why; /* of the last that was refused */
+};
+
+static void hear_moved(void *arg, uint64_t num, struct slice key, const struct err *why)
+{
+	struct carried *c = arg;
+	size_t n = strlen(c->told);
+
+	(void)num;
+	note(why ? 'x' : 'o');
+	if (why) {
+		assert_int_equal(why->span, SPAN_MSG);
+		assert_int_equal(key.n, 0);
+		c->why = *why;
+	}
+	snprintf(c->told + n, sizeof(c->told) - n, " %.*s", why || key.n == 0 ? 1 : (int)key.n, why ? "!" : key.n == 0 ? "-" : key.p);
+}
+
+/* "Box", of which the messages of these keys are found, and another folder, "To". */
+static void rig_move(struct rig *r, const char *const *keys, size_t n, uint64_t *nums)
+{
+	struct store_msg m;
+
+	rig_look(r);
+	make_dir(r, "To/cur");
+	make_dir(r, "To/new");
+	assert_int_equal(r->s->ops->open_box(r->s, "Box", BOX_WRITE, &r->info, &r->e), 0);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(r->s->ops->find(r->s, slice_str(keys[i]), keys[i][0] == '3' ? FLAG_SEEN | FLAG_FLAGGED : 0, &m, &r->e), 1);
+		nums[i] = m.num;
+	}
+	sys.log[0] = sys.synced[0] = '\0';
+	moving = r;
+}
+
+/* Move them; as many descriptors are open then as before the box was opened, and no box is. */
+static int carry(struct rig *r, const uint64_t *nums, size_t n, struct carried *c)
+{
+	struct carried none = { .told = "" };
+	struct err e = ERR_INIT;
+	int rc;
+
+	*c = none;
+	rc = r->s->ops->move(r->s, nums, n, "To", hear_moved, c, &r->e);
+	assert_int_equal(r->s->ops->move(r->s, nums, n, "To", hear_moved, &none, &e), -1);
+	assert_int_equal(e.kind, ERR_BUG);
+	assert_string_equal(none.told, "");
+	return rc;
+}
+
+static const char *const all_three[] = { "1.a", "2.b", "3.c" };
+
+static void all_go(void)
+{
+	put_file(moving, "Box/cur/3.c:2,FS", NULL);
+}
+
+/* What can't be moved stays where it is, and is told so; what is gone has no key there. */
+static void moves_fail(void **state)
+{
+	static const int one[] = { EACCES, EPERM, EXDEV, EBUSY }, all[] = { ENOSPC, EIO, EROFS, EDQUOT };
+	struct carried c;
+	uint64_t nums[3];
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(one); i++) {
+		rig_move(&r, all_three, 3, nums);
+		sys.fail_rename = 1;
+		sys.err = one[i];
+		assert_int_equal(carry(&r, nums, 2, &c), 0);
+		assert_string_equal(c.told, " ! 1.a");
+		assert_non_null(strstr(c.why.text, "can't move"));
+		assert_non_null(strstr(c.why.text, "2.b"));
+		assert_non_null(strstr(c.why.text, strerror(one[i])));
+		assert_true(is_there(&r, "Box/cur/2.b:2,") && is_there(&r, "To/new/1.a"));
+		rig_stop(&r);
+	}
+	for (size_t i = 0; i < COUNT(all); i++) {
+		rig_move(&r, all_three, 3, nums);
+		sys.fail_rename = 1;
+		sys.err = all[i];
+		assert_int_equal(carry(&r, nums, 3, &c), -1);
+		assert_string_equal(c.told, "");
+		assert_int_equal(r.e.span, SPAN_BOX);
+		assert_non_null(strstr(r.e.text, strerror(all[i])));
+		assert_true(is_there(&r, "To/new/1.a") && is_there(&r, "Box/cur/2.b:2,") && is_there(&r, "Box/cur/3.c:2,FS"));
+		rig_stop(&r);
+	}
+	/* removed by somebody at the last moment, or before */
+	rig_move(&r, all_three, 3, nums);
+	put_file(&r, "Box/cur/2.b:2,", NULL);
+	sys.at_rename = all_go;
+	assert_int_equal(carry(&r, nums + 1, 2, &c), 0);
+	assert_string_equal(c.told, " - -");
+	rig_stop(&r);
+}
+
 /* What a Maildir may lack. */
 static void lacks_directories(void **state)
 {
@@ -2521,6 +2648,7 @@ int main(void)
 		cmocka_unit_test(removes_folders),
 		cmocka_unit_test(removes_what_the_dead_left),
 		cmocka_unit_test(trash_names),
+		cmocka_unit_test(moves_fail),
 		cmocka_unit_test(lacks_directories),
 		cmocka_unit_test(huge),
 		cmocka_unit_test(no_permission),
