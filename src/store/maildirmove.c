@@ -18,9 +18,26 @@ struct moved {
 
 struct moving {
 	struct maildir_dirs to;
+	struct maildir_files there; /* what they hold at first */
 	VEC(struct moved) done;
 	bool cur, fresh; /* from and to these */
 };
+
+/* Give a message's file its place there; a name that means another message there, in whatever directory and with whatever flags, is none for it. -1 with errno */
+static int give(struct maildir *m, struct moving *w, size_t i, char key[MAILDIR_UNIQUE_MAX + 1])
+{
+	struct slice unique = maildir_file_unique(&m->files, i);
+	const char *name = maildir_file_name(&m->files, i);
+	char fresh[192], dest[NAME_MAX + 1 + sizeof(fresh)];
+	int to = m->files.a.a[i].in_cur ? w->to.cur : w->to.fresh;
+	size_t other;
+
+	if (!maildir_files_find(&w->there, unique, &other))
+		return maildir_give(m, i, to, name, unique.n, key);
+	maildir_new_name(m, fresh, sizeof(fresh));
+	snprintf(dest, sizeof(dest), "%s%s", fresh, name + unique.n);
+	return maildir_give(m, i, to, dest, strlen(fresh), key);
+}
 
 /* Move one: 0 it is there (or gone: without a key), 1 it can't be moved (e says why), -1. */
 static int move_one(struct maildir *m, struct moving *w, size_t i, char key[MAILDIR_UNIQUE_MAX + 1], struct err *e)
@@ -28,7 +45,6 @@ static int move_one(struct maildir *m, struct moving *w, size_t i, char key[MAIL
 	key[0] = '\0';
 	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
 		bool in_cur = m->files.a.a[i].in_cur, linked = m->files.a.a[i].linked;
-		char name[NAME_MAX + 1];
 		struct stat st;
 		int rc;
 
@@ -36,9 +52,7 @@ static int move_one(struct maildir *m, struct moving *w, size_t i, char key[MAIL
 			return 0;
 		if (maildir_is_twin(m, i, "moved", e))
 			return 1;
-		snprintf(name, sizeof(name), "%s", maildir_file_name(&m->files, i));
-		if (fstatat(in_cur ? m->cur : m->fresh, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    maildir_give(m, i, in_cur ? w->to.cur : w->to.fresh, name, maildir_file_unique(&m->files, i).n, key) == 0) {
+		if (fstatat(maildir_dir_of(m, i), maildir_file_name(&m->files, i), &st, AT_SYMLINK_NOFOLLOW) == 0 && give(m, w, i, key) == 0) {
 			*(in_cur ? &w->cur : &w->fresh) = true;
 			maildir_files_drop(&m->files, i);
 			if (linked)
@@ -71,6 +85,9 @@ static int move_all(struct maildir *m, struct moving *w, const uint64_t *nums, s
 
 	/* only the directories show whether a unique name is unique */
 	if (n > 0 && m->files.pass == 0 && maildir_files_read(m, &d, &m->files, NULL, NULL, e) < 0)
+		return -1;
+	maildir_files_clear(&w->there);
+	if (n > 0 && maildir_files_read(m, &w->to, &w->there, NULL, NULL, e) < 0)
 		return -1;
 	for (size_t k = 0; k < n; k++) {
 		struct moved x = { .num = nums[k] };
@@ -124,6 +141,7 @@ int maildir_move(struct store *s, const uint64_t *nums, size_t n, const char *fo
 	maildir_close_fd(&w.to.cur);
 	maildir_close_fd(&w.to.fresh);
 	vec_release(&w.done);
+	maildir_files_release(&w.there);
 	if (rc < 0)
 		maildir_of_box(e);
 	maildir_close(s);

@@ -2499,6 +2499,73 @@ static void moves_fail(void **state)
 	rig_stop(&r);
 }
 
+/* The part of what was told from the n-th key on. */
+static const char *told_key(const struct carried *c, size_t n)
+{
+	static char key[300];
+	const char *p = c->told;
+
+	for (; n > 0 && p; n--)
+		p = strchr(p + 1, ' ');
+	assert_non_null(p);
+	snprintf(key, sizeof(key), "%.*s", (int)strcspn(p + 1, " "), p + 1);
+	return key;
+}
+
+/* Whether a file is there and holds this. */
+static bool holds(struct rig *r, const char *path, const char *text)
+{
+	struct strbuf b = STRBUF_INIT(1000);
+	char whole[2 * BOX_PATH];
+	bool same;
+
+	join(whole, sizeof(whole), r->path, path, "");
+	same = file_read(whole, &b) && strcmp(strbuf_str(&b), text) == 0;
+	strbuf_release(&b);
+	return same;
+}
+
+/* In some Maildirs names are numbers, which mean others elsewhere: what is there has its name alone, whatever its flags, and stays as it is. */
+static void moves_to_taken_names(void **state)
+{
+	static const char *const taken[] = { "To/new/1.a", "To/cur/1.a:2,S", "To/cur/1.a", "To/cur/3.c:2,FS", "To/cur/3.c:2,", "To/new/3.c" };
+	struct carried c;
+	uint64_t nums[3];
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(taken); i++) {
+		struct base b = { .n = 0 };
+		size_t which = taken[i][7] == '1' ? 0 : 2;
+		char got[1024], path[BOX_PATH];
+
+		rig_move(&r, all_three, 3, nums);
+		put_file(&r, taken[i], "theirs\n");
+		assert_int_equal(carry(&r, nums, 3, &c), 0);
+		for (size_t k = 0; k < 3; k++) {
+			if (k == which)
+				assert_string_not_equal(told_key(&c, k), all_three[k]);
+			else
+				assert_string_equal(told_key(&c, k), all_three[k]);
+		}
+		assert_true(holds(&r, taken[i], "theirs\n"));
+		snprintf(path, sizeof(path), which ? "To/cur/%s:2,FS" : "To/new/%s", told_key(&c, which));
+		assert_true(holds(&r, path, which ? "c\n" : "a\n"));
+		assert_int_equal(look_at(&r, "To", &b, got), 0);
+		assert_int_equal(r.info.messages, 4);
+		assert_int_equal(look_at(&r, "Box", &b, got), 0);
+		assert_int_equal(r.info.messages, 0);
+		rig_stop(&r);
+	}
+	/* somebody is always faster */
+	rig_move(&r, all_three, 3, nums);
+	snprintf(sys.occupy, sizeof(sys.occupy), "%s/To/cur", r.path);
+	assert_int_equal(carry(&r, nums + 1, 1, &c), 0);
+	assert_string_equal(c.told, " !");
+	assert_true(holds(&r, "Box/cur/2.b:2,", "b\n"));
+	rig_stop(&r);
+}
+
 /* What a Maildir may lack. */
 static void lacks_directories(void **state)
 {
@@ -2649,6 +2716,7 @@ int main(void)
 		cmocka_unit_test(removes_what_the_dead_left),
 		cmocka_unit_test(trash_names),
 		cmocka_unit_test(moves_fail),
+		cmocka_unit_test(moves_to_taken_names),
 		cmocka_unit_test(lacks_directories),
 		cmocka_unit_test(huge),
 		cmocka_unit_test(no_permission),
