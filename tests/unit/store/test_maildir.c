@@ -2566,6 +2566,189 @@ static void moves_to_taken_names(void **state)
 	rig_stop(&r);
 }
 
+/* Names, flags and times are kept, new/ stays new/; the new names are on disk before the old ones are gone from it, and then it is told. */
+static void moves_on_disk(void **state)
+{
+	static const struct {
+		size_t from, n;
+		const char *told, *log, *synced;
+	} rows[] = {
+		{ 0, 3, " 1.a 2.b 3.c", "rrrddddooo", "To/cur To/new Box/cur Box/new " },
+		{ 0, 1, " 1.a", "rddo", "To/new Box/new " },
+		{ 1, 2, " 2.b 3.c", "rrddoo", "To/cur Box/cur " },
+		{ 0, 0, "", "", "" },
+	};
+	static const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 2000, .tv_nsec = 5 } };
+	static const char *const names[] = { "new/1.a", "cur/2.b:2,", "cur/3.c:2,FS" };
+	struct carried c;
+	uint64_t nums[3];
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char path[2 * BOX_PATH], to[2 * BOX_PATH];
+		size_t held;
+
+		rig_move(&r, all_three, 3, nums);
+		r.s->ops->close_box(r.s);
+		held = descriptors();
+		rig_stop(&r);
+		rig_move(&r, all_three, 3, nums);
+		for (size_t k = 0; k < 3; k++) {
+			join(path, sizeof(path), r.path, "Box", names[k]);
+			assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+		}
+		assert_int_equal(carry(&r, nums + rows[i].from, rows[i].n, &c), 0);
+		assert_string_equal(c.told, rows[i].told);
+		assert_string_equal(sys.log, rows[i].log);
+		assert_string_equal(sys.synced, rows[i].synced);
+		assert_int_equal(descriptors(), held);
+		for (size_t k = 0; k < 3; k++) {
+			bool moved = k >= rows[i].from && k < rows[i].from + rows[i].n;
+			struct stat st;
+
+			join(path, sizeof(path), r.path, "Box", names[k]);
+			join(to, sizeof(to), r.path, "To", names[k]);
+			assert_int_equal(stat(moved ? to : path, &st), 0);
+			assert_int_equal(st.st_mtim.tv_sec, 2000);
+			assert_int_equal(st.st_mtim.tv_nsec, 5);
+			assert_int_equal(access(moved ? path : to, F_OK), -1);
+		}
+		rig_stop(&r);
+	}
+	/* as long as a sync fails, nothing is told */
+	for (int i = 0; i < 4; i++) {
+		size_t held;
+
+		rig_move(&r, all_three, 3, nums);
+		r.s->ops->close_box(r.s);
+		held = descriptors();
+		rig_stop(&r);
+		rig_move(&r, all_three, 3, nums);
+		sys.err = EIO;
+		sys.fail_dir = i;
+		assert_int_equal(carry(&r, nums, 3, &c), -1);
+		assert_string_equal(c.told, "");
+		assert_int_equal(r.e.span, SPAN_BOX);
+		assert_non_null(strstr(r.e.text, strerror(EIO)));
+		assert_int_equal(descriptors(), held);
+		rig_stop(&r);
+	}
+}
+
+static void reader_flags(void)
+{
+	move_file(moving, "Box/cur/2.b:2,", "Box/cur/2.b:2,RS");
+}
+
+static void reader_sees(void)
+{
+	move_file(moving, "Box/new/1.a", "Box/cur/1.a:2,S");
+}
+
+/* What readers do meanwhile: the name that it has at last goes along. */
+static void moves_while_others_work(void **state)
+{
+	struct carried c;
+	uint64_t nums[3];
+	struct rig r;
+
+	(void)state;
+	rig_move(&r, all_three, 3, nums);
+	reader_flags();
+	sys.at_rename = reader_sees;
+	assert_int_equal(carry(&r, nums, 3, &c), 0);
+	assert_string_equal(c.told, " 1.a 2.b 3.c");
+	assert_string_equal(sys.synced, "To/cur Box/cur ");
+	assert_true(holds(&r, "To/cur/1.a:2,S", "a\n") && holds(&r, "To/cur/2.b:2,RS", "b\n") && holds(&r, "To/cur/3.c:2,FS", "c\n"));
+	rig_stop(&r);
+	rig_move(&r, all_three, 3, nums);
+	sys.at_rename = reader_flags;
+	assert_int_equal(carry(&r, nums + 1, 1, &c), 0);
+	assert_string_equal(c.told, " 2.b");
+	assert_true(holds(&r, "To/cur/2.b:2,RS", "b\n"));
+	rig_stop(&r);
+}
+
+/* Two files of one name stay; one file under two names goes, and leaves none behind. */
+static void moves_twins(void **state)
+{
+	struct carried c;
+	uint64_t nums[3];
+	char a[2 * BOX_PATH], b[2 * BOX_PATH];
+	struct rig r;
+
+	(void)state;
+	rig_move(&r, all_three, 3, nums);
+	put_file(&r, "Box/new/2.b", "another\n");
+	assert_int_equal(carry(&r, nums, 3, &c), 0);
+	assert_string_equal(c.told, " ! 1.a 3.c");
+	assert_non_null(strstr(c.why.text, "two files are called 2.b, and neither is moved"));
+	assert_true(holds(&r, "Box/new/2.b", "another\n") && holds(&r, "Box/cur/2.b:2,", "b\n"));
+	rig_stop(&r);
+	for (int two = 0; two < 2; two++) {
+		rig_move(&r, all_three, 3, nums);
+		join(a, sizeof(a), r.path, "Box/cur/3.c:2,FS", "");
+		join(b, sizeof(b), r.path, "Box/new/3.c", "");
+		assert_int_equal(link(a, b), 0);
+		if (two) {
+			join(b, sizeof(b), r.path, "Box/cur/3.c:2,S", "");
+			assert_int_equal(link(a, b), 0);
+		}
+		assert_int_equal(carry(&r, nums + 2, 1, &c), 0);
+		assert_string_equal(c.told, " 3.c");
+		assert_string_equal(sys.synced, "To/cur To/new Box/cur Box/new ");
+		assert_false(is_there(&r, "Box/cur/3.c:2,FS") || is_there(&r, "Box/new/3.c") || is_there(&r, "Box/cur/3.c:2,S"));
+		assert_int_equal(is_there(&r, "To/cur/3.c:2,FS") + is_there(&r, "To/new/3.c") + is_there(&r, "To/cur/3.c:2,S"), 1);
+		assert_true(is_there(&r, "Box/new/1.a") && is_there(&r, "Box/cur/2.b:2,"));
+		rig_stop(&r);
+	}
+}
+
+static void target_goes(void)
+{
+	char path[2 * BOX_PATH];
+
+	join(path, sizeof(path), moving->path, "To/cur", "");
+	assert_int_equal(rmdir(path), 0);
+}
+
+/* Where there is no folder, or none any more, all stays where it was. */
+static void moves_nowhere(void **state)
+{
+	static const char *const gone[] = { "To/cur", "To" };
+	struct carried c;
+	uint64_t nums[3];
+	char path[2 * BOX_PATH];
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(gone); i++) {
+		rig_move(&r, all_three, 3, nums);
+		move_file(&r, gone[i], "elsewhere");
+		assert_int_equal(carry(&r, nums, 3, &c), -1);
+		assert_string_equal(c.told, "");
+		assert_int_equal(r.e.span, SPAN_BOX);
+		assert_true(is_there(&r, "Box/new/1.a") && is_there(&r, "Box/cur/2.b:2,"));
+		rig_stop(&r);
+	}
+	/* what is missing of it is made */
+	rig_move(&r, all_three, 3, nums);
+	join(path, sizeof(path), r.path, "To/new", "");
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(carry(&r, nums, 1, &c), 0);
+	assert_string_equal(c.told, " 1.a");
+	assert_true(is_there(&r, "To/new/1.a"));
+	rig_stop(&r);
+	/* removed at the last moment */
+	rig_move(&r, all_three, 3, nums);
+	sys.at_rename = target_goes;
+	assert_int_equal(carry(&r, nums + 1, 1, &c), 0);
+	assert_string_equal(c.told, " !");
+	assert_true(holds(&r, "Box/cur/2.b:2,", "b\n"));
+	rig_stop(&r);
+}
+
 /* What a Maildir may lack. */
 static void lacks_directories(void **state)
 {
@@ -2715,8 +2898,12 @@ int main(void)
 		cmocka_unit_test(removes_folders),
 		cmocka_unit_test(removes_what_the_dead_left),
 		cmocka_unit_test(trash_names),
+		cmocka_unit_test(moves_on_disk),
 		cmocka_unit_test(moves_fail),
 		cmocka_unit_test(moves_to_taken_names),
+		cmocka_unit_test(moves_while_others_work),
+		cmocka_unit_test(moves_twins),
+		cmocka_unit_test(moves_nowhere),
 		cmocka_unit_test(lacks_directories),
 		cmocka_unit_test(huge),
 		cmocka_unit_test(no_permission),
