@@ -81,7 +81,7 @@ static int match_contents(struct twoway *g, struct box *b, struct candidates *le
 		united += left->c.a[i].united;
 	if (candidates_narrow(left, LEFT, right, e) < 0)
 		return -1;
-	if (left->c.n == 0 && united == 0 && all > 0) {
+	if (b->reborn && left->c.n == 0 && united == 0 && all > 0) {
 		int lies = size_is_a_lie(g, &left->c.a[0], e);
 
 		if (lies < 0)
@@ -106,6 +106,25 @@ static int match_contents(struct twoway *g, struct box *b, struct candidates *le
 			unite(b, &left->c.a[l++], &right->c.a[r++]);
 	}
 	return 0;
+}
+
+/*
+ * What limits keep from being copied is not compared when it is: so it is now, with what is of its size and about to be copied to where it is already.
+ */
+static int match_left_out(struct twoway *g, struct box *b, struct candidates *left, struct candidates *right, struct err *e)
+{
+	struct plan_sync_policy policy;
+	size_t n = 0;
+
+	decide_policy(g, b, &policy);
+	for (size_t i = 0; i < left->c.n; i++) {
+		struct candidate c = left->c.a[i];
+
+		if (!c.united && plan_sync(&policy, &b->join.rows.a[c.row].m).acts & PLAN_SKIP)
+			left->c.a[n++] = c;
+	}
+	left->c.n = n;
+	return n > 0 ? match_contents(g, b, left, right, e) : 0;
 }
 
 /* What was read of the right is of use later, too: for the pairs, and to know twins. */
@@ -143,7 +162,7 @@ static int adopt(struct twoway *g, struct box *b, struct err *e)
 		rc = candidates_learn(g, LEFT, false, NULL, NULL, &left, e);
 	if (rc == 0 && left.c.n > 0) {
 		log_debug("%zu messages of '%s' are on both sides already", candidates_match(&left, &right, unite, b), b->f->left);
-		rc = b->reborn ? match_contents(g, b, &left, &right, e) : 0;
+		rc = b->reborn ? match_contents(g, b, &left, &right, e) : match_left_out(g, b, &left, &right, e);
 	}
 	candidates_release(&left);
 	candidates_release(&right);

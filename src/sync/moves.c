@@ -16,6 +16,7 @@ struct place {
 struct trail {
 	struct place home, now[2];
 	uint64_t size;          /* as the right stores it */
+	struct ident id;        /* of what was found by its content */
 	unsigned char digest[DIGEST_SIZE];
 };
 
@@ -148,6 +149,7 @@ static void take_trail(struct trails *ts, int side, const struct candidate *c)
 		if (t->now[side].box)
 			continue;
 		t->now[side] = (struct place){ c->box, c->row };
+		t->id = c->id;
 		row_of(t->now[side])->moving = true;
 		return;
 	}
@@ -198,6 +200,18 @@ static bool date_fits(void *arg, const struct store_msg *m)
 	return m->date == 0 || is_among(arg, m->date);
 }
 
+/* What tells these apart. A folder that can't be read fails alone. */
+static int learn(struct twoway *g, int side, bool whole, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
+{
+	struct err why = ERR_INIT;
+	struct box *b = cs->c.n > 0 ? cs->c.a[0].box : NULL;
+
+	if (candidates_learn(g, side, whole, fits, arg, cs, &why) == 0)
+		return 0;
+	cs->c.n = 0;
+	return box_error(g, b, &why, e);
+}
+
 /* Files of the same content; only those are read that have the size of a lost one. That they are called the same as one proves nothing: names may be mere numbers. */
 static int find_by_content(struct twoway *g, int side, struct trails *ts, struct err *e)
 {
@@ -212,7 +226,7 @@ static int find_by_content(struct twoway *g, int side, struct trails *ts, struct
 
 		rc = gather_fresh(&g->boxes.a[i], side, &fresh, e);
 		if (rc == 0)
-			rc = candidates_learn(g, side, true, size_fits, &sizes, &fresh, e);
+			rc = learn(g, side, true, size_fits, &sizes, &fresh, e);
 		for (size_t k = 0; rc == 0 && k < fresh.c.n; k++)
 			if (fresh.c.a[k].told)
 				take_trail(ts, side, &fresh.c.a[k]);
@@ -261,7 +275,7 @@ static int learn_held(struct twoway *g, const struct trails *ts, struct candidat
 				held.c.a[held.c.n - 1].tag = k;
 		}
 		if (rc == 0)
-			rc = candidates_learn(g, RIGHT, true, date_fits, &dates, &held, e);
+			rc = learn(g, RIGHT, true, date_fits, &dates, &held, e);
 		for (size_t k = 0; rc == 0 && k < held.c.n; k++)
 			rc = vec_push(&out->c, held.c.a[k]) < 0 ? twoway_no_memory(e) : 0;
 		candidates_release(&held);
@@ -274,13 +288,14 @@ static int learn_held(struct twoway *g, const struct trails *ts, struct candidat
 static void unite(void *arg, struct candidate *l, struct candidate *r)
 {
 	struct trails *ts = arg;
+	struct trail *t = &ts->t.a[r->tag];
 
 	/* in the same folder it may be one that was edited and added anew: it would keep its old text here */
-	if (l->box == ts->t.a[r->tag].home.box)
+	if (l->box == t->home.box && t->now[RIGHT].box == t->home.box)
 		return;
 	l->united = r->united = true;
-	ts->t.a[r->tag].now[LEFT] = (struct place){ l->box, l->row };
-	row_of(ts->t.a[r->tag].now[LEFT])->moving = true;
+	t->now[LEFT] = (struct place){ l->box, l->row };
+	row_of(t->now[LEFT])->moving = true;
 }
 
 /* What a remote side has elsewhere now. */
@@ -296,7 +311,7 @@ static int find_by_ident(struct twoway *g, struct trails *ts, struct err *e)
 		if (rc == 0)
 			rc = candidates_narrow(&fresh, LEFT, &held, e);
 		if (rc == 0)
-			rc = candidates_learn(g, LEFT, false, NULL, NULL, &fresh, e);
+			rc = learn(g, LEFT, false, NULL, NULL, &fresh, e);
 		for (size_t k = 0; rc == 0 && k < fresh.c.n; k++)
 			rc = vec_push(&all.c, fresh.c.a[k]) < 0 ? twoway_no_memory(e) : 0;
 		candidates_release(&fresh);
@@ -306,6 +321,18 @@ static int find_by_ident(struct twoway *g, struct trails *ts, struct err *e)
 	candidates_release(&held);
 	candidates_release(&all);
 	return rc;
+}
+
+/*
+ * Has the left something new in that folder which may be the message already? A move of an earlier run that came to no good end has left it there: it is compared by its
+ * content, when one of the two is copied.
+ */
+static bool may_be_there(const struct trail *t, struct box *to)
+{
+	for (size_t i = 0; i < to->join.rows.n; i++)
+		if (is_fresh(&to->join.rows.a[i], LEFT) && (to->join.rows.a[i].m.left.size == 0 || to->join.rows.a[i].m.left.size == t->id.size))
+			return true;
+	return false;
 }
 
 /* May a side's message go from one folder to the other? */
@@ -324,9 +351,9 @@ static bool may_move(struct twoway *g, int side, struct place from, struct place
 /* What is to be done about a trail whose ends are known. Where the sides have moved it to different folders, the left's counts. */
 static int plan_move(struct twoway *g, const struct trail *t, struct err *e)
 {
-	struct move m = { .home = t->home.box, .home_row = t->home.row };
+	struct move m = { .home = t->home.box, .home_row = t->home.row, .id = t->id };
 	struct place from = t->now[LEFT], to = t->now[RIGHT];
-	bool left_stays = from.box == t->home.box && from.row == t->home.row;
+	bool left_stays = from.box == t->home.box; /* or is back there */
 
 	m.side = LEFT;
 	if (!left_stays) {
@@ -337,7 +364,7 @@ static int plan_move(struct twoway *g, const struct trail *t, struct err *e)
 	for (int s = LEFT; s <= RIGHT; s++)
 		if (t->now[s].box)
 			row_of(t->now[s])->moving = false;
-	if (!from.box || !to.box || !may_move(g, m.side, from, to))
+	if (!from.box || !to.box || !may_move(g, m.side, from, to) || (m.side == LEFT && from.box != to.box && may_be_there(t, to.box)))
 		return 0;
 	m.from = from.box;
 	m.from_row = from.row;
@@ -477,6 +504,19 @@ struct route {
 	bool failed; /* memory is out */
 };
 
+/* What is copied instead needs no word. */
+static void tell_refusal(struct twoway *g, const struct move *m, const struct err *why)
+{
+	struct err e = *why;
+
+	if (m->from == m->home && m->from_row == m->home_row) {
+		log_debug("a message is not moved: %s", why->text);
+		return;
+	}
+	err_in(&e, "a message was moved to '%s' on one side and to '%s' on the other, and stays so", m->to->f->left, m->from->f->left);
+	twoway_warn(g, e.text);
+}
+
 /* store_ops.move's done */
 static void told(void *arg, uint64_t num, struct slice key, const struct err *why)
 {
@@ -495,10 +535,70 @@ static void told(void *arg, uint64_t num, struct slice key, const struct err *wh
 			m->key = arena_slice(&m->to->join.arena, key);
 			r->failed |= key.n > 0 && !m->key.p;
 			if (why)
-				log_debug("a message is not moved: %s", why->text);
+				tell_refusal(r->g, m, why);
 			return;
 		}
 	}
+}
+
+/* A message that a remote store says was moved, by the number that it is said to have there. */
+struct claim {
+	uint64_t num;
+	struct move *m;
+	bool borne_out;
+};
+
+struct claimed {
+	VEC(struct claim) a;
+};
+
+static int by_claim(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+
+	return (x->num > y->num) - (x->num < y->num);
+}
+
+static void compare(void *arg, uint64_t num, const struct ident *id)
+{
+	struct claimed *cs = arg;
+	struct claim key = { .num = num }, *c = bsearch(&key, cs->a.a, cs->a.n, sizeof(key), by_claim);
+
+	if (c)
+		c->borne_out = !id->has_mid || !c->m->id.has_mid || memcmp(id->mid, c->m->id.mid, IDENT_MID) == 0;
+}
+
+/* Servers lie: what is said to be the message must be there, and have its Message-ID. Else whatever became of that one would be done to this. */
+static int verify(struct route *r, struct err *e)
+{
+	struct move *m = r->m;
+	struct store *s = r->g->side[m->side];
+	struct claimed cs = { 0 };
+	VEC(uint64_t) nums = { 0 };
+	struct box_info info;
+	int rc = s->ops->open_box(s, box_name(m->to, m->side), BOX_WRITE, &info, e);
+
+	for (size_t i = 0; rc >= 0 && i < r->n; i++) {
+		struct store_msg x = { .num = 0 };
+
+		if (m[i].end != MOVE_DONE)
+			continue;
+		rc = s->ops->find(s, m[i].key, 0, &x, e);
+		if (rc == 1 && (vec_push(&cs.a, ((struct claim){ .num = x.num, .m = &m[i] })) < 0 || vec_push(&nums, x.num) < 0))
+			rc = twoway_no_memory(e);
+		else if (rc == 0)
+			m[i].end = MOVE_UNKNOWN;
+	}
+	if (rc >= 0 && cs.a.n > 0) {
+		qsort(cs.a.a, cs.a.n, sizeof(*cs.a.a), by_claim);
+		rc = s->ops->idents(s, nums.a, nums.n, compare, &cs, e);
+	}
+	for (size_t i = 0; i < cs.a.n; i++)
+		if (rc < 0 || !cs.a.a[i].borne_out)
+			cs.a.a[i].m->end = MOVE_UNKNOWN;
+	vec_release(&cs.a);
+	vec_release(&nums);
+	return rc < 0 ? -1 : 0;
 }
 
 /* Have the store move what it still has. */
@@ -520,13 +620,13 @@ static int travel(struct route *r, struct err *e)
 		struct store_msg x = { .num = 0 };
 
 		rc = s->ops->find(s, key_of(row, m[i].side), side_of(row, m[i].side)->flags, &x, e);
-		m[i].num = x.num;
-		m[i].end = rc == 1 && !info.read_only ? MOVE_UNKNOWN : MOVE_REFUSED;
+		m[i].num = rc == 1 ? x.num : 0; /* somebody was faster: who knows where it is */
+		m[i].end = info.read_only ? MOVE_REFUSED : MOVE_UNKNOWN;
 	}
 	for (size_t i = 0; rc >= 0 && i < r->n; i++) {
 		struct move x = m[i];
 
-		if (x.end == MOVE_REFUSED)
+		if (x.end == MOVE_REFUSED || x.num == 0)
 			continue;
 		m[i] = m[n];
 		m[n++] = x;
@@ -542,6 +642,8 @@ static int travel(struct route *r, struct err *e)
 			*e = why;
 		else if (r->failed)
 			rc = twoway_no_memory(e);
+		else if (s->ops->idents)
+			rc = verify(r, e);
 	}
 	s->ops->close_box(s);
 	vec_release(&nums);

@@ -50,6 +50,7 @@ struct move {
 	struct box *home, *from, *to; /* the base has its pair in home; the side has it in from, the other side in to */
 	size_t home_row, from_row, to_row;
 	uint64_t num;
+	struct ident id;              /* of what the other side has in to, if it was read */
 	struct slice key;             /* that the side gives it in to */
 	enum { MOVE_UNKNOWN, MOVE_DONE, MOVE_REFUSED } end;
 };

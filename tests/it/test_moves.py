@@ -171,6 +171,49 @@ def test_without_message_id(each_server, tmp_path):
     assert where(p) == {0: [(B, "S")], 1: [(B, "S")], 2: [(A, "S")]}
 
 
+def alike(p, *texts):
+    """Messages of one Message-ID, size and time of arrival, whose texts differ."""
+    bodies = [b"From: a@example.org\nSubject: 70\nMessage-ID: <same@example.org>\n\n%s\n" % t for t in texts]
+    with p.remote.connect() as c:
+        for body in bodies:
+            p.remote.append(c, body, A, "S", 1700000000)
+    p.settle()
+    return bodies
+
+
+@pytest.mark.parametrize("what", ["size", "time"])
+def test_other_mail_of_the_same_message_id(each_server, tmp_path, what):
+    """One was deleted in a folder, and another came into another: of another size, or at another time."""
+    p = filled(Sync(tmp_path, each_server), 3)
+    first, = alike(p, b"one")
+    other = first.replace(b"one", b"three" if what == "size" else b"two")
+    p.remote.delete(A, first)
+    with p.remote.connect() as c:
+        p.remote.append(c, other, B, "S", 1700000000 + (what == "time"))
+    r = p.sync()
+    assert counts(r) == {"pulled": 1, "deleted": 1}, r
+    p.quiet()
+    p.same()
+    assert p.local.bodies(B) == [other] and first not in p.local.bodies(A)
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+def test_which_of_two_was_moved(each_server, tmp_path, moved):
+    """Both left the folder, and one of them, or both, came into another: only their contents tell."""
+    p = filled(Sync(tmp_path, each_server), 3)
+    both = alike(p, b"one", b"two")
+    for i, body in enumerate(both):
+        if i < moved:
+            p.remote.move(A, body, B)
+        else:
+            p.remote.delete(A, body)
+    r = p.sync()
+    assert counts(r) == {"pulled": moved, "deleted": 2}, r
+    p.quiet()
+    p.same()
+    assert p.local.bodies(B) == sorted(both[:moved])
+
+
 @pytest.mark.parametrize("side", ["remote", "local"])
 def test_to_a_folder_that_is_excluded(best, tmp_path, side):
     """From here it looks like a deletion; where it was moved to it stays."""

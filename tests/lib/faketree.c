@@ -587,7 +587,7 @@ static int stage(struct store *s, struct stream *body, const struct store_meta *
 		misuse(t->w, "a body that nobody has");
 		return err_set(e, ERR_BUG, "body");
 	}
-	if (!side(t)->remote && content == side(t)->refuse)
+	if ((!side(t)->remote && content == side(t)->refuse) || side(t)->refuse_copies)
 		return err_set_span(e, ERR_REFUSED, SPAN_MSG, "not this one");
 	n = eol_to_lf(&eol, text, n, lf);
 	if (digest_put(t->digest, lf, n) < 0 || digest_end(t->digest, out->digest) < 0)

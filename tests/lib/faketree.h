@@ -38,7 +38,7 @@ struct tree_side {
 	uint32_t can_hold;
 	bool missing;        /* the root is not there */
 	uint32_t refuse;     /* this content is refused as a copy; 0 none */
-	bool refuse_flags;
+	bool refuse_flags, refuse_copies;
 	bool dates;          /* it tells when messages arrived: both tell the same of the same content */
 	bool no_moves;       /* a move is refused */
 	bool mute_moves;     /* it is done, and the key of what was moved not told */

@@ -1072,6 +1072,51 @@ static void moved_twice(void **state)
 	assert_int_equal(tree_find(tree_folder(f->w, L, "Work", false), 1)->flags, FLAG_SEEN | FLAG_FLAGGED);
 }
 
+/* The same, and the right can't follow: it stays where each has it, and that is told; when the right can, it follows. */
+static void moved_twice_and_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	scatter(f);
+	move_mail(f, L, "INBOX", 1, "Work");
+	move_mail(f, R, "INBOX", 1, "A/B");
+	f->w->side[R].no_moves = true;
+	for (int runs = 0; runs < 3; runs++) {
+		run_clean(f);
+		assert_int_equal(done(f), 0);
+		assert_true(f->warnings > 0 && strstr(f->text, "'Work' on one side and to 'A/B' on the other"));
+		for (int s = L; s <= R; s++) {
+			assert_int_equal(tree_find(tree_folder(f->w, s, "Work", false), 1) != NULL, s == L);
+			assert_int_equal(tree_find(tree_folder(f->w, s, "A/B", false), 1) != NULL, s == R);
+		}
+	}
+	f->w->side[R].no_moves = false;
+	settle(f);
+	assert_true(is_in(f, "Work", 1) && !is_in(f, "A/B", 1) && !is_in(f, "INBOX", 1));
+}
+
+/* A refusal is no way past max-delete: what could not be moved is deleted when its copy is there, and when the guard agrees. */
+static void refused_and_guarded(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int copies = 0; copies < 2; copies++) {
+		scatter(f);
+		f->p.max_delete = (struct plan_max_delete){ .percent = 10, .count = 1 };
+		f->w->side[L].no_moves = true;
+		f->w->side[L].refuse_copies = !copies;
+		for (uint32_t i = 1; i <= 8; i++)
+			move_mail(f, R, "INBOX", i, "Work");
+		for (int runs = 0; runs < 3; runs++) {
+			calm(f);
+			run_here(f);
+			assert_int_equal(f->t.deleted, 0);
+			assert_int_equal(tree_count(tree_folder(f->w, L, "INBOX", false)), 8);
+		}
+		assert_int_equal(tree_count(tree_folder(f->w, L, "Work", false)), copies ? 10 : 2);
+	}
+}
+
 /* ---- the model: readers at both sides and runs that die, at random ---- */
 
 enum fate_of { ALIVE, DEAD, EITHER };
@@ -1244,7 +1289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(removals_cut_off), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
-		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_twice), T(dry_run), T(model),
+		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(dry_run), T(model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
