@@ -660,6 +660,86 @@ static void moves_to_trash(void **state)
 	rig_stop(&r);
 }
 
+/* What move said; the keys there. */
+struct landed {
+	size_t n;
+	uint64_t num[MAX];
+	char key[MAX][STORE_KEY_MAX + 1];
+};
+
+static void land(void *arg, uint64_t num, struct slice key, const struct err *why)
+{
+	struct landed *l = arg;
+
+	assert_null(why);
+	assert_true(l->n < MAX && key.n <= STORE_KEY_MAX);
+	for (size_t i = 0; i < l->n; i++)
+		assert_int_not_equal(l->num[i], num);
+	l->num[l->n] = num;
+	snprintf(l->key[l->n++], sizeof(l->key[0]), "%.*s", (int)key.n, key.n ? key.p : "");
+}
+
+/* What is moved is in the other folder, with its flags as they are now, by the key that was told; trash or not. What is gone has none. */
+static void moves_to_folders(void **state)
+{
+	struct view work = { .folder = "Work" }, lists = { .folder = "Lists/a" };
+	struct known k[5], there[5];
+	struct landed l = { .n = 0 };
+	uint64_t nums[5];
+	struct rig r;
+
+	rig_start(&r, state);
+	create(&r, "Work");
+	create(&r, "Lists/a");
+	for (size_t i = 0; i < 5; i++)
+		they_deliver(&r, "Work", i % 2 ? FLAG_SEEN : 0, &k[i]);
+	they_deliver(&r, "Lists/a", FLAG_ANSWERED, &there[4]);
+	r.s->trash = "Bin";
+	open_box(&r, r.s, "Work");
+	for (size_t i = 0; i < 5; i++)
+		nums[i] = find(&r, r.s, &k[i]);
+	open_box(&r, r.other, "Work");
+	flag(&r, r.other, &k[2], FLAG_SEEN | FLAG_FLAGGED, 0);
+	r.other->ops->close_box(r.other);
+	take_out(&r, r.other, "Work", k + 3, 1);
+	must(&r, r.s->ops->move(r.s, nums, 4, "Lists/a", land, &l, &r.e), "move");
+	assert_int_equal(l.n, 4);
+	for (size_t i = 0; i < 4; i++) {
+		there[i] = (struct known){ .there = false };
+		for (size_t at = 0; at < 4; at++) {
+			if (l.num[at] != nums[i])
+				continue;
+			assert_int_equal(l.key[at][0] == '\0', i == 3);
+			there[i] = (struct known){ .flags = k[i].flags, .there = i != 3 };
+			memcpy(there[i].key, l.key[at], sizeof(there[i].key));
+		}
+		k[i].there = false;
+	}
+	there[3] = there[4];
+	look(&r, &work);
+	check(&work, k, 5);
+	look(&r, &lists);
+	check(&lists, there, 4);
+	assert_false(has_folder(&r, "Bin"));
+	/* and back */
+	l.n = 0;
+	open_box(&r, r.s, "Lists/a");
+	for (size_t i = 0; i < 4; i++)
+		nums[i] = find(&r, r.s, &there[i]);
+	must(&r, r.s->ops->move(r.s, nums, 4, "Work", land, &l, &r.e), "move back");
+	open_box(&r, r.s, "Work");
+	must(&r, r.s->ops->move(r.s, nums, 0, "Lists/a", land, &l, &r.e), "move nothing");
+	assert_int_equal(l.n, 4);
+	look(&r, &work);
+	assert_int_equal(r.info.messages, 5);
+	look(&r, &lists);
+	assert_int_equal(r.info.messages, 0);
+	open_box(&r, r.s, "Work");
+	assert_int_equal(r.s->ops->move(r.s, nums, 1, "no such folder", land, &l, &r.e), -1);
+	assert_int_equal(r.e.span, SPAN_BOX);
+	rig_stop(&r);
+}
+
 static void listing(void **state)
 {
 	struct store_msg m;
@@ -752,6 +832,7 @@ int conform_tree_run(const struct conform_tree *c)
 		cmocka_unit_test_prestate(gives_messages, state),
 		cmocka_unit_test_prestate(while_others_work, state),
 		cmocka_unit_test_prestate(moves_to_trash, state),
+		cmocka_unit_test_prestate(moves_to_folders, state),
 		cmocka_unit_test_prestate(listing, state),
 		cmocka_unit_test_prestate(wrong_calls, state),
 	};
