@@ -267,6 +267,59 @@ static void one_pair_for_a_key(void **state)
 	assert_int_equal(by_left("b", &p), 1);
 }
 
+/* A two-way pair. */
+static int64_t add_both(int64_t folder, const char *left, const char *right, uint32_t flags)
+{
+	struct pair p = { .folder = folder, .left = slice_str(left), .right = slice_str(right), .two_way = true, .flags = flags, .size = 7, .made = 9 };
+
+	memset(p.digest, 5, sizeof(p.digest));
+	if (pairs_add(db, &p, &e) < 0)
+		fail_msg("%s", e.text);
+	return p.id;
+}
+
+static bool is_pair(int64_t id)
+{
+	struct pair p;
+	int rc = pairs_by_id(db, id, &p, &e);
+
+	assert_true(rc >= 0);
+	return rc == 1;
+}
+
+/* A pair goes to another folder with all that is known of it. What the base had there by one of its keys, or by each, is of messages that are there no more. */
+static void moved(void **state)
+{
+	static const struct { const char *left, *right; } to[] = { { "new", "new" }, { "9", "new" }, { "new", "r9" }, { "9", "r9" }, { "9", "r8" }, { "1", "r1" } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(to); i++) {
+		int64_t stays = add_both(1, "2", "r2", 0), id = add_both(1, "1", "r1", 3), eight = add_both(2, "8", "r8", 0), nine = add_both(2, "9", "r9", 0);
+		int64_t other = add_both(2, "2", "r2", 0), third = add_both(3, "9", "r9", 0);
+		struct pair p;
+
+		assert_int_equal(pairs_move(db, id, 2, slice_str(to[i].left), slice_str(to[i].right), &e), 0);
+		assert_int_equal(pairs_by_id(db, id, &p, &e), 1);
+		assert_int_equal(p.folder, 2);
+		assert_true(slice_eqs(p.left, to[i].left) && slice_eqs(p.right, to[i].right));
+		assert_true(p.two_way && !p.pending && !p.back && p.flags == 3 && p.size == 7 && p.made == 9 && p.gone == 0 && p.digest[31] == 5);
+		assert_int_equal(pairs_by_left(db, 1, SLICE_LIT("1"), &p, &e), 0);
+		assert_int_equal(pairs_by_right(db, 1, SLICE_LIT("r1"), &p, &e), 0);
+		assert_int_equal(pairs_by_left(db, 2, slice_str(to[i].left), &p, &e), 1);
+		assert_int_equal(p.id, id);
+		assert_int_equal(pairs_by_right(db, 2, slice_str(to[i].right), &p, &e), 1);
+		assert_int_equal(p.id, id);
+		assert_int_equal(is_pair(nine), to[i].left[0] != '9' && strcmp(to[i].right, "r9") != 0);
+		assert_int_equal(is_pair(eight), strcmp(to[i].right, "r8") != 0);
+		assert_true(is_pair(stays) && is_pair(other) && is_pair(third));
+		for (int64_t all = stays; all <= third; all++)
+			assert_int_equal(pairs_drop(db, all, &e), 0);
+	}
+	/* what is not there is not moved */
+	assert_int_equal(pairs_move(db, 12345, 2, SLICE_LIT("1"), SLICE_LIT("r1"), &e), 0);
+	assert_false(is_pair(12345));
+}
+
 static void purge(void **state)
 {
 	int64_t ids[4];
@@ -338,7 +391,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(what_is_added_is_found), T(keys_of_all_kinds), T(pending_until_settled), T(by_content), T(gone_and_back), T(without_name),
-		T(one_pair_for_a_key), T(purge), T(a_walk_can_be_stopped), T(rolled_back),
+		T(one_pair_for_a_key), T(moved), T(purge), T(a_walk_can_be_stopped), T(rolled_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
