@@ -394,6 +394,42 @@ static void two_way(void **state)
 	assert_string_equal(said(f, f->err), "");
 }
 
+/* Where from and where to, whatever their names hold. */
+static void moves(void **state)
+{
+	static const struct event plan[] = {
+		{ .type = EVENT_MESSAGE, .action = ACTION_MOVE, .at = AT_LEFT, .folder = "INBOX", .to = "Lists/b", .uid = "7" },
+		{ .type = EVENT_MESSAGE, .action = ACTION_MOVE, .at = AT_RIGHT, .folder = "a\nb", .to = "\033[2J\x9b\xff", .uid = "" },
+		{ .type = EVENT_MESSAGE, .action = ACTION_DELETE, .at = AT_LEFT, .folder = "F", .to = "", .uid = "8" },
+	};
+	static const struct { struct report_params p; const char *out; } rows[] = {
+		{ { .dry_run = true }, "isp: would move 7 from INBOX to Lists/b at the server\nisp: would move a message from a\\x0ab to \\x1b[2J\\x9b\\xff here\n"
+				       "isp: would delete 8 in F at the server\n"
+				       "isp: 1,200 messages to be moved; nothing was changed\n" },
+		{ { .verbose = 1 }, "isp: move 7 from INBOX to Lists/b at the server\nisp: move a message from a\\x0ab to \\x1b[2J\\x9b\\xff here\n"
+				    "isp: delete 8 in F at the server\n"
+				    "isp: 1,200 messages moved; 0 bytes in, 0 bytes out, 0.0 s, 1 round trip\n" },
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct fixture *f = *state;
+
+		begin(f, rows[i].p, false, false);
+		for (size_t k = 0; k < COUNT(plan); k++) {
+			struct event ev = plan[k];
+
+			ev.dry = rows[i].p.dry_run;
+			put(f, ev);
+		}
+		put(f, (struct event){ .type = EVENT_END, .two_way = true, .totals = { .moved = 1200, .round_trips = 1 } });
+		assert_string_equal(said(f, f->out), rows[i].out);
+		assert_string_equal(said(f, f->err), "");
+		teardown(state);
+		setup(state);
+	}
+	begin(*state, (struct report_params){ .verbose = 0 }, false, false);
+}
+
 static void json(void **state)
 {
 	struct fixture *f = *state;
@@ -592,6 +628,7 @@ int main(void)
 		TEST(name_once),
 		TEST(dry_run),
 		TEST(two_way),
+		TEST(moves),
 		TEST(json),
 		TEST(json_quiet),
 		TEST(failures_of_no_job),
