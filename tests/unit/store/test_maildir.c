@@ -2473,6 +2473,7 @@ static void moves_fail(void **state)
 		sys.err = one[i];
 		assert_int_equal(carry(&r, nums, 2, &c), 0);
 		assert_string_equal(c.told, " ! 1.a");
+		assert_string_equal(sys.log, "rrxddo");
 		assert_non_null(strstr(c.why.text, "can't move"));
 		assert_non_null(strstr(c.why.text, "2.b"));
 		assert_non_null(strstr(c.why.text, strerror(one[i])));
@@ -2525,6 +2526,11 @@ static bool holds(struct rig *r, const char *path, const char *text)
 	return same;
 }
 
+static void same_comes(void)
+{
+	put_file(moving, "To/cur/2.b:2,", "theirs\n");
+}
+
 /* In some Maildirs names are numbers, which mean others elsewhere: what is there has its name alone, whatever its flags, and stays as it is. */
 static void moves_to_taken_names(void **state)
 {
@@ -2557,7 +2563,19 @@ static void moves_to_taken_names(void **state)
 		assert_int_equal(r.info.messages, 0);
 		rig_stop(&r);
 	}
-	/* somebody is always faster */
+	/* somebody is faster: once, or always */
+	rig_move(&r, all_three, 3, nums);
+	sys.at_rename = same_comes;
+	assert_int_equal(carry(&r, nums + 1, 1, &c), 0);
+	assert_string_not_equal(told_key(&c, 0), "2.b");
+	assert_true(holds(&r, "To/cur/2.b:2,", "theirs\n"));
+	{
+		char path[BOX_PATH];
+
+		snprintf(path, sizeof(path), "To/cur/%s:2,", told_key(&c, 0));
+		assert_true(holds(&r, path, "b\n"));
+	}
+	rig_stop(&r);
 	rig_move(&r, all_three, 3, nums);
 	snprintf(sys.occupy, sizeof(sys.occupy), "%s/To/cur", r.path);
 	assert_int_equal(carry(&r, nums + 1, 1, &c), 0);
@@ -2705,12 +2723,38 @@ static void moves_twins(void **state)
 	}
 }
 
+static void other_takes_link(void)
+{
+	put_file(moving, "Box/other", "another\n");
+	move_file(moving, "Box/other", "Box/new/3.c");
+}
+
 static void target_goes(void)
 {
 	char path[2 * BOX_PATH];
 
 	join(path, sizeof(path), moving->path, "To/cur", "");
 	assert_int_equal(rmdir(path), 0);
+}
+
+/* What somebody puts in the place of its second name is not the message. */
+static void moves_one_of_two(void **state)
+{
+	struct carried c;
+	uint64_t nums[3];
+	char a[2 * BOX_PATH], b[2 * BOX_PATH];
+	struct rig r;
+
+	(void)state;
+	rig_move(&r, all_three, 3, nums);
+	join(a, sizeof(a), r.path, "Box/cur/3.c:2,FS", "");
+	join(b, sizeof(b), r.path, "Box/new/3.c", "");
+	assert_int_equal(link(a, b), 0);
+	sys.at_rename = other_takes_link;
+	assert_int_equal(carry(&r, nums + 2, 1, &c), 0);
+	assert_string_equal(c.told, " 3.c");
+	assert_true(holds(&r, "To/cur/3.c:2,FS", "c\n") && holds(&r, "Box/new/3.c", "another\n"));
+	rig_stop(&r);
 }
 
 /* Where there is no folder, or none any more, all stays where it was. */
@@ -2903,6 +2947,7 @@ int main(void)
 		cmocka_unit_test(moves_to_taken_names),
 		cmocka_unit_test(moves_while_others_work),
 		cmocka_unit_test(moves_twins),
+		cmocka_unit_test(moves_one_of_two),
 		cmocka_unit_test(moves_nowhere),
 		cmocka_unit_test(lacks_directories),
 		cmocka_unit_test(huge),
