@@ -15,7 +15,8 @@ struct place {
 /* A pair of the base that a side, or both, does not show where it was. */
 struct trail {
 	struct place home, now[2];
-	uint64_t size;          /* as the right stores it */
+	uint64_t size;          /* as the right stores it; or the left, if it was copied to there */
+	bool back;              /* so it was */
 	struct ident id;        /* of what was found by its content */
 	unsigned char digest[DIGEST_SIZE];
 };
@@ -93,6 +94,7 @@ static int gather_trails(struct twoway *g, struct trails *ts, struct err *e)
 			if (rc == 0)
 				continue;
 			t.size = p.size;
+			t.back = p.back;
 			memcpy(t.digest, p.digest, DIGEST_SIZE);
 			for (int s = LEFT; s <= RIGHT; s++)
 				if (side_of(row, s)->present)
@@ -188,10 +190,29 @@ static void sort_numbers(struct numbers *w)
 		qsort(w->a.a, w->a.n, sizeof(*w->a.a), by_value);
 }
 
+/* Sizes of what was lost: as the store has it, and with line ends that are perhaps longer. */
+struct sizes {
+	struct numbers own, wire;
+};
+
 /* candidates_fits: by its size, which a store need not know */
 static bool size_fits(void *arg, const struct store_msg *m)
 {
-	return m->size == 0 || is_among(arg, (int64_t)m->size);
+	const struct sizes *w = arg;
+	int64_t size = (int64_t)m->size;
+	size_t from = 0, to = w->wire.a.n;
+
+	if (size == 0 || is_among(&w->own, size))
+		return true;
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (w->wire.a.a[mid] < size)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from < w->wire.a.n && w->wire.a.a[from] <= 2 * size;
 }
 
 /* candidates_fits: by when it arrived */
@@ -215,13 +236,18 @@ static int learn(struct twoway *g, int side, bool whole, candidates_fits *fits, 
 /* Files of the same content; only those are read that have the size of a lost one. That they are called the same as one proves nothing: names may be mere numbers. */
 static int find_by_content(struct twoway *g, int side, struct trails *ts, struct err *e)
 {
-	struct numbers sizes = { .any = false };
+	struct sizes sizes = { .own = { .any = false } };
 	int rc = sort_lost(ts, side, e);
 
-	for (size_t i = 0; rc == 0 && i < ts->lost.n; i++)
-		rc = vec_push(&sizes.a, (int64_t)ts->t.a[ts->lost.a[i]].size) < 0 ? twoway_no_memory(e) : 0;
-	sort_numbers(&sizes);
-	for (size_t i = 0; rc == 0 && sizes.a.n > 0 && i < g->boxes.n; i++) {
+	for (size_t i = 0; rc == 0 && i < ts->lost.n; i++) {
+		const struct trail *t = &ts->t.a[ts->lost.a[i]];
+		struct numbers *w = t->back ? &sizes.wire : &sizes.own;
+
+		rc = vec_push(&w->a, (int64_t)t->size) < 0 ? twoway_no_memory(e) : 0;
+	}
+	sort_numbers(&sizes.own);
+	sort_numbers(&sizes.wire);
+	for (size_t i = 0; rc == 0 && ts->lost.n > 0 && i < g->boxes.n; i++) {
 		struct candidates fresh = { 0 };
 
 		rc = gather_fresh(&g->boxes.a[i], side, &fresh, e);
@@ -232,7 +258,8 @@ static int find_by_content(struct twoway *g, int side, struct trails *ts, struct
 				take_trail(ts, side, &fresh.c.a[k]);
 		candidates_release(&fresh);
 	}
-	vec_release(&sizes.a);
+	vec_release(&sizes.own.a);
+	vec_release(&sizes.wire.a);
 	return rc;
 }
 

@@ -70,6 +70,23 @@ def test_moved(each_server, tmp_path, side, n):
 
 
 @pytest.mark.parametrize("side", ["remote", "local"])
+def test_what_was_sent_is_moved_as_well(each_server, tmp_path, side):
+    """What the base knows of it comes from its way to the server."""
+    p = Sync(tmp_path, each_server)
+    for name in (B, C):
+        p.local.make(name)
+    for i in range(4):
+        p.local.deliver(mail(i), A, "S", age=AGE + i)
+    p.settle()
+    for i in range(3):
+        getattr(p, side).move(A, mail(i), B)
+    r = p.sync()
+    assert counts(r) == {"moved": 3} and on_wire(r) < 20000, r
+    p.quiet()
+    assert where(p) == {i: [(B if i < 3 else A, "S")] for i in range(4)}
+
+
+@pytest.mark.parametrize("side", ["remote", "local"])
 def test_moved_and_flagged(each_server, tmp_path, side):
     """Flags that were changed on both sides, before and after the move."""
     p = filled(Sync(tmp_path, each_server), 3)
