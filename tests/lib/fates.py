@@ -145,6 +145,21 @@ class Model:
         for m in self.messages.values():
             m.run_broken()
 
+    def _linked(self):
+        """{message: those of the same content that it may have been moved from or to}: a copy that no run has settled is a move, if the other is gone.
+
+        What was done to the flags of the one may then show on the other."""
+        same, out, known = {}, {}, {}
+        for m in self.messages.values():
+            same.setdefault(m.content, []).append(m)
+            known[m] = m.changed | m.touched | m.hazy | m.now[0] | m.now[1]
+        for group in same.values():
+            for m in group:
+                out[m] = [x for x in group if x is not m and not (m.settled and x.settled)]
+                for x in out[m]:
+                    m.hazy |= known[x]
+        return out
+
     def run_ended(self, state):
         """Both sides agree on {folder: {content: flags}}: is it what must be? From now on it is."""
         self.dirty = False
@@ -154,10 +169,12 @@ class Model:
             assert not (f.fate == DEAD and there), "folder %s has come back" % f.name
             f.fate, f.settled, f.removed_at = ALIVE if there else DEAD, there, None
         assert set(state) <= set(self.folders), "folders that nobody made: %s" % (set(state) - set(self.folders))
+        linked = self._linked()
         for m in self.messages.values():
             flags = state.get(m.folder, {}).get(m.content)
             what = "message %s of %s" % (m.content, m.folder)
-            assert not (m.fate == ALIVE and flags is None), what + " is lost"
+            elsewhere = any(m.content in state.get(x.folder, {}) for x in linked.get(m, ()))
+            assert not (m.fate == ALIVE and flags is None and not elsewhere), what + " is lost"
             assert not (m.fate == DEAD and flags is not None), what + " has come back"
             if flags is None:
                 m.fate = DEAD
