@@ -47,12 +47,12 @@ static void todo_release(struct todo *t)
 /* The message of a row on a side that is open. 1, 0 it is not there any more, -1. */
 static int find(struct twoway *g, struct joined *row, int side, struct work *w, struct err *e)
 {
-	struct plan_sync_side *s = side == LEFT ? &row->m.left : &row->m.right;
+	const struct plan_sync_side *s = joined_side(row, side);
 	struct store_msg m;
 	int rc;
 
 	memset(&m, 0, sizeof(m));
-	w->key = side == LEFT ? row->left : row->right;
+	w->key = joined_key(row, side);
 	rc = g->side[side]->ops->find(g->side[side], w->key, s->flags, &m, e);
 	if (rc != 1)
 		return rc;
@@ -78,7 +78,7 @@ static int sort_flags(struct twoway *g, struct joined *row, const struct plan_sy
 
 	for (int s = LEFT; s <= RIGHT; s++) {
 		unsigned flag = s == LEFT ? PLAN_FLAG_LEFT : PLAN_FLAG_RIGHT;
-		uint32_t now = s == LEFT ? row->m.left.flags : row->m.right.flags, other = s == LEFT ? row->m.right.flags : row->m.left.flags;
+		uint32_t now = joined_side(row, s)->flags, other = joined_side(row, !s)->flags;
 		uint32_t want = s == LEFT ? plan->left : plan->right;
 		struct work w = { .pair = row->pair, .acts = flag, .add = want & ~now, .del = now & ~want, .agreed = agree_on(want, other, row->m.flags) };
 		int rc;
@@ -127,7 +127,7 @@ static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_poli
 		return vec_push(&t->forget, row->pair) < 0 ? twoway_no_memory(e) : 0;
 	if (plan.acts & (PLAN_COPY | PLAN_COPY_BACK)) {
 		int from = plan.acts & PLAN_COPY ? LEFT : RIGHT;
-		struct earlier *f = look_earlier(g, b->f->base.id, from == RIGHT, from == LEFT ? row->left : row->right);
+		struct earlier *f = look_earlier(g, b->f->base.id, from == RIGHT, joined_key(row, from));
 
 		w.acts = plan.acts & (PLAN_COPY | PLAN_COPY_BACK);
 		w.flags = from == LEFT ? plan.right : plan.left;

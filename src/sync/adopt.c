@@ -19,9 +19,8 @@ static int gather(struct box *b, int side, struct candidates *out, struct err *e
 {
 	for (size_t i = 0; i < b->join.rows.n; i++) {
 		const struct joined *row = &b->join.rows.a[i];
-		const struct plan_sync_side *s = side == LEFT ? &row->m.left : &row->m.right, *other = side == LEFT ? &row->m.right : &row->m.left;
 
-		if (s->present && !other->present && (row->pair == 0 || b->reborn) && candidates_add(out, b, i, e) < 0)
+		if (joined_side(row, side)->present && !joined_side(row, !side)->present && (row->pair == 0 || b->reborn) && candidates_add(out, b, i, e) < 0)
 			return -1;
 	}
 	return 0;

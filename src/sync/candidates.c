@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/numset.h"
+
 int candidates_add(struct candidates *cs, struct box *b, size_t row, struct err *e)
 {
 	return vec_push(&cs->c, ((struct candidate){ .box = b, .row = row })) < 0 ? twoway_no_memory(e) : 0;
@@ -41,13 +43,6 @@ static int by_ident(const void *a, const void *b)
 static bool same_ident(const struct candidate *a, const struct candidate *b)
 {
 	return a->id.size == b->id.size && memcmp(a->id.mid, b->id.mid, IDENT_MID) == 0 && a->id.date == b->id.date;
-}
-
-static int by_size(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
 }
 
 static void tell(void *arg, uint64_t num, const struct ident *id)
@@ -115,7 +110,7 @@ int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fi
 		struct candidate c = cs->c.a[i];
 		const struct joined *row = &b->join.rows.a[c.row];
 		struct store_msg m = { .num = 0 };
-		int found = s->ops->find(s, side == LEFT ? row->left : row->right, side == LEFT ? row->m.left.flags : row->m.right.flags, &m, e);
+		int found = s->ops->find(s, joined_key(row, side), joined_side(row, side)->flags, &m, e);
 
 		if (found < 0)
 			goto out;
@@ -150,29 +145,27 @@ out:
 
 int candidates_narrow(struct candidates *cs, int side, const struct candidates *others, struct err *e)
 {
-	VEC(uint64_t) sizes = { 0 };
+	struct numset sizes = { 0 };
 	size_t kept = 0;
 
 	for (size_t i = 0; i < others->c.n; i++) {
-		if (others->c.a[i].told && !others->c.a[i].united && vec_push(&sizes, others->c.a[i].id.size) < 0) {
-			vec_release(&sizes);
+		if (others->c.a[i].told && !others->c.a[i].united && numset_add(&sizes, others->c.a[i].id.size) < 0) {
+			numset_release(&sizes);
 			return twoway_no_memory(e);
 		}
 	}
-	if (sizes.n > 0)
-		qsort(sizes.a, sizes.n, sizeof(*sizes.a), by_size);
-	for (size_t i = 0; sizes.n > 0 && i < cs->c.n; i++) {
+	numset_seal(&sizes);
+	for (size_t i = 0; sizes.v.n > 0 && i < cs->c.n; i++) {
 		struct candidate c = cs->c.a[i];
-		const struct plan_sync_msg *m = &c.box->join.rows.a[c.row].m;
-		uint64_t size = c.told ? c.id.size : side == LEFT ? m->left.size : m->right.size;
+		uint64_t size = c.told ? c.id.size : joined_side(&c.box->join.rows.a[c.row], side)->size;
 
-		if (c.united || (size != 0 && !bsearch(&size, sizes.a, sizes.n, sizeof(size), by_size)))
+		if (c.united || (size != 0 && !numset_has(&sizes, size)))
 			continue;
 		cs->c.a[i] = cs->c.a[kept];
 		cs->c.a[kept++] = c;
 	}
 	cs->c.n = kept;
-	vec_release(&sizes);
+	numset_release(&sizes);
 	return 0;
 }
 

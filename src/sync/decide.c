@@ -108,7 +108,7 @@ static void plan_removal(struct twoway *g, struct box *b, int side)
 	for (size_t i = 0; i < b->join.rows.n; i++) {
 		const struct joined *row = &b->join.rows.a[i];
 
-		there += !row->moving && (side == LEFT ? row->m.left.present : row->m.right.present);
+		there += !row->moving && joined_side(row, side)->present;
 	}
 	err_printable(name, sizeof(name), box_name(b, side), strlen(box_name(b, side)));
 	b->remove[side] = false;
@@ -292,13 +292,13 @@ void decide_tell(struct twoway *g, struct box *b)
 			int side = plan.acts & PLAN_REMOVE_LEFT ? LEFT : RIGHT;
 
 			g->totals->deleted++;
-			tell_planned(g, b, ACTION_DELETE, side, side == LEFT ? row->left : row->right, 0);
+			tell_planned(g, b, ACTION_DELETE, side, joined_key(row, side), 0);
 		}
 		for (int s = LEFT; s <= RIGHT; s++) {
 			if (!(plan.acts & (s == LEFT ? PLAN_FLAG_LEFT : PLAN_FLAG_RIGHT)))
 				continue;
 			g->totals->flagged++;
-			tell_planned(g, b, ACTION_FLAGS, s, s == LEFT ? row->left : row->right, 0);
+			tell_planned(g, b, ACTION_FLAGS, s, joined_key(row, s), 0);
 		}
 	}
 }

@@ -23,9 +23,19 @@ struct joined {
 	struct slice left, right; /* keys; empty where that side never held it */
 	struct plan_sync_msg m;   /* retry_at is not set */
 	bool rekey;               /* the left calls it by this key now, which the base is to be told */
-	bool moving;              /* it is part of a move (moves.c), and asks for nothing */
+	bool moving;              /* it is part of a move (moves.h), and asks for nothing */
 	const struct content *content; /* where adopt.c has read it; else NULL */
 };
+
+static inline struct slice joined_key(const struct joined *row, enum pair_side side)
+{
+	return side == PAIR_LEFT ? row->left : row->right;
+}
+
+static inline const struct plan_sync_side *joined_side(const struct joined *row, enum pair_side side)
+{
+	return side == PAIR_LEFT ? &row->m.left : &row->m.right;
+}
 
 struct join_seen;
 

@@ -1,5 +1,5 @@
 /*
- * Two-way, the private side: one job on its way through looking (look.c), recognizing (adopt.c, moves.c), planning (decide.c) and doing (moves.c, act.c). See engine.h for the job itself.
+ * Two-way, the private side: one job on its way through looking (look.c), recognizing (adopt.c, movefind.c), planning (decide.c) and doing (movedo.c, act.c). See engine.h for the job itself.
  *
  * Both sides are looked at, folder by folder, everything is planned, and only then, when no guard objects, something is done.
  */
@@ -44,12 +44,22 @@ struct box {
 	bool work;
 };
 
+/* Where a side has a message: a row of a box; box NULL: nowhere that is known. */
+struct place {
+	struct box *box;
+	size_t row;
+};
+
+static inline struct joined *place_row(struct place p)
+{
+	return &p.box->join.rows.a[p.row];
+}
+
 /* A message that one side has elsewhere: see moves.h. */
 struct move {
 	int side;                     /* that is to follow */
-	struct box *home, *from, *to; /* the base has its pair in home; the side has it in from, the other side in to */
-	size_t home_row, from_row, to_row;
-	uint64_t num;
+	struct place home, from, to;  /* the base has its pair in home; the side has it in from, the other side in to */
+	uint64_t num;                 /* in from's box while that is open */
 	struct ident id;              /* of what the other side has in to, if it was read */
 	struct slice key;             /* that the side gives it in to */
 	enum { MOVE_UNKNOWN, MOVE_DONE, MOVE_REFUSED } end;

@@ -1,0 +1,360 @@
+/* Doing what movefind.c has found. */
+#include "sync/moves.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "base/log.h"
+
+static int by_route(const void *a, const void *b)
+{
+	const struct move *x = a, *y = b;
+
+	if (x->side != y->side)
+		return x->side - y->side;
+	if (x->from.box != y->from.box)
+		return x->from.box < y->from.box ? -1 : 1;
+	if (x->to.box != y->to.box)
+		return x->to.box < y->to.box ? -1 : 1;
+	return (x->num > y->num) - (x->num < y->num);
+}
+
+/* Nothing is done about it in this run, and the next is to see it again. */
+static void leave(struct move *m)
+{
+	for (int s = LEFT; s <= RIGHT; s++)
+		m->home.box->kept[s] = m->from.box->kept[s] = m->to.box->kept[s] = true;
+}
+
+/*
+ * It can't be moved: it is copied. Where it was it is deleted by the next run, as any other message that is gone on one side: when the copy is there, and no guard
+ * objects. Were both sides to have moved it, there would be two of it then.
+ */
+static bool only_one_moved(const struct move *m)
+{
+	return m->from.box == m->home.box && m->from.row == m->home.row;
+}
+
+static void give_up(struct move *m)
+{
+	leave(m);
+	if (only_one_moved(m))
+		place_row(m->to)->moving = false;
+}
+
+/* It was moved: its row is one of the new folder now. */
+static int arrived(struct move *m, struct err *e)
+{
+	struct joined *home = place_row(m->home), *from = place_row(m->from), *to = place_row(m->to);
+	struct slice key = arena_slice(&m->to.box->join.arena, m->key);
+
+	if (!key.p)
+		return twoway_no_memory(e);
+	to->pair = home->pair;
+	to->m.known = true;
+	to->m.flags = home->m.flags;
+	if (m->side == LEFT) {
+		to->m.left = from->m.left;
+		to->left = key;
+	} else {
+		to->m.right = from->m.right;
+		to->right = key;
+	}
+	to->moving = false;
+	*from = *home = (struct joined){ .pair = 0 };
+	return 0;
+}
+
+static int note_moves(struct twoway *g, struct move *m, size_t n, struct err *e)
+{
+	if (db_begin(g->db, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		const struct joined *to = place_row(m[i].to);
+		int64_t folder = m[i].to.box->f->base.id;
+
+		if (m[i].end != MOVE_DONE)
+			continue;
+		if (pairs_move(g->db, place_row(m[i].home)->pair, folder, m[i].side == LEFT ? m[i].key : to->left, m[i].side == LEFT ? to->right : m[i].key,
+			       e) < 0 ||
+		    failures_clear(g->db, folder, m[i].side == LEFT, joined_key(to, !m[i].side), e) < 0) {
+			db_rollback(g->db);
+			return -1;
+		}
+	}
+	return db_commit(g->db, e);
+}
+
+static void tell_move(struct twoway *g, const struct move *m, bool dry)
+{
+	char uid[ERR_TEXT_MAX];
+	struct slice key = joined_key(place_row(m->from), m->side);
+	struct event ev = { .type = EVENT_MESSAGE, .action = ACTION_MOVE, .folder = m->from.box->f->left, .to = m->to.box->f->left, .at = m->side == LEFT ? AT_LEFT : AT_RIGHT,
+			    .dry = dry };
+
+	if (m->from.box == m->to.box)
+		return;
+	ev.uid = err_printable(uid, sizeof(uid), key.p, key.n);
+	g->totals->moved++;
+	twoway_put(g, &ev);
+}
+
+/* Moves from one folder to another, of which a store tells. */
+struct route {
+	struct twoway *g;
+	struct move *m;
+	size_t n;
+	struct box *from, *to;
+	struct box *fault; /* whose an error is */
+	bool failed;       /* memory is out */
+};
+
+/* What is copied instead needs no word. */
+static void tell_refusal(struct twoway *g, const struct move *m, const struct err *why)
+{
+	struct err e = *why;
+
+	if (only_one_moved(m)) {
+		log_debug("a message is not moved: %s", why->text);
+		return;
+	}
+	err_in(&e, "a message was moved to '%s' on one side and to '%s' on the other, and stays so", m->to.box->f->left, m->from.box->f->left);
+	twoway_warn(g, e.text);
+}
+
+/* store_ops.move's done */
+static void told(void *arg, uint64_t num, struct slice key, const struct err *why)
+{
+	struct route *r = arg;
+
+	for (size_t from = 0, to = r->n; from < to;) {
+		size_t mid = from + (to - from) / 2;
+		struct move *m = &r->m[mid];
+
+		if (m->num < num) {
+			from = mid + 1;
+		} else if (m->num > num) {
+			to = mid;
+		} else {
+			m->end = why ? MOVE_REFUSED : key.n > 0 ? MOVE_DONE : MOVE_UNKNOWN;
+			m->key = arena_slice(&m->to.box->join.arena, key);
+			r->failed |= key.n > 0 && !m->key.p;
+			if (why)
+				tell_refusal(r->g, m, why);
+			return;
+		}
+	}
+}
+
+/* A message that a remote store says was moved, by the number that it is said to have there. */
+struct claim {
+	uint64_t num;
+	struct move *m;
+	bool borne_out;
+};
+
+struct claimed {
+	VEC(struct claim) a;
+};
+
+static int by_claim(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+
+	return (x->num > y->num) - (x->num < y->num);
+}
+
+static void compare(void *arg, uint64_t num, const struct ident *id)
+{
+	struct claimed *cs = arg;
+	struct claim key = { .num = num }, *c = bsearch(&key, cs->a.a, cs->a.n, sizeof(key), by_claim);
+
+	if (c)
+		c->borne_out = !id->has_mid || !c->m->id.has_mid || memcmp(id->mid, c->m->id.mid, IDENT_MID) == 0;
+}
+
+/* Servers lie: what is said to be the message must be there, and have its Message-ID. Else whatever became of that one would be done to this. */
+static int verify(struct route *r, struct err *e)
+{
+	struct move *m = r->m;
+	struct store *s = r->g->side[m->side];
+	struct claimed cs = { 0 };
+	VEC(uint64_t) nums = { 0 };
+	struct box_info info;
+	int rc = s->ops->open_box(s, box_name(r->to, m->side), BOX_WRITE, &info, e);
+
+	for (size_t i = 0; rc >= 0 && i < r->n; i++) {
+		struct store_msg x = { .num = 0 };
+
+		if (m[i].end != MOVE_DONE)
+			continue;
+		rc = s->ops->find(s, m[i].key, 0, &x, e);
+		if (rc == 1 && (vec_push(&cs.a, ((struct claim){ .num = x.num, .m = &m[i] })) < 0 || vec_push(&nums, x.num) < 0))
+			rc = twoway_no_memory(e);
+		else if (rc == 0)
+			m[i].end = MOVE_UNKNOWN;
+	}
+	if (rc >= 0 && cs.a.n > 0) {
+		qsort(cs.a.a, cs.a.n, sizeof(*cs.a.a), by_claim);
+		rc = s->ops->idents(s, nums.a, nums.n, compare, &cs, e);
+	}
+	for (size_t i = 0; i < cs.a.n; i++)
+		if (rc < 0 || !cs.a.a[i].borne_out)
+			cs.a.a[i].m->end = MOVE_UNKNOWN;
+	vec_release(&cs.a);
+	vec_release(&nums);
+	return rc < 0 ? -1 : 0;
+}
+
+/* Look up, in the box that is open, those that are to travel; they come first, in the order of their numbers. How many, -1. */
+static ssize_t find_travellers(struct route *r, struct err *e)
+{
+	struct move *m = r->m;
+	struct store *s = r->g->side[m->side];
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		struct joined *row = place_row(m[i].from);
+		struct store_msg x = { .num = 0 };
+		struct move found;
+		int rc = m[i].end != MOVE_UNKNOWN ? 0 : s->ops->find(s, joined_key(row, m->side), joined_side(row, m->side)->flags, &x, e);
+
+		if (rc < 0)
+			return -1;
+		if (rc == 0)
+			continue; /* somebody was faster: who knows where it is */
+		found = m[i];
+		found.num = x.num;
+		m[i] = m[n];
+		m[n++] = found;
+	}
+	if (n > 0)
+		qsort(m, n, sizeof(*m), by_route);
+	return (ssize_t)n;
+}
+
+static void refuse_all(struct route *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		r->m[i].end = MOVE_REFUSED;
+}
+
+/* Have the store move what it still has. */
+static int travel(struct route *r, struct err *e)
+{
+	struct twoway *g = r->g;
+	int side = r->m->side;
+	struct store *s = g->side[side];
+	VEC(uint64_t) nums = { 0 };
+	struct box_info info;
+	ssize_t n = 0;
+	int rc;
+
+	r->fault = r->to;
+	if (act_note_keys(g, r->to, side, e) < 0)
+		return -1;
+	r->fault = r->from;
+	if (s->ops->open_box(s, box_name(r->from, side), BOX_WRITE, &info, e) < 0)
+		return -1;
+	if (info.read_only)
+		refuse_all(r);
+	else
+		n = find_travellers(r, e);
+	rc = n < 0 ? -1 : 0;
+	for (ssize_t i = 0; rc == 0 && i < n; i++)
+		rc = vec_push(&nums, r->m[i].num) < 0 ? twoway_no_memory(e) : 0;
+	if (rc == 0 && n > 0) {
+		r->n = (size_t)n;
+		rc = s->ops->move(s, nums.a, nums.n, box_name(r->to, side), told, r, e);
+		if (rc == 0 && r->failed)
+			rc = twoway_no_memory(e);
+	}
+	if (rc == 0 && n > 0 && s->ops->idents) {
+		r->fault = r->to;
+		rc = verify(r, e);
+	}
+	s->ops->close_box(s);
+	vec_release(&nums);
+	return rc;
+}
+
+/* What the base is to know of renumbered folders comes first. */
+static int note_reborn(struct twoway *g, const struct move *m, struct err *e)
+{
+	struct box *boxes[] = { m->home.box, m->from.box, m->to.box };
+
+	for (size_t i = 0; i < sizeof(boxes) / sizeof(boxes[0]); i++)
+		if (!boxes[i]->failed && adopt_note(g, boxes[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+/* Does it need the store at all? One that only has another key in its folder is moved already; where a folder failed nothing is done. */
+static bool has_to_travel(struct move *m)
+{
+	m->end = MOVE_UNKNOWN;
+	if (m->home.box->failed || m->from.box->failed || m->to.box->failed || m->to.box->f->base.id == 0)
+		m->end = MOVE_REFUSED;
+	else if (m->from.box == m->to.box)
+		m->end = MOVE_DONE;
+	m->key = m->end == MOVE_DONE ? joined_key(place_row(m->from), m->side) : (struct slice){ 0 };
+	return m->end == MOVE_UNKNOWN;
+}
+
+/* All that go from one folder to another. */
+static int move_route(struct twoway *g, struct move *m, size_t n, struct err *e)
+{
+	struct route r = { .g = g, .m = m, .n = n, .from = m->from.box, .to = m->to.box, .fault = m->from.box };
+	struct err why = ERR_INIT;
+	bool far = false;
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (note_reborn(g, &m[i], e) < 0)
+			return -1;
+		far |= has_to_travel(&m[i]);
+	}
+	if (far) {
+		exec_step(&g->x[m->side], "move");
+		rc = travel(&r, &why);
+		exec_step(&g->x[m->side], "note moves");
+	}
+	if (rc < 0 && box_error(g, r.fault, &why, e) < 0)
+		return -1;
+	if (note_moves(g, m, n, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (m[i].end == MOVE_DONE) {
+			tell_move(g, &m[i], false);
+			if (arrived(&m[i], e) < 0)
+				return -1;
+		} else if (m[i].end == MOVE_REFUSED) {
+			give_up(&m[i]);
+		} else {
+			leave(&m[i]);
+		}
+	}
+	return 0;
+}
+
+int moves_do(struct twoway *g, struct err *e)
+{
+	struct move *m = g->moves.a;
+
+	if (g->moves.n > 0)
+		qsort(m, g->moves.n, sizeof(*m), by_route);
+	for (size_t i = 0, n; i < g->moves.n; i += n) {
+		for (n = 1; i + n < g->moves.n && m[i + n].side == m[i].side && m[i + n].from.box == m[i].from.box && m[i + n].to.box == m[i].to.box;)
+			n++;
+		if (move_route(g, &m[i], n, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void moves_tell(struct twoway *g)
+{
+	for (size_t i = 0; i < g->moves.n; i++)
+		tell_move(g, &g->moves.a[i], true);
+}
