@@ -84,6 +84,15 @@ int slice_cmp(struct slice a, struct slice b)
 	return c != 0 ? c : (a.n > b.n) - (a.n < b.n);
 }
 
+uint64_t slice_hash(struct slice a)
+{
+	uint64_t h = 0xcbf29ce484222325U;
+
+	for (size_t i = 0; i < a.n; i++)
+		h = (h ^ (unsigned char)a.p[i]) * 0x100000001b3U;
+	return h;
+}
+
 /* Blank, tab, CR or LF. */
 static bool is_space(char c)
 {

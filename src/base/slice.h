@@ -21,6 +21,7 @@ bool slice_ieqs(struct slice a, const char *s);         /* ASCII case ignored, n
 bool slice_starts(struct slice a, const char *prefix);
 bool slice_istarts(struct slice a, const char *prefix); /* ASCII case ignored */
 int slice_cmp(struct slice a, struct slice b);          /* memcmp order, shorter first */
+uint64_t slice_hash(struct slice a);                    /* FNV-1a: for where a collision that somebody made harms that one alone */
 struct slice slice_trim(struct slice a);                /* blanks, tabs, CR, LF at both ends */
 
 /* Cut the next word (separated by blanks or tabs) off *rest; empty when none is left. */

@@ -159,16 +159,6 @@ void maildir_files_release(struct maildir_files *f)
 	*f = (struct maildir_files){ 0 };
 }
 
-/* FNV-1a. The names are made by programs of this side. */
-static uint32_t hash_of(struct slice unique)
-{
-	uint32_t h = 2166136261u;
-
-	for (size_t i = 0; i < unique.n; i++)
-		h = (h ^ (unsigned char)unique.p[i]) * 16777619u;
-	return h;
-}
-
 /* A file's name; moves when a file is put. */
 const char *maildir_file_name(const struct maildir_files *f, size_t i)
 {
@@ -195,7 +185,7 @@ static uint32_t *slot_of(const struct maildir_files *f, struct slice unique, uin
 /* The file of a unique name. */
 bool maildir_files_find(const struct maildir_files *f, struct slice unique, size_t *i)
 {
-	uint32_t *slot = f->n_slots > 0 ? slot_of(f, unique, hash_of(unique)) : NULL;
+	uint32_t *slot = f->n_slots > 0 ? slot_of(f, unique, (uint32_t)slice_hash(unique)) : NULL;
 
 	if (!slot || *slot == 0)
 		return false;
@@ -253,7 +243,7 @@ static bool is_better(const struct maildir_files *f, const struct maildir_file *
 int maildir_files_put(struct maildir_files *f, struct slice name, size_t unique_n, bool in_cur, uint64_t ino, struct err *e)
 {
 	struct slice unique = slice_of(name.p, unique_n);
-	uint32_t hash = hash_of(unique), *slot;
+	uint32_t hash = (uint32_t)slice_hash(unique), *slot;
 	struct maildir_file *file;
 
 	if (f->a.n >= FILES_MAX || grow(f) < 0)

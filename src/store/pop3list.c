@@ -202,16 +202,6 @@ static void rows_rewind(struct pop3rows *r)
 	r->have = false;
 }
 
-/* FNV-1a. A server that wants two keys to collide only makes its own messages keyless. */
-static uint64_t key_hash(const char *p, size_t n)
-{
-	uint64_t h = 0xcbf29ce484222325U;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ (unsigned char)p[i]) * 0x100000001b3U;
-	return h;
-}
-
 /* For qsort and bsearch. */
 static int cmp_u64(const void *a, const void *b)
 {
@@ -236,7 +226,7 @@ static ssize_t find_doubles(struct pop3rows *r, bool by_key, uint64_t **out, str
 	rows_rewind(r);
 	while ((rc = rows_next(r, e)) > 0 && n < r->n) {
 		if (!by_key || r->key_len > 0)
-			a[n++] = by_key ? key_hash(r->key, r->key_len) : r->num;
+			a[n++] = by_key ? slice_hash(slice_of(r->key, r->key_len)) : r->num;
 		r->have = false;
 	}
 	if (rc < 0)
@@ -285,7 +275,7 @@ int pop3list_start(struct pop3list *l, struct err *e)
 /* Whether the key stands for one message only. */
 static bool is_single(const struct pop3list *l, const char *key, size_t n)
 {
-	uint64_t h = key_hash(key, n);
+	uint64_t h = slice_hash(slice_of(key, n)); /* a server that wants two keys to collide only makes its own messages keyless */
 
 	return l->n_doubles == 0 || !bsearch(&h, l->doubles, l->n_doubles, sizeof(h), cmp_u64);
 }
