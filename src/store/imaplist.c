@@ -77,7 +77,8 @@ static struct imapstamp stamp_of(const struct imapstore *t, const struct imap_st
 	return (struct imapstamp){ .validity = s->uidvalidity,
 		.uidnext = s->uidnext,
 		.messages = s->messages,
-		.modseq = s->highestmodseq };
+		.modseq = s->highestmodseq,
+		.id = s->has & IMAP_HAS_MAILBOXID ? imapstamp_id(s->mailboxid) : 0 };
 }
 
 struct collecting {
@@ -332,14 +333,14 @@ static int keep_rows(struct imapstore *t, struct listing *l, struct err *e)
 }
 
 /* What STATUS is asked for: what makes a stamp, and what a person wants to see. */
-static const char *status_items(const struct imapstore *t)
+static void put_status_items(struct imapstore *t)
 {
-	const bool sizes = t->s.counts && t->conn.caps.have & IMAP_CAP_STATUS_SIZE;
+	const unsigned have = t->conn.caps.have;
 
-	if (t->conn.caps.have & IMAP_CAP_CONDSTORE)
-		return sizes ? "(MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ SIZE)"
-			     : "(MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)";
-	return sizes ? "(MESSAGES SIZE)" : "(MESSAGES)";
+	imap_put(&t->conn, "(MESSAGES%s%s%s)",
+		have & IMAP_CAP_CONDSTORE ? " UIDNEXT UIDVALIDITY HIGHESTMODSEQ" : "",
+		have & IMAP_CAP_CONDSTORE && have & IMAP_CAP_OBJECTID ? " MAILBOXID" : "",
+		t->s.counts && have & IMAP_CAP_STATUS_SIZE ? " SIZE" : "");
 }
 
 /* Is there anything that STATUS is asked for? */
@@ -356,7 +357,8 @@ static int send_status(struct imapstore *t, void *arg, size_t i, uint32_t *tag, 
 	imap_start(&t->conn);
 	imap_put(&t->conn, "STATUS ");
 	imap_astring(&t->conn, slice_str(l->rows.a[l->ask.a[i]].wire));
-	imap_put(&t->conn, " %s", status_items(t));
+	imap_put(&t->conn, " ");
+	put_status_items(t);
 	return imap_end(&t->conn, tag, e);
 }
 
@@ -424,8 +426,10 @@ static int send_list(struct imapstore *t, void *arg, size_t i, uint32_t *tag, st
 	if (have & IMAP_CAP_LIST_EXTENDED) {
 		imap_put(&t->conn, " RETURN (SUBSCRIBED%s",
 			have & IMAP_CAP_SPECIAL_USE ? " SPECIAL-USE" : "");
-		if (((struct collecting *)arg)->status && status_in_list(t))
-			imap_put(&t->conn, " STATUS %s", status_items(t));
+		if (((struct collecting *)arg)->status && status_in_list(t)) {
+			imap_put(&t->conn, " STATUS ");
+			put_status_items(t);
+		}
 		imap_put(&t->conn, ")");
 	}
 	return imap_end(&t->conn, tag, e);

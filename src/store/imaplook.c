@@ -61,7 +61,7 @@ static void plan_commands(const struct imapstore *t, struct imaplook_item *it)
 	const struct imapstamp *now = &it->f->stamp; /* by STATUS */
 
 	it->cmds[it->n++] = CMD_SELECT;
-	if (it->base.validity != 0 && now->validity != 0 && now->validity != it->base.validity)
+	if (it->base.validity != 0 && now->validity != 0 && imapstamp_other(now, &it->base))
 		return;
 	if (it->mode != MODE_FULL && it->base.uidnext > 1)
 		it->cmds[it->n++] = CMD_OLD;
@@ -467,14 +467,17 @@ static int judge(struct imapstore *t, struct box_info *out, struct err *e)
 	struct imaplook_item *it = imaplook_current(k);
 	const struct imapselected *sel = &t->sel;
 	const struct imapstamp *base = &it->base;
+	struct imapstamp now = { 0 };
 	enum imaplook_mode mode = it->mode;
 	bool search = it->search;
 
 	imapselect_info(t, out);
 	it->f->looked = sel->validity;
 	out->extent = mode == MODE_MODSEQ ? LOOK_CHANGES : LOOK_ALL;
+	now.validity = sel->validity;
+	now.id = sel->id;
 	if (base->validity != 0 &&
-		(base->validity != sel->validity ||
+		(imapstamp_other(base, &now) ||
 			(sel->uidnext != 0 && sel->uidnext < base->uidnext))) {
 		/* An UIDNEXT that went back: UIDs may have been given again */
 		out->reborn = true;

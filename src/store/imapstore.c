@@ -18,14 +18,26 @@ struct imapstore *imapstore_of(struct store *s)
 
 /* ---- stamps and keys ---- */
 
+uint64_t imapstamp_id(struct slice mailboxid)
+{
+	uint64_t h = slice_hash(mailboxid);
+
+	return mailboxid.n == 0 ? 0 : h != 0 ? h : 1;
+}
+
+bool imapstamp_other(const struct imapstamp *a, const struct imapstamp *b)
+{
+	return a->validity != b->validity || (a->id != 0 && b->id != 0 && a->id != b->id);
+}
+
 /* The numbers of a stamp; false when it is none of ours. */
 bool imapstamp_parse(const char *text, struct imapstamp *out)
 {
-	static const uint64_t max[4] = { UINT32_MAX, UINT32_MAX, UINT32_MAX, INT64_MAX };
+	static const uint64_t max[5] = { UINT32_MAX, UINT32_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX };
 	struct slice rest = slice_str(text);
-	uint64_t n[4];
+	uint64_t n[5] = { 0 };
 
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < 4 || (i < 5 && rest.n > 0); i++)
 		if (!slice_u64(slice_word(&rest), max[i], &n[i]))
 			return false;
 	if (rest.n > 0 || n[0] == 0)
@@ -33,15 +45,31 @@ bool imapstamp_parse(const char *text, struct imapstamp *out)
 	*out = (struct imapstamp){ .validity = (uint32_t)n[0],
 		.uidnext = (uint32_t)n[1],
 		.messages = (uint32_t)n[2],
-		.modseq = n[3] };
+		.modseq = n[3],
+		.id = n[4] };
 	return true;
 }
 
 /* A stamp as text. */
 void imapstamp_print(const struct imapstamp *s, char out[STORE_STAMP_MAX])
 {
-	snprintf(out, STORE_STAMP_MAX, "%" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu64, s->validity,
-		s->uidnext, s->messages, s->modseq);
+	int n = snprintf(out, STORE_STAMP_MAX, "%" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu64,
+		s->validity, s->uidnext, s->messages, s->modseq);
+
+	if (s->id != 0)
+		snprintf(out + n, STORE_STAMP_MAX - (size_t)n, " %" PRIu64, s->id);
+}
+
+/* store_ops.same_box: a rename keeps MAILBOXID, and UIDVALIDITY; but many servers give the same of that to many folders. */
+enum store_same imapstamp_same_box(const char *then, const char *now)
+{
+	struct imapstamp a, b;
+
+	if (!imapstamp_parse(then, &a) || !imapstamp_parse(now, &b))
+		return STORE_MAYBE;
+	if (imapstamp_other(&a, &b))
+		return STORE_OTHER;
+	return a.id != 0 && b.id != 0 ? STORE_SAME : STORE_MAYBE;
 }
 
 /* The UID that a key is. */
@@ -279,6 +307,9 @@ static void take_code(struct imapselected *sel, const struct imap_code *code)
 	case IMAP_CODE_NOMODSEQ:
 		sel->modseq = 0;
 		break;
+	case IMAP_CODE_MAILBOXID:
+		sel->id = imapstamp_id(code->id);
+		break;
 	case IMAP_CODE_PERMANENTFLAGS:
 		sel->has_permanent = true;
 		sel->permanent = code->flags.bits | (code->flags.star ? FLAG_FORWARDED : 0);
@@ -350,7 +381,8 @@ void imapselect_info(const struct imapstore *t, struct box_info *out)
 	struct imapstamp stamp = { .validity = sel->validity,
 		.uidnext = sel->uidnext,
 		.messages = sel->exists,
-		.modseq = sel->modseq };
+		.modseq = sel->modseq,
+		.id = t->conn.caps.have & IMAP_CAP_OBJECTID ? sel->id : 0 };
 
 	*out = (struct box_info){ .messages = sel->exists };
 	imapstamp_print(&stamp, out->stamp);
@@ -511,6 +543,8 @@ static const struct store_ops ops = {
 	.folders = imaptree_folders,
 	.folder_create = imaptree_folder_create,
 	.folder_remove = imaptree_folder_remove,
+	.folder_rename = imaptree_folder_rename,
+	.same_box = imapstamp_same_box,
 	.look = imaplook_look,
 	.look_box = imaplook_box,
 	.look_next = imaplook_next,

@@ -29,6 +29,7 @@
 struct imapstamp {
 	uint32_t validity, uidnext, messages;
 	uint64_t modseq;
+	uint64_t id; /* of its MAILBOXID; 0 not known */
 };
 
 /* A folder, known by listing or by use. Lives as long as the store. */
@@ -51,7 +52,7 @@ struct imapselected {
 	bool stale;      /* we changed it since: to be selected anew when it is opened again */
 	uint32_t exists; /* by the end of SELECT; later news don't count */
 	uint32_t validity, uidnext;
-	uint64_t modseq;
+	uint64_t modseq, id;
 	uint32_t permanent, known; /* flags: PERMANENTFLAGS with \* as FLAG_FORWARDED; FLAGS */
 };
 
@@ -120,8 +121,11 @@ int imapstore_fly(struct imapstore *t, const struct imapstore_flight *f, struct 
 int imapstore_finish(struct imapstore *t, uint32_t tag, imap_on *on, void *arg,
 	const struct imap_resp **r, struct err *why, struct err *e);
 
+uint64_t imapstamp_id(struct slice mailboxid); /* never 0 but for none */
+bool imapstamp_other(const struct imapstamp *a, const struct imapstamp *b); /* surely not of the same mailbox, or its UIDs mean something else now */
 bool imapstamp_parse(const char *text, struct imapstamp *out);
 void imapstamp_print(const struct imapstamp *s, char out[STORE_STAMP_MAX]);
+enum store_same imapstamp_same_box(const char *then, const char *now);
 bool imapstore_uid(struct slice key, uint32_t *uid);
 
 /* A SELECT or EXAMINE: queue it, take what the server says of the mailbox, and its end. */
@@ -176,6 +180,7 @@ int imaptree_folders(struct store *s,
 	int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e);
 int imaptree_folder_create(struct store *s, const char *folder, unsigned attrs, struct err *e);
 int imaptree_folder_remove(struct store *s, const char *folder, uint64_t expected, struct err *e);
+int imaptree_folder_rename(struct store *s, const char *from, const char *to, struct err *e);
 
 /* ---- imaplook.c ---- */
 

@@ -105,10 +105,10 @@ int imaptree_folders(struct store *s,
 	return 0;
 }
 
-/* ---- making and removing ---- */
+/* ---- making, removing and renaming ---- */
 
-/* Send a command about one mailbox. 1; 0 refused (*why; *none: because it is not there); -1. */
-static int tell(struct imapstore *t, const char *verb, const char *wire, const char *rest,
+/* Send a command about a mailbox, or two (to: else NULL). 1; 0 refused (*why; *none: because it is not there); -1. */
+static int tell_two(struct imapstore *t, const char *verb, const char *wire, const char *to, const char *rest,
 	imap_on *on, void *arg, bool *none, struct err *why, struct err *e)
 {
 	const struct imap_resp *r;
@@ -118,6 +118,10 @@ static int tell(struct imapstore *t, const char *verb, const char *wire, const c
 	imap_start(&t->conn);
 	imap_put(&t->conn, "%s ", verb);
 	imap_astring(&t->conn, slice_str(wire));
+	if (to) {
+		imap_put(&t->conn, " ");
+		imap_astring(&t->conn, slice_str(to));
+	}
 	imap_put(&t->conn, "%s", rest);
 	if (imap_end(&t->conn, &tag, e) < 0)
 		return imapstore_broken(t, e);
@@ -125,6 +129,12 @@ static int tell(struct imapstore *t, const char *verb, const char *wire, const c
 	if (none)
 		*none = rc == 0 && r->code.kind == IMAP_CODE_NONEXISTENT;
 	return rc;
+}
+
+static int tell(struct imapstore *t, const char *verb, const char *wire, const char *rest,
+	imap_on *on, void *arg, bool *none, struct err *why, struct err *e)
+{
+	return tell_two(t, verb, wire, NULL, rest, on, arg, none, why, e);
 }
 
 /* What CREATE is told of a role (RFC 6154 section 3). */
@@ -310,4 +320,81 @@ int imaptree_folder_remove(struct store *s, const char *folder, uint64_t expecte
 	if (t->listed && !f->listed)
 		return 0;
 	return remove_folder(t, f, expected, e) < 0 ? imapstore_fail(t, e) : 0;
+}
+
+/* Subscribe to a folder by its new name, if it was by the old one. */
+static int resubscribe(struct imapstore *t, const struct imapfolder *f, const char *wire, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (!(f->attrs & FOLDER_SUBSCRIBED))
+		return 0;
+	if (tell(t, "UNSUBSCRIBE", f->wire, "", NULL, NULL, NULL, &why, e) < 0)
+		return -1;
+	return tell(t, "SUBSCRIBE", wire, "", NULL, NULL, NULL, &why, e) < 0 ? -1 : 0;
+}
+
+/* What is below it has another name now, too (RFC 3501 section 6.3.5), which no subscription knows. */
+static int rename_below(struct imapstore *t, const struct imapfolder *f, const char *wire, struct err *e)
+{
+	const size_t n = strlen(f->wire);
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && t->sep != '\0' && i < t->folders.n; i++) {
+		struct imapfolder *x = t->folders.a[i];
+		struct strbuf name = STRBUF_INIT(IMAPNAME_WIRE_MAX);
+
+		if (!x->listed || strncmp(x->wire, f->wire, n) != 0 || x->wire[n] != t->sep)
+			continue;
+		x->listed = false;
+		x->looked = 0;
+		if (strbuf_puts(&name, wire) == 0 && strbuf_puts(&name, x->wire + n) == 0)
+			rc = resubscribe(t, x, name.s, e);
+		strbuf_release(&name);
+	}
+	return rc;
+}
+
+/* Rename it, with what is below it, and what is subscribed. */
+static int rename_folder(struct imapstore *t, struct imapfolder *f, struct imapfolder *to, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc;
+
+	if (let_go(t, f, e) < 0)
+		return -1;
+	rc = tell_two(t, "RENAME", f->wire, to->wire, "", NULL, NULL, NULL, &why, e);
+	if (rc == 0 && why.span != SPAN_ACCT) {
+		if (create_above(t, to->wire, e) < 0)
+			return -1;
+		rc = tell_two(t, "RENAME", f->wire, to->wire, "", NULL, NULL, NULL, &why, e);
+	}
+	if (rc == 0) {
+		if (why.span == SPAN_MSG)
+			why.span = SPAN_BOX;
+		imapstore_give(e, &why);
+		return err_in(e, "'%s' is not renamed to '%s'", f->name, to->name);
+	}
+	if (rc < 0 || resubscribe(t, f, to->wire, e) < 0)
+		return -1;
+	to->attrs = f->attrs;
+	to->listed = true;
+	to->looked = f->looked = 0;
+	f->listed = false;
+	return rename_below(t, f, to->wire, e);
+}
+
+/* store_ops.folder_rename */
+int imaptree_folder_rename(struct store *s, const char *from, const char *to, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	struct imapfolder *f, *dest;
+
+	if (strcmp(from, "INBOX") == 0 || strcmp(to, "INBOX") == 0)
+		return err_set_span(e, ERR_REFUSED, SPAN_BOX, "INBOX keeps its name");
+	if (imapstore_ready(t, e) < 0)
+		return -1;
+	if (imaptree_find(t, from, &f, e) < 0 || imaptree_find(t, to, &dest, e) < 0 || rename_folder(t, f, dest, e) < 0)
+		return imapstore_fail(t, e);
+	return 0;
 }

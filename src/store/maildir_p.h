@@ -1,7 +1,7 @@
 /*
  * Maildir's own: what its parts share. maildir.c opens and closes, maildirput.c delivers, maildirheal.c deals with what deliveries left behind, maildirfiles.c
  * reads directories, maildirlook.c looks, maildirtree.c knows folders, maildirtake.c finds and reads messages, maildirmark.c removes and flags them,
- * maildirmove.c moves them to another folder.
+ * maildirmove.c moves them to another folder, maildirrename.c renames folders.
  */
 #ifndef STORE_MAILDIR_P_H
 #define STORE_MAILDIR_P_H
@@ -210,6 +210,8 @@ int maildir_recover(struct store *s, struct recovery *r, size_t n, struct err *e
 int maildir_folders(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e);
 int maildir_folder_create(struct store *s, const char *folder, unsigned attrs, struct err *e);
 int maildir_folder_remove(struct store *s, const char *folder, uint64_t expected, struct err *e);
+int maildir_folder_rename(struct store *s, const char *from, const char *to, struct err *e);
+enum store_same maildir_same_box(const char *then, const char *now);
 int maildir_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e);
 int maildir_look_box(struct store *s, size_t *i, struct box_info *out, struct err *e);
 int maildir_look_next(struct store *s, struct store_msg *out, struct err *e);

@@ -1,11 +1,46 @@
 /* What is common to all stores: see store.h. */
 #include "store/store.h"
 
+#include "base/clock.h"
+
 /* Close and free a store. */
 void store_free(struct store *s)
 {
 	if (s)
 		s->ops->free(s);
+}
+
+int store_read_idents(struct store *s, const uint64_t *nums, size_t n, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e)
+{
+	struct ident_reader *r = ident_reader_new(e);
+	int rc;
+
+	if (!r)
+		return -1;
+	rc = s->ops->want(s, nums, n, e) < 0 ? -1 : 1;
+	while (rc == 1) {
+		struct stream *body = NULL;
+		struct err why = ERR_INIT;
+		struct ident id = { 0 };
+		size_t i = 0;
+
+		if (clock_check(e) < 0) {
+			rc = -1;
+			break;
+		}
+		rc = s->ops->next(s, &i, &body, &why);
+		if (rc == 1 && body && ident_read(r, body, &id, &why) < 0)
+			rc = -1;
+		else if (rc == 1 && body)
+			tell(arg, nums[i], &id);
+		stream_free(body);
+		if (rc < 0 && why.span == SPAN_MSG)
+			rc = 1;
+		else if (rc < 0)
+			*e = why;
+	}
+	ident_reader_free(r);
+	return rc;
 }
 
 /* A call that the engine had no business to make. */
@@ -128,6 +163,22 @@ int store_cannot_folder_remove(struct store *s, const char *folder, uint64_t exp
 	(void)folder;
 	(void)expected;
 	return cannot(s, "remove folders", e);
+}
+
+/* No folders. */
+int store_cannot_folder_rename(struct store *s, const char *from, const char *to, struct err *e)
+{
+	(void)from;
+	(void)to;
+	return cannot(s, "rename folders", e);
+}
+
+/* No folders. */
+enum store_same store_cannot_same_box(const char *then, const char *now)
+{
+	(void)then;
+	(void)now;
+	return STORE_MAYBE;
 }
 
 /* Not for two-way sync. */

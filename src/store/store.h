@@ -83,6 +83,13 @@ struct look {
 	void *arg;
 };
 
+/* Is a folder the one that another stamp was taken of, whatever it was called then? */
+enum store_same {
+	STORE_OTHER,        /* surely not */
+	STORE_MAYBE,        /* what is in it must tell */
+	STORE_SAME,         /* surely */
+};
+
 /* How much a look tells. */
 enum look_extent {
 	LOOK_SAME,          /* nothing has changed since the stamp; there is nothing to read */
@@ -196,10 +203,14 @@ struct store_ops {
 	 * Tree. folders: all that there are, connecting first where needed; cb returns 0 or -1. create makes missing levels above it, too, and succeeds when it is there; "" makes the
 	 * root of a local store.
 	 * folder_remove removes the folder with what is in it, but not those below it; it fails when someone put something there that `expected` messages don't account for.
+	 * folder_rename gives a folder that is there a name that none has, making missing levels above it; those below it may go with it or stay, the next `folders` tells.
+	 * Durable when it returns. same_box judges by stamps alone, and never says no to what it does not know.
 	 */
 	int (*folders)(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e);
 	int (*folder_create)(struct store *s, const char *folder, unsigned attrs, struct err *e);
 	int (*folder_remove)(struct store *s, const char *folder, uint64_t expected, struct err *e);
+	int (*folder_rename)(struct store *s, const char *from, const char *to, struct err *e);
+	enum store_same (*same_box)(const char *then, const char *now);
 	/*
 	 * Announce folders to look at, in this order; how: BOX_WRITE or not. The array lives until the looks are read or another box is opened. look_box goes to the
 	 * next: 1 with *i (as announced) and its info, 0 there are no more, -1 (SPAN_BOX: this one can't be looked at, go on). look_next: as list_next, num not set.
@@ -241,6 +252,9 @@ struct store {
 
 void store_free(struct store *s); /* NULL is fine */
 
+/* What tells messages of the open box apart, by their bodies, which are read for it: as store_ops.idents, with the digest and without the date. Nothing is told of one that can't be read. */
+int store_read_idents(struct store *s, const uint64_t *nums, size_t n, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
+
 int store_cannot_list_start(struct store *s, struct err *e);
 int store_cannot_list_next(struct store *s, struct store_msg *m, struct err *e);
 int store_cannot_want(struct store *s, const uint64_t *nums, size_t n, struct err *e);
@@ -257,6 +271,8 @@ int store_cannot_recover(struct store *s, struct recovery *r, size_t n, struct e
 int store_cannot_folders(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e);
 int store_cannot_folder_create(struct store *s, const char *folder, unsigned attrs, struct err *e);
 int store_cannot_folder_remove(struct store *s, const char *folder, uint64_t expected, struct err *e);
+int store_cannot_folder_rename(struct store *s, const char *from, const char *to, struct err *e);
+enum store_same store_cannot_same_box(const char *then, const char *now); /* always "maybe" */
 int store_cannot_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e);
 int store_cannot_look_box(struct store *s, size_t *i, struct box_info *out, struct err *e);
 int store_cannot_look_next(struct store *s, struct store_msg *m, struct err *e);
@@ -269,6 +285,7 @@ int store_cannot_set_flags(struct store *s, const struct flag_change *c, size_t 
 /* For the ops of a driver without STORE_TREE. */
 #define STORE_NO_TREE \
 	.folders = store_cannot_folders, .folder_create = store_cannot_folder_create, .folder_remove = store_cannot_folder_remove, \
+	.folder_rename = store_cannot_folder_rename, .same_box = store_cannot_same_box, \
 	.look = store_cannot_look, .look_box = store_cannot_look_box, .look_next = store_cannot_look_next, .find = store_cannot_find, \
 	.move = store_cannot_move, .set_flags = store_cannot_set_flags
 

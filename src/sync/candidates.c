@@ -49,47 +49,15 @@ static void tell(void *arg, uint64_t num, const struct ident *id)
 {
 	struct candidates *cs = arg;
 	struct candidate key = { .num = num }, *c = bsearch(&key, cs->c.a, cs->c.n, sizeof(key), by_num);
+	int64_t date;
 
 	if (!c)
 		return;
+	date = c->id.date;
 	c->id = *id;
+	if (c->id.date == 0)
+		c->id.date = date;
 	c->told = true;
-}
-
-/* Read the bodies. One that can't be read is no candidate: what copies it will say why. */
-static int read_bodies(struct store *s, const uint64_t *nums, size_t n, struct candidates *cs, struct err *e)
-{
-	struct ident_reader *r = ident_reader_new(e);
-	int rc;
-
-	if (!r)
-		return -1;
-	rc = s->ops->want(s, nums, n, e) < 0 ? -1 : 1;
-	while (rc == 1) {
-		struct stream *body = NULL;
-		struct err why = ERR_INIT;
-		struct ident id = { 0 };
-		size_t i = 0;
-
-		if (clock_check(e) < 0) {
-			rc = -1;
-			break;
-		}
-		rc = s->ops->next(s, &i, &body, &why);
-		if (rc == 1 && body && ident_read(r, body, &id, &why) < 0)
-			rc = -1;
-		else if (rc == 1 && body) {
-			id.date = cs->c.a[i].id.date;
-			tell(cs, nums[i], &id);
-		}
-		stream_free(body);
-		if (rc < 0 && why.span == SPAN_MSG)
-			rc = 1;
-		else if (rc < 0)
-			*e = why;
-	}
-	ident_reader_free(r);
-	return rc;
 }
 
 int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
@@ -135,8 +103,8 @@ int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fi
 		rc = 0;
 	else if (s->ops->idents && !whole)
 		rc = s->ops->idents(s, nums.a, kept, tell, cs, e);
-	else
-		rc = read_bodies(s, nums.a, kept, cs, e);
+	else /* one that can't be read is no candidate: what copies it will say why */
+		rc = store_read_idents(s, nums.a, kept, tell, cs, e);
 out:
 	s->ops->close_box(s);
 	vec_release(&nums);

@@ -286,6 +286,22 @@ static int folder_remove(struct store *s, const char *folder, uint64_t expected,
 	return 0;
 }
 
+static int folder_rename(struct store *s, const char *from, const char *to, struct err *e)
+{
+	struct tree *t = of(s);
+	struct tree_folder *f = tree_folder(t->w, t->n, from, false);
+
+	if (moment(t, e) < 0)
+		return -1;
+	if (!f || tree_folder(t->w, t->n, to, false))
+		return err_set_span(e, ERR_REFUSED, SPAN_BOX, "there is none, or there is one");
+	if (side(t)->no_renames)
+		return err_set_span(e, ERR_REFUSED, SPAN_BOX, "it keeps its name");
+	snprintf(f->name, sizeof(f->name), "%s", to);
+	side(t)->clock++;
+	return 0;
+}
+
 static int body_of(const struct tree_msg *x, char *text, size_t size)
 {
 	return snprintf(text, size, BODY, x->content, x->content, x->content);
@@ -719,7 +735,8 @@ static void free_store(struct store *s)
 	.open_box = open_box, .close_box = close_box, .list_start = store_cannot_list_start, .list_next = store_cannot_list_next, \
 	.want = want, .next = next, .remove = remove_msgs, .commit = commit, \
 	.stage = stage, .unstage = unstage, .harden = harden, .publish = publish, .abandon = abandon, .recover = recover, \
-	.folders = folders, .folder_create = folder_create, .folder_remove = folder_remove, \
+	.folders = folders, .folder_create = folder_create, .folder_remove = folder_remove, .folder_rename = folder_rename, \
+	.same_box = store_cannot_same_box, \
 	.look = look, .look_box = look_box, .look_next = look_next, .find = find, .move = move, .set_flags = set_flags, .free = free_store, \
 }
 

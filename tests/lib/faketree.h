@@ -41,6 +41,7 @@ struct tree_side {
 	bool refuse_flags, refuse_copies;
 	bool dates;          /* it tells when messages arrived: both tell the same of the same content */
 	bool no_moves;       /* a move is refused */
+	bool no_renames;     /* a folder keeps its name */
 	bool mute_moves;     /* it is done, and the key of what was moved not told */
 	bool read_only;
 	uint32_t hide;       /* this content is said not to be there when it is read; 0 none */

@@ -276,6 +276,52 @@ static void folders_come_and_go(void **state)
 	rig_stop(&r);
 }
 
+/* A folder gets another name, and its messages keep their keys. */
+static void rename_folder(void **state)
+{
+	struct view v = { .folder = "Places/New" };
+	struct known k[2];
+	struct rig r;
+
+	rig_start(&r, state);
+	create(&r, "Old");
+	they_deliver(&r, "Old", 0, &k[0]);
+	they_deliver(&r, "Old", FLAG_SEEN, &k[1]);
+	must(&r, r.s->ops->folder_rename(r.s, "Old", "Places/New", &r.e), "rename");
+	assert_false(has_folder(&r, "Old"));
+	assert_true(has_folder(&r, "Places/New"));
+	look(&r, &v);
+	assert_int_equal(v.n, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_non_null(known_of(&v, slice_str(k[i].key)));
+	rig_stop(&r);
+}
+
+/* Nothing is put over anything, and the inbox is called as it is. */
+static void rename_folder_in_vain(void **state)
+{
+	static const char *const names[][2] = { { "Old", "Taken" }, { "Old", "INBOX" }, { "INBOX", "New" }, { "None", "New" }, { "", "New" }, { "Old", "" } };
+	struct view v = { .folder = "Taken" };
+	struct known k;
+	struct rig r;
+
+	rig_start(&r, state);
+	create(&r, "Old");
+	create(&r, "Taken");
+	they_deliver(&r, "Taken", 0, &k);
+	for (size_t i = 0; i < COUNT(names); i++) {
+		assert_int_equal(r.s->ops->folder_rename(r.s, names[i][0], names[i][1], &r.e), -1);
+		assert_int_equal(r.e.span, SPAN_BOX);
+		err_clear(&r.e);
+	}
+	for (size_t i = 0; i < 2; i++)
+		assert_true(has_folder(&r, i ? "Taken" : "Old"));
+	assert_false(has_folder(&r, "New"));
+	look(&r, &v);
+	assert_int_equal(v.n, 1);
+	rig_stop(&r);
+}
+
 /* A folder is removed with the messages that are expected in it, and no more. */
 static void remove_full_folder(void **state)
 {
@@ -826,6 +872,8 @@ int conform_tree_run(const struct conform_tree *c)
 	void *state = (void *)(uintptr_t)c;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_prestate(folders_come_and_go, state),
+		cmocka_unit_test_prestate(rename_folder, state),
+		cmocka_unit_test_prestate(rename_folder_in_vain, state),
 		cmocka_unit_test_prestate(remove_full_folder, state),
 		cmocka_unit_test_prestate(looks_tell_changes, state),
 		cmocka_unit_test_prestate(looks_at_many, state),

@@ -487,6 +487,8 @@ static void do_one(struct rig *r, char *command)
 		rc = ops->folder_create(r->s, w[0], n > 1 ? (unsigned)number(w[1]) : 0, &e);
 	} else if (strcmp(verb, "delete") == 0) {
 		rc = ops->folder_remove(r->s, w[0], number(w[1]), &e);
+	} else if (strcmp(verb, "rename") == 0) {
+		rc = ops->folder_rename(r->s, w[0], w[1], &e);
 	} else {
 		fail_msg("%s?", verb);
 	}
@@ -572,6 +574,15 @@ static void test_folders(void **state)
 				{ 0 } },
 			.act = "folders",
 			.want = "Böse a257|INBOX a2 '7 4 3 9' 3|Work a1|Work/Gesendete Objekte a128 0|" },
+		{ "with their MAILBOXIDs",
+			{ QRESYNC("LIST-EXTENDED LIST-STATUS OBJECTID"),
+				{ "A3 LIST \"\" \"*\" RETURN (SUBSCRIBED STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ MAILBOXID))",
+					"* LIST () \"/\" INBOX\r\n"
+					"* STATUS INBOX (MESSAGES 3 UIDNEXT 4 UIDVALIDITY 7 HIGHESTMODSEQ 9 MAILBOXID (F1))\r\n"
+					"* LIST () \"/\" x\r\n"
+					"* STATUS x (MESSAGES 3 UIDNEXT 4 UIDVALIDITY 7 HIGHESTMODSEQ 9)\r\n" OK("A3") },
+				{ 0 } },
+			.act = "folders", .want = "INBOX '7 4 3 9 649937848964620440' 3|x '7 4 3 9' 3|" },
 		{ "command by command",
 			{ CONDSTORE("NAMESPACE"),
 				{ "A3 NAMESPACE",
@@ -799,6 +810,15 @@ static void test_looks(void **state)
 				{ "A5 UID FETCH 6:* " ALL, ROW("1", "8", "") OK("A5") }, { 0 } },
 			.act = "look r INBOX 7.6.2.10 2,4",
 			.want = "[0 changes'8 9 1 20'1 reborn:]" },
+		{ "made anew under its old name, by MAILBOXID (649941147499505073 is F2's)",
+			{ QRESYNC("OBJECTID"),
+				{ "A3 EXAMINE \"INBOX\"",
+					BOX("1", "7", "9", MODSEQ("20") "* OK [MAILBOXID (F2)] ok\r\n") OK("A3") },
+				{ "A4 UID FETCH 1:5 (UID FLAGS) (CHANGEDSINCE 10 VANISHED)",
+					"* VANISHED (EARLIER) 1:5\r\n" OK("A4") },
+				{ "A5 UID FETCH 6:* " ALL, ROW("1", "8", "") OK("A5") }, { 0 } },
+			.act = "look r INBOX 7.6.2.10.649937848964620440 2,4",
+			.want = "[0 changes'7 9 1 20 649941147499505073'1 reborn:]" },
 		{ "UIDNEXT went back",
 			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("1", "7", "5", "") OK("A2") },
 				{ "A3 UID FETCH 1:5 (UID FLAGS)", OK("A3") },
@@ -2216,10 +2236,69 @@ static void test_tree(void **state)
 			.act = "open x w;delete x 0", .want = "same'7 1 0 0'0:; " },
 		{ "the inbox stays", { IN(""), { 0 } }, .act = "delete INBOX 99",
 			.want = "!refused/box" },
+		{ "renamed, with what is below, and what is subscribed",
+			{ IN(""),
+				{ "A2 LIST \"\" \"*\"",
+					"* LIST () \"/\" x\r\n* LIST () \"/\" x/a\r\n* LIST () \"/\" x/b\r\n* LIST () \"/\" xa\r\n" OK("A2") },
+				{ "A3 LSUB \"\" \"*\"",
+					"* LSUB () \"/\" x\r\n* LSUB () \"/\" x/b\r\n* LSUB () \"/\" xa\r\n" OK("A3") },
+				{ "A4 RENAME \"x\" \"y/&APY-\"", OK("A4") },
+				{ "A5 UNSUBSCRIBE \"x\"", OK("A5") },
+				{ "A6 SUBSCRIBE \"y/&APY-\"", "A6 NO\r\n" },
+				{ "A7 UNSUBSCRIBE \"x/b\"", "A7 NO\r\n" },
+				{ "A8 SUBSCRIBE \"y/&APY-/b\"", OK("A8") }, { 0 } },
+			.act = "rename x y/\xc3\xb6", .want = "" },
+		{ "renamed level by level, while it is selected",
+			{ IN("UNSELECT"), { "A2 LIST \"\" \"*\"", "* LIST () \"/\" x\r\n" OK("A2") },
+				{ "A3 LSUB \"\" \"*\"", OK("A3") },
+				{ "A4 SELECT \"x\"", BOX("0", "7", "1", "") OK("A4") },
+				{ "A5 UNSELECT", OK("A5") },
+				{ "A6 RENAME \"x\" \"a/b\"", "A6 NO no such level\r\n" },
+				{ "A7 CREATE \"a\"", OK("A7") },
+				{ "A8 RENAME \"x\" \"a/b\"", OK("A8") }, { 0 } },
+			.act = "open x w;rename x a/b", .want = "same'7 1 0 0'0:; " },
+		{ "not renamed",
+			{ IN(""), { "A2 LIST \"\" \"*\"", "* LIST () \"/\" x\r\n" OK("A2") },
+				{ "A3 LSUB \"\" \"*\"", OK("A3") },
+				{ "A4 RENAME \"x\" \"y\"", "A4 NO [NOPERM] never\r\n" },
+				{ "A5 RENAME \"x\" \"y\"", "A5 NO [NOPERM] never\r\n" }, { 0 } },
+			.act = "rename x y", .want = "!refused/box",
+			.text = "work: 'x' is not renamed to 'y': the server says \"[NOPERM] never\"" },
+		{ "the inbox keeps its name", { IN(""), { 0 } }, .act = "rename INBOX y;rename y INBOX",
+			.want = "!refused/box; !refused/box" },
 	};
 
 	(void)state;
 	play_all(rows, COUNT(rows));
+}
+
+/* A stamp's UIDVALIDITY and MAILBOXID say what it is of. */
+static void test_same_box(void **state)
+{
+	static const struct {
+		const char *then, *now;
+		enum store_same want;
+	} rows[] = {
+		{ "7 5 2 9", "7 6 2 10", STORE_MAYBE },
+		{ "7 5 2 9", "8 5 2 9", STORE_OTHER },
+		{ "", "8 5 2 9", STORE_MAYBE },
+		{ "7 5 2 9", "", STORE_MAYBE },
+		{ "7 5 2 9 123", "7 5 2 9 123", STORE_SAME },
+		{ "7 5 2 9 123", "7 5 2 9 124", STORE_OTHER },
+		{ "7 5 2 9 123", "7 5 2 9", STORE_MAYBE },
+		{ "7 5 2 9 123", "8 5 2 9 123", STORE_OTHER }, /* its UIDs mean something else */
+		{ "7 5 2 9 123 4", "8 5 2 9 123", STORE_MAYBE },
+	};
+	struct imapstamp s = { 7, 5, 2, 9, UINT64_MAX };
+	char text[STORE_STAMP_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		assert_int_equal(imapstamp_same_box(rows[i].then, rows[i].now), rows[i].want);
+	imapstamp_print(&s, text);
+	assert_string_equal(text, "7 5 2 9 18446744073709551615");
+	assert_int_equal(imapstamp_id(slice_str("")), 0);
+	assert_int_not_equal(imapstamp_id(slice_str("F1")), imapstamp_id(slice_str("F2")));
 }
 
 int main(void)
@@ -2238,6 +2317,7 @@ int main(void)
 		cmocka_unit_test(test_many_moves),
 		cmocka_unit_test(test_deliveries),
 		cmocka_unit_test(test_tree),
+		cmocka_unit_test(test_same_box),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
