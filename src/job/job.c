@@ -140,7 +140,7 @@ static void note_run(struct db *db, int64_t started, const struct event_totals *
 	struct err ignored = ERR_INIT;
 	struct run_row last, r = { .started = started, .ended = clock_wall(), .kind = why->kind, .pulled = t->pulled, .pushed = t->pushed, .flagged = t->flagged,
 				   .deleted = t->deleted, .failed = t->failed, .skipped = t->skipped, .bytes_in = t->bytes_in, .seconds = t->seconds };
-	bool happened = why->kind != ERR_NONE || t->pulled || t->pushed || t->flagged || t->moved || t->deleted || t->failed || t->made || t->removed;
+	bool happened = why->kind != ERR_NONE || t->pulled || t->pushed || t->flagged || t->moved || t->deleted || t->failed || t->made || t->removed || t->renamed;
 
 	snprintf(r.text, sizeof(r.text), "%s", why->text);
 	if (!happened && runs_last(db, &last, &ignored) == 1 && last.kind != ERR_NONE)

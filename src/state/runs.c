@@ -51,6 +51,18 @@ int folders_get(struct db *db, const char *left, const char *right, struct folde
 	return 0;
 }
 
+int folders_rename(struct db *db, int64_t id, const char *left, const char *right, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "UPDATE folder SET left = ?2, right = ?3 WHERE id = ?1", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	sqlite3_bind_text(s, 2, left, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_text(s, 3, right, -1, SQLITE_TRANSIENT);
+	return db_step(db, s, "rename a folder", e) < 0 ? -1 : 0;
+}
+
 int folders_stamp(struct db *db, int64_t id, const char *left_stamp, const char *right_stamp, struct err *e)
 {
 	sqlite3_stmt *s = db_stmt(db, "UPDATE folder SET left_stamp = ?2, right_stamp = ?3 WHERE id = ?1", e);

@@ -11,7 +11,7 @@ enum event_type {
 	EVENT_START,
 	EVENT_FOLDER,   /* a folder was opened and holds work: total = messages to move */
 	EVENT_MESSAGE,  /* one message was dealt with */
-	EVENT_TREE,     /* a folder was made or removed */
+	EVENT_TREE,     /* a folder was made, removed or renamed */
 	EVENT_PROGRESS, /* bytes and messages so far; often; never in JSON */
 	EVENT_WARNING,
 	EVENT_ERROR,    /* kind, span, text; an item or the whole job */
@@ -22,7 +22,7 @@ enum event_action {
 	ACTION_PULL, ACTION_PUSH, ACTION_DELETE, ACTION_FLAGS, ACTION_MOVE,
 	ACTION_SKIP,    /* left where it is: larger than max-size */
 	ACTION_FORGET,  /* gone from the source: its pair is dropped. Shown in a dry run and with -v */
-	ACTION_CREATE, ACTION_REMOVE, /* TREE */
+	ACTION_CREATE, ACTION_REMOVE, ACTION_RENAME, /* TREE */
 };
 
 /* Where something is changed: left is the remote side, right the local one. A fetch does not say. */
@@ -30,7 +30,7 @@ enum event_at { AT_UNSAID, AT_LEFT, AT_RIGHT };
 
 struct event_totals {
 	uint64_t pulled, pushed, deleted, flagged, moved, skipped, failed;
-	uint64_t made, removed; /* folders */
+	uint64_t made, removed, renamed; /* folders */
 	uint64_t bytes_in, bytes_out, round_trips;
 	uint64_t kept;       /* left on the server by `keep` */
 	double seconds;
@@ -45,7 +45,7 @@ struct event {
 	enum event_action action;    /* MESSAGE, TREE */
 	enum event_at at;            /* MESSAGE, TREE */
 	const char *folder;          /* FOLDER, MESSAGE, ERROR, WARNING: as the remote side calls it; TREE: as it is called there */
-	const char *to;              /* MESSAGE that is moved: the folder it goes to */
+	const char *to;              /* MESSAGE that is moved: the folder it goes to; TREE: the name that it gets */
 	const char *uid;             /* the message's key at the source */
 	uint64_t size;               /* MESSAGE: bytes; 0 unknown */
 	bool dry;                    /* MESSAGE, TREE: would be done */

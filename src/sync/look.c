@@ -33,19 +33,25 @@ static size_t own_length(const char *remembered)
 	return 0;
 }
 
-/* The store's part of a remembered stamp, and whether there was an agreement under the limits of today. */
-static bool own_stamp(const struct twoway *g, struct box *b, int side, char out[STORE_STAMP_MAX])
+void look_own_stamp(const char *remembered, char out[STORE_STAMP_MAX])
 {
-	const char *remembered = box_remembered(b, side);
 	size_t n = own_length(remembered);
-	char policy[64];
 
-	look_policy_text(g, b, policy, sizeof(policy));
 	if (n >= STORE_STAMP_MAX)
 		n = 0;
 	memcpy(out, remembered, n);
 	out[n] = '\0';
-	return n > 0 && strcmp(remembered + n, policy) == 0;
+}
+
+/* The store's part of what is remembered, and whether there was an agreement under the limits of today. */
+static bool own_stamp(const struct twoway *g, struct box *b, int side, char out[STORE_STAMP_MAX])
+{
+	const char *remembered = box_remembered(b, side);
+	char policy[64];
+
+	look_policy_text(g, b, policy, sizeof(policy));
+	look_own_stamp(remembered, out);
+	return out[0] != '\0' && strcmp(remembered + strlen(out), policy) == 0;
 }
 
 void look_keys_only(char *text, size_t size, const char *stamp)
@@ -215,9 +221,15 @@ static int read_trees(struct twoway *g, struct err *e)
 	return folders_read(&g->folders, &g->p->folders, g->side[LEFT], right, g->db, g->p->dry_run, twoway_warn, g, e);
 }
 
+int look_trees(struct twoway *g, struct err *e)
+{
+	folders_release(&g->folders);
+	return read_trees(g, e);
+}
+
 int look_folders(struct twoway *g, struct err *e)
 {
-	if (read_trees(g, e) < 0)
+	if (read_trees(g, e) < 0 || renames_follow(g, e) < 0)
 		return -1;
 	for (size_t i = 0; i < g->folders.f.n; i++) {
 		/* what is to come back may be gone since long: then both stamps are of after that */

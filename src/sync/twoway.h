@@ -37,7 +37,7 @@ struct box {
 	bool kept[2];                 /* something there could not be taken over to the other side: the next look is to tell it again */
 	bool reborn;                  /* the left's keys mean nothing any more: all that it holds is matched anew (adopt.c) */
 	VEC(int64_t) orphans;         /* pairs that are to be forgotten then */
-	bool stays;                   /* it is gone on one side, and not removed on the other: nothing is done in it but moves, and nothing remembered */
+	bool stays;                   /* it is gone on one side, and not removed on the other, or on both: nothing is done in it but moves, and nothing remembered */
 	bool failed;                  /* nothing more is done with it, and nothing remembered */
 	struct join join;
 	uint64_t deletions[2], copies;
@@ -97,14 +97,19 @@ void box_failed(struct twoway *g, struct box *b, const struct err *why);
 /* Does an error end the job (-1, *e), or only this folder (0, told)? */
 int box_error(struct twoway *g, struct box *b, struct err *why, struct err *e);
 
+/* renames.c: folders that have another name on one side get it on the other, too, before anything is concluded from the trees. */
+int renames_follow(struct twoway *g, struct err *e);
+
 /* look.c: the trees, what is to become of each folder, and what has changed in them. */
 int look_folders(struct twoway *g, struct err *e);
+int look_trees(struct twoway *g, struct err *e); /* g->folders anew */
 int look_failures(struct twoway *g, struct err *e);
 int look_recover(struct twoway *g, struct err *e); /* what an interrupted run left is looked up before anything else */
 int look_messages(struct twoway *g, struct err *e);
 struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct slice key); /* NULL: no failure */
 void look_policy_text(const struct twoway *g, const struct box *b, char *out, size_t size);
 void look_keys_only(char *text, size_t size, const char *stamp); /* what is remembered of a store's stamp before there is an agreement: what keys mean */
+void look_own_stamp(const char *remembered, char out[STORE_STAMP_MAX]); /* the store's part of it */
 void look_weaken(char *text, size_t size); /* a remembered stamp: from now on it shows what keys mean, but proves no agreement */
 
 /*

@@ -98,7 +98,8 @@ static void put_totals(struct strbuf *out, const struct event_totals *t)
 		uint64_t n;
 	} rows[] = {
 		{ "pulled", t->pulled }, { "pushed", t->pushed }, { "deleted", t->deleted }, { "flagged", t->flagged },
-		{ "moved", t->moved }, { "folders_made", t->made }, { "folders_removed", t->removed }, { "skipped", t->skipped }, { "kept", t->kept }, { "failed", t->failed },
+		{ "moved", t->moved }, { "folders_made", t->made }, { "folders_removed", t->removed }, { "folders_renamed", t->renamed },
+		{ "skipped", t->skipped }, { "kept", t->kept }, { "failed", t->failed },
 		{ "bytes_in", t->bytes_in }, { "bytes_out", t->bytes_out }, { "round_trips", t->round_trips },
 	};
 
@@ -157,6 +158,8 @@ static void put_members(struct strbuf *out, const struct event *ev)
 	case EVENT_TREE:
 		put_text(out, "action", event_action_name(ev->action));
 		put_text(out, "folder", ev->folder);
+		if (ev->to && ev->to[0])
+			put_text(out, "to", ev->to);
 		put_where(out, ev);
 		break;
 	case EVENT_WARNING:

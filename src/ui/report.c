@@ -298,7 +298,7 @@ static void show_action(struct report *r, const struct event *ev)
 	static const char *const sides[] = { [AT_UNSAID] = "", [AT_LEFT] = " at the server", [AT_RIGHT] = " here" };
 	static const char *const would[] = { [ACTION_PULL] = "fetch", [ACTION_PUSH] = "send", [ACTION_DELETE] = "delete", [ACTION_FLAGS] = "set the flags of",
 					     [ACTION_MOVE] = "move", [ACTION_SKIP] = "leave", [ACTION_FORGET] = "forget", [ACTION_CREATE] = "make",
-					     [ACTION_REMOVE] = "remove" };
+					     [ACTION_REMOVE] = "remove", [ACTION_RENAME] = "rename" };
 	static const char *const why[] = { [ACTION_SKIP] = ": larger than max-size", [ACTION_FORGET] = ": gone from the source" };
 	const char *because = ev->action == ACTION_SKIP || ev->action == ACTION_FORGET ? why[ev->action] : "";
 	const char *where = ev->action == ACTION_PULL || ev->action == ACTION_PUSH ? "" : sides[ev->at];
@@ -376,7 +376,8 @@ static bool put_totals(struct strbuf *b, const struct event_totals *t, const str
 		any = true;
 	}
 	any = put_folders(b, any, t->made, dry ? "to be made" : "made");
-	return put_folders(b, any, t->removed, dry ? "to be removed" : "removed");
+	any = put_folders(b, any, t->removed, dry ? "to be removed" : "removed");
+	return put_folders(b, any, t->renamed, dry ? "to be renamed" : "renamed");
 }
 
 /* "; 3.4 MB, 1.2 s, 7 round trips"; what goes both ways is "3.4 MB in, 1.0 kB out" */
@@ -431,6 +432,7 @@ static void add_totals(struct event_totals *sum, const struct event_totals *t)
 	sum->failed += t->failed;
 	sum->made += t->made;
 	sum->removed += t->removed;
+	sum->renamed += t->renamed;
 }
 
 /* A job is over: its line, and no more progress of it. */

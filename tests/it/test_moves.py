@@ -1,28 +1,18 @@
 """Moves between folders: what a reader moves on one side is moved on the other. No body goes over the wire for it, nothing is doubled and nothing lost."""
 
 import os
-import random
 import re
 import time
 
 import pytest
 
 from disturb import LONG
+from moving import AGE, SIZE, mail, on_wire, where
 from twoway import Scene, Sync, actions, counts
 
 pytestmark = pytest.mark.crash
 
-SIZE = 8000
-AGE = 90000
 A, B, C = "INBOX", "Lists/b", "Keep"
-
-
-def mail(n, mid=True):
-    """A message whose body can't be compressed, so that its way over the wire shows."""
-    rng = random.Random(n)
-    text = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(SIZE + n))
-    head = "From: a@example.org\nSubject: %d\n%s\n" % (n, "Message-ID: <%d@example.org>\n" % n if mid else "")
-    return (head + "\n".join(re.findall(".{1,76}", text)) + "\n").encode()
 
 
 def filled(p, n, mid=True):
@@ -34,21 +24,6 @@ def filled(p, n, mid=True):
     p.settle()
     p.same()
     return p
-
-
-def on_wire(r):
-    return r.end["bytes_in"] + r.end["bytes_out"]
-
-
-def where(p):
-    """{number: [folders]} of what the two sides, which are the same, hold."""
-    p.same()
-    out = {}
-    for folder, rows in p.local.state().items():
-        for body, flags in rows:
-            n = int(re.search(rb"Subject: (\d+)", body).group(1))
-            out.setdefault(n, []).append((folder, flags))
-    return {n: sorted(x) for n, x in out.items()}
 
 
 # -- one at a time -----------------------------------------------------------------------------------------------
@@ -305,102 +280,6 @@ def test_a_dry_run(best, tmp_path):
     assert (p.remote.files(), p.local.files()) == before
     r = p.call("run", "both", "--dry-run")
     assert "would move" in r.out and "from %s to %s" % (A, B) in r.out, r
-
-
-# -- folders that get another name --------------------------------------------------------------------------------
-
-
-def sorted_mail(p, n=9):
-    """In two folders, one below the other."""
-    for i in range(n):
-        p.remote.deliver(mail(i), "Lists" if i % 3 else B, "S", age=AGE + i)
-    p.settle()
-    p.same()
-    return p
-
-
-@pytest.mark.parametrize("side", ["remote", "local"])
-def test_a_folder_with_another_name(each_server, tmp_path, side):
-    p = sorted_mail(Sync(tmp_path, each_server))
-    s, o = (p.remote, p.local) if side == "remote" else (p.local, p.remote)
-    s.rename("Lists", "Old lists")
-    o.flag("Lists", mail(1), "FS")
-    o.delete("Lists", mail(2))
-    s.flag("Old lists", mail(4), "RS")
-    s.deliver(mail(100), "Old lists", "S", age=AGE)
-    r = p.sync()
-    # what was deleted on the other side meanwhile is a new message where it is now
-    assert counts(r) == {"pulled" if side == "remote" else "pushed": 2, "moved": 8, "flagged": 2, "folders_made": 2, "folders_removed": 2}, r
-    assert on_wire(r) < 2 * 1.45 * SIZE + 20000
-    p.quiet()
-    assert p.local.folders() == {"INBOX", "Old lists", "Old lists/b"}
-    want = {i: [("Old lists" if i % 3 else "Old lists/b", "S")] for i in (0, 1, 2, 3, 4, 5, 6, 7, 8, 100)}
-    want[1], want[4] = [("Old lists", "FS")], [("Old lists", "RS")]
-    assert where(p) == want
-
-
-@pytest.mark.parametrize("side", ["remote", "local"])
-def test_a_folder_with_another_name_and_less_in_it(best, tmp_path, side):
-    """What is missing then stays where it was: that folders go with what they hold is asked for by remove-folders."""
-    p = sorted_mail(Sync(tmp_path, best))
-    s = getattr(p, side)
-    s.rename("Lists", "Old lists")
-    s.delete("Old lists", mail(5))
-    r = p.sync()
-    assert r.end["moved"] == 8 and r.end["folders_removed"] == 1 and r.end["deleted"] == r.end["pulled"] == r.end["pushed"] == 0, r
-    assert "'Lists' is gone" in r.of("warning")[0]["text"] and "holds 1 message" in r.of("warning")[0]["text"], r
-    p.configure("remove-folders = both")
-    r = p.sync()
-    assert r.end["deleted"] == 1 and r.end["folders_removed"] == 1, r
-    p.quiet()
-    p.same()
-
-
-@pytest.mark.parametrize("side", ["remote", "local"])
-def test_two_folders_that_swap_names(best, tmp_path, side):
-    p = sorted_mail(Sync(tmp_path, best))
-    s = getattr(p, side)
-    s.rename(B, "tmp")
-    for i in (1, 2, 4, 5, 7, 8):
-        s.move("Lists", mail(i), B)
-    for i in (0, 3, 6):
-        s.move("tmp", mail(i), "Lists")
-    s.remove("tmp")
-    r = p.sync()
-    assert counts(r) == {"moved": 9} and on_wire(r) < (2 * SIZE if side == "remote" else 0) * 1.45 + 20000, r  # one in each: are the sizes lies?
-    p.quiet()
-    assert where(p) == {i: [(B if i % 3 else "Lists", "S")] for i in range(9)}
-
-
-class Names(Scene):
-    """A folder has another name on one side."""
-
-    def __init__(self, directory, srv, side):
-        super().__init__(directory, srv, "max-delete = none")
-        sorted_mail(self.p)
-        s, o = (self.p.remote, self.p.local) if side == "remote" else (self.p.local, self.p.remote)
-        s.rename("Lists", "Old lists")
-        s.flag("Old lists", mail(1), "FS")
-        o.flag("Lists", mail(2), "RS")
-        self.keep()
-        one = {"INBOX": [], B.replace("Lists", "Old lists"): [(mail(i), "S") for i in (0, 3, 6)],
-               "Old lists": sorted((mail(i), {1: "FS", 2: "RS"}.get(i, "S")) for i in (1, 2, 4, 5, 7, 8))}
-        self.want = {"remote": one, "local": one}
-
-
-@pytest.mark.deadline(300)
-@pytest.mark.parametrize("side", ["remote", "local"])
-def test_another_name_at_every_step(each_server, tmp_path, side):
-    scene = Names(tmp_path, each_server, side)
-    scene.finish("undisturbed")
-    step, code = 1, None
-    while code != 0:
-        scene.reset()
-        code = scene.p.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
-        assert code in (0, 100), step
-        scene.finish("step %d" % step)
-        step += 1 if LONG or each_server.kind == "all" else 3
-    assert step > 4
 
 
 # -- everything at once ------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import time
 
 import dovecot
 import haul
+import objectid
 
 HELLO = b"From: a@example.org\nSubject: hello %d\n\nbody %d\n"
 
@@ -28,6 +29,7 @@ SERVERS = {
     "no UIDPLUS": without("UIDPLUS"),
     "no MOVE": without("MOVE"),
     "bare": "IMAP4rev1",
+    "OBJECTID": None,
 }
 ROLES = r"""
 namespace inbox {
@@ -280,10 +282,14 @@ class Remote:
                 found.add(self.name(name.decode().strip('"')))
         return found
 
+    def is_there(self, c, folder):
+        """With its list index Dovecot goes on to list a folder that was removed while others are below it."""
+        return c.status(self.wire(folder), "(MESSAGES)")[0] == "OK"
+
     def state(self):
         folders = self.folders()
         with self.connect() as c:
-            return {f: sorted((body, flags) for _, body, flags in self.fetch(c, f)) for f in folders}
+            return {f: sorted((body, flags) for _, body, flags in self.fetch(c, f)) for f in folders if self.is_there(c, f)}
 
     def bodies(self, folder="INBOX"):
         with self.connect() as c:
@@ -353,7 +359,7 @@ class Sync(Job):
         self.configure(job)
 
     def configure(self, job):
-        port = self.srv.imaps_port if self.scheme == "imaps" else self.srv.imap_port
+        port = {"imaps": self.srv.front_port, "imap": self.srv.imap_port}[self.scheme]
         self.write_private(self.conf, "account work {\n\turl = %s\n\tpassword-file = %s\n\tca-file = %s\n\t%s\n}\nsync both {\n\tremote = work\n\tlocal = %s\n%s\n}\n" % (
             haul.quoted("%s://%s@localhost:%d" % (self.scheme, self.user, port)), haul.quoted(self.secret), haul.quoted(self.srv.ca_file), self.account,
             haul.quoted("maildir:" + self.local.path), job))
@@ -412,12 +418,34 @@ class Scene:
         self.p.quiet()
 
 
+class Kind(dovecot.Dovecot):
+    """One of SERVERS: .kind, and .front_port for the program."""
+
+    kind = "all"
+    front = None
+
+    def __enter__(self):
+        super().__enter__()
+        if self.kind == "OBJECTID":
+            self.front = objectid.Front(self).__enter__()
+        return self
+
+    def __exit__(self, *exc):
+        if self.front:
+            self.front.__exit__(*exc)
+        return super().__exit__(*exc)
+
+    @property
+    def front_port(self):
+        return self.front.imaps_port if self.front else self.imaps_port
+
+
 def start(directory, kind):
-    """A Dovecot of one of SERVERS (.kind), not started yet."""
+    """A server of one of SERVERS, not started yet."""
     imap = {"mail_plugins": "$mail_plugins imap_zlib"}
     if SERVERS[kind]:
         imap = {"imap_capability": SERVERS[kind]}
-    srv = dovecot.Dovecot(directory, imap=imap, extra=ROLES)
+    srv = Kind(directory, imap=imap, extra=ROLES)
     srv.kind = kind
     return srv
 
@@ -428,7 +456,7 @@ def actions(r):
 
 
 def counts(r):
-    names = ("pulled", "pushed", "deleted", "flagged", "moved", "failed", "folders_made", "folders_removed")
+    names = ("pulled", "pushed", "deleted", "flagged", "moved", "failed", "folders_made", "folders_removed", "folders_renamed")
     return {n: r.end[n] for n in names if r.end[n]}
 
 

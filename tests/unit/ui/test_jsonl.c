@@ -120,8 +120,8 @@ static void events(void **state)
 		  HEAD("error") ",\"kind\":\"refused\",\"scope\":\"message\",\"uid\":\"u\",\"text\":\"no\"}\n" },
 		{ { .type = EVENT_END, AT, .exit_code = 75,
 		    .totals = { .pulled = 1, .pushed = 2, .deleted = 3, .flagged = 4, .moved = 5, .skipped = 6, .failed = 7, .bytes_in = 8, .bytes_out = 9,
-				.round_trips = 10, .kept = 11, .made = 12, .removed = 13, .seconds = 1.2346 } },
-		  HEAD("end") ",\"pulled\":1,\"pushed\":2,\"deleted\":3,\"flagged\":4,\"moved\":5,\"folders_made\":12,\"folders_removed\":13,\"skipped\":6,\"kept\":11,\"failed\":7,\"bytes_in\":8,"
+				.round_trips = 10, .kept = 11, .made = 12, .removed = 13, .renamed = 14, .seconds = 1.2346 } },
+		  HEAD("end") ",\"pulled\":1,\"pushed\":2,\"deleted\":3,\"flagged\":4,\"moved\":5,\"folders_made\":12,\"folders_removed\":13,\"folders_renamed\":14,\"skipped\":6,\"kept\":11,\"failed\":7,\"bytes_in\":8,"
 			      "\"bytes_out\":9,\"round_trips\":10,\"seconds\":1.235,\"exit\":75}\n" },
 	};
 

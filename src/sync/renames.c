@@ -1,0 +1,446 @@
+/*
+ * Folders that have another name on one side: the other side's folder gets it, too, with what is in it, below it, and subscribed; no message is touched.
+ *
+ * A name that is gone and one that is new are the same folder if what the base has of the one is in the other: by the same keys, with the same content. That is
+ * looked up for a sample. Where it can't be shown, messages are moved one by one (moves.h).
+ */
+#include "sync/twoway.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define SAMPLE 32   /* messages by which a folder is known */
+#define TRIES 200   /* pairs of folders that are compared in vain, in a run */
+
+/* A message that the base has in the folder that is gone. */
+struct probe {
+	struct slice left, right;
+	unsigned char digest[DIGEST_SIZE];
+	uint64_t num;            /* in the box that is open */
+	bool read;               /* the right has it, and this is it: */
+	struct ident id;
+};
+
+struct sample {
+	struct arena arena;
+	struct probe p[SAMPLE];
+	size_t n;
+	uint64_t every, seen;    /* of so many pairs one is taken */
+	size_t same, other;      /* as the side that was asked last says */
+};
+
+/* A folder that was renamed, as the left calls it. */
+struct renamed {
+	const char *from, *to;
+	int side;                /* on which it was done here; -1 none */
+};
+
+struct following {
+	struct twoway *g;
+	struct arena arena;
+	VEC(struct renamed) done;
+	VEC(int64_t) stuck;      /* folders of the base that a side would not rename */
+	unsigned tries;
+	bool changed;            /* the trees are not what they were */
+};
+
+static int take_pair(void *arg, const struct pair *p, struct err *e)
+{
+	struct sample *s = arg;
+	struct probe x = { .num = 0 };
+
+	if (s->seen++ % s->every != 0 || s->n == SAMPLE)
+		return 0;
+	x.left = arena_slice(&s->arena, p->left);
+	x.right = arena_slice(&s->arena, p->right);
+	if (!x.left.p || !x.right.p)
+		return twoway_no_memory(e);
+	memcpy(x.digest, p->digest, DIGEST_SIZE);
+	s->p[s->n++] = x;
+	return 0;
+}
+
+static int take_sample(struct twoway *g, const struct sync_folder *gone, struct sample *s, struct err *e)
+{
+	uint64_t held;
+
+	if (pairs_present_count(g->db, gone->base.id, &held, e) < 0)
+		return -1;
+	s->every = held / SAMPLE + 1;
+	return pairs_by_key(g->db, gone->base.id, PAIR_RIGHT, take_pair, s, e);
+}
+
+static struct probe *probe_of(struct sample *s, uint64_t num)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->p[i].num == num)
+			return &s->p[i];
+	return NULL;
+}
+
+/* The right's: by the digest that the base has. */
+static void compare_content(void *arg, uint64_t num, const struct ident *id)
+{
+	struct sample *s = arg;
+	struct probe *p = probe_of(s, num);
+
+	if (!p)
+		return;
+	if (memcmp(p->digest, id->digest, DIGEST_SIZE) != 0) {
+		s->other++;
+		return;
+	}
+	s->same++;
+	p->read = true;
+	p->id = *id;
+}
+
+/* The left's: by the Message-ID of what the right holds. */
+static void compare_ident(void *arg, uint64_t num, const struct ident *id)
+{
+	struct sample *s = arg;
+	const struct probe *p = probe_of(s, num);
+
+	if (!p || !p->read || !p->id.has_mid)
+		return;
+	if (id->has_mid && memcmp(p->id.mid, id->mid, IDENT_MID) == 0)
+		s->same++;
+	else
+		s->other++;
+}
+
+/* Ask a side what it has of the sample in that folder. 0, or -1 when the job can't go on; a folder that can't be read proves nothing. */
+static int ask(struct twoway *g, int side, const char *folder, struct sample *s, struct err *e)
+{
+	struct store *st = g->side[side];
+	uint64_t nums[SAMPLE];
+	struct err why = ERR_INIT;
+	struct box_info info;
+	size_t n = 0;
+	int rc = st->ops->open_box(st, folder, BOX_READ, &info, &why);
+
+	s->same = s->other = 0;
+	for (size_t i = 0; rc >= 0 && i < s->n; i++) {
+		struct store_msg m = { .num = 0 };
+
+		s->p[i].num = 0;
+		if (side == LEFT && !s->p[i].read)
+			continue;
+		rc = st->ops->find(st, side == LEFT ? s->p[i].left : s->p[i].right, 0, &m, &why);
+		if (rc == 1)
+			nums[n++] = s->p[i].num = m.num;
+	}
+	if (rc >= 0 && n > 0)
+		rc = side == LEFT && st->ops->idents ? st->ops->idents(st, nums, n, compare_ident, s, &why)
+						     : store_read_idents(st, nums, n, side == LEFT ? compare_ident : compare_content, s, &why);
+	st->ops->close_box(st);
+	if (rc >= 0)
+		return 0;
+	s->same = 0;
+	if (why.span == SPAN_ACCT || why.kind == ERR_CANCEL) {
+		*e = why;
+		return -1;
+	}
+	log_debug("'%s' can't be compared: %s", folder, why.text);
+	return 0;
+}
+
+/* Some may have been deleted meanwhile; but none may be another. */
+static bool bears_out(const struct sample *s, size_t of)
+{
+	return s->other == 0 && s->same > 0 && 2 * s->same >= of;
+}
+
+/* By the stamps. */
+static enum store_same same_box(const struct twoway *g, int side, const struct sync_folder *gone, const struct sync_folder *fresh)
+{
+	char then[STORE_STAMP_MAX];
+
+	look_own_stamp(side == LEFT ? gone->base.left_stamp : gone->base.right_stamp, then);
+	return g->side[side]->ops->same_box(then, side == LEFT ? fresh->left_stamp : fresh->right_stamp);
+}
+
+/*
+ * Is `fresh` what `gone` was, on the sides that have lost that name? The right is asked in any case: what it holds tells the left's messages apart. The left need not be
+ * when it is our own doing. 1, 0, -1.
+ */
+static int same_content(struct twoway *g, const struct sync_folder *gone, const struct sync_folder *fresh, bool ours, struct err *e)
+{
+	struct sample s = { .arena = ARENA_INIT(1 << 20), .every = 1 };
+	size_t readable = 0;
+	int rc = -1;
+
+	if (!gone->on_left && gone->on_right && same_box(g, LEFT, gone, fresh) == STORE_SAME)
+		return 1;
+	if (take_sample(g, gone, &s, e) < 0 || ask(g, RIGHT, gone->on_right ? gone->right : fresh->right, &s, e) < 0)
+		goto out;
+	rc = bears_out(&s, s.n);
+	for (size_t i = 0; i < s.n; i++)
+		readable += s.p[i].read && s.p[i].id.has_mid;
+	if (rc == 1 && !gone->on_left && !ours)
+		rc = ask(g, LEFT, fresh->left, &s, e) < 0 ? -1 : bears_out(&s, readable);
+out:
+	arena_release(&s.arena);
+	return rc;
+}
+
+static bool is_inbox(const struct sync_folder *f)
+{
+	return strcmp(f->left, "INBOX") == 0 || strcmp(f->right, "INBOX") == 0;
+}
+
+/* Where a name is gone and the other one is new, and nowhere else; a folder that is new on both sides is one of both. */
+static bool may_be_renamed(const struct twoway *g, const struct sync_folder *gone, const struct sync_folder *fresh)
+{
+	if (gone->base.id == 0 || fresh->base.id != 0 || (gone->on_left && gone->on_right) || is_inbox(gone) || is_inbox(fresh))
+		return false;
+	if (fresh->on_left == gone->on_left || fresh->on_right == gone->on_right)
+		return false;
+	if (!gone->on_left && same_box(g, LEFT, gone, fresh) == STORE_OTHER)
+		return false;
+	return gone->on_right || same_box(g, RIGHT, gone, fresh) != STORE_OTHER;
+}
+
+static const char *name_on(const struct sync_folder *f, int side)
+{
+	return side == LEFT ? f->left : f->right;
+}
+
+static bool is_below(const char *name, const char *above)
+{
+	size_t n = strlen(above);
+
+	return strncmp(name, above, n) == 0 && name[n] == '/';
+}
+
+/* A rename takes along what is below: not to be done here while some of that is still under the old name there. */
+static bool left_children(const struct twoway *g, const struct sync_folder *gone, int there)
+{
+	for (size_t i = 0; i < g->folders.f.n; i++) {
+		const struct sync_folder *f = &g->folders.f.a[i];
+
+		if ((there == LEFT ? f->on_left : f->on_right) && is_below(name_on(f, there), name_on(gone, there)))
+			return true;
+	}
+	return false;
+}
+
+/* The rename of a folder above it by which it was, or will be, renamed; NULL: none. */
+static const struct renamed *comes_along(const struct following *w, const struct sync_folder *gone, const struct sync_folder *fresh)
+{
+	for (size_t i = 0; i < w->done.n; i++) {
+		const struct renamed *r = &w->done.a[i];
+
+		if (is_below(gone->left, r->from) && is_below(fresh->left, r->to) && strcmp(gone->left + strlen(r->from), fresh->left + strlen(r->to)) == 0)
+			return r;
+	}
+	return NULL;
+}
+
+static void tell_rename(struct twoway *g, const struct sync_folder *gone, const struct sync_folder *fresh, int side)
+{
+	struct event ev = { .type = EVENT_TREE, .action = ACTION_RENAME, .folder = name_on(gone, side), .to = name_on(fresh, side),
+			    .at = side == LEFT ? AT_LEFT : AT_RIGHT, .dry = g->p->dry_run };
+
+	g->totals->renamed++;
+	twoway_put(g, &ev);
+}
+
+static int note_rename(struct twoway *g, const struct sync_folder *gone, const struct sync_folder *fresh, struct err *e)
+{
+	if (db_begin(g->db, e) < 0)
+		return -1;
+	if (folders_rename(g->db, gone->base.id, fresh->left, fresh->right, e) < 0) {
+		db_rollback(g->db);
+		return -1;
+	}
+	return db_commit(g->db, e);
+}
+
+/* From now on they are one folder. In a dry run it is called on one side what it will be called, and on the other, if it has still to follow, what it is called. */
+static void merge(struct sync_folder *gone, struct sync_folder *fresh)
+{
+	fresh->base = gone->base;
+	if (gone->on_left) {
+		fresh->left = gone->left;
+		memcpy(fresh->left_stamp, gone->left_stamp, sizeof(fresh->left_stamp));
+	}
+	if (gone->on_right) {
+		fresh->right = gone->right;
+		memcpy(fresh->right_stamp, gone->right_stamp, sizeof(fresh->right_stamp));
+	}
+	fresh->on_left = fresh->on_right = true;
+	gone->base = (struct folder_row){ .id = 0 };
+	gone->on_left = gone->on_right = false;
+}
+
+/* 1; 0 the side won't, -1. */
+static int rename_at(struct following *w, int side, const struct sync_folder *gone, const struct sync_folder *fresh, struct err *e)
+{
+	struct twoway *g = w->g;
+	struct store *s = g->side[side];
+	struct err why = ERR_INIT;
+	int rc;
+
+	exec_step(&g->x[side], "rename a folder");
+	rc = s->ops->folder_rename(s, name_on(gone, side), name_on(fresh, side), &why);
+	exec_step(&g->x[side], "note a renamed folder");
+	if (rc == 0) {
+		w->changed = true;
+		return 1;
+	}
+	if (why.span == SPAN_ACCT || why.kind == ERR_CANCEL) {
+		*e = why;
+		return -1;
+	}
+	err_in(&why, "its messages are moved instead");
+	twoway_warn(g, why.text);
+	return vec_push(&w->stuck, gone->base.id) < 0 ? twoway_no_memory(e) : 0;
+}
+
+/* Have the other side follow, unless an interrupted run, or a person, has renamed the folder on both. */
+static int follow(struct following *w, struct sync_folder *gone, struct sync_folder *fresh, struct err *e)
+{
+	struct twoway *g = w->g;
+	int side = gone->on_left ? LEFT : RIGHT;
+	bool both = !gone->on_left && !gone->on_right;
+	struct renamed r = { arena_str(&w->arena, slice_str(gone->left)), arena_str(&w->arena, slice_str(fresh->left)), both || g->p->dry_run ? -1 : side };
+	int rc = 1;
+
+	if (!r.from || !r.to)
+		return twoway_no_memory(e);
+	if (!both && (!twoway_may(g->p->create, side) || left_children(g, gone, !side)))
+		return 0;
+	if (!both && !g->p->dry_run)
+		rc = rename_at(w, side, gone, fresh, e);
+	if (rc <= 0)
+		return rc;
+	if (!g->p->dry_run && note_rename(g, gone, fresh, e) < 0)
+		return -1;
+	if (!both && !comes_along(w, gone, fresh))
+		tell_rename(g, gone, fresh, side);
+	merge(gone, fresh);
+	return vec_push(&w->done, r) < 0 ? twoway_no_memory(e) : 0;
+}
+
+static bool is_stuck(const struct following *w, const struct sync_folder *gone)
+{
+	for (size_t i = 0; i < w->stuck.n; i++)
+		if (w->stuck.a[i] == gone->base.id)
+			return true;
+	return false;
+}
+
+static const char *last_part(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return slash ? slash + 1 : name;
+}
+
+/* Where it would be if it came along, or in another place under its own name, is where it most likely is. */
+enum likely { ALONG, ELSEWHERE, ANYWHERE };
+
+static enum likely how_likely(const struct sync_folder *gone, const struct sync_folder *fresh, const struct renamed *along)
+{
+	return along ? ALONG : strcmp(last_part(gone->left), last_part(fresh->left)) == 0 ? ELSEWHERE : ANYWHERE;
+}
+
+/* The one folder that this one may be now; NULL when there is none, or more than one: then somebody has copied it. */
+static int find_new_name(struct following *w, const struct sync_folder *gone, struct sync_folder **out, struct err *e)
+{
+	struct twoway *g = w->g;
+
+	*out = NULL;
+	for (enum likely where = ALONG; where <= ANYWHERE; where++) {
+		for (size_t i = 0; i < g->folders.f.n; i++) {
+			struct sync_folder *fresh = &g->folders.f.a[i];
+			const struct renamed *r = comes_along(w, gone, fresh);
+			int rc;
+
+			if (!may_be_renamed(g, gone, fresh) || how_likely(gone, fresh, r) != where || w->tries >= TRIES)
+				continue;
+			rc = same_content(g, gone, fresh, r && r->side == LEFT, e);
+			w->tries += rc == 0;
+			if (rc < 0)
+				return -1;
+			if (rc == 1 && *out) {
+				*out = NULL;
+				return 0;
+			}
+			if (rc == 1)
+				*out = fresh;
+		}
+		if (*out)
+			return 0;
+	}
+	return 0;
+}
+
+/* Is another whose name is gone above it, which may take it along? */
+static bool waits(const struct following *w, const struct sync_folder *f)
+{
+	const struct folders *fs = &w->g->folders;
+
+	for (size_t i = 0; i < w->done.n && w->changed; i++)
+		if (is_below(f->left, w->done.a[i].from))
+			return true;
+	for (size_t i = 0; i < fs->f.n; i++) {
+		const struct sync_folder *x = &fs->f.a[i];
+
+		if (x->base.id != 0 && !(x->on_left && x->on_right) && is_below(f->left, x->left) && !is_stuck(w, x))
+			return true;
+	}
+	return false;
+}
+
+/* Once over all that are gone, those above before those below. */
+static int pass(struct following *w, bool top, struct err *e)
+{
+	struct folders *fs = &w->g->folders;
+
+	for (size_t i = 0; i < fs->f.n; i++) {
+		struct sync_folder *gone = &fs->f.a[i], *fresh;
+
+		if (gone->base.id == 0 || (gone->on_left && gone->on_right) || is_stuck(w, gone) || (top && waits(w, gone)))
+			continue;
+		if (find_new_name(w, gone, &fresh, e) < 0 || (fresh && follow(w, gone, fresh, e) < 0))
+			return -1;
+	}
+	return 0;
+}
+
+/* Names of which nothing is left. */
+static void drop_names(struct folders *fs)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < fs->f.n; i++)
+		if (fs->f.a[i].base.id != 0 || fs->f.a[i].on_left || fs->f.a[i].on_right)
+			fs->f.a[n++] = fs->f.a[i];
+	fs->f.n = n;
+}
+
+int renames_follow(struct twoway *g, struct err *e)
+{
+	struct following w = { .g = g, .arena = ARENA_INIT(64 << 20) };
+	size_t before;
+	int rc = 0;
+
+	do {
+		before = w.done.n;
+		w.changed = false;
+		rc = pass(&w, true, e);
+		if (rc == 0 && w.done.n == before)
+			rc = pass(&w, false, e);
+		if (rc == 0 && w.changed)
+			rc = look_trees(g, e);
+	} while (rc == 0 && w.done.n > before);
+	drop_names(&g->folders);
+	vec_release(&w.done);
+	vec_release(&w.stuck);
+	arena_release(&w.arena);
+	return rc;
+}
