@@ -164,6 +164,17 @@ static int learn_sizes(struct twoway *g, struct box *b, const struct plan_sync_p
 	return rc < 0 ? -1 : 0;
 }
 
+/* Neither side has it any more: what was in it may be elsewhere. */
+static int gone_altogether(struct twoway *g, struct box *b, struct err *e)
+{
+	b->stays = true;
+	if (join_unfold(&b->join, PAIR_LEFT, g->db, b->f->base.id, e) < 0)
+		return -1;
+	for (size_t i = 0; i < b->join.rows.n; i++)
+		b->join.rows.a[i].m.right.present = false;
+	return 0;
+}
+
 /* What both sides hold, against the base. */
 static int recognize(struct twoway *g, struct box *b, struct err *e)
 {
@@ -171,6 +182,8 @@ static int recognize(struct twoway *g, struct box *b, struct err *e)
 		return -1;
 	if (b->reborn && adopt_reborn(g, b, e) < 0)
 		return -1;
+	if (!box_there(b, LEFT) && !box_there(b, RIGHT) && b->f->base.id != 0)
+		return gone_altogether(g, b, e);
 	for (int s = LEFT; s <= RIGHT; s++)
 		if (b->remove[s])
 			return join_unfold(&b->join, s == LEFT ? PAIR_RIGHT : PAIR_LEFT, g->db, b->f->base.id, e);
