@@ -179,6 +179,25 @@ static const char *provider_hint(const struct login *l)
 	return NULL;
 }
 
+/* Else what was sent is wrong: where it comes from. */
+static void source_hint(const struct login *l, struct err *e)
+{
+	const struct secret_params *s = l->g->secret;
+
+	if (l->has_token)
+		err_hint(e, "does token-command give the token of this user?");
+	else if (!l->has_password)
+		return;
+	else if (s->command)
+		err_hint(e, "are the user, and the password that password-command gives, right?");
+	else if (s->file)
+		err_hint(e, "are the user, and the password in %s, right?", s->file);
+	else if (s->literal)
+		err_hint(e, "are user and password of the account right?");
+	else if (s->netrc)
+		err_hint(e, "are the user, and the password in the netrc file, right?");
+}
+
 /* Make a refused login's error of the server's refusal. */
 int login_refused(const struct login *l, const char *mech, const char *more, struct err *e)
 {
@@ -207,6 +226,8 @@ int login_refused(const struct login *l, const char *mech, const char *more, str
 		err_hint(e, "%s", more);
 	if (hint)
 		err_hint(e, "%s", hint);
+	else if (e->kind == ERR_AUTH)
+		source_hint(l, e);
 	return err_in(e, "login of %s by %s", l->user, mech);
 }
 

@@ -191,6 +191,8 @@ int err_errno(struct err *e, const char *fmt, ...)
 		err_printable(e->text, sizeof(e->text) - strlen(why), what, strlen(what));
 	}
 	text_append(e, why);
+	if (saved == ENOSPC || saved == EDQUOT)
+		err_hint(e, "make room there");
 	errno = saved;
 	return -1;
 }

@@ -90,8 +90,8 @@ static const struct {
 	  ERR_AUTH, "switch POP3 on", false },
 	{ "imap", "imap.gmail.com", "Invalid credentials (Failure)", ERR_AUTH, ERR_AUTH,
 	  "application password", false },
-	{ "imap", "imap.gmail.com", "Invalid credentials (Failure)", ERR_AUTH, ERR_AUTH, NULL,
-	  true },
+	{ "imap", "imap.gmail.com", "Invalid credentials (Failure)", ERR_AUTH, ERR_AUTH,
+	  "token-command", true },
 	{ "imap", "IMAP.GMAIL.COM", "Invalid credentials (Failure)", ERR_AUTH, ERR_AUTH,
 	  "application password", false },
 	{ "imap", "imap.notgmail.com", "Invalid credentials (Failure)", ERR_AUTH, ERR_AUTH, NULL,
@@ -132,6 +132,34 @@ static void test_refusals(void **state)
 			strncmp(e.text, "login of jane by PLAIN: ", 24) != 0 ||
 		    (refusals[i].hint ? !strstr(rest, refusals[i].hint) : rest[1] != '\0'))
 			fail_msg("%zu: %s: %s", i, err_kind_name(e.kind), e.text);
+	}
+}
+
+/* Where nothing better is known: where what was sent comes from. */
+static void test_sources(void **state)
+{
+	static const struct {
+		struct secret_params s;
+		const char *hint;
+	} rows[] = {
+		{ { .command = "pass show x" }, "password-command gives" },
+		{ { .file = "/etc/pw" }, "the password in /etc/pw" },
+		{ { .literal = "5ecret" }, "user and password of the account" },
+		{ { .netrc = true }, "netrc" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct dial_params d = { .host = "mail.example" };
+		struct secret_params s = rows[i].s;
+		struct login_given g = given(&d, &s);
+		struct login l = { .g = &g, .user = "jane", .has_password = true };
+		struct err e = ERR_INIT;
+
+		err_set(&e, ERR_REFUSED, "the server says \"wrong\"");
+		assert_int_equal(login_refused(&l, "PLAIN", "", &e), -1);
+		if (!strstr(e.text, rows[i].hint) || strstr(e.text, "5ecret"))
+			fail_msg("%zu: %s", i, e.text);
 	}
 }
 
@@ -290,8 +318,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gather), cmocka_unit_test(test_refusals),
-			cmocka_unit_test(test_rounds),
-		cmocka_unit_test(test_oauth),  cmocka_unit_test(test_endless),
+		cmocka_unit_test(test_sources), cmocka_unit_test(test_rounds),
+		cmocka_unit_test(test_oauth), cmocka_unit_test(test_endless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -198,7 +198,7 @@ static void errno_is_told_and_kept(void **state)
 	assert_int_equal(err_errno(&e, "can't write %s", "a\nb"), -1);
 	assert_int_equal(errno, ENOSPC);
 	assert_int_equal(e.kind, ERR_LOCAL);
-	assert_string_equal(e.text, "can't write a\\x0ab: No space left on device");
+	assert_string_equal(e.text, "can't write a\\x0ab: No space left on device (make room there)");
 	memset(longname, 'n', sizeof(longname));
 	longname[sizeof(longname) - 1] = '\0';
 	errno = EACCES;

@@ -174,7 +174,7 @@ static void writing_and_reading(void **state)
 	sys.write_errno = ENOSPC;
 	assert_int_equal(fs_write_all(fd, "x", 1, "the spool", &e), -1);
 	assert_int_equal(e.kind, ERR_LOCAL);
-	assert_string_equal(e.text, "can't write the spool: No space left on device");
+	assert_string_equal(e.text, "can't write the spool: No space left on device (make room there)");
 	assert_int_equal(errno, ENOSPC);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
 	sys.read_eintr = 3;
