@@ -217,6 +217,8 @@ int job_run(const struct job_params *p, const struct event_sink *sink)
 	event_put(sink, &start);
 	rc = run_engine(p, sink, &end.totals, &e);
 	if (rc < 0) {
+		if (err_link_lost(&e))
+			err_hint(&e, "what was done is safe; the next run goes on from there");
 		stop.kind = e.kind;
 		stop.span = SPAN_ACCT;
 		stop.text = e.text;
