@@ -1117,6 +1117,87 @@ static void refused_and_guarded(void **state)
 	}
 }
 
+/* ---- renames ---- */
+
+static void rename_folder(struct fixture *f, int s, const char *from, const char *to)
+{
+	struct tree_folder *box = tree_folder(f->w, s, from, false);
+
+	assert_non_null(box);
+	assert_null(tree_folder(f->w, s, to, false));
+	snprintf(box->name, sizeof(box->name), "%s", to);
+	f->w->side[s].clock++;
+}
+
+/* Messages 9 and 10 are in a folder that one side calls otherwise; 9 has another flag on the other, where 10 is deleted. */
+static void give_name(struct fixture *f, int s)
+{
+	struct tree_folder *box;
+
+	scatter(f);
+	rename_folder(f, s, "Work", "Old");
+	box = tree_folder(f->w, !s, "Work", false);
+	tree_flag(f->w, !s, box, tree_find(box, 9), FLAG_FLAGGED);
+	tree_delete(f->w, !s, box, tree_find(box, 10));
+}
+
+/* The other side's folder gets the name, and no message is touched for it; where it will not, they are moved. */
+static void renamed(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned looks = 0; looks < TREE_LOOKS; looks++)
+		for (int refused = 0; refused < 2; refused++)
+			for (int s = L; s <= R; s++) {
+				snprintf(where, sizeof(where), "looks %u, refused %d, side %d", looks, refused, s);
+				give_name(f, s);
+				f->w->side[L].looks = looks;
+				f->w->side[!s].no_renames = refused;
+				calm(f);
+				run_here(f);
+				assert_int_equal(f->t.renamed, !refused);
+				assert_int_equal(f->t.moved, refused);
+				assert_int_equal(f->warnings > 0, refused);
+				settle(f);
+				assert_int_equal(f->w->side[L].read + f->w->side[L].staged, refused);
+				for (int k = L; k <= R; k++) {
+					struct tree_folder *box = tree_folder(f->w, k, "Old", false);
+
+					assert_null(tree_folder(f->w, k, "Work", false));
+					assert_non_null(box);
+					assert_int_equal(tree_find(box, 9)->flags, FLAG_FLAGGED);
+					/* that it was deleted is known only of a folder that is the same still */
+					assert_int_equal(tree_find(box, 10) != NULL, refused);
+				}
+			}
+}
+
+/* What it was called before matters to no run that comes after one that died. */
+static void renamed_and_interrupted(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int s = L; s <= R; s++) {
+		bool over = false;
+
+		for (int step = 1; !over; step++) {
+			snprintf(where, sizeof(where), "side %d, step %d", s, step);
+			give_name(f, s);
+			calm(f);
+			f->p.stop_at = step;
+			over = run_apart(f) == 0;
+			assert_true(over || step < 30);
+			calm(f);
+			settle(f);
+			assert_true(is_in(f, "Old", 9));
+			assert_false(is_in(f, "Old", 10));
+			assert_null(tree_folder(f->w, L, "Work", false));
+			assert_null(tree_folder(f->w, R, "Work", false));
+			assert_true(step > 2 || !over);
+		}
+	}
+}
+
 /* ---- the model: readers at both sides and runs that die, at random ---- */
 
 enum fate_of { ALIVE, DEAD, EITHER };
@@ -1128,11 +1209,49 @@ struct model {
 	unsigned moved[TREE_MESSAGES * 10]; /* by these sides since the last run that came to its end */
 	enum { ONE, SOME } loose[TREE_MESSAGES * 10]; /* where it is shall be seen: ONE copy, or perhaps more */
 	bool adrift[TREE_MESSAGES * 10];
-	bool moves; /* readers move mail, too */
+	bool moves; /* readers move mail, and give folders other names, too */
+	bool renamed; /* since the last run that came to its end: where what is new will be nobody can tell */
 	bool dirty; /* a run has died since the last one that came to its end */
 };
 
-static const char *const names[] = { "INBOX", "Work", "A/B" };
+static const char *const names[] = { "INBOX", "Work", "A/B", "Old", "A" };
+
+/* What is in it may be anywhere after the next run, but it is somewhere, and once unless a run has died. */
+static void set_adrift(struct model *m, uint32_t c)
+{
+	m->loose[c] = m->dirty || m->loose[c] == SOME ? SOME : ONE;
+	m->adrift[c] = true;
+}
+
+static bool is_anywhere(struct fixture *f, uint32_t content)
+{
+	for (int s = L; s <= R; s++)
+		for (size_t i = 0; i < COUNT(names); i++) {
+			struct tree_folder *box = tree_folder(f->w, s, names[i], false);
+
+			if (box && tree_find(box, content))
+				return true;
+		}
+	return false;
+}
+
+/* A reader gives a folder another name. */
+static void read_name(struct fixture *f, struct model *m, int s)
+{
+	const char *from = names[1 + below(COUNT(names) - 1)], *to = names[1 + below(COUNT(names) - 1)];
+
+	if (!tree_folder(f->w, s, from, false) || tree_folder(f->w, s, to, false))
+		return;
+	for (uint32_t c = 1; c <= m->n; c++) {
+		if (!is_anywhere(f, c))
+			continue;
+		if (m->fate[c] == DEAD)
+			m->fate[c] = EITHER;
+		set_adrift(m, c);
+	}
+	m->renamed = true;
+	rename_folder(f, s, from, to);
+}
 
 /* One thing that a reader does. */
 static void read_mail(struct fixture *f, struct model *m)
@@ -1147,7 +1266,13 @@ static void read_mail(struct fixture *f, struct model *m)
 			return;
 		m->n++;
 		snprintf(m->folder[m->n], sizeof(m->folder[0]), "%s", name);
+		if (m->renamed)
+			set_adrift(m, m->n);
 		tree_add(f->w, s, name, m->n, below(64));
+		return;
+	}
+	if (m->moves && below(12) == 0) {
+		read_name(f, m, s);
 		return;
 	}
 	for (unsigned tries = below(TREE_MESSAGES); !x; tries++)
@@ -1159,10 +1284,11 @@ static void read_mail(struct fixture *f, struct model *m)
 
 		/* what else happened to it, perhaps unseen: then it ends somewhere, and a copy of a dead run may be taken for another message */
 		if (m->dirty || m->moved[c] & ~(1u << s) || m->adrift[c] || m->fate[c] != ALIVE) {
-			m->loose[c] = m->dirty || m->loose[c] == SOME ? SOME : ONE;
 			m->fate[c] = m->fate[c] == ALIVE ? ALIVE : EITHER;
-			m->adrift[c] = true;
+			set_adrift(m, c);
 		}
+		if (m->renamed)
+			set_adrift(m, c);
 		if (tree_find(tree_folder(f->w, s, to, true), c))
 			return;
 		m->moved[c] |= 1u << s;
@@ -1197,7 +1323,9 @@ static void find_adrift(struct fixture *f, struct model *m)
 		if (!m->adrift[c])
 			continue;
 		for (size_t i = 0; i < COUNT(names); i++) {
-			if (!tree_find(tree_folder(f->w, L, names[i], false), c))
+			struct tree_folder *box = tree_folder(f->w, L, names[i], false);
+
+			if (!box || !tree_find(box, c))
 				continue;
 			n++;
 			snprintf(m->folder[c], sizeof(m->folder[0]), "%s", names[i]);
@@ -1217,7 +1345,8 @@ static void check_model(struct fixture *f, const struct model *m)
 {
 	check_equal(f);
 	for (uint32_t c = 1; c <= m->n; c++) {
-		struct tree_msg *x = tree_find(tree_folder(f->w, L, m->folder[c], false), c);
+		struct tree_folder *box = tree_folder(f->w, L, m->folder[c], false);
+		struct tree_msg *x = box ? tree_find(box, c) : NULL;
 
 		if (m->adrift[c])
 			continue;
@@ -1225,9 +1354,11 @@ static void check_model(struct fixture *f, const struct model *m)
 			fail_msg("%s: content %u is lost", where, c);
 		if (x && m->fate[c] == DEAD)
 			fail_msg("%s: content %u has come back", where, c);
-		for (size_t i = 0; x && m->moves && !m->adrift[c] && i < COUNT(names); i++)
-			if (strcmp(names[i], m->folder[c]) != 0 && tree_find(tree_folder(f->w, L, names[i], false), c))
+		for (size_t i = 0; x && m->moves && i < COUNT(names); i++) {
+			box = tree_folder(f->w, L, names[i], false);
+			if (strcmp(names[i], m->folder[c]) != 0 && box && tree_find(box, c))
 				fail_msg("%s: content %u is in %s, too", where, c, names[i]);
+		}
 	}
 }
 
@@ -1269,13 +1400,25 @@ static void model(void **state)
 				continue;
 			}
 			run_clean(f);
+			if (strstr(f->text, " and stays (")) {
+				/* one side has no more of a folder, and the other new mail in it: that a person has to decide */
+				for (uint32_t c = 1; c <= m.n; c++)
+					if (m.fate[c] == ALIVE && !is_anywhere(f, c))
+						fail_msg("%s: content %u is lost", where, c);
+				break;
+			}
 			find_adrift(f, &m);
-			for (uint32_t c = 1; c <= m.n; c++)
+			for (uint32_t c = 1; c <= m.n; c++) {
+				struct tree_folder *box = tree_folder(f->w, L, m.folder[c], false);
+
 				if (m.fate[c] == EITHER && !m.adrift[c])
-					m.fate[c] = tree_find(tree_folder(f->w, L, m.folder[c], false), c) ? ALIVE : DEAD;
-			m.dirty = false;
+					m.fate[c] = box && tree_find(box, c) ? ALIVE : DEAD;
+			}
+			m.dirty = m.renamed = false;
 			check_model(f, &m);
 		}
+		if (strstr(f->text, " and stays ("))
+			continue;
 		settle(f);
 		find_adrift(f, &m);
 		check_model(f, &m);
@@ -1289,7 +1432,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(removals_cut_off), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
-		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(dry_run), T(model),
+		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
+		T(dry_run), T(model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
