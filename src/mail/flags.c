@@ -52,7 +52,7 @@ int flags_of_letters(struct slice text, uint32_t *out)
 }
 
 /* Bits to letters. */
-void flags_to_letters(uint32_t flags, char out[8])
+void flags_to_letters(uint64_t flags, char out[8])
 {
 	size_t n = 0;
 
@@ -72,7 +72,7 @@ uint32_t flag_of_imap(struct slice name)
 }
 
 /* Bits to an IMAP list. */
-int flags_to_imap(uint32_t flags, struct strbuf *out)
+int flags_to_imap(uint64_t flags, struct strbuf *out)
 {
 	size_t start = out->len;
 
