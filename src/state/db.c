@@ -32,6 +32,14 @@ struct db {
 	VEC(struct stmt) stmts;
 };
 
+/* SQL: take a word off the end of a text, with the blank before it. */
+#define CHOP(text) "rtrim(rtrim(" text ", replace(" text ", ' ', '')))"
+#define CHOP_TWICE(text) CHOP(CHOP(text))
+/* Put "-" for the three words that say under which limits both sides agreed. */
+#define WEAKEN(stamp) \
+	"UPDATE folder SET " stamp " = " CHOP_TWICE(CHOP(stamp)) " || ' - - -' WHERE " stamp " LIKE '% % % %' AND" \
+	" EXISTS(SELECT 1 FROM pair WHERE folder = folder.id AND flags IS NOT NULL);"
+
 /* The schema, version by version: a file of version N gets the steps from N on. */
 static const char *const migrations[] = {
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
@@ -61,6 +69,13 @@ static const char *const migrations[] = {
 	"DROP TABLE failure_1;"
 	"ALTER TABLE run ADD COLUMN pushed INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE run ADD COLUMN flagged INTEGER NOT NULL DEFAULT 0;",
+	/*
+	 * Keywords: names for bits of pair.flags. Folders of two-way jobs are looked at once more, since their keywords were not looked at before: of their stamps stays what
+	 * shows what keys mean (look_weaken).
+	 */
+	"CREATE TABLE keyword(folder INTEGER NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL, left_letter INTEGER NOT NULL, right_letter INTEGER NOT NULL,"
+	"  refused INTEGER NOT NULL, told INTEGER NOT NULL, PRIMARY KEY(folder, place)) WITHOUT ROWID;"
+	WEAKEN("left_stamp") WEAKEN("right_stamp"),
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

@@ -30,7 +30,7 @@ static void row(sqlite3_stmt *s, struct pair *out)
 	out->gone = sqlite3_column_int64(s, 10);
 	out->back = sqlite3_column_int(s, 11) != 0;
 	out->two_way = sqlite3_column_type(s, 12) != SQLITE_NULL;
-	out->flags = (uint32_t)sqlite3_column_int64(s, 12);
+	out->flags = (uint64_t)sqlite3_column_int64(s, 12);
 }
 
 int pairs_add(struct db *db, struct pair *p, struct err *e)
@@ -55,7 +55,7 @@ int pairs_add(struct db *db, struct pair *p, struct err *e)
 	sqlite3_bind_int64(s, 10, p->gone);
 	sqlite3_bind_int(s, 11, p->back);
 	if (p->two_way)
-		sqlite3_bind_int64(s, 12, p->flags);
+		sqlite3_bind_int64(s, 12, (sqlite3_int64)p->flags);
 	else
 		sqlite3_bind_null(s, 12);
 	if (db_step(db, s, "add a pair", e) < 0)
@@ -155,9 +155,9 @@ int pairs_arrive(struct db *db, int64_t id, struct slice left, struct err *e)
 	return db_step(db, s, "settle a pair", e) < 0 ? -1 : 0;
 }
 
-int pairs_flags(struct db *db, int64_t id, uint32_t flags, struct err *e)
+int pairs_flags(struct db *db, int64_t id, uint64_t flags, struct err *e)
 {
-	const int64_t v[] = { id, flags };
+	const int64_t v[] = { id, (int64_t)flags };
 
 	return db_change(db, "UPDATE pair SET flags = ?2 WHERE id = ?1", v, 2, "change a pair", e);
 }

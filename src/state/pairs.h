@@ -24,7 +24,7 @@ struct pair {
 	int64_t gone;        /* 0: the source holds it as far as we know */
 	bool back;           /* copied from right to left */
 	bool two_way;
-	uint32_t flags;      /* two-way: mail/flags.h */
+	uint64_t flags;      /* two-way: mail/flags.h */
 };
 
 enum pair_side { PAIR_LEFT, PAIR_RIGHT };
@@ -40,7 +40,7 @@ int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32
 int pairs_settle(struct db *db, int64_t id, struct err *e);      /* pending -> settled; the hint is dropped */
 int pairs_settle_all(struct db *db, int64_t folder, int64_t first, int64_t last, struct err *e); /* all pending ones of these ids */
 int pairs_arrive(struct db *db, int64_t id, struct slice left, struct err *e); /* settle one that is back: its copy got this key */
-int pairs_flags(struct db *db, int64_t id, uint32_t flags, struct err *e); /* both sides agree on these now */
+int pairs_flags(struct db *db, int64_t id, uint64_t flags, struct err *e); /* both sides agree on these now */
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e); /* the source calls it by another name now; also clears gone */
 int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, struct slice right, struct err *e); /* both sides have it in that folder, by these keys; what the base had by one of them is dropped */
 int pairs_unkey(struct db *db, int64_t id, struct err *e);       /* the source uses its name for another message now */

@@ -96,7 +96,8 @@ int folders_each(struct db *db, int (*cb)(void *arg, int64_t id, const char *lef
 
 int folders_drop(struct db *db, int64_t id, struct err *e)
 {
-	static const char *const sql[] = { "DELETE FROM pair WHERE folder = ?1", "DELETE FROM failure WHERE folder = ?1", "DELETE FROM folder WHERE id = ?1" };
+	static const char *const sql[] = { "DELETE FROM pair WHERE folder = ?1", "DELETE FROM failure WHERE folder = ?1", "DELETE FROM keyword WHERE folder = ?1",
+					   "DELETE FROM folder WHERE id = ?1" };
 
 	for (size_t i = 0; i < sizeof(sql) / sizeof(sql[0]); i++)
 		if (db_change(db, sql[i], &id, 1, "drop a folder", e) < 0)

@@ -13,7 +13,7 @@ struct folder_row {
 /* Find or add (inside a transaction when it must be added; in DB_LOOK a missing one gets id 0). */
 int folders_get(struct db *db, const char *left, const char *right, struct folder_row *out, struct err *e);
 int folders_each(struct db *db, int (*cb)(void *arg, int64_t id, const char *left, const char *right, struct err *e), void *arg, struct err *e);
-int folders_drop(struct db *db, int64_t id, struct err *e); /* with its pairs and failures */
+int folders_drop(struct db *db, int64_t id, struct err *e); /* with its pairs, failures and keywords */
 int folders_rename(struct db *db, int64_t id, const char *left, const char *right, struct err *e);
 int folders_stamp(struct db *db, int64_t id, const char *left_stamp, const char *right_stamp, struct err *e);
 
