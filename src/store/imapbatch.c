@@ -39,12 +39,11 @@ static int send_piece(struct imapstore *t, void *arg, size_t i, uint32_t *tag, s
 	struct imapbatch *j = arg;
 	const struct imapbatch_piece *p = &j->pieces.a[i];
 	const struct imapbatch_unit *u = &j->units.a[p->unit];
-	const struct flag_change *c = &j->c[u->from];
-	struct strbuf set = STRBUF_INIT(IMAP_COMMAND_MAX), flags = STRBUF_INIT(256);
+	struct strbuf set = STRBUF_INIT(IMAP_COMMAND_MAX), flags = STRBUF_INIT(IMAP_COMMAND_MAX);
 	struct imap_conn *conn = &t->conn;
 	int rc = print_unit(j, u, &set, e);
 
-	if (rc == 0 && !j->verb && flags_to_imap(p->take ? c->del : c->add, &flags) < 0)
+	if (rc == 0 && !j->verb && keywords_to_imap(imapselect_names(t), p->flags, &flags) < 0)
 		rc = err_set(e, ERR_LOCAL, "out of memory");
 	if (rc == 0) {
 		imap_start(conn);
@@ -86,17 +85,44 @@ static int data(struct imapstore *t, void *arg, const struct imap_resp *r, struc
 	return r->kind == IMAP_UNTAGGED ? note_copies(arg, r, e) : 0;
 }
 
+/*
+ * Keywords are refused: unless it is for now, the mailbox does not take them, or one of them. Flags
+ * are given all the same. Until it is known which it is, none was set.
+ */
+static int refuse_words(struct imapstore *t, struct imapbatch *j, const struct imapbatch_piece *p,
+	struct err *e)
+{
+	const struct imapbatch_unit *u = &j->units.a[p->unit];
+	const bool several = (p->flags & (p->flags - 1)) != 0;
+
+	t->sel.keywords->refused |= p->flags;
+	j->lone |= several ? 0 : p->flags;
+	for (size_t k = u->from; several && k < u->to; k++) {
+		struct flag_change x = { .num = j->c[k].num };
+
+		*(p->take ? &x.del : &x.add) = p->flags;
+		if (vec_push(&j->worded, x) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	return 0;
+}
+
 /* imapstore_flight.end */
 static int end_piece(struct imapstore *t, void *arg, size_t i, const struct imap_resp *r,
 	const struct err *why, struct err *e)
 {
 	struct imapbatch *j = arg;
-	struct imapbatch_unit *u = &j->units.a[j->pieces.a[i].unit];
+	const struct imapbatch_piece *p = &j->pieces.a[i];
+	struct imapbatch_unit *u = &j->units.a[p->unit];
 
 	u->pending--;
 	if (r && note_copies(j, r, e) < 0)
 		return -1;
-	if (!r) {
+	if (!r && p->flags & FLAGS_KEYWORDS && why->span != SPAN_ACCT &&
+		(j->single || why->kind == ERR_REFUSED)) {
+		if (refuse_words(t, j, p, e) < 0)
+			return -1;
+	} else if (!r) {
 		u->refused = true;
 		j->why = *why;
 		j->span = why->span;
@@ -107,7 +133,7 @@ static int end_piece(struct imapstore *t, void *arg, size_t i, const struct imap
 		j->why.span = SPAN_MSG;
 		err_in(&j->why, "it %s", j->failing);
 	}
-	if (u->pending > 0)
+	if (u->pending > 0 || j->single)
 		return 0;
 	for (size_t k = u->from; k < u->to; k++) {
 		if (u->refused && !j->last) {
@@ -123,6 +149,27 @@ static int end_piece(struct imapstore *t, void *arg, size_t i, const struct imap
 	return 0;
 }
 
+/* The commands of a unit. */
+static int add_pieces(struct imapbatch *j, struct imapbatch_unit *u, const struct flag_change *c,
+	struct err *e)
+{
+	const uint64_t flags[] = { c->add & FLAGS_ALL, c->add & FLAGS_KEYWORDS,
+		c->del & FLAGS_ALL, c->del & FLAGS_KEYWORDS };
+
+	for (size_t i = 0; i < (j->verb ? 1 : 4); i++) {
+		const struct imapbatch_piece p = {
+			.unit = j->units.n, .take = i >= 2, .flags = j->verb ? 0 : flags[i]
+		};
+
+		if (!j->verb && flags[i] == 0)
+			continue;
+		u->pending++;
+		if (vec_push(&j->pieces, p) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	return 0;
+}
+
 /* Cut the messages into units and send them off. */
 static int fly_units(struct imapstore *t, struct imapbatch *j, size_t most, struct err *e)
 {
@@ -133,19 +180,13 @@ static int fly_units(struct imapstore *t, struct imapbatch *j, size_t most, stru
 	for (size_t from = 0, to; from < j->n; from = to) {
 		const struct flag_change *c = &j->c[from];
 		struct imapbatch_unit u = { .from = from };
-		struct imapbatch_piece p = { .unit = j->units.n };
 
 		to = from + 1;
 		while (to < j->n && to - from < most && j->c[to].add == c->add &&
 			j->c[to].del == c->del)
 			to++;
 		u.to = to;
-		u.pending = !j->verb && c->add && c->del ? 2 : 1;
-		if (vec_push(&j->units, u) < 0 ||
-			((j->verb || c->add) && vec_push(&j->pieces, p) < 0))
-			return err_set(e, ERR_LOCAL, "out of memory");
-		p.take = true;
-		if (!j->verb && c->del && vec_push(&j->pieces, p) < 0)
+		if (add_pieces(j, &u, c, e) < 0 || vec_push(&j->units, u) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");
 	}
 	f.n = j->pieces.n;
@@ -164,6 +205,40 @@ static int retry(struct imapstore *t, struct imapbatch *j, size_t most, struct e
 	vec_release(&j->failed);
 	rc = fly_units(t, j, most, e);
 	free(c);
+	return rc;
+}
+
+/* Several keywords were refused at once: which of them? */
+static int try_words(struct imapstore *t, struct imapbatch *j, struct err *e)
+{
+	VEC(struct flag_change) alone = { 0 };
+	uint64_t doubtful = 0, *refused = &t->sel.keywords->refused;
+	int rc = 0;
+
+	for (size_t i = 0; i < j->worded.n; i++)
+		doubtful |= j->worded.a[i].add | j->worded.a[i].del;
+	for (size_t i = 0; rc == 0 && i < j->worded.n; i++) {
+		for (size_t k = 0; rc == 0 && k < KEYWORDS_MAX; k++) {
+			const struct flag_change *c = &j->worded.a[i];
+			const struct flag_change x = { .num = c->num,
+				.add = c->add & keyword_flag(k),
+				.del = c->del & keyword_flag(k) };
+
+			if ((x.add || x.del) && vec_push(&alone, x) < 0)
+				rc = err_set(e, ERR_LOCAL, "out of memory");
+		}
+	}
+	if (rc == 0) {
+		*refused &= ~doubtful | j->lone;
+		j->single = true;
+		j->c = alone.a;
+		j->n = alone.n;
+		qsort(j->c, j->n, sizeof(*j->c), by_change);
+		rc = fly_units(t, j, UNIT_MAX, e);
+		if (rc < 0) /* nobody knows what was set */
+			*refused |= doubtful;
+	}
+	vec_release(&alone);
 	return rc;
 }
 
@@ -187,9 +262,12 @@ int imapbatch_run(struct imapstore *t, struct imapbatch *j,
 	}
 	for (size_t i = 0; rc == 0 && i < j->failed.n; i++)
 		rc = j->done(t, j, j->failed.a[i].num, &j->why, e);
+	if (rc == 0 && j->worded.n > 0)
+		rc = try_words(t, j, e);
 	vec_release(&j->units);
 	vec_release(&j->pieces);
 	vec_release(&j->failed);
+	vec_release(&j->worded);
 	return rc;
 }
 

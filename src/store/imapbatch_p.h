@@ -10,7 +10,10 @@
 
 typedef void imapbatch_done(void *arg, uint64_t num, const struct err *why);
 
-/* Messages that share a command, or two: one that adds flags, one that takes them. */
+/*
+ * Messages that share commands: some that add flags, some that take them, and keywords, of which a
+ * server may want to know nothing, by commands of their own.
+ */
 struct imapbatch_unit {
 	size_t from, to;  /* of imapbatch.c */
 	unsigned pending; /* commands that have not ended */
@@ -20,6 +23,7 @@ struct imapbatch_unit {
 struct imapbatch_piece {
 	size_t unit;
 	bool take;
+	uint64_t flags; /* of a STORE */
 };
 
 /* COPYUID (RFC 4315): what became of a UID. */
@@ -46,6 +50,9 @@ struct imapbatch {
 	VEC(struct imapbatch_unit) units;
 	VEC(struct imapbatch_piece) pieces;
 	VEC(struct flag_change) failed;
+	VEC(struct flag_change) worded; /* keywords were refused, several at once: to be tried one by one */
+	bool single;   /* so they are */
+	uint64_t lone; /* keywords that were refused by themselves */
 	struct err why; /* of the last that was refused */
 	enum err_span span; /* as the server meant it */
 	bool last;      /* there is no further try */

@@ -84,6 +84,7 @@ static void plan(const struct imapstore *t, struct imaplook_item *it, const stru
 	else
 		it->mode = MODE_MODSEQ;
 	it->sizes = l->sizes;
+	it->keywords = l->keywords;
 	it->search = now->validity == 0 || !nothing_gone(&it->base, now->messages, now->uidnext);
 	plan_commands(t, it);
 }
@@ -161,7 +162,8 @@ static void enter(struct imapstore *t)
 	k->rows = k->listed = k->fresh = k->expunged = 0;
 	k->disorder = 0;
 	k->entered = true;
-	imapselect_begin(t);
+	/* whoever wants no more of it may have given up the tables */
+	imapselect_begin(t, k->stop ? NULL : imaplook_current(k)->keywords);
 }
 
 /* This can't be; the folder is given up. */
@@ -200,6 +202,7 @@ static int take_row(
 	const bool full = f->has & (IMAP_HAS_DATE | IMAP_HAS_RFC822_SIZE),
 		   fresh = f->uid >= new_from(it);
 	int64_t date = 0;
+	uint64_t flags;
 
 	if (!(f->has & IMAP_HAS_UID) || !(f->has & IMAP_HAS_FLAGS))
 		return 0;
@@ -221,12 +224,14 @@ static int take_row(
 		k->listed++;
 		k->fresh += fresh;
 	}
+	if (imapselect_flags(it->keywords, &f->flags, &flags, e) < 0)
+		return -1;
 	if (f->has & IMAP_HAS_DATE && imapdate_parse(f->date, &date, NULL) < 0)
 		date = 0;
 	snprintf(k->key, sizeof(k->key), "%" PRIu32, f->uid);
 	*m = (struct store_msg){ .num = f->uid,
 		.key = slice_str(k->key),
-		.flags = f->flags.bits,
+		.flags = flags,
 		.date = date > 0 ? date : 0 };
 	if (f->has & IMAP_HAS_RFC822_SIZE)
 		m->size = f->size;
@@ -340,10 +345,8 @@ static int step(struct imapstore *t, struct store_msg *m, struct err *e)
 	case IMAP_DATA:
 		break;
 	}
-	if (!(it->ended & 1)) {
-		imapselect_data(t, r);
-		return 0;
-	}
+	if (!(it->ended & 1))
+		return imapselect_data(t, r, e);
 	if (it->skip)
 		return 0;
 	rc = take_data(t, r, m, e);
@@ -374,6 +377,7 @@ int imaplook_settle(struct imapstore *t, struct err *e)
 	if (!k || !k->active)
 		return 0;
 	k->stop = true;
+	t->sel.keywords = NULL;
 	while (k->active && k->reading < k->items.n && imaplook_current(k)->sent > 0) {
 		if (!k->entered)
 			enter(t);
@@ -447,7 +451,7 @@ static int again(struct imapstore *t, enum imaplook_mode mode, bool search, stru
 	const struct imaplook_item *it = imaplook_current(k);
 	struct imaplook_item other = {
 		.i = it->i, .f = it->f, .base = it->base, .mode = mode, .search = search,
-		.sizes = it->sizes
+		.sizes = it->sizes, .keywords = it->keywords
 	};
 
 	log_debug("%s: '%s' is to be asked once more", t->login.what, it->f->name);

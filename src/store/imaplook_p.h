@@ -17,6 +17,7 @@ struct imaplook_item {
 	enum imaplook_mode mode;
 	bool search; /* MODE_MODSEQ without QRESYNC */
 	bool sizes;  /* size and date are wanted of old ones, too */
+	struct keyword_view *keywords; /* NULL: they don't count */
 	enum imaplook_command cmds[IMAPLOOK_COMMANDS];
 	uint32_t tags[IMAPLOOK_COMMANDS];
 	unsigned n, sent; /* commands */

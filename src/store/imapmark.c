@@ -32,7 +32,7 @@ int imapmark_set_flags(struct store *s, const struct flag_change *c, size_t n, i
 		.tell = done,
 		.arg = arg };
 	struct flag_change *mine;
-	uint32_t holds;
+	uint64_t holds;
 	int rc;
 
 	if (imapstore_need_box(t, true, e) < 0)

@@ -107,8 +107,8 @@ static int move_by_copy(struct imapstore *t, struct moving *w, struct imapbatch 
 
 /* store_ops.move */
 int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder,
-	void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg,
-	struct err *e)
+	struct keyword_view *there, void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why),
+	void *arg, struct err *e)
 {
 	struct imapstore *t = imapstore_of(s);
 	struct moving w = { .done = done, .arg = arg, .there = UIDSET_INIT, .left = UIDSET_INIT };
@@ -124,6 +124,7 @@ int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder
 	bool moves = t->conn.caps.have & IMAP_CAP_MOVE;
 	int rc;
 
+	(void)there; /* they go along by their names */
 	if (imapstore_need_box(t, true, e) < 0)
 		return -1;
 	if (imaptree_find(t, folder, &f, e) < 0)

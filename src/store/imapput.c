@@ -362,9 +362,20 @@ static int refuse(struct staged *st, const struct err *why, struct err *e)
 	return 0;
 }
 
+/* May it be for its keywords that a message is refused? Then once more, without. */
+static bool without_keywords(const struct imapstore *t, size_t i, const struct err *why)
+{
+	struct imapput_item *it = &t->put->items.a[t->put->order.a[i]];
+
+	if (it->plain || !(it->flags & FLAGS_KEYWORDS) || why->kind != ERR_REFUSED)
+		return false;
+	it->plain = true;
+	return true;
+}
+
 /* An APPEND is refused. */
-static int take_refusal(
-	struct publishing *p, const struct command *c, const struct err *why, struct err *e)
+static int take_refusal(struct imapstore *t, struct publishing *p, const struct command *c,
+	const struct err *why, struct err *e)
 {
 	if (why->span != SPAN_MSG) {
 		if (!p->stop)
@@ -372,6 +383,10 @@ static int take_refusal(
 		p->stop = true;
 		return 0;
 	}
+	if (c->to - c->from == 1 && without_keywords(t, p->todo.a[c->from], why))
+		return vec_push(&p->again, p->todo.a[c->from]) < 0
+			? err_set(e, ERR_LOCAL, "out of memory")
+			: 0;
 	if (c->to - c->from == 1) {
 		struct err its = *why;
 
@@ -391,10 +406,13 @@ static int take_uids(struct imapstore *t, struct publishing *p, const struct com
 	struct imapput *u = t->put;
 	struct uidseq seq;
 	uint32_t uid = 0, top = 0;
+	struct imapput_item *first = &u->items.a[u->order.a[p->todo.a[c->from]]];
 	bool good = r->code.kind == IMAP_CODE_APPENDUID && r->code.num == t->sel.validity &&
 		uidseq_init(&seq, r->code.dst, MULTI_MAX, NULL) == 0 &&
 		seq.count == c->to - c->from;
 
+	if (first->plain) /* alone: it was its keywords */
+		t->sel.keywords->refused |= first->flags & FLAGS_KEYWORDS;
 	/* in ascending order, of new ones, each once: or it is no answer to this */
 	for (struct uidseq look = good ? seq : (struct uidseq){ 0 };
 		good && uidseq_next(&look, &uid); top = uid)
@@ -440,12 +458,20 @@ static int read_end(struct imapstore *t, struct publishing *p, struct err *e)
 	c = p->fly[i];
 	p->flying--;
 	memmove(&p->fly[i], &p->fly[i + 1], (p->flying - i) * sizeof(c));
-	return ev == IMAP_DONE ? take_uids(t, p, &c, r, e) : take_refusal(p, &c, &why, e);
+	return ev == IMAP_DONE ? take_uids(t, p, &c, r, e) : take_refusal(t, p, &c, &why, e);
 }
 
 static const struct imapput_item *nth(const struct imapput *u, const struct publishing *p, size_t i)
 {
 	return &u->items.a[u->order.a[p->todo.a[i]]];
+}
+
+/* What a message is given. Keywords that were refused are not tried again. */
+static uint64_t to_send(const struct imapstore *t, const struct imapput_item *it)
+{
+	const struct keyword_view *v = t->sel.keywords;
+
+	return it->flags & (it->plain ? FLAGS_ALL : FLAGS_EVERY) & ~(v ? v->refused : 0);
 }
 
 /* Send one APPEND, of as many messages as it may have, from todo[from] on. *to: behind them. */
@@ -476,11 +502,11 @@ static int send_append(
 		return imapstore_broken(t, e);
 	for (size_t i = from; i < c.to; i++) {
 		const struct imapput_item *it = nth(u, p, i);
-		struct strbuf flags = STRBUF_INIT(256);
+		struct strbuf flags = STRBUF_INIT(IMAP_COMMAND_MAX);
 		struct imap_append a = {
 			.date = it->date, .size = it->size, .utf8 = utf8 && it->utf8
 		};
-		int rc = flags_to_imap(it->flags, &flags) < 0
+		int rc = keywords_to_imap(imapselect_names(t), to_send(t, it), &flags) < 0
 			? err_set(&why, ERR_LOCAL, "out of memory")
 			: 1;
 
@@ -492,7 +518,7 @@ static int send_append(
 		}
 		strbuf_release(&flags);
 		if (rc == 0)
-			return take_refusal(p, &c, &why, e);
+			return take_refusal(t, p, &c, &why, e);
 		if (rc < 0) {
 			imapstore_give(e, &why);
 			return imapstore_broken(t, e);
@@ -593,12 +619,13 @@ static int publish(struct imapstore *t, struct publishing *p, size_t n, struct e
 			return err_set(e, ERR_LOCAL, "out of memory");
 	if (send_all(t, p, e) < 0)
 		return -1;
-	if (!p->stop && p->again.n > 0) {
+	while (!p->stop && p->again.n > 0) {
 		p->single = true;
 		vec_clear(&p->todo);
 		for (size_t i = 0; i < p->again.n; i++)
 			if (vec_push(&p->todo, p->again.a[i]) < 0)
 				return err_set(e, ERR_LOCAL, "out of memory");
+		vec_clear(&p->again);
 		if (send_all(t, p, e) < 0)
 			return -1;
 	}

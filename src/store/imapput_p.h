@@ -11,9 +11,10 @@
 /* A message in the spool. */
 struct imapput_item {
 	uint64_t at, size;
-	uint32_t flags;
+	uint64_t flags;
 	int64_t date;
 	bool utf8; /* its header holds UTF-8 */
+	bool plain; /* it was refused with its keywords, and is sent without */
 	bool has_mid;
 	unsigned char mid[IDENT_MID];
 	bool dropped;

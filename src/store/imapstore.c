@@ -286,13 +286,46 @@ int imapselect_send(
 }
 
 /* What is known of the one before is gone. */
-void imapselect_begin(struct imapstore *t)
+void imapselect_begin(struct imapstore *t, struct keyword_view *keywords)
 {
-	memset(&t->sel, 0, sizeof(t->sel));
+	t->sel = (struct imapselected){ .keywords = keywords };
+}
+
+/* All flags. */
+int imapselect_flags(
+	struct keyword_view *v, const struct imap_flags *f, uint64_t *out, struct err *e)
+{
+	*out = f->bits;
+	for (size_t i = 0; v && i < f->kw.n; i++) {
+		uint64_t flag;
+
+		if (keywords_intern(v->table, f->kw.a[i], &flag, e) < 0)
+			return -1;
+		*out |= flag;
+	}
+	return 0;
+}
+
+/*
+ * PERMANENTFLAGS. Where keywords can be made, those that are named there need not be in the table;
+ * but what was refused once need not be so any more.
+ */
+static int take_permanent(struct imapselected *sel, const struct imap_flags *f, struct err *e)
+{
+	struct keyword_view *v = sel->keywords;
+
+	sel->has_permanent = true;
+	sel->star = f->star;
+	sel->permanent = f->bits | (f->star ? FLAG_FORWARDED : 0);
+	if (!f->star && imapselect_flags(v, f, &sel->permanent, e) < 0)
+		return -1;
+	for (size_t i = 0; v && i < f->kw.n; i++)
+		v->refused &= ~keywords_find(v->table, f->kw.a[i]);
+	return 0;
 }
 
 /* The codes of an untagged OK. */
-static void take_code(struct imapselected *sel, const struct imap_code *code)
+static int take_code(struct imapselected *sel, const struct imap_code *code, struct err *e)
 {
 	switch (code->kind) {
 	case IMAP_CODE_UIDVALIDITY:
@@ -311,21 +344,19 @@ static void take_code(struct imapselected *sel, const struct imap_code *code)
 		sel->id = imapstamp_id(code->id);
 		break;
 	case IMAP_CODE_PERMANENTFLAGS:
-		sel->has_permanent = true;
-		sel->permanent = code->flags.bits | (code->flags.star ? FLAG_FORWARDED : 0);
-		break;
+		return take_permanent(sel, &code->flags, e);
 	case IMAP_CODE_CLOSED:
-		*sel = (struct imapselected){
-			0
-		}; /* what came before it was of the other mailbox (RFC 7162 section 3.2.11) */
+		/* what came before it was of the other mailbox (RFC 7162 section 3.2.11) */
+		*sel = (struct imapselected){ .keywords = sel->keywords };
 		break;
 	default:
 		break;
 	}
+	return 0;
 }
 
 /* What comes before the end of SELECT. */
-void imapselect_data(struct imapstore *t, const struct imap_resp *r)
+int imapselect_data(struct imapstore *t, const struct imap_resp *r, struct err *e)
 {
 	struct imapselected *sel = &t->sel;
 
@@ -335,8 +366,9 @@ void imapselect_data(struct imapstore *t, const struct imap_resp *r)
 	} else if (r->kind == IMAP_FLAGS) {
 		sel->known = r->flags.bits;
 	} else if (r->kind == IMAP_UNTAGGED && r->cond == IMAP_OK) {
-		take_code(sel, &r->code);
+		return take_code(sel, &r->code, e);
 	}
+	return 0;
 }
 
 /* The OK of a SELECT. */
@@ -365,13 +397,18 @@ int imapselect_end(struct imapstore *t, struct imapfolder *f, bool write, const 
  * Flags that the mailbox can keep. EXAMINE, or one that can only be read, says that none can be
  * changed, whatever it holds.
  */
-uint32_t imapselect_holds(const struct imapstore *t)
+uint64_t imapselect_holds(const struct imapstore *t)
 {
 	const struct imapselected *sel = &t->sel;
+	uint64_t holds = FLAGS_ALL;
 
 	if (!sel->write || sel->read_only)
-		return sel->known ? sel->known | FLAG_FORWARDED : FLAGS_ALL;
-	return sel->has_permanent ? sel->permanent : FLAGS_ALL;
+		holds = sel->known ? sel->known | FLAG_FORWARDED : FLAGS_ALL;
+	else if (sel->has_permanent && !sel->star)
+		return sel->permanent;
+	else if (sel->has_permanent)
+		holds = sel->permanent;
+	return sel->keywords ? holds | (FLAGS_KEYWORDS & ~sel->keywords->refused) : holds;
 }
 
 /* What the box is like. */
@@ -386,16 +423,14 @@ void imapselect_info(const struct imapstore *t, struct box_info *out)
 
 	*out = (struct box_info){ .messages = sel->exists };
 	imapstamp_print(&stamp, out->stamp);
-	out->can_hold = imapselect_holds(t);
+	out->can_hold = out->can_take = imapselect_holds(t);
 	out->read_only = sel->write && sel->read_only;
 }
 
 /* imap_on of a SELECT */
 static int on_select(void *arg, const struct imap_resp *r, struct err *e)
 {
-	(void)e;
-	imapselect_data(arg, r);
-	return 0;
+	return imapselect_data(arg, r, e);
 }
 
 /* Select. 1; 0 refused (*e, SPAN_BOX); -1. */
@@ -406,7 +441,7 @@ int imapselect(struct imapstore *t, struct imapfolder *f, bool write, struct err
 	uint32_t tag;
 	int rc;
 
-	imapselect_begin(t);
+	imapselect_begin(t, t->s.keywords);
 	if (imapselect_send(t, f, write, &tag, e) < 0)
 		return imapstore_broken(t, e);
 	rc = imapstore_finish(t, tag, on_select, t, &r, &why, e);
@@ -430,7 +465,7 @@ static int open_folder(struct imapstore *t, struct imapfolder *f, unsigned how, 
 	struct err why = ERR_INIT;
 	int rc;
 
-	if (t->sel.f == f && !t->sel.stale && (t->sel.write || !write))
+	if (t->sel.f == f && !t->sel.stale && t->sel.keywords == t->s.keywords && (t->sel.write || !write))
 		return 0;
 	if (how & BOX_CREATE && t->listed && !f->listed && imaptree_create(t, f, 0, e) < 0)
 		return -1;
@@ -497,7 +532,7 @@ static void imapstore_close_box(struct store *s)
 
 /* store_ops.find: the UID is all that is needed, and asking would cost a round trip for each. */
 static int imapstore_find(
-	struct store *s, struct slice key, uint32_t flags, struct store_msg *m, struct err *e)
+	struct store *s, struct slice key, uint64_t flags, struct store_msg *m, struct err *e)
 {
 	uint32_t uid;
 

@@ -46,6 +46,7 @@ struct imapfolder {
 
 /* The mailbox that is selected. */
 struct imapselected {
+	struct keyword_view *keywords; /* NULL: they don't count */
 	struct imapfolder *f; /* NULL: none */
 	bool write;
 	bool has_exists, has_permanent, read_only;
@@ -53,7 +54,8 @@ struct imapselected {
 	uint32_t exists; /* by the end of SELECT; later news don't count */
 	uint32_t validity, uidnext;
 	uint64_t modseq, id;
-	uint32_t permanent, known; /* flags: PERMANENTFLAGS with \* as FLAG_FORWARDED; FLAGS */
+	uint64_t permanent, known; /* flags: PERMANENTFLAGS, with \* as FLAG_FORWARDED; FLAGS */
+	bool star;                 /* PERMANENTFLAGS \*: keywords can be made */
 };
 
 struct imaplook;
@@ -131,12 +133,19 @@ bool imapstore_uid(struct slice key, uint32_t *uid);
 /* A SELECT or EXAMINE: queue it, take what the server says of the mailbox, and its end. */
 int imapselect_send(
 	struct imapstore *t, const struct imapfolder *f, bool write, uint32_t *tag, struct err *e);
-void imapselect_begin(struct imapstore *t);
-void imapselect_data(struct imapstore *t, const struct imap_resp *r);
+void imapselect_begin(struct imapstore *t, struct keyword_view *keywords);
+int imapselect_data(struct imapstore *t, const struct imap_resp *r, struct err *e);
+/* The names of the selected mailbox; NULL: keywords don't count. */
+static inline const struct keywords *imapselect_names(const struct imapstore *t)
+{
+	return t->sel.keywords ? t->sel.keywords->table : NULL;
+}
+/* All flags, with those that are keywords. */
+int imapselect_flags(struct keyword_view *v, const struct imap_flags *f, uint64_t *out, struct err *e);
 int imapselect_end(struct imapstore *t, struct imapfolder *f, bool write, const struct imap_resp *r,
 	struct err *e); /* checks that nothing is missing */
 void imapselect_info(const struct imapstore *t, struct box_info *out);
-uint32_t imapselect_holds(const struct imapstore *t); /* flags that the mailbox can keep */
+uint64_t imapselect_holds(const struct imapstore *t); /* flags that the mailbox can keep */
 int imapselect(struct imapstore *t, struct imapfolder *f, bool write, struct err *e);
 
 /* ---- imapname.c ---- */
@@ -218,7 +227,7 @@ int imapmark_commit(struct store *s, struct err *e);
 /* ---- imapmove.c ---- */
 
 int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder,
-	void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg,
+	struct keyword_view *there, void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg,
 	struct err *e);
 
 /* ---- imapident.c ---- */

@@ -85,7 +85,8 @@ int maildir_set_at(struct maildir *m, const char *box, struct err *e)
 {
 	strbuf_clear(&m->at);
 	strbuf_clear(&m->what);
-	if (strbuf_printf(&m->at, "%s%s%s", m->path, strcmp(box, ".") == 0 ? "" : "/", strcmp(box, ".") == 0 ? "" : box) < 0 ||
+	strbuf_clear(&m->box);
+	if (strbuf_puts(&m->box, box) < 0 || strbuf_printf(&m->at, "%s%s%s", m->path, strcmp(box, ".") == 0 ? "" : "/", strcmp(box, ".") == 0 ? "" : box) < 0 ||
 	    strbuf_printf(&m->what, "a message in %s", m->at.s) < 0)
 		return err_set(e, ERR_LOCAL, "out of memory");
 	return 0;
@@ -206,6 +207,12 @@ static int open_parts(struct maildir *m, const char *box, unsigned how, struct e
 		m->tmp = maildir_open_part(m, m->root, box, "tmp", make, e);
 	if (m->tmp >= 0)
 		m->fresh = maildir_open_part(m, m->root, box, "new", make, e);
+	if (m->fresh >= 0 && m->store.keywords) {
+		m->words.view = m->store.keywords;
+		m->words.dir = fs_open_beneath(m->root, box, O_RDONLY | O_DIRECTORY, 0, e);
+		if (m->words.dir < 0)
+			return err_in(e, "%s", m->path);
+	}
 	return m->fresh < 0 ? -1 : 0;
 }
 
@@ -216,6 +223,8 @@ void maildir_close(struct store *s)
 
 	maildir_abandon(s);
 	maildir_close_fd(&m->trash);
+	maildir_close_fd(&m->words.dir);
+	m->words = (struct maildir_words){ .dir = -1 };
 	maildir_close_fd(&m->tmp);
 	maildir_close_fd(&m->fresh);
 	maildir_close_fd(&m->cur);
@@ -238,7 +247,10 @@ static int tell(struct maildir *m, unsigned how, struct box_info *out, struct er
 	if (maildir_stamp(&d, &stamp) < 0)
 		return err_errno(e, "can't look at %s", m->at.s);
 	maildir_stamp_print(&stamp, now, out->stamp);
-	out->can_hold = MAILDIR_FLAGS;
+	m->words.at = m->at.s;
+	if (maildir_words_read(&m->words, e) < 0)
+		return -1;
+	maildir_words_tell(&m->words, 0, false, out);
 	out->read_only = maildir_read_only(m->cur) || maildir_read_only(m->fresh) || maildir_read_only(m->tmp);
 	if (!(how & BOX_SIZES))
 		return 0;
@@ -295,6 +307,7 @@ static void maildir_free(struct store *s)
 	digest_free(m->digest);
 	strbuf_release(&m->at);
 	strbuf_release(&m->what);
+	strbuf_release(&m->box);
 	free(m->in);
 	free(m->out);
 	free(m->path);
@@ -340,8 +353,8 @@ struct store *maildir_new(const struct maildir_params *p, struct err *e)
 	if (!m)
 		goto fail;
 	m->store.ops = &maildir_ops;
-	m->root = m->tmp = m->fresh = m->cur = m->trash = -1;
-	m->at.max = m->what.max = 65536;
+	m->root = m->tmp = m->fresh = m->cur = m->trash = m->words.dir = -1;
+	m->at.max = m->what.max = m->box.max = 65536;
 	m->layout = p->layout;
 	m->tmp_hours = p->tmp_hours > 0 ? p->tmp_hours : TMP_HOURS;
 	m->max_open = 1;

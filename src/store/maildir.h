@@ -17,6 +17,11 @@
  * Dot files and directories are no messages; what else is in the place of one (a link, a FIFO) is listed, and can't be read (SPAN_MSG). Of two files with one
  * unique name only one is seen, always the same (that of the lower inode), and remove refuses it (SPAN_MSG), unless both are the same file.
  *
+ * Keywords are letters a to z, to which the file dovecot-keywords in the folder gives names; it is read when a folder is looked at or opened, and written (with
+ * Dovecot's lock, whole, durably) before a letter that is new in it is used. A letter without a name is left where it is, and given no meaning. What can't be had, as all
+ * letters are in use or the file is none, is refused (keyword_view); a look that finds a free letter forgets that. A message that is moved keeps the names, and so gets other
+ * letters. $Forwarded is P, and that letter, too, if the file names one.
+ *
  * Removals become durable with commit, but can't be taken back by close_box. A message's date is its file's mtime.
  */
 #ifndef STORE_MAILDIR_H

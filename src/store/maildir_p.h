@@ -1,30 +1,34 @@
 /*
  * Maildir's own: what its parts share. maildir.c opens and closes, maildirput.c delivers, maildirheal.c deals with what deliveries left behind, maildirfiles.c
  * reads directories, maildirlook.c looks, maildirtree.c knows folders, maildirtake.c finds and reads messages, maildirmark.c removes and flags them,
- * maildirmove.c moves them to another folder, maildirrename.c renames folders.
+ * maildirmove.c moves them to another folder, maildirrename.c renames folders, maildirwords.c knows keywords.
  */
 #ifndef STORE_MAILDIR_P_H
 #define STORE_MAILDIR_P_H
 
 #include <dirent.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/syncer.h"
 #include "base/vec.h"
+#include "mail/flags.h"
 #include "store/maildir.h"
 
 #define MAILDIR_CHUNK 65536 /* bytes of a body at a time */
 #define MAILDIR_HOST_MAX 63
 #define MAILDIR_UNIQUE_MAX 255 /* bytes of a name */
 #define MAILDIR_TRIES 20 /* times that somebody may rename a file under our hands */
+#define MAILDIR_LETTERS 26 /* a to z: keywords */
+#define MAILDIR_INFO_MAX 40 /* bytes of all letters that we know, with a NUL */
 #define MAILDIR_FLAGS (FLAG_SEEN | FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DELETED | FLAG_DRAFT | FLAG_FORWARDED)
 
 /* One message that is staged. */
 struct maildir_rec {
 	char name[192];   /* leaves room for flags within NAME_MAX */
 	int fd;           /* -1 once it is on disk, or has its place if it had no name before */
-	uint32_t flags;
+	uint64_t flags;
 	bool named;       /* by this name in tmp/ */
 	bool gone;        /* unstaged or published: nothing of ours is in tmp/ any more */
 };
@@ -66,6 +70,16 @@ struct maildir_files {
 	int64_t began;
 };
 
+/* What the letters of keywords mean in a folder. */
+struct maildir_words {
+	int dir;                    /* the folder's own directory, where dovecot-keywords is */
+	const char *at;             /* its path */
+	struct keyword_view *view;  /* NULL: they don't count, and mean nothing */
+	uint64_t flag[MAILDIR_LETTERS]; /* 0: none that is in the table */
+	uint32_t named;             /* 1 << place: it has a name in the file */
+	bool usable;                /* the file is one, or missing */
+};
+
 struct maildir {
 	struct store store;
 	char *path;
@@ -89,6 +103,8 @@ struct maildir {
 	char *in, *out;   /* a chunk as it came; up to two as they will be written */
 
 	/* Of the open box, or of the folder that is looked at. */
+	struct strbuf box;    /* its path beneath the root */
+	struct maildir_words words;
 	struct maildir_files files;
 	size_t file_at;       /* what list_next or look_next comes to */
 	bool listing, sizes;  /* list_next may be called; it tells sizes */
@@ -183,7 +199,30 @@ struct slice maildir_file_unique(const struct maildir_files *f, size_t i);
 int maildir_files_read(struct maildir *m, const struct maildir_dirs *d, struct maildir_files *f,
                        int (*doubt)(void *arg, struct err *e), void *arg, struct err *e);
 
-/* maildirtake.c. The directories of the open box; the one that a message's file is in. */
+/* maildirwords.c. Read what letters mean, and tell the view. What is wrong with the file is said, no error. */
+int maildir_words_read(struct maildir_words *w, struct err *e);
+/* Which flags the folder holds and takes. all: `used` are all letters that its files' names hold. */
+void maildir_words_tell(struct maildir_words *w, uint32_t used, bool all, struct box_info *out);
+/* Letters as 1 << place: of a name; of all files that were read; and the flags that they are. */
+uint32_t maildir_letters_in(struct slice name, struct slice unique);
+uint32_t maildir_letters_used(const struct maildir_files *f);
+uint64_t maildir_words_flags(const struct maildir_words *w, uint32_t letters);
+/* The letters of flags, upper case and lower; all: every one that means them, to be taken away. */
+void maildir_words_spell(const struct maildir_words *w, uint64_t flags, bool all, char out[MAILDIR_INFO_MAX]);
+/* Which of these have no letter and may get one; and give them one, durably, that is none of those `used`: or it is refused (view). */
+uint64_t maildir_words_lacking(const struct maildir_words *w, uint64_t flags);
+int maildir_words_need(struct maildir_words *w, uint64_t flags, uint32_t used, struct err *e);
+/* Is another program just changing the folder? */
+bool maildir_words_locked(const struct maildir_words *w);
+/* A name of one folder goes to another: the letters that it is to get, and to lose. */
+int maildir_words_carry(const struct maildir_words *from, struct maildir_words *to, uint32_t used, struct slice name, struct slice unique, char add[MAILDIR_INFO_MAX],
+                        char del[MAILDIR_INFO_MAX], struct err *e);
+
+/* maildirtake.c. Give letters to keywords that have none, those of the open box. */
+int maildir_need_letters(struct maildir *m, uint64_t flags, struct err *e);
+/* The flags that a name shows. */
+uint64_t maildir_flags(const struct maildir *m, struct slice name);
+/* The directories of the open box; the one that a message's file is in. */
 struct maildir_dirs maildir_dirs_of(const struct maildir *m);
 int maildir_dir_of(const struct maildir *m, size_t i);
 /* The place of the message with this handle. */
@@ -197,6 +236,8 @@ int maildir_locate_again(struct maildir *m, size_t i, struct stat *st, struct er
 int maildir_is_twin(const struct maildir *m, size_t i, const char *done, struct err *e);
 /* Remove a message's other names, should a link(2) and unlink(2) of somebody have been cut between; `was`: the file. 0, 1 when it can't be done (e), -1. */
 int maildir_remove_links(struct maildir *m, size_t i, const struct stat *was, struct err *e);
+/* A message's name with other letters (upper and lower case); what is not named stays. False when that is too long for a name. */
+bool maildir_new_info(struct slice name, struct slice unique, const char *add, const char *del, char out[NAME_MAX + 1]);
 /* Move a file to another directory by a name that begins with its unique part, or if that is taken there by one of its own. 0 with the unique part that it has there; -1 with errno, and unique as it was. */
 int maildir_give(struct maildir *m, size_t i, int to, const char *name, size_t unique_n, char unique[MAILDIR_UNIQUE_MAX + 1]);
 
@@ -217,13 +258,13 @@ int maildir_look_box(struct store *s, size_t *i, struct box_info *out, struct er
 int maildir_look_next(struct store *s, struct store_msg *out, struct err *e);
 int maildir_list_start(struct store *s, struct err *e);
 int maildir_list_msg(struct store *s, struct store_msg *out, struct err *e);
-int maildir_find(struct store *s, struct slice key, uint32_t flags, struct store_msg *out, struct err *e);
+int maildir_find(struct store *s, struct slice key, uint64_t flags, struct store_msg *out, struct err *e);
 int maildir_want(struct store *s, const uint64_t *nums, size_t n, struct err *e);
 int maildir_next(struct store *s, size_t *i, struct stream **body, struct err *e);
 int maildir_remove(struct store *s, const uint64_t *nums, size_t n,
                    void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 int maildir_commit(struct store *s, struct err *e);
-int maildir_move(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+int maildir_move(struct store *s, const uint64_t *nums, size_t n, const char *folder, struct keyword_view *there,
                  void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e);
 int maildir_set_flags(struct store *s, const struct flag_change *c, size_t n,
                       void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);

@@ -42,6 +42,10 @@ static int open_dirs(struct maildir *m, const char *folder, struct maildir_dirs 
 		d->fresh = rc < 0 ? -1 : rc;
 		rc = rc == -1 ? -1 : 0;
 	}
+	if (rc == 0 && m->words.view) {
+		m->words.dir = fs_open_beneath(m->root, strbuf_str(&m->box), O_RDONLY | O_DIRECTORY, 0, e);
+		rc = m->words.dir < 0 ? err_in(e, "%s", m->at.s) : 0;
+	}
 	strbuf_release(&box);
 	return rc;
 }
@@ -77,6 +81,26 @@ static int any_absent(void *arg, struct err *e)
 	return a->found;
 }
 
+/*
+ * What the letters mean, once they were seen: Dovecot gives one to a file before it says what it means, and holds a lock the while. While it does, there is no stamp.
+ */
+static int look_at_words(struct maildir *m, uint32_t used, bool all, struct box_info *out, struct err *e)
+{
+	struct maildir_words *w = &m->words;
+
+	w->at = m->at.s;
+	if (maildir_words_read(w, e) < 0)
+		return -1;
+	if (w->view && w->usable && used & ~w->named) {
+		if (maildir_words_locked(w))
+			out->stamp[0] = '\0';
+		else if (maildir_words_read(w, e) < 0)
+			return -1;
+	}
+	maildir_words_tell(w, used, all, out);
+	return 0;
+}
+
 /* Look at one folder whose directories are open. */
 static int look_at(struct maildir *m, const struct look *l, const struct maildir_dirs *d, struct box_info *out, struct err *e)
 {
@@ -86,7 +110,6 @@ static int look_at(struct maildir *m, const struct look *l, const struct maildir
 
 	if (maildir_stamp(d, &stamp) < 0)
 		return err_errno(e, "can't look at %s", strbuf_str(&m->at));
-	out->can_hold = MAILDIR_FLAGS;
 	out->read_only = maildir_read_only(d->cur) || (d->fresh >= 0 && maildir_read_only(d->fresh));
 	if (out->read_only)
 		log_warn("%s can't be written: what the other side has is not brought there", strbuf_str(&m->at));
@@ -94,7 +117,7 @@ static int look_at(struct maildir *m, const struct look *l, const struct maildir
 	if (out->stamp[0] && l->stamp && !l->all && strcmp(out->stamp, l->stamp) == 0) {
 		out->extent = LOOK_SAME;
 		out->messages = l->messages;
-		return 0;
+		return look_at_words(m, 0, false, out, e);
 	}
 	out->stamp[0] = '\0';
 	if (maildir_files_read(m, d, &m->files, any_absent, &a, e) < 0)
@@ -105,7 +128,7 @@ static int look_at(struct maildir *m, const struct look *l, const struct maildir
 	out->extent = LOOK_ALL;
 	out->messages = m->files.live;
 	m->looking = true;
-	return 0;
+	return look_at_words(m, maildir_letters_used(&m->files), true, out, e);
 }
 
 /* The next folder. */
@@ -124,9 +147,11 @@ int maildir_look_box(struct store *s, size_t *i, struct box_info *out, struct er
 	if (m->look_at >= m->n_looks)
 		return 0;
 	*i = m->look_at++;
+	m->words = (struct maildir_words){ .dir = -1, .view = m->looks[*i].keywords };
 	rc = open_dirs(m, m->looks[*i].folder, &d, e);
 	if (rc == 0)
 		rc = look_at(m, &m->looks[*i], &d, out, e);
+	maildir_close_fd(&m->words.dir);
 	maildir_close_fd(&d.fresh);
 	maildir_close_fd(&d.cur);
 	if (rc == 0)
@@ -143,12 +168,10 @@ int maildir_look_next(struct store *s, struct store_msg *out, struct err *e)
 	(void)e;
 	while (m->looking && m->file_at < f->a.n) {
 		size_t i = m->file_at++;
-		struct slice unique;
 
 		if (f->a.a[i].gone)
 			continue;
-		*out = (struct store_msg){ .key = maildir_file_unique(f, i) };
-		maildir_name(slice_str(maildir_file_name(f, i)), &unique, &out->flags);
+		*out = (struct store_msg){ .key = maildir_file_unique(f, i), .flags = maildir_flags(m, slice_str(maildir_file_name(f, i))) };
 		return 1;
 	}
 	return 0;

@@ -46,11 +46,10 @@ static int open_trash(struct maildir *m, struct err *e)
  * A message's name with other flags. What we don't know among its letters stays, in ASCII order as the Maildir rules want it, and what follows after a comma,
  * too. False when that is too long for a name.
  */
-static bool new_info(struct slice name, struct slice unique, uint32_t add, uint32_t del, char out[NAME_MAX + 1])
+bool maildir_new_info(struct slice name, struct slice unique, const char *add, const char *del, char out[NAME_MAX + 1])
 {
 	struct slice info = slice_of(name.p + unique.n, name.n - unique.n);
 	bool has[256] = { false };
-	char letters[8];
 	size_t n = 0;
 
 	if (slice_starts(info, ":2,")) {
@@ -60,11 +59,9 @@ static bool new_info(struct slice name, struct slice unique, uint32_t add, uint3
 	} else {
 		info.n = 0; /* of another kind: there is but one kind with flags */
 	}
-	flags_to_letters(del, letters);
-	for (const char *p = letters; *p; p++)
+	for (const char *p = del; *p; p++)
 		has[(unsigned char)*p] = false;
-	flags_to_letters(add, letters);
-	for (const char *p = letters; *p; p++)
+	for (const char *p = add; *p; p++)
 		has[(unsigned char)*p] = true;
 	if (unique.n + 3 + info.n > NAME_MAX)
 		return false;
@@ -107,13 +104,14 @@ int maildir_give(struct maildir *m, size_t i, int to, const char *name, size_t u
 	return -1;
 }
 
-/* Move a file to the trash, where it is no longer marked as deleted. 0, -1 with errno. */
+/* Move a file to the trash, where it is no longer marked as deleted, and letters may mean other keywords: those that mean one here are taken off. 0, -1 with errno. */
 static int to_trash(struct maildir *m, size_t i)
 {
 	struct slice name = slice_str(maildir_file_name(&m->files, i)), part = maildir_file_unique(&m->files, i);
-	char kept[NAME_MAX + 1], unique[MAILDIR_UNIQUE_MAX + 1];
+	char kept[NAME_MAX + 1], unique[MAILDIR_UNIQUE_MAX + 1], del[MAILDIR_INFO_MAX];
 
-	if (!new_info(name, part, 0, FLAG_DELETED, kept)) {
+	maildir_words_spell(&m->words, FLAG_DELETED | FLAGS_KEYWORDS, true, del);
+	if (!maildir_new_info(name, part, "", del, kept)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
@@ -235,6 +233,8 @@ static int rename_one(struct maildir *m, size_t i, const char *dest)
 	const char *name = maildir_file_name(&m->files, i);
 	struct stat ours, theirs;
 
+	if (m->files.a.a[i].in_cur && strcmp(name, dest) == 0)
+		return fstatat(m->cur, name, &ours, AT_SYMLINK_NOFOLLOW);
 	if (maildir_rename_new(maildir_dir_of(m, i), name, m->cur, dest) == 0)
 		return 0;
 	if (errno != EEXIST)
@@ -251,20 +251,23 @@ static int rename_one(struct maildir *m, size_t i, const char *dest)
 static int flag_one(struct maildir *m, size_t i, const struct flag_change *c, bool *in_cur, bool *in_new, struct err *e)
 {
 	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
-		char dest[NAME_MAX + 1];
+		char dest[NAME_MAX + 1], plus[MAILDIR_INFO_MAX], minus[MAILDIR_INFO_MAX];
 		struct slice name, unique;
 		struct stat st;
-		uint32_t flags;
+		uint64_t flags, add = m->words.view ? c->add & ~m->words.view->refused : c->add & FLAGS_ALL;
 		int rc;
 
 		if (m->files.a.a[i].gone)
 			return 0;
 		name = slice_str(maildir_file_name(&m->files, i));
-		maildir_name(name, &unique, &flags);
-		if (((flags & ~c->del) | c->add) == flags && fstatat(maildir_dir_of(m, i), name.p, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		unique = maildir_file_unique(&m->files, i);
+		flags = maildir_flags(m, name);
+		if (((flags & ~c->del) | add) == flags && fstatat(maildir_dir_of(m, i), name.p, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			return 0;
+		maildir_words_spell(&m->words, add, false, plus);
+		maildir_words_spell(&m->words, c->del, true, minus);
 		errno = ENAMETOOLONG;
-		if (new_info(name, unique, c->add, c->del, dest) && rename_one(m, i, dest) == 0) {
+		if (maildir_new_info(name, unique, plus, minus, dest) && rename_one(m, i, dest) == 0) {
 			*(m->files.a.a[i].in_cur ? in_cur : in_new) = true;
 			*in_cur = true;
 			return maildir_files_put(&m->files, slice_str(dest), unique.n, true, m->files.a.a[i].ino, e);
@@ -285,13 +288,17 @@ int maildir_set_flags(struct store *s, const struct flag_change *c, size_t n,
 {
 	struct maildir *m = maildir_of(s);
 	bool in_cur = false, in_new = false, *ok;
-	int rc = 0;
+	uint64_t add = 0;
+	int rc;
 
 	if (m->cur < 0)
 		return err_set(e, ERR_BUG, "maildir: no box is open");
 	ok = calloc(n + 1, sizeof(*ok));
 	if (!ok)
 		return err_set(e, ERR_LOCAL, "out of memory");
+	for (size_t k = 0; k < n; k++)
+		add |= c[k].add;
+	rc = maildir_need_letters(m, add, e);
 	for (size_t k = 0; rc == 0 && k < n; k++) {
 		struct err why = ERR_INIT;
 		size_t i = 0;

@@ -19,19 +19,25 @@ struct moved {
 struct moving {
 	struct maildir_dirs to;
 	struct maildir_files there; /* what they hold at first */
+	struct maildir_words words;
+	uint32_t used; /* letters there */
 	VEC(struct moved) done;
 	bool cur, fresh; /* from and to these */
 };
 
 /* Give a message's file its place there; a name that means another message there, in whatever directory and with whatever flags, is none for it. -1 with errno */
-static int give(struct maildir *m, struct moving *w, size_t i, char key[MAILDIR_UNIQUE_MAX + 1])
+static int give(struct maildir *m, struct moving *w, size_t i, const char *add, const char *del, char key[MAILDIR_UNIQUE_MAX + 1])
 {
 	struct slice unique = maildir_file_unique(&m->files, i);
-	const char *name = maildir_file_name(&m->files, i);
-	char fresh[192], dest[NAME_MAX + 1 + sizeof(fresh)];
+	char fresh[192], name[NAME_MAX + 1], dest[NAME_MAX + 1 + sizeof(fresh)];
 	int to = m->files.a.a[i].in_cur ? w->to.cur : w->to.fresh;
 	size_t other;
 
+	snprintf(name, sizeof(name), "%s", maildir_file_name(&m->files, i));
+	if ((add[0] || del[0]) && !maildir_new_info(slice_str(maildir_file_name(&m->files, i)), unique, add, del, name)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
 	if (!maildir_files_find(&w->there, unique, &other))
 		return maildir_give(m, i, to, name, unique.n, key);
 	maildir_new_name(m, fresh, sizeof(fresh));
@@ -45,6 +51,7 @@ static int move_one(struct maildir *m, struct moving *w, size_t i, char key[MAIL
 	key[0] = '\0';
 	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
 		bool in_cur = m->files.a.a[i].in_cur, linked = m->files.a.a[i].linked;
+		char add[MAILDIR_INFO_MAX], del[MAILDIR_INFO_MAX];
 		struct stat st;
 		int rc;
 
@@ -52,7 +59,10 @@ static int move_one(struct maildir *m, struct moving *w, size_t i, char key[MAIL
 			return 0;
 		if (maildir_is_twin(m, i, "moved", e))
 			return 1;
-		if (fstatat(maildir_dir_of(m, i), maildir_file_name(&m->files, i), &st, AT_SYMLINK_NOFOLLOW) == 0 && give(m, w, i, key) == 0) {
+		if (maildir_words_carry(&m->words, &w->words, w->used, slice_str(maildir_file_name(&m->files, i)),
+		                        maildir_file_unique(&m->files, i), add, del, e) < 0)
+			return -1;
+		if (fstatat(maildir_dir_of(m, i), maildir_file_name(&m->files, i), &st, AT_SYMLINK_NOFOLLOW) == 0 && give(m, w, i, add, del, key) == 0) {
 			*(in_cur ? &w->cur : &w->fresh) = true;
 			maildir_files_drop(&m->files, i);
 			if (linked)
@@ -89,6 +99,7 @@ static int move_all(struct maildir *m, struct moving *w, const uint64_t *nums, s
 	maildir_files_clear(&w->there);
 	if (n > 0 && maildir_files_read(m, &w->to, &w->there, NULL, NULL, e) < 0)
 		return -1;
+	w->used = maildir_letters_used(&w->there);
 	for (size_t k = 0; k < n; k++) {
 		struct moved x = { .num = nums[k] };
 		struct err why = ERR_INIT;
@@ -116,12 +127,12 @@ static int move_all(struct maildir *m, struct moving *w, const uint64_t *nums, s
 }
 
 /* store_ops.move */
-int maildir_move(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+int maildir_move(struct store *s, const uint64_t *nums, size_t n, const char *folder, struct keyword_view *there,
                  void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e)
 {
 	struct maildir *m = maildir_of(s);
-	struct strbuf box = STRBUF_INIT(16384);
-	struct moving w = { .to = { -1, -1 } };
+	struct strbuf box = STRBUF_INIT(16384), at = STRBUF_INIT(65536);
+	struct moving w = { .to = { -1, -1 }, .words = { .dir = -1, .view = there } };
 	int rc;
 
 	if (m->cur < 0)
@@ -135,9 +146,18 @@ int maildir_move(struct store *s, const uint64_t *nums, size_t n, const char *fo
 		w.to.fresh = maildir_open_part(m, m->root, box.s, "new", true, e);
 		rc = w.to.fresh < 0 ? -1 : 0;
 	}
-	strbuf_release(&box);
+	if (rc == 0 && there) {
+		w.words.dir = fs_open_beneath(m->root, box.s, O_RDONLY | O_DIRECTORY, 0, e);
+		rc = w.words.dir < 0 || strbuf_printf(&at, "%s/%s", m->path, box.s) < 0 ? err_in(e, "%s", m->path) : 0;
+		w.words.at = at.s;
+	}
+	if (rc == 0)
+		rc = maildir_words_read(&w.words, e);
 	if (rc == 0)
 		rc = move_all(m, &w, nums, n, done, arg, e);
+	strbuf_release(&box);
+	strbuf_release(&at);
+	maildir_close_fd(&w.words.dir);
 	maildir_close_fd(&w.to.cur);
 	maildir_close_fd(&w.to.fresh);
 	vec_release(&w.done);

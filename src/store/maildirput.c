@@ -401,10 +401,16 @@ int maildir_harden(struct store *s, struct staged *st, size_t n, struct err *e)
 {
 	struct maildir *m = maildir_of(s);
 
+	uint64_t flags = 0;
+
 	(void)st;
 	(void)n;
 	if (m->lost)
 		return err_set(e, ERR_BUG, "maildir: harden after a failure");
+	for (size_t i = 0; i < m->recs.n; i++)
+		flags |= m->recs.a[i].gone ? 0 : m->recs.a[i].flags;
+	if (maildir_need_letters(m, flags, e) < 0)
+		return -1;
 	if (sync_group(m, m->first_open, m->recs.n, e) < 0)
 		return -1;
 	m->first_open = m->recs.n;
@@ -444,10 +450,10 @@ struct changed {
 /* Give a message its place: new/NAME, or cur/NAME:2,FLAGS. */
 static int publish_one(struct maildir *m, struct maildir_rec *r, struct changed *c, struct err *e)
 {
-	char dest[sizeof(r->name) + 16], letters[8];
+	char letters[MAILDIR_INFO_MAX], dest[sizeof(r->name) + sizeof(letters) + 8];
 	int to, rc;
 
-	flags_to_letters(r->flags, letters);
+	maildir_words_spell(&m->words, r->flags, false, letters);
 	if (letters[0])
 		snprintf(dest, sizeof(dest), "%s:2,%s", r->name, letters);
 	else

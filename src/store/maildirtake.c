@@ -45,6 +45,29 @@ int maildir_file_of(struct maildir *m, uint64_t num, size_t *i, struct err *e)
 	return 0;
 }
 
+/* The flags that a name shows. */
+uint64_t maildir_flags(const struct maildir *m, struct slice name)
+{
+	struct slice unique;
+	uint32_t flags;
+
+	return maildir_name(name, &unique, &flags) ? flags | maildir_words_flags(&m->words, maildir_letters_in(name, unique)) : 0;
+}
+
+/* Give letters to keywords that have none. */
+int maildir_need_letters(struct maildir *m, uint64_t flags, struct err *e)
+{
+	const struct maildir_dirs d = maildir_dirs_of(m);
+
+	flags = maildir_words_lacking(&m->words, flags);
+	if (flags == 0)
+		return 0;
+	/* only the file names show which letters others use */
+	if (maildir_files_read(m, &d, &m->files, NULL, NULL, e) < 0 || maildir_words_need(&m->words, flags, maildir_letters_used(&m->files), e) < 0)
+		return maildir_of_box(e);
+	return 0;
+}
+
 /* Whether an error of the system concerns the one file only. */
 static bool only_this(int error)
 {
@@ -80,14 +103,14 @@ static int try_name(struct maildir *m, bool in_cur, struct slice key, const char
 }
 
 /* Try the names that a message is likely to have. */
-static int try_names(struct maildir *m, struct slice key, uint32_t flags, struct stat *st, struct err *e)
+static int try_names(struct maildir *m, struct slice key, uint64_t flags, struct stat *st, struct err *e)
 {
-	char letters[8], info[16], seen[16];
+	char letters[MAILDIR_INFO_MAX], info[MAILDIR_INFO_MAX + 3], seen[MAILDIR_INFO_MAX + 3];
 	int rc;
 
-	flags_to_letters(flags, letters);
+	maildir_words_spell(&m->words, flags, false, letters);
 	snprintf(info, sizeof(info), ":2,%s", letters);
-	flags_to_letters(flags | FLAG_SEEN, letters);
+	maildir_words_spell(&m->words, flags | FLAG_SEEN, false, letters);
 	snprintf(seen, sizeof(seen), ":2,%s", letters);
 	rc = try_name(m, true, key, info, st, e);
 	if (rc == 0)
@@ -125,7 +148,7 @@ static bool is_known(const struct maildir *m)
 }
 
 /* Find a message's file: 1 with its place, 0 it is gone, -1. key doesn't point into the list. */
-static int locate(struct maildir *m, struct slice key, uint32_t flags, size_t *i, struct stat *st, struct err *e)
+static int locate(struct maildir *m, struct slice key, uint64_t flags, size_t *i, struct stat *st, struct err *e)
 {
 	const struct maildir_dirs d = maildir_dirs_of(m);
 	struct wanted w = { m, key };
@@ -161,22 +184,17 @@ static int locate(struct maildir *m, struct slice key, uint32_t flags, size_t *i
 /* Find the file of a message that isn't where it was. */
 int maildir_locate_again(struct maildir *m, size_t i, struct stat *st, struct err *e)
 {
-	struct slice unique = maildir_file_unique(&m->files, i), part;
+	struct slice unique = maildir_file_unique(&m->files, i);
 	char key[NAME_MAX + 1];
-	uint32_t flags = 0;
 
 	memcpy(key, unique.p, unique.n);
-	maildir_name(slice_str(maildir_file_name(&m->files, i)), &part, &flags);
-	return locate(m, slice_of(key, unique.n), flags, &i, st, e);
+	return locate(m, slice_of(key, unique.n), maildir_flags(m, slice_str(maildir_file_name(&m->files, i))), &i, st, e);
 }
 
 /* What there is to tell of a message. */
 static void tell(const struct maildir *m, size_t i, const struct stat *st, struct store_msg *out)
 {
-	struct slice unique;
-
-	*out = (struct store_msg){ .num = i + 1 };
-	maildir_name(slice_str(maildir_file_name(&m->files, i)), &unique, &out->flags);
+	*out = (struct store_msg){ .num = i + 1, .flags = maildir_flags(m, slice_str(maildir_file_name(&m->files, i))) };
 	if (!st)
 		return;
 	out->size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
@@ -184,7 +202,7 @@ static void tell(const struct maildir *m, size_t i, const struct stat *st, struc
 }
 
 /* The message of a key. */
-int maildir_find(struct store *s, struct slice key, uint32_t flags, struct store_msg *out, struct err *e)
+int maildir_find(struct store *s, struct slice key, uint64_t flags, struct store_msg *out, struct err *e)
 {
 	struct maildir *m = maildir_of(s);
 	struct slice unique;

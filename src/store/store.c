@@ -206,7 +206,7 @@ int store_cannot_look_next(struct store *s, struct store_msg *m, struct err *e)
 }
 
 /* Not for two-way sync. */
-int store_cannot_find(struct store *s, struct slice key, uint32_t flags, struct store_msg *m, struct err *e)
+int store_cannot_find(struct store *s, struct slice key, uint64_t flags, struct store_msg *m, struct err *e)
 {
 	(void)key;
 	(void)flags;
@@ -215,12 +215,13 @@ int store_cannot_find(struct store *s, struct slice key, uint32_t flags, struct 
 }
 
 /* Not for two-way sync. */
-int store_cannot_move(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+int store_cannot_move(struct store *s, const uint64_t *nums, size_t n, const char *folder, struct keyword_view *there,
 		      void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e)
 {
 	(void)nums;
 	(void)n;
 	(void)folder;
+	(void)there;
 	(void)done;
 	(void)arg;
 	return cannot(s, "move messages", e);

@@ -28,9 +28,17 @@
 #include "base/strbuf.h"
 #include "mail/digest.h"
 #include "mail/ident.h"
+#include "mail/keywords.h"
 #include "net/stream.h"
 
 struct store;
+
+/* How a side deals with a folder's keywords, whose names both sides share. A driver puts the names of what it shows into the table. */
+struct keyword_view {
+	struct keywords *table;
+	char letter[KEYWORDS_MAX]; /* out: how a Maildir spells each; 0 not at all */
+	uint64_t refused;          /* in, out: the store was asked to set these, in this run or before, and can't; whatever else was said, of these it has set none */
+};
 
 #define STORE_KEY_MAX 512    /* longer keys of the wire are replaced by "sha256:" and their digest */
 #define STORE_HINT_MAX 767
@@ -76,6 +84,7 @@ struct look {
 	const char *folder;
 	const char *stamp;      /* of the last look that led to a full agreement; "" none: all messages are asked for */
 	bool all;               /* so they are in any case: the stamp, of whatever look, only shows whether keys still mean what they meant then */
+	struct keyword_view *keywords; /* NULL: they don't count */
 	bool sizes;             /* a remote driver is to tell size and date of all that it tells, not of new messages alone */
 	uint64_t messages;      /* so many of the folder are in the base */
 	/* All their keys, in any order, for the driver that must find out which are gone; called during look_box or look_next of this folder only. each returns 0 or -1. */
@@ -99,7 +108,7 @@ enum look_extent {
 
 struct flag_change {
 	uint64_t num;
-	uint32_t add, del;
+	uint64_t add, del;
 };
 
 /* how a box is opened */
@@ -121,14 +130,15 @@ struct box_info {
 	enum look_extent extent; /* of a look */
 	bool reborn;        /* keys do not mean what they meant when the stamp was taken (UIDVALIDITY): nothing may be concluded from them */
 	bool read_only;
-	uint32_t can_hold;  /* flags that it knows at all (mail/flags.h, PERMANENTFLAGS) */
+	uint64_t can_hold;  /* flags that it knows at all (mail/flags.h, PERMANENTFLAGS): that one is not shown means something */
+	uint64_t can_take;  /* flags that it can be given */
 };
 
 struct store_msg {
 	uint64_t num;
 	struct slice key;   /* valid until the next call of this store */
 	uint64_t size;      /* as the store says, in its own line ends; 0 unknown. Looks may leave it and the date to find (see look.sizes) */
-	uint32_t flags;     /* mail/flags.h */
+	uint64_t flags;     /* mail/flags.h */
 	int64_t date;       /* when it arrived there (INTERNALDATE; a file's mtime), seconds since 1970; 0 unknown */
 	bool gone;          /* LOOK_CHANGES: the message of this key is there no more; nothing else is set */
 };
@@ -136,7 +146,7 @@ struct store_msg {
 /* What a target is told of a message beside its bytes. */
 struct store_meta {
 	int64_t received;   /* when it was fetched, seconds since 1970 */
-	uint32_t flags;
+	uint64_t flags;
 	uint64_t size_hint; /* 0 unknown */
 	int64_t date;       /* to be kept as the message's own time of arrival; 0: none but `received` */
 };
@@ -222,7 +232,7 @@ struct store_ops {
 	 * A message of the open box, which had these flags when last seen: 1 with its num and, where that costs no round trip, its size, date and flags as they
 	 * are now (else 0 and the flags given); 0 it is not there (a remote driver need not ask: 1 then); -1. m->key is not set.
 	 */
-	int (*find)(struct store *s, struct slice key, uint32_t flags, struct store_msg *m, struct err *e);
+	int (*find)(struct store *s, struct slice key, uint64_t flags, struct store_msg *m, struct err *e);
 	/*
 	 * What tells messages of the open box apart, where that can be had without their bodies: size, date and Message-ID. tell is called once for each that is there, in
 	 * any order. NULL: the driver's bodies are at hand, to be read instead.
@@ -233,7 +243,7 @@ struct store_ops {
 	 * empty key when it arrived there and nobody knows as what, nor whether it has left: looks will tell; or with why it was not moved at all (SPAN_MSG). -1: the
 	 * same is true of those of which nothing was told. The box is closed.
 	 */
-	int (*move)(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+	int (*move)(struct store *s, const uint64_t *nums, size_t n, const char *folder, struct keyword_view *there,
 		    void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e);
 	/* done is called once for each, NULL or why not (SPAN_MSG), when the change is durable or acknowledged. One that is not there any more is done: the next look tells. */
 	int (*set_flags)(struct store *s, const struct flag_change *c, size_t n,
@@ -246,6 +256,7 @@ struct store {
 	const struct store_ops *ops;
 	struct net_stats stats; /* remote drivers count here, over all their connections */
 	bool torn;              /* set by a call of next that failed: the end of the body before it made no sense, so nobody knows whether that was whole */
+	struct keyword_view *keywords; /* STORE_TREE: of the folder that is opened next, or is open; NULL: they don't count. Borrowed, set by the engine */
 	const char *trash;      /* STORE_TREE: the folder that removed messages are moved to, unless they are in it; NULL: none. Borrowed, set by the engine */
 	bool counts;            /* STORE_TREE: folders tells messages and bytes where that is possible at all, whatever it costs. Set by who shows them */
 };
@@ -276,8 +287,8 @@ enum store_same store_cannot_same_box(const char *then, const char *now); /* alw
 int store_cannot_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e);
 int store_cannot_look_box(struct store *s, size_t *i, struct box_info *out, struct err *e);
 int store_cannot_look_next(struct store *s, struct store_msg *m, struct err *e);
-int store_cannot_find(struct store *s, struct slice key, uint32_t flags, struct store_msg *m, struct err *e);
-int store_cannot_move(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+int store_cannot_find(struct store *s, struct slice key, uint64_t flags, struct store_msg *m, struct err *e);
+int store_cannot_move(struct store *s, const uint64_t *nums, size_t n, const char *folder, struct keyword_view *there,
 		      void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e);
 int store_cannot_set_flags(struct store *s, const struct flag_change *c, size_t n,
 			   void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);

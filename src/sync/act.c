@@ -12,7 +12,7 @@
 /* What the base is to say of a message once the flags of both sides are what they shall be. */
 struct agreement {
 	int64_t pair;
-	uint32_t flags;
+	uint64_t flags, was;
 	size_t flag[2];               /* which of todo.flag must have been done first; NO_FLAG */
 };
 
@@ -30,6 +30,7 @@ void act_on(struct twoway *g, struct box *b)
 		g->x[s].folder = b->f->base.id;
 		g->x[s].folder_name = b->f->left;
 	}
+	g->acting = b;
 }
 
 static void todo_release(struct todo *t)
@@ -63,7 +64,7 @@ static int find(struct twoway *g, struct joined *row, int side, struct work *w, 
 }
 
 /* What both sides agree on when one has these flags and the other those; of the rest the base says what it said. */
-static uint32_t agree_on(uint32_t a, uint32_t b, uint32_t base)
+static uint64_t agree_on(uint64_t a, uint64_t b, uint64_t base)
 {
 	return (a & b) | (base & (a ^ b));
 }
@@ -74,13 +75,13 @@ static uint32_t agree_on(uint32_t a, uint32_t b, uint32_t base)
  */
 static int sort_flags(struct twoway *g, struct joined *row, const struct plan_sync *plan, struct todo *t, struct err *e)
 {
-	struct agreement a = { .pair = row->pair, .flags = plan->base, .flag = { NO_FLAG, NO_FLAG } };
+	struct agreement a = { .pair = row->pair, .flags = plan->base, .was = row->m.flags, .flag = { NO_FLAG, NO_FLAG } };
 
 	for (int s = LEFT; s <= RIGHT; s++) {
 		unsigned flag = s == LEFT ? PLAN_FLAG_LEFT : PLAN_FLAG_RIGHT;
-		uint32_t now = joined_side(row, s)->flags, other = joined_side(row, !s)->flags;
-		uint32_t want = s == LEFT ? plan->left : plan->right;
-		struct work w = { .pair = row->pair, .acts = flag, .add = want & ~now, .del = now & ~want, .agreed = agree_on(want, other, row->m.flags) };
+		uint64_t now = joined_side(row, s)->flags, other = joined_side(row, !s)->flags, want = s == LEFT ? plan->left : plan->right;
+		struct work w = { .pair = row->pair, .acts = flag, .add = want & ~now, .del = now & ~want, .agreed = agree_on(want, other, row->m.flags),
+				  .was = row->m.flags };
 		int rc;
 
 		if (!(plan->acts & flag))
@@ -123,6 +124,7 @@ static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_poli
 	int rc;
 
 	decide_kept(g, b, policy, &row->m, &plan);
+	words_watch(b, policy, &row->m);
 	if (plan.acts & PLAN_FORGET)
 		return vec_push(&t->forget, row->pair) < 0 ? twoway_no_memory(e) : 0;
 	if (plan.acts & (PLAN_COPY | PLAN_COPY_BACK)) {
@@ -240,8 +242,10 @@ static int copy_all(struct twoway *g, struct box *b, const struct plan_sync_poli
 }
 
 /* What changes in the base alone. */
-static int note_rest(struct twoway *g, const struct todo *t, struct err *e)
+static int note_rest(struct twoway *g, const struct box *b, const struct todo *t, struct err *e)
 {
+	const uint64_t refused = b->view[LEFT].refused | b->view[RIGHT].refused;
+
 	if (t->forget.n == 0 && t->agree.n == 0)
 		return 0;
 	if (db_begin(g->db, e) < 0)
@@ -255,7 +259,7 @@ static int note_rest(struct twoway *g, const struct todo *t, struct err *e)
 
 		for (int s = LEFT; s <= RIGHT; s++)
 			done &= a->flag[s] == NO_FLAG || t->flag[s].a[a->flag[s]].acts == PLAN_NOTHING;
-		if (done && pairs_flags(g->db, a->pair, a->flags, e) < 0)
+		if (done && pairs_flags(g->db, a->pair, (a->flags & ~refused) | (a->was & refused), e) < 0)
 			goto fail;
 	}
 	return db_commit(g->db, e);
@@ -288,7 +292,7 @@ static int do_todo(struct twoway *g, struct box *b, const struct plan_sync_polic
 	for (int s = RIGHT; s >= LEFT; s--)
 		if (exec_flags(&g->x[s], t->flag[s].a, t->flag[s].n, e) < 0)
 			return -1;
-	if (note_rest(g, t, e) < 0)
+	if (note_rest(g, b, t, e) < 0)
 		return -1;
 	for (int s = RIGHT; s >= LEFT; s--)
 		if (remove_at(g, s, t, e) < 0)
@@ -322,7 +326,7 @@ int act_note_keys(struct twoway *g, struct box *b, int side, struct err *e)
 
 	if (!(s->ops->caps & STORE_REMOTE) || box_remembered(b, side)[0] != '\0')
 		return 0;
-	if (s->ops->open_box(s, box_name(b, side), BOX_WRITE, &info, e) < 0)
+	if (box_open(g, b, side, BOX_WRITE, &info, e) < 0)
 		return -1;
 	s->ops->close_box(s);
 	if (note_keys(g, b, side, info.stamp, e) < 0)
@@ -362,6 +366,8 @@ int act_folders(struct twoway *g, struct err *e)
 		for (int s = LEFT; s <= RIGHT; s++)
 			if (b->work && note_keys(g, b, s, b->stamp[s], e) < 0)
 				return -1;
+		if (b->work && words_note(g, b, e) < 0)
+			return -1;
 	}
 	return db_in_transaction(g->db) ? db_commit(g->db, e) : 0;
 }
@@ -408,13 +414,15 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 	for (int s = LEFT; s <= RIGHT; s++) {
 		if (!has_work_at(b, &policy, g, s))
 			continue;
-		if (g->side[s]->ops->open_box(g->side[s], box_name(b, s), BOX_WRITE, &b->info[s], e) < 0)
+		if (box_open(g, b, s, BOX_WRITE, &b->info[s], e) < 0)
 			goto out;
 		b->looked[s] = true;
 		/* one that was made just now */
 		if (note_keys(g, b, s, b->info[s].stamp, e) < 0 || (db_in_transaction(g->db) && db_commit(g->db, e) < 0))
 			goto out;
 	}
+	if (words_note(g, b, e) < 0)
+		goto out;
 	decide_policy(g, b, &policy);
 	for (size_t i = 0; i < b->join.rows.n; i++)
 		if (sort_row(g, b, &policy, i, &t, e) < 0)
@@ -425,6 +433,7 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 	rc = do_todo(g, b, &policy, &t, e);
 	if (rc < 0)
 		exec_settle(&g->x[RIGHT]);
+	words_tell(g, b);
 	/* what was refused, or did not come, must be found again by the next look */
 	b->failed = g->totals->failed > failed || g->x[LEFT].missed + g->x[RIGHT].missed > missed;
 out:

@@ -12,13 +12,13 @@ void decide_policy(const struct twoway *g, const struct box *b, struct plan_sync
 	struct plan_side_policy *sides[2] = { &out->left, &out->right };
 	int64_t max_age = r && r->has_max_age ? r->max_age : g->p->max_age;
 
-	*out = (struct plan_sync_policy){ .now = g->p->now };
+	*out = (struct plan_sync_policy){ .anew = words_anew(b), .now = g->p->now };
 	for (int s = LEFT; s <= RIGHT; s++) {
 		const struct box_info *info = &b->info[s];
 		bool locked = b->looked[s] && info->read_only;
 
 		*sides[s] = (struct plan_side_policy){ .may_add = !locked, .may_remove = !locked && twoway_may(g->p->del, s),
-						       .can_hold = b->looked[s] ? info->can_hold : FLAGS_ALL, .may_flag = locked ? 0 : FLAGS_ALL };
+						       .can_hold = b->looked[s] ? info->can_hold : FLAGS_EVERY, .may_flag = locked ? 0 : words_may_take(b, s) };
 	}
 	out->right.max_size = r && r->has_max_size ? r->max_size : g->p->max_size;
 	out->right.oldest = max_age > 0 ? g->p->now - max_age : 0;
@@ -53,7 +53,7 @@ void decide_kept(const struct twoway *g, struct box *b, const struct plan_sync_p
 	for (int s = LEFT; s <= RIGHT; s++) {
 		sides[s]->may_add = true;
 		sides[s]->may_remove = twoway_may(g->p->del, s);
-		sides[s]->may_flag = FLAGS_ALL;
+		sides[s]->may_flag = words_may_take(b, s);
 	}
 	more = plan_sync(&open, m).acts & ~plan->acts;
 	for (int s = LEFT; s <= RIGHT; s++)
@@ -150,7 +150,7 @@ static int learn_sizes(struct twoway *g, struct box *b, const struct plan_sync_p
 
 		if (!is_vague(policy, row))
 			continue;
-		if (!open && s->ops->open_box(s, box_name(b, LEFT), BOX_READ, &info, e) < 0)
+		if (!open && box_open(g, b, LEFT, BOX_READ, &info, e) < 0)
 			return -1;
 		open = true;
 		rc = s->ops->find(s, row->left, row->m.left.flags, &m, e);
@@ -211,6 +211,7 @@ static int plan_box(struct twoway *g, struct box *b, struct err *e)
 		struct plan_sync plan = decide_row(g, b, &policy, &b->join.rows.a[i]);
 
 		decide_kept(g, b, &policy, &b->join.rows.a[i].m, &plan);
+		words_watch(b, &policy, &b->join.rows.a[i].m);
 		b->deletions[LEFT] += (plan.acts & PLAN_REMOVE_LEFT) != 0;
 		b->deletions[RIGHT] += (plan.acts & PLAN_REMOVE_RIGHT) != 0;
 		b->copies += (plan.acts & (PLAN_COPY | PLAN_COPY_BACK)) != 0;
@@ -219,6 +220,7 @@ static int plan_box(struct twoway *g, struct box *b, struct err *e)
 			g->totals->skipped++;
 	}
 	b->work |= b->create[LEFT] || b->create[RIGHT];
+	words_tell(g, b);
 	return 0;
 }
 

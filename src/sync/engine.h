@@ -17,7 +17,7 @@ struct engine_params {
 	const char *job;          /* name, for events */
 	struct plan_policy policy;
 	const char *folder;       /* the target's folder, "" for its own box */
-	uint32_t flags;           /* fetch: flags the delivered messages get */
+	uint64_t flags;           /* fetch: flags the delivered messages get */
 	unsigned purge_after;     /* make removals final after so many; 0: once at the end */
 	bool dry_run;
 	int stop_at;              /* tests: leave the process before step N (MAILHAUL_STOP_AT); 0 never */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "mail/flags.h"
 #include "state/pairs.h"
 #include "state/runs.h"
 #include "sync/engine.h"
@@ -209,18 +210,35 @@ int exec_take_key(struct exec *x, const struct work *w, struct err *e)
 	return rc == 1 ? pairs_unkey(x->db, old.id, e) : rc;
 }
 
+/* Of keywords that the target has refused nothing is agreed on. */
+static uint64_t agreed(const struct exec *x, const struct work *w)
+{
+	const uint64_t refused = x->dst->keywords ? x->dst->keywords->refused : 0;
+
+	return (w->agreed & ~refused) | (w->was & refused);
+}
+
+/*
+ * What a pending pair says: no more than what is certain however this ends. A target that names its messages only when they are there may also refuse their keywords then; and
+ * that the other side has one which the base has not is no harm.
+ */
+static uint64_t agreed_before(const struct exec *x, const struct work *w)
+{
+	return agreed(x, w) & (x->dst->ops->caps & STORE_LATE_KEYS ? FLAGS_ALL : FLAGS_EVERY);
+}
+
 /* The group's transaction: the last groups' pairs settled, this one's added as pending, and what was noted on the way. */
 static int journal(struct exec *x, struct err *e)
 {
 	if (exec_begin_note(x, e) < 0)
 		return -1;
-	if (settle(x, e) < 0)
+	if (settle(x, e) < 0 || (x->before_note && x->before_note(x->before_note_arg, e) < 0))
 		goto fail;
 	for (size_t i = 0; i < x->n; i++) {
 		const struct staged *st = &x->staged[i];
 		struct work *w = x->items[i].w;
 		struct pair p = { .folder = x->folder, .left = w->key, .right = slice_str(st->key), .hint = slice_str(st->hint), .pending = true,
-				  .raw = st->raw, .size = st->size, .made = x->policy.now, .back = x->back, .two_way = x->two_way, .flags = w->agreed };
+				  .raw = st->raw, .size = st->size, .made = x->policy.now, .back = x->back, .two_way = x->two_way, .flags = agreed_before(x, w) };
 
 		if (x->back) {
 			p.left = slice_str(st->key);
@@ -254,6 +272,8 @@ static int settle_published(struct exec *x, struct err *e)
 			rc = pairs_drop(x->db, x->items[i].pair, e);
 		else
 			rc = pairs_arrive(x->db, x->items[i].pair, slice_str(st->key), e);
+		if (rc == 0 && !st->refused && agreed(x, x->items[i].w) != agreed_before(x, x->items[i].w))
+			rc = pairs_flags(x->db, x->items[i].pair, agreed(x, x->items[i].w), e);
 	}
 	if (rc < 0) {
 		db_rollback(x->db);
@@ -425,8 +445,12 @@ static int note_flags(struct exec *x, struct work *w, const size_t *which, size_
 	exec_step(x, "note flags");
 	if (db_begin(x->db, e) < 0)
 		return -1;
+	if (x->before_note && x->before_note(x->before_note_arg, e) < 0) {
+		db_rollback(x->db);
+		return -1;
+	}
 	for (size_t i = 0; i < n; i++) {
-		if (pairs_flags(x->db, w[which[i]].pair, w[which[i]].agreed, e) < 0) {
+		if (pairs_flags(x->db, w[which[i]].pair, agreed(x, &w[which[i]]), e) < 0) {
 			db_rollback(x->db);
 			return -1;
 		}

@@ -32,10 +32,10 @@ struct work {
 	unsigned tries;       /* failed so often before */
 	bool again;           /* the source gave it back after it was removed */
 	/* Two-way. */
-	uint32_t flags;       /* COPY: what the copy gets */
+	uint64_t flags;       /* COPY: what the copy gets */
 	int64_t date;         /* COPY: when it arrived at the source; 0 unknown */
-	uint32_t add, del;    /* FLAG: at the target */
-	uint32_t agreed;      /* both sides' flags when all is done: what the base is to say */
+	uint64_t add, del;    /* FLAG: at the target */
+	uint64_t agreed, was; /* both sides' flags when all is done: what the base is to say; and what it says now, of a pair */
 };
 
 struct exec_item;
@@ -48,12 +48,15 @@ struct exec {
 	const char *folder_name;  /* for events */
 	const char *job;
 	struct plan_policy policy;
-	uint32_t flags;
+	uint64_t flags;
 	int stop_at;
 	bool two_way, back;
 	/* Two-way: a message that was just read may be one that the other side has already. 1: so it is, and all about it is done; 0 no, -1. May be NULL. */
 	int (*twin)(void *arg, struct work *w, const struct staged *st, struct err *e);
 	void *twin_arg;
+	/* Two-way: something of these works' flags must be in the base at the latest with the pairs that have them; a transaction is open. */
+	int (*before_note)(void *arg, struct err *e);
+	void *before_note_arg;
 	int *steps;               /* counts the steps of all executors of a run; NULL: of this one */
 	int64_t earlier;          /* pairs up to this id are of earlier runs */
 	const struct event_sink *sink;

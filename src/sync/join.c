@@ -13,7 +13,7 @@ struct join_seen {
 	int64_t pair;        /* 0: not in the base */
 	struct slice key;
 	struct slice other;  /* the other side's key, of one that is in the base */
-	uint32_t flags, base;
+	uint64_t flags, base;
 	uint64_t size;
 	int64_t date;
 	bool present;
@@ -24,7 +24,7 @@ struct listed {
 	struct slice key;
 	uint64_t size;
 	int64_t date;
-	uint32_t flags;
+	uint64_t flags;
 	uint32_t order;      /* of two with the same key the later one counts */
 	bool gone;
 };

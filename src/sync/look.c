@@ -238,6 +238,8 @@ int look_folders(struct twoway *g, struct err *e)
 		if (vec_push(&g->boxes, b) < 0)
 			return twoway_no_memory(e);
 	}
+	for (size_t i = 0; i < g->boxes.n; i++)
+		g->boxes.a[i].view[LEFT].table = g->boxes.a[i].view[RIGHT].table = &g->boxes.a[i].keywords;
 	if (guard_trees(g, e) < 0)
 		return -1;
 	if (g->boxes.n == 0)
@@ -294,6 +296,8 @@ static int recover_box(struct twoway *g, struct box *b, struct err *e)
 		return -1;
 	if (!sum.pending)
 		return 0;
+	if (words_read(g, b, e) < 0)
+		return -1;
 	act_on(g, b);
 	b->force[LEFT] = b->force[RIGHT] = true;
 	for (int s = LEFT; s <= RIGHT; s++) {
@@ -302,7 +306,7 @@ static int recover_box(struct twoway *g, struct box *b, struct err *e)
 
 		/* what was on its way to a folder that is gone is new mail again: it must neither be passed over nor go with the other side's folder */
 		if (box_there(b, s))
-			rc = g->side[s]->ops->open_box(g->side[s], box_name(b, s), BOX_WRITE, &info, &why);
+			rc = box_open(g, b, s, BOX_WRITE, &info, &why);
 		if (rc == 0 && box_there(b, s))
 			rc = exec_recover(&g->x[s], &why);
 		else if (rc == 0 && b->remove[!s])
@@ -372,7 +376,7 @@ static int look_reborn(struct twoway *g, struct err *e)
 
 	for (size_t i = 0; rc == 0 && i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
-		struct look l = { .folder = box_name(b, LEFT), .stamp = "", .all = true, .sizes = true };
+		struct look l = { .folder = box_name(b, LEFT), .stamp = "", .keywords = &b->view[LEFT], .all = true, .sizes = true };
 
 		if (b->reborn && !b->failed && (vec_push(&looks, l) < 0 || vec_push(&which, i) < 0))
 			rc = twoway_no_memory(e);
@@ -394,7 +398,8 @@ static int look_side(struct twoway *g, int side, struct err *e)
 
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
-		struct look l = { .folder = box_name(b, side), .known = side == LEFT ? known_left : known_right, .arg = g, .sizes = side == LEFT && has_limits(g, b) };
+		struct look l = { .folder = box_name(b, side), .known = side == LEFT ? known_left : known_right, .arg = g, .keywords = &b->view[side],
+				  .sizes = side == LEFT && has_limits(g, b) };
 		char own[STORE_STAMP_MAX];
 		char *copy;
 
@@ -403,6 +408,8 @@ static int look_side(struct twoway *g, int side, struct err *e)
 		memcpy(b->stamp[side], side == LEFT ? b->f->left_stamp : b->f->right_stamp, sizeof(b->stamp[side]));
 		if (unchanged(g, b, side) && !b->force[side])
 			continue;
+		if (words_read(g, b, e) < 0)
+			goto out;
 		l.all = !own_stamp(g, b, side, own) || b->force[side] || b->remove[side];
 		copy = strdup(own);
 		if (!copy || vec_push(&stamps, copy) < 0) {

@@ -266,7 +266,7 @@ static int travel(struct route *r, struct err *e)
 		rc = vec_push(&nums, r->m[i].num) < 0 ? twoway_no_memory(e) : 0;
 	if (rc == 0 && n > 0) {
 		r->n = (size_t)n;
-		rc = s->ops->move(s, nums.a, nums.n, box_name(r->to, side), told, r, e);
+		rc = s->ops->move(s, nums.a, nums.n, box_name(r->to, side), NULL, told, r, e);
 		if (rc == 0 && r->failed)
 			rc = twoway_no_memory(e);
 	}

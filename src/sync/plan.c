@@ -49,7 +49,7 @@ static unsigned plan_new(const struct plan_side_policy *to, const struct plan_sy
 }
 
 /* What a side says of the flags, as far as it can hold them. */
-static uint32_t heard(uint32_t base, uint32_t side, const struct plan_side_policy *p)
+static uint64_t heard(uint64_t base, uint64_t side, const struct plan_side_policy *p)
 {
 	return (side & p->can_hold) | (base & ~p->can_hold);
 }
@@ -57,10 +57,10 @@ static uint32_t heard(uint32_t base, uint32_t side, const struct plan_side_polic
 /* The three-way merge, for a message that both sides hold. */
 static void merge_flags(const struct plan_sync_policy *p, const struct plan_sync_msg *m, struct plan_sync *out)
 {
-	uint32_t base = m->known ? m->flags : 0; /* of two that were never compared, each flag that one has was set there */
-	uint32_t l = heard(base, m->left.flags, &p->left), r = heard(base, m->right.flags, &p->right);
-	uint32_t changed = (l ^ base) | (r ^ base), want = (base & ~changed) | (l & ~base) | (r & ~base);
-	uint32_t take_left = p->left.can_hold & p->left.may_flag, take_right = p->right.can_hold & p->right.may_flag, agreed;
+	uint64_t base = m->known ? m->flags & ~p->anew : 0; /* of two that were never compared, each flag that one has was set there */
+	uint64_t l = heard(base, m->left.flags, &p->left), r = heard(base, m->right.flags, &p->right);
+	uint64_t changed = (l ^ base) | (r ^ base), want = (base & ~changed) | (l & ~base) | (r & ~base);
+	uint64_t take_left = p->left.may_flag, take_right = p->right.may_flag, agreed;
 
 	out->left = (m->left.flags & ~take_left) | (want & take_left);
 	out->right = (m->right.flags & ~take_right) | (want & take_right);
@@ -86,12 +86,12 @@ struct plan_sync plan_sync(const struct plan_sync_policy *p, const struct plan_s
 	} else if (!m->known && m->left.present) {
 		out.acts = plan_new(&p->right, &m->left, m->retry_at, p->now);
 		if (out.acts == PLAN_COPY)
-			out.right = out.base = m->left.flags & p->right.can_hold;
+			out.right = out.base = m->left.flags & p->right.may_flag;
 	} else if (!m->known) {
 		out.acts = plan_new(&p->left, &m->right, m->retry_at, p->now);
 		if (out.acts == PLAN_COPY) {
 			out.acts = PLAN_COPY_BACK;
-			out.left = out.base = m->right.flags & p->left.can_hold;
+			out.left = out.base = m->right.flags & p->left.may_flag;
 		}
 	} else {
 		const struct plan_sync_side *stays = m->left.present ? &m->left : &m->right;

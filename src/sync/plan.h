@@ -63,34 +63,35 @@ unsigned plan_message(const struct plan_policy *p, const struct plan_msg *m);
 struct plan_side_policy {
 	bool may_add;      /* messages of the other side are copied to it */
 	bool may_remove;   /* what was deleted on the other side is deleted here; else it stays, and is no new message */
-	uint32_t can_hold; /* flags that the side knows at all (PERMANENTFLAGS, mail/flags.h): of others its silence means nothing */
-	uint32_t may_flag; /* flags that may be changed here: none in a read-only folder */
+	uint64_t can_hold; /* flags that the side knows at all (PERMANENTFLAGS, mail/flags.h): of others its silence means nothing */
+	uint64_t may_flag; /* flags that may be changed here: none in a read-only folder */
 	uint64_t max_size; /* bytes of a message that is copied to it; 0: no limit */
 	int64_t oldest;    /* messages of before then are not copied to it, seconds since 1970; 0: no limit */
 };
 
 struct plan_sync_policy {
 	struct plan_side_policy left, right;
+	uint64_t anew;     /* flags of which the base proves nothing any more, as when both sides meet first: whoever shows one has it, and nobody has taken it away */
 	int64_t now;
 };
 
 struct plan_sync_side {
 	bool present;
-	uint32_t flags;
+	uint64_t flags;
 	uint64_t size;     /* 0 unknown */
 	int64_t date;      /* when it arrived; 0 unknown */
 };
 
 struct plan_sync_msg {
 	bool known;        /* the base has it: once both sides did */
-	uint32_t flags;    /* in the base */
+	uint64_t flags;    /* in the base */
 	struct plan_sync_side left, right;
 	int64_t retry_at;  /* a copy that failed in an earlier run: not before then; 0 none */
 };
 
 struct plan_sync {
 	unsigned acts;               /* enum plan_act, or-ed */
-	uint32_t left, right, base;  /* flags when all is done; of the base also without an act */
+	uint64_t left, right, base;  /* flags when all is done; of the base also without an act */
 };
 
 /*

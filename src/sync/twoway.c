@@ -60,6 +60,14 @@ char *box_remembered(struct box *b, int side)
 	return side == LEFT ? b->f->base.left_stamp : b->f->base.right_stamp;
 }
 
+int box_open(struct twoway *g, struct box *b, int side, unsigned how, struct box_info *info, struct err *e)
+{
+	struct store *s = g->side[side];
+
+	s->keywords = &b->view[side];
+	return s->ops->open_box(s, box_name(b, side), how, info, e);
+}
+
 /* The folder is left as it is in this run; the others go on. */
 void box_failed(struct twoway *g, struct box *b, const struct err *why)
 {
@@ -87,6 +95,8 @@ static int remember(struct twoway *g, struct box *b, struct err *e)
 	char text[2][sizeof(b->f->base.left_stamp)], policy[64];
 	const char *old[2] = { b->f->base.left_stamp, b->f->base.right_stamp };
 
+	if (b->f->base.id != 0 && words_settle(g, b, e) < 0)
+		return -1;
 	look_policy_text(g, b, policy, sizeof(policy));
 	for (int s = LEFT; s <= RIGHT; s++) {
 		text[s][0] = '\0';
@@ -162,12 +172,14 @@ static void box_release(struct box *b)
 {
 	join_release(&b->join);
 	vec_release(&b->orphans);
+	keywords_release(&b->keywords);
 }
 
 static void forget_session(struct twoway *g)
 {
 	for (size_t i = 0; i < g->boxes.n; i++)
 		box_release(&g->boxes.a[i]);
+	g->side[LEFT]->keywords = g->side[RIGHT]->keywords = NULL;
 	vec_release(&g->boxes);
 	vec_release(&g->moves);
 	folders_release(&g->folders);
@@ -234,6 +246,14 @@ static int session(struct twoway *g, struct err *e)
 	return g->p->dry_run ? 0 : finish(g, e);
 }
 
+/* exec.before_note */
+static int note_words(void *arg, struct err *e)
+{
+	struct twoway *g = arg;
+
+	return words_note(g, g->acting, e);
+}
+
 int engine_sync(const struct sync_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,
 		struct err *e)
 {
@@ -245,7 +265,7 @@ int engine_sync(const struct sync_params *p, struct store *left, struct store *r
 	memset(totals, 0, sizeof(*totals));
 	for (int s = LEFT; s <= RIGHT; s++)
 		g.x[s] = (struct exec){ .src = g.side[!s], .dst = g.side[s], .db = db, .job = p->job, .policy = { .mode = PLAN_SYNC, .now = p->now },
-					.two_way = true, .back = s == LEFT, .steps = &g.steps, .stop_at = p->stop_at, .earlier = -1, .sink = sink,
+					.two_way = true, .before_note = note_words, .before_note_arg = &g, .back = s == LEFT, .steps = &g.steps, .stop_at = p->stop_at, .earlier = -1, .sink = sink,
 					.totals = totals, .claims = &g.claims };
 	if (exec_init(&g.x[LEFT], e) < 0 || exec_init(&g.x[RIGHT], e) < 0)
 		goto out;

@@ -7,6 +7,7 @@
 #define SYNC_TWOWAY_H
 
 #include "mail/flags.h"
+#include "mail/keywords.h"
 #include "state/pairs.h"
 #include "state/runs.h"
 #include "sync/engine.h"
@@ -25,9 +26,24 @@ struct earlier {
 	bool seen;
 };
 
+/* What the base knows of the keywords of a folder. */
+struct box_words {
+	size_t n;                     /* names */
+	bool spilled;                 /* and that there are more, and the person knows */
+	char letter[2][KEYWORDS_MAX]; /* as its pairs know them: keyword_view.letter */
+	uint64_t refused[2], told[2];
+};
+
 /* One folder on its way. */
 struct box {
 	struct sync_folder *f;
+	struct keywords keywords;
+	struct keyword_view view[2];  /* of the keywords; nothing but the box points there */
+	struct box_words words;
+	bool words_read;
+	uint64_t unheld[2];           /* keywords that the other side has, and can't be set there */
+	uint64_t told[2];             /* and the person knows it */
+	bool told_spilled;
 	struct box_info info[2];      /* of the looks */
 	bool looked[2], force[2];
 	bool whole[2];                /* the look told every message */
@@ -62,6 +78,7 @@ struct move {
 	uint64_t num;                 /* in from's box while that is open */
 	struct ident id;              /* of what the other side has in to, if it was read */
 	struct slice key;             /* that the side gives it in to */
+	uint64_t flags, shown;        /* the base's and the side's, in the bits of to */
 	enum { MOVE_UNKNOWN, MOVE_DONE, MOVE_REFUSED } end;
 };
 
@@ -78,6 +95,7 @@ struct twoway {
 	struct arena keys;            /* of earlier */
 	struct exec x[2];             /* by their target's side */
 	struct claims claims;
+	struct box *acting;           /* the executors work on it */
 	int steps;
 	bool known;                   /* the base has folders: this is not the first run */
 };
@@ -91,6 +109,9 @@ const char *box_name(const struct box *b, int side);
 bool box_there(const struct box *b, int side);
 char *box_remembered(struct box *b, int side); /* the stamp as the base has it: sizeof(folder_row.left_stamp) */
 bool twoway_may(enum sync_where where, int side);
+
+/* Open it; how: enum box_how. */
+int box_open(struct twoway *g, struct box *b, int side, unsigned how, struct box_info *info, struct err *e);
 
 /* The folder is left as it is in this run; the others go on. */
 void box_failed(struct twoway *g, struct box *b, const struct err *why);
@@ -111,6 +132,21 @@ void look_policy_text(const struct twoway *g, const struct box *b, char *out, si
 void look_keys_only(char *text, size_t size, const char *stamp); /* what is remembered of a store's stamp before there is an agreement: what keys mean */
 void look_own_stamp(const char *remembered, char out[STORE_STAMP_MAX]); /* the store's part of it */
 void look_weaken(char *text, size_t size); /* a remembered stamp: from now on it shows what keys mean, but proves no agreement */
+
+/*
+ * words.c: keywords, of which the base keeps the names. words_note: those that pairs may have from now on, with their letters; words_settle, when all is done in the
+ * folder: what the sides refuse, and letters that have changed. Both begin a transaction if something has to be written, and leave the commit to the caller.
+ */
+int words_read(struct twoway *g, struct box *b, struct err *e);
+int words_note(struct twoway *g, struct box *b, struct err *e);
+int words_settle(struct twoway *g, struct box *b, struct err *e);
+uint64_t words_anew(const struct box *b);                     /* see plan_sync_policy.anew: a Maildir spells them in another way than it did */
+uint64_t words_may_take(const struct box *b, int side);       /* flags that can be set there, were it not read-only; not more than what is known to fail, if it was not looked at */
+void words_watch(struct box *b, const struct plan_sync_policy *policy, const struct plan_sync_msg *m); /* does it have keywords that can't go over? */
+void words_tell(struct twoway *g, struct box *b);             /* once for each: it can't */
+int words_carry(struct box *from, struct box *to, uint64_t flags, uint64_t *out, struct err *e); /* flags of a message that is moved, in the other folder's bits */
+/* Which keywords that a message had in one folder may it have in the other, where that side has moved it to, though it does not show them? In the other's bits. */
+uint64_t words_astray(const struct box *from, const struct box *to, int side, uint64_t had, uint64_t shown);
 
 /*
  * adopt.c: what both sides hold and the base does not know becomes one row each; between join_rows and the plan. Of a folder that is reborn the same for what the

@@ -47,6 +47,42 @@ static struct tree_side *side(struct tree *t)
 	return &t->w->side[t->n];
 }
 
+#define WORDS (FLAG_FLAGGED | FLAG_ANSWERED)
+
+static const struct {
+	const char *name;
+	uint32_t flag;
+} words[] = { { "$Flagged", FLAG_FLAGGED }, { "answered", FLAG_ANSWERED } };
+
+/* A message's flags as the engine is told them. */
+static uint64_t shown(struct tree *t, struct keyword_view *v, uint32_t flags)
+{
+	uint64_t out = flags, one;
+
+	if (!t->w->words)
+		return flags;
+	out &= ~(uint64_t)WORDS;
+	for (size_t i = 0; i < 2; i++) {
+		if (!(flags & words[i].flag))
+			continue;
+		if (keywords_intern(v->table, slice_str(words[i].name), &one, NULL) < 0)
+			abort();
+		out |= one;
+	}
+	return out;
+}
+
+/* And back. */
+static uint32_t meant(struct tree *t, const struct keyword_view *v, uint64_t flags)
+{
+	uint32_t out = (uint32_t)(flags & FLAGS_ALL);
+
+	for (size_t i = 0; t->w->words && i < 2; i++)
+		if (flags & keywords_find(v->table, slice_str(words[i].name)))
+			out |= words[i].flag;
+	return out;
+}
+
 static void misuse(struct tree_world *w, const char *why)
 {
 	if (w->misuse++ == 0)
@@ -202,6 +238,9 @@ static int info_of(struct tree *t, const struct tree_folder *f, struct box_info 
 	stamp(f, out->stamp);
 	out->messages = tree_count(f);
 	out->can_hold = side(t)->can_hold;
+	if (t->w->words)
+		out->can_hold = (out->can_hold & ~(uint64_t)WORDS) | FLAGS_KEYWORDS;
+	out->can_take = out->can_hold;
 	out->read_only = side(t)->read_only;
 	return 0;
 }
@@ -375,7 +414,7 @@ static int look_next(struct store *s, struct store_msg *m, struct err *e)
 			continue;
 		t->msg_at++;
 		m->key = key_text(t, x->key);
-		m->flags = x->flags;
+		m->flags = shown(t, t->look[t->look_at - 1].keywords, x->flags);
 		if (side(t)->remote && (t->look[t->look_at - 1].sizes || x->key >= t->fresh)) {
 			m->size = (uint64_t)body_of(x, NULL, 0);
 			m->date = date_of(t, x);
@@ -392,7 +431,7 @@ static int look_next(struct store *s, struct store_msg *m, struct err *e)
 	return 0;
 }
 
-static int find(struct store *s, struct slice key, uint32_t flags, struct store_msg *m, struct err *e)
+static int find(struct store *s, struct slice key, uint64_t flags, struct store_msg *m, struct err *e)
 {
 	struct tree *t = of(s);
 	struct tree_msg *x;
@@ -512,12 +551,13 @@ static int commit(struct store *s, struct err *e)
 	return 0;
 }
 
-static int move(struct store *s, const uint64_t *nums, size_t n, const char *folder, void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why),
-		void *arg, struct err *e)
+static int move(struct store *s, const uint64_t *nums, size_t n, const char *folder, struct keyword_view *there,
+		void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e)
 {
 	struct tree *t = of(s);
 	struct tree_folder *to = tree_folder(t->w, t->n, folder, false);
 
+	(void)there;
 	if (side(t)->read_only)
 		misuse(t->w, "something is written that can only be read");
 	if (!t->open || !to || to == t->open) {
@@ -571,7 +611,7 @@ static int set_flags(struct store *s, const struct flag_change *c, size_t n, voi
 		}
 		x = by_number(t->open, c[i].num);
 		if (x)
-			tree_flag(t->w, t->n, t->open, x, (x->flags | (c[i].add & side(t)->can_hold)) & ~c[i].del);
+			tree_flag(t->w, t->n, t->open, x, (x->flags | (meant(t, s->keywords, c[i].add) & side(t)->can_hold)) & ~meant(t, s->keywords, c[i].del));
 		done(arg, c[i].num, NULL);
 	}
 	return 0;
@@ -610,7 +650,7 @@ static int stage(struct store *s, struct stream *body, const struct store_meta *
 		abort();
 	out->size = n;
 	t->staged[t->n_staged].content = content;
-	t->staged[t->n_staged].flags = meta->flags & side(t)->can_hold;
+	t->staged[t->n_staged].flags = meant(t, s->keywords, meta->flags) & side(t)->can_hold;
 	memcpy(t->staged[t->n_staged].digest, out->digest, DIGEST_SIZE);
 	if (!side(t)->remote) {
 		t->staged[t->n_staged].key = t->open->next++;

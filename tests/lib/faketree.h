@@ -54,6 +54,7 @@ struct tree_world {
 	unsigned crash_at;   /* the process dies before the n-th of them; 0 never */
 	unsigned cut_at;     /* the n-th breaks the link of the left; 0 never */
 	bool dead;           /* until it is opened again */
+	bool words;          /* what a test calls FLAG_FLAGGED and FLAG_ANSWERED are keywords, to the engine */
 	unsigned misuse;
 	char why[200];
 };

@@ -43,12 +43,75 @@ namespace inbox {
 """
 
 
+#: What tests call keywords by; in a Maildir they are spelled by the letters that its dovecot-keywords gives them.
+KEYWORDS = {"j": "Junk", "k": "$Label1", "n": "NonJunk"}
+
+
+@contextlib.contextmanager
+def locked(path):
+    """With a dotlock; one whose process is no more is taken away."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            break
+        except FileExistsError:
+            assert time.monotonic() < end, path
+        try:
+            with open(path, encoding="ascii") as f:
+                pid = f.read().partition(":")[0]
+            if pid and not os.path.exists("/proc/" + pid):
+                os.unlink(path)
+        except FileNotFoundError:
+            pass
+        time.sleep(0.005)
+    try:
+        yield
+    finally:
+        os.unlink(path)
+
+
 class Side:
-    """A tree of Maildirs in the nested layout, as a mail reader sees and changes it."""
+    """A tree of Maildirs in the nested layout, as a mail reader sees and changes it that knows keywords as Dovecot writes them."""
 
     def __init__(self, path):
         self.path = str(path)
         self.count = 0
+
+    def words(self, folder):
+        """{letter: name} as the folder's dovecot-keywords has it."""
+        try:
+            with open(os.path.join(self.box(folder), "dovecot-keywords"), encoding="ascii") as f:
+                rows = [line.rstrip("\n").split(" ", 1) for line in f]
+        except FileNotFoundError:
+            return {}
+        return {chr(ord("a") + int(i)): name for i, name in rows}
+
+    def spell(self, folder, flags):
+        """The letters in a file's name for these flags; those that the folder has not get the next that is free."""
+        wanted = {KEYWORDS[f] for f in flags if f in KEYWORDS}
+        if not wanted <= set(self.words(folder).values()):
+            with locked(os.path.join(self.box(folder), "dovecot-uidlist.lock")):
+                self.name(folder, wanted)
+        known = {name.lower(): letter for letter, name in self.words(folder).items()}
+        return "".join(sorted(known[KEYWORDS[f].lower()] if f in KEYWORDS else f for f in flags))
+
+    def name(self, folder, wanted):
+        """Have letters for all of these names."""
+        words = self.words(folder)
+        for name in sorted(wanted):
+            if name.lower() not in {w.lower() for w in words.values()}:
+                words[next(c for c in map(chr, range(ord("a"), ord("z") + 1)) if c not in words)] = name
+        path = os.path.join(self.box(folder), "dovecot-keywords")
+        with open(path + ".lock", "w", encoding="ascii") as f:
+            f.writelines("%d %s\n" % (ord(x) - ord("a"), words[x]) for x in sorted(words))
+        os.rename(path + ".lock", path)
+
+    def read(self, folder, letters, words=None):
+        """And back."""
+        words = self.words(folder) if words is None else words
+        names = {name.lower(): flag for flag, name in KEYWORDS.items()}
+        return "".join(sorted(names.get(words[x].lower(), x) if x in words else x for x in letters))
 
     def box(self, folder):
         return os.path.join(self.path, *folder.split("/"))
@@ -61,6 +124,8 @@ class Side:
         """The folder, not those below it."""
         for sub in ("cur", "new", "tmp"):
             shutil.rmtree(os.path.join(self.box(folder), sub))
+        if os.path.exists(os.path.join(self.box(folder), "dovecot-keywords")):
+            os.unlink(os.path.join(self.box(folder), "dovecot-keywords"))
         try:
             os.rmdir(self.box(folder))
         except OSError:
@@ -76,7 +141,7 @@ class Side:
         self.make(folder)
         self.count += 1
         name = "%d.M%dP%dQ%d.%s" % (1700000000 + self.count, self.count, os.getpid(), self.count, os.path.basename(self.path))
-        where = os.path.join("new", name) if flags is None else os.path.join("cur", "%s:2,%s" % (name, flags))
+        where = os.path.join("new", name) if flags is None else os.path.join("cur", "%s:2,%s" % (name, self.spell(folder, flags)))
         path = os.path.join(self.box(folder), where)
         with open(path, "wb") as f:
             f.write(body)
@@ -106,18 +171,21 @@ class Side:
         path = self.find(folder, body)
         self.make(to)
         base = os.path.basename(path)
-        if name:
-            base = name + base[base.rindex(":2,"):] if ":2," in base else name
+        if ":2," in base:
+            unique, _, letters = base.partition(":2,")
+            base = "%s:2,%s" % (name or unique, self.spell(to, self.read(folder, letters)))
+        elif name:
+            base = name
         os.rename(path, os.path.join(self.box(to), os.path.basename(os.path.dirname(path)), base))
 
     def copy(self, folder, body, to):
         path = self.find(folder, body)
-        self.deliver(body, to, path.rpartition(":2,")[2] if ":2," in path else None, time.time() - os.path.getmtime(path))
+        self.deliver(body, to, self.read(folder, path.rpartition(":2,")[2]) if ":2," in path else None, time.time() - os.path.getmtime(path))
 
     def flag(self, folder, body, flags):
         path = self.find(folder, body)
         name = os.path.basename(path).split(":2,")[0]
-        os.rename(path, os.path.join(self.box(folder), "cur", "%s:2,%s" % (name, "".join(sorted(flags)))))
+        os.rename(path, os.path.join(self.box(folder), "cur", "%s:2,%s" % (name, self.spell(folder, flags))))
 
     def folders(self):
         found = set()
@@ -131,10 +199,10 @@ class Side:
         """{folder: sorted [(bytes, flags)]}: what there is, whatever the files are called."""
         out = {}
         for folder in self.folders():
-            rows = []
+            rows, words = [], self.words(folder)
             for path in haul.maildir_files(self.box(folder)):
                 with open(path, "rb") as f:
-                    rows.append((f.read(), path.rpartition(":2,")[2] if ":2," in os.path.basename(path) else ""))
+                    rows.append((f.read(), self.read(folder, path.rpartition(":2,")[2], words) if ":2," in os.path.basename(path) else ""))
             out[folder] = sorted(rows)
         return out
 
@@ -154,7 +222,7 @@ class Side:
 class Remote:
     """A user's folders on a Dovecot, with the same ways to change them as Side has; "/" between levels here, "." there."""
 
-    LETTERS = {"D": r"\Draft", "F": r"\Flagged", "P": "$Forwarded", "R": r"\Answered", "S": r"\Seen", "T": r"\Deleted"}
+    LETTERS = {"D": r"\Draft", "F": r"\Flagged", "P": "$Forwarded", "R": r"\Answered", "S": r"\Seen", "T": r"\Deleted", **KEYWORDS}
 
     def __init__(self, srv, user, path=""):
         self.srv, self.user, self.path = srv, user, path
@@ -235,8 +303,8 @@ class Remote:
 
     def letters(self, head):
         """The flags in a response to FETCH, as a Maildir has them."""
-        flags = set(re.search(r"FLAGS \(([^)]*)\)", head).group(1).split())
-        return "".join(x for x, flag in sorted(self.LETTERS.items()) if flag in flags)
+        flags = set(re.search(r"FLAGS \(([^)]*)\)", head).group(1).lower().split())
+        return "".join(x for x, flag in sorted(self.LETTERS.items()) if flag.lower() in flags)
 
     def uid_of(self, c, folder, body):
         found = [uid for uid, text, _ in self.fetch(c, folder) if text == body]

@@ -163,7 +163,8 @@ static void take_in(struct rig *r, struct view *v)
 		}
 		assert_false(seen[k - v->a]);
 		seen[k - v->a] = true;
-		k->flags = m.flags;
+		assert_int_equal(m.flags & FLAGS_KEYWORDS, 0);
+		k->flags = (uint32_t)m.flags;
 		k->there = true;
 	}
 	must(r, rc, "look_next");
@@ -748,7 +749,7 @@ static void moves_to_folders(void **state)
 	flag(&r, r.other, &k[2], FLAG_SEEN | FLAG_FLAGGED, 0);
 	r.other->ops->close_box(r.other);
 	take_out(&r, r.other, "Work", k + 3, 1);
-	must(&r, r.s->ops->move(r.s, nums, 4, "Lists/a", land, &l, &r.e), "move");
+	must(&r, r.s->ops->move(r.s, nums, 4, "Lists/a", NULL, land, &l, &r.e), "move");
 	assert_int_equal(l.n, 4);
 	for (size_t i = 0; i < 4; i++) {
 		there[i] = (struct known){ .there = false };
@@ -772,16 +773,16 @@ static void moves_to_folders(void **state)
 	open_box(&r, r.s, "Lists/a");
 	for (size_t i = 0; i < 4; i++)
 		nums[i] = find(&r, r.s, &there[i]);
-	must(&r, r.s->ops->move(r.s, nums, 4, "Work", land, &l, &r.e), "move back");
+	must(&r, r.s->ops->move(r.s, nums, 4, "Work", NULL, land, &l, &r.e), "move back");
 	open_box(&r, r.s, "Work");
-	must(&r, r.s->ops->move(r.s, nums, 0, "Lists/a", land, &l, &r.e), "move nothing");
+	must(&r, r.s->ops->move(r.s, nums, 0, "Lists/a", NULL, land, &l, &r.e), "move nothing");
 	assert_int_equal(l.n, 4);
 	look(&r, &work);
 	assert_int_equal(r.info.messages, 5);
 	look(&r, &lists);
 	assert_int_equal(r.info.messages, 0);
 	open_box(&r, r.s, "Work");
-	assert_int_equal(r.s->ops->move(r.s, nums, 1, "no such folder", land, &l, &r.e), -1);
+	assert_int_equal(r.s->ops->move(r.s, nums, 1, "no such folder", NULL, land, &l, &r.e), -1);
 	assert_int_equal(r.e.span, SPAN_BOX);
 	rig_stop(&r);
 }

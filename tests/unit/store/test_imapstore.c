@@ -75,6 +75,8 @@ struct rig {
 	struct strbuf told, texts;
 	struct staged staged[16];
 	size_t n_staged;
+	struct keywords keywords;
+	struct keyword_view view;
 };
 
 static struct strbuf *texts;
@@ -99,6 +101,14 @@ static void tell_err(struct rig *r, const struct err *e)
 	strbuf_printf(&r->texts, "%s\n", e->text);
 }
 
+/* "/Junk/$Label1" */
+static void tell_words(struct rig *r, uint64_t flags)
+{
+	for (size_t i = 0; i < r->keywords.n; i++)
+		if (flags & keyword_flag(i))
+			strbuf_printf(&r->told, "/%s", r->keywords.name[i]);
+}
+
 static void tell_msg(struct rig *r, const struct store_msg *m)
 {
 	char letters[8];
@@ -109,6 +119,7 @@ static void tell_msg(struct rig *r, const struct store_msg *m)
 		strbuf_putc(&r->told, '-');
 	strbuf_putsl(&r->told, m->key);
 	strbuf_puts(&r->told, letters);
+	tell_words(r, m->flags);
 	if (m->size || m->date)
 		strbuf_printf(&r->told, "(%d,%d)", (int)m->size, (int)m->date);
 }
@@ -118,8 +129,15 @@ static void tell_box(struct rig *r, const struct box_info *b)
 	static const char *const extents[] = { "same", "changes", "all" };
 
 	strbuf_printf(&r->told, "%s'%s'%d", extents[b->extent], b->stamp, (int)b->messages);
-	if (b->can_hold != FLAGS_ALL)
-		strbuf_printf(&r->told, " holds%u", b->can_hold);
+	assert_true(b->can_take == b->can_hold);
+	if ((b->can_hold & FLAGS_ALL) != FLAGS_ALL)
+		strbuf_printf(&r->told, " holds%u", (unsigned)(b->can_hold & FLAGS_ALL));
+	if (!r->view.table)
+		assert_true(!(b->can_hold & FLAGS_KEYWORDS));
+	else if (!(b->can_hold & keyword_flag(KEYWORDS_MAX - 1)))
+		tell_words(r, b->can_hold);
+	else
+		tell_words(r, ~b->can_hold); /* these not */
 	strbuf_puts(&r->told, b->reborn ? " reborn" : "");
 	strbuf_puts(&r->told, b->read_only ? " ro" : "");
 	strbuf_putc(&r->told, ':');
@@ -163,13 +181,24 @@ static const char *blanks(char *word)
 	return word;
 }
 
-static unsigned letters(const char *word)
+/* "FS/Junk/$Label1" */
+static uint64_t letters(struct rig *r, const char *word)
 {
-	uint32_t flags = 0;
+	struct slice rest = slice_str(word);
+	size_t n = strcspn(word, "/");
+	uint64_t flags = 0, one;
+	uint32_t low = 0;
 
-	if (strcmp(word, "_") != 0)
-		assert_int_equal(flags_of_letters(slice_str(word), &flags), 0);
-	return flags;
+	if (strcmp(word, "_") == 0)
+		return 0;
+	assert_int_equal(flags_of_letters(slice_of(word, n), &low), 0);
+	while (n < rest.n) {
+		rest = slice_of(rest.p + n + 1, rest.n - n - 1);
+		n = strcspn(rest.p, "/");
+		assert_int_equal(keywords_intern(&r->keywords, slice_of(rest.p, n), &one, NULL), 0);
+		flags |= one;
+	}
+	return flags | low;
 }
 
 static uint64_t number(const char *word)
@@ -233,6 +262,7 @@ static void do_look(struct rig *r, char **w, size_t n)
 		l[boxes] = (struct look){ .folder = w[i],
 			.stamp = blanks(w[i + 1]),
 			.known = known,
+			.keywords = r->s->keywords,
 			.arg = &base[boxes] };
 	}
 	if (ops->look(r->s, l, boxes, w[0][0] == 'w' ? BOX_WRITE : BOX_READ, &e) < 0) {
@@ -319,7 +349,7 @@ static void do_want(struct rig *r, const char *set)
 /* stage TEXT FLAGS DATE: '/' for CR LF, '+' for a blank */
 static void do_stage(struct rig *r, char **w)
 {
-	struct store_meta meta = { .flags = letters(w[1]), .date = (int64_t)number(w[2]) };
+	struct store_meta meta = { .flags = letters(r, w[1]), .date = (int64_t)number(w[2]) };
 	struct strbuf text = STRBUF_INIT(10000);
 	struct stream *body;
 	struct err e = ERR_INIT;
@@ -393,7 +423,7 @@ static void do_flags(struct rig *r, char **w, size_t n)
 
 		for (size_t j = 0; j < k; j++)
 			c[changes++] = (struct flag_change){
-				.num = nums[j], .add = letters(w[i + 1]), .del = letters(w[i + 2])
+				.num = nums[j], .add = letters(r, w[i + 1]), .del = letters(r, w[i + 2])
 			};
 	}
 	if (r->s->ops->set_flags(r->s, c, changes, tell_done, r, &e) < 0)
@@ -426,7 +456,7 @@ static void do_move(struct rig *r, char **w)
 	size_t n = strcmp(w[0], "_") == 0 ? 0 : numbers(w[0], nums, 2000);
 	struct err e = ERR_INIT;
 
-	if (r->s->ops->move(r->s, nums, n, w[1], tell_moved, r, &e) < 0)
+	if (r->s->ops->move(r->s, nums, n, w[1], NULL, tell_moved, r, &e) < 0)
 		tell_err(r, &e);
 }
 
@@ -457,6 +487,12 @@ static void do_one(struct rig *r, char *command)
 		rc = ops->open_box(r->s, w[0], how, &info, &e);
 		if (rc == 0)
 			tell_box(r, &info);
+	} else if (strcmp(verb, "words") == 0) { /* keywords count; these were refused once */
+		r->view.table = &r->keywords;
+		r->s->keywords = &r->view;
+		r->view.refused = n > 0 ? letters(r, w[0]) : 0;
+	} else if (strcmp(verb, "refused") == 0) {
+		tell_words(r, r->view.refused);
 	} else if (strcmp(verb, "list") == 0) {
 		do_list(r);
 	} else if (strcmp(verb, "want") == 0) {
@@ -538,6 +574,7 @@ static bool play(const struct row *row)
 	log_set_sink(NULL, NULL);
 	strbuf_release(&r.told);
 	strbuf_release(&r.texts);
+	keywords_release(&r.keywords);
 	free(acts);
 	return good;
 }
@@ -549,6 +586,75 @@ static void play_all(const struct row *rows, size_t n)
 	for (size_t i = 0; i < n; i++)
 		bad += !play(&rows[i]);
 	assert_int_equal(bad, 0);
+}
+
+/* ---- keywords ---- */
+
+#define APPENDS(tag, flags, end) { tag " APPEND \"INBOX\" " flags "\"01-Jan-1970 00:01:40 +0000\" {5+}", "" }, { "two", "" }, { "", end }
+#define WORDS(list) "* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Forwarded" list ")] ok\r\n"
+#define SELECT(list) { "A2 SELECT \"INBOX\"", BOX("2", "7", "9", WORDS(list)) "A2 OK [READ-WRITE] ok\r\n" }
+
+static void test_keywords(void **state)
+{
+	static const struct row rows[] = {
+		{ "told by name, whatever their case",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("2", "7", "9", WORDS(" \\*")) OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL, ROW("1", "1", "\\Seen NonJunk $Label1") ROW("2", "2", "nonjunk $Forwarded \\Odd we]rd") OK("A3") }, { 0 } },
+			.act = "words;look r INBOX _ _", .want = "[0 all'7 9 2 0'2: 1S/NonJunk/$Label1(9,100) 2P/NonJunk(9,100)]" },
+		{ "nothing without a table",
+			{ IN(""), { "A2 EXAMINE \"INBOX\"", BOX("1", "7", "9", WORDS(" a \\*")) OK("A2") },
+				{ "A3 UID FETCH 1:* " ALL, ROW("1", "1", "\\Seen a b") OK("A3") }, { 0 } },
+			.act = "look r INBOX _ _", .want = "[0 all'7 9 1 0'1: 1S(9,100)]" },
+		{ "a mailbox that has its own, and no others",
+			{ IN(""), SELECT(" Junk $x"), { "A3 UID STORE 2 +FLAGS.SILENT (\\Seen)", "" }, { "A4 UID STORE 1 +FLAGS.SILENT (Junk)", OK("A3") OK("A4") }, { 0 } },
+			.act = "words;open INBOX w;flags 1 /junk/other _ 2 S/other _;refused", .want = "same'7 9 2 0'2/Junk/$x:;  2 1; " },
+		{ "one of which nothing is said",
+			{ IN(""), { "A2 SELECT \"INBOX\"", BOX("2", "7", "9", "") "A2 OK [READ-WRITE] ok\r\n" },
+				{ "A3 UID STORE 1 +FLAGS.SILENT (a)", OK("A3") }, { 0 } },
+			.act = "words;open INBOX w;flags 1 /a _", .want = "same'7 9 2 0'2:;  1" },
+		{ "added and taken, beside flags",
+			{ IN(""), SELECT(" \\*"), { "A3 UID STORE 1 +FLAGS.SILENT (\\Seen)", "" }, { "A4 UID STORE 1 +FLAGS.SILENT (a b)", "" },
+				{ "A5 UID STORE 1 -FLAGS.SILENT (\\Flagged)", "" }, { "A6 UID STORE 1 -FLAGS.SILENT (c)", OK("A3") OK("A4") OK("A5") OK("A6") }, { 0 } },
+			.act = "words;open INBOX w;flags 1 S/a/b F/c;refused", .want = "same'7 9 2 0'2:;  1; " },
+		{ "refused: which of them, and flags are given",
+			{ IN(""), SELECT(" \\*"), { "A3 UID STORE 1:2 +FLAGS.SILENT (\\Seen)", "" },
+				{ "A4 UID STORE 1:2 +FLAGS.SILENT (good bad)", OK("A3") "A4 NO Keywords are not supported\r\n" },
+				{ "A5 UID STORE 1:2 +FLAGS.SILENT (good)", "" }, { "A6 UID STORE 1:2 +FLAGS.SILENT (bad)", OK("A5") "A6 NO [LIMIT] too many\r\n" }, { 0 } },
+			.act = "words;open INBOX w;flags 1:2 S/good/bad _;refused", .want = "same'7 9 2 0'2:;  1 2; /bad" },
+		{ "refused by itself for one, and among others for another",
+			{ IN(""), SELECT(" \\*"), { "A3 UID STORE 1 +FLAGS.SILENT (a)", "A3 NO [LIMIT] too many for it\r\n" },
+				{ "A4 UID STORE 2 +FLAGS.SILENT (a b)", "A4 NO\r\n" }, { "A5 UID STORE 2 +FLAGS.SILENT (a)", "" },
+				{ "A6 UID STORE 2 +FLAGS.SILENT (b)", OK("A5") OK("A6") }, { 0 } },
+			.act = "words;open INBOX w;flags 1 /a _ 2 /a/b _;refused", .want = "same'7 9 2 0'2:;  1 2; /a" },
+		{ "refused alone",
+			{ IN(""), SELECT(" \\*"), { "A3 UID STORE 1 +FLAGS.SILENT (bad)", "A3 BAD what?\r\n" }, { 0 } },
+			.act = "words;open INBOX w;flags 1 /bad _;flags 2 /bad _;refused", .want = "same'7 9 2 0'2:;  1;  2; /bad" },
+		{ "for now: tried again another time",
+			{ IN(""), SELECT(" \\*"), { "A3 UID STORE 1 +FLAGS.SILENT (a)", "A3 NO [SERVERBUG] oops\r\n" },
+				{ "A4 UID STORE 1 +FLAGS.SILENT (a)", "A4 NO [SERVERBUG] oops\r\n" }, { 0 } },
+			.act = "words;open INBOX w;flags 1 /a _;refused", .want = "same'7 9 2 0'2:;  1!temp/msg; " },
+		{ "refused before",
+			{ IN(""), SELECT(" \\*"), { "A3 UID STORE 2 +FLAGS.SILENT (good)", OK("A3") }, { 0 } },
+			.act = "words /bad;open INBOX w;flags 1 /bad _ 2 /good/bad _;refused", .want = "same'7 9 2 0'2/bad:;  1 2; /bad" },
+		{ "and taken since, by somebody else",
+			{ IN(""), SELECT(" BAD \\*"), { "A3 UID STORE 1 +FLAGS.SILENT (bad)", OK("A3") }, { 0 } },
+			.act = "words /bad;open INBOX w;flags 1 /bad _;refused", .want = "same'7 9 2 0'2:;  1; " },
+		{ "the link breaks while it is found out which",
+			{ IN(""), SELECT(" \\*"), { "A3 UID STORE 1 +FLAGS.SILENT (a b)", "A3 NO\r\n" }, { "A4 UID STORE 1 +FLAGS.SILENT (a)", NULL }, { 0 } },
+			.act = "words;open INBOX w;flags 1 /a/b _;refused", .want = "same'7 9 2 0'2:;  1!temp/acct; /a/b" },
+		{ "with what is delivered; where the first is refused for it, neither has it",
+			{ IN("UIDPLUS"), SELECT(" \\*"), APPENDS("A3", "(\\Seen Junk bad) ", ""),
+				APPENDS("A4", "(\\Seen Junk bad) ", "A3 NO [LIMIT] keywords\r\nA4 OK [APPENDUID 7 9] ok\r\n"),
+				APPENDS("A5", "(\\Seen) ", "A5 OK [APPENDUID 7 10] ok\r\n"), { 0 } },
+			.act = "words;open INBOX w;stage two/ S/Junk/bad 100;stage two/ S/Junk/bad 100;harden;publish;refused",
+			.want = "same'7 9 2 0'2:; ; ; <7 9 5 -><7 9 5 ->;  10 9; /Junk/bad" },
+		{ "what is refused without keywords, too, is refused for something else",
+			{ IN("UIDPLUS"), SELECT(" \\*"), APPENDS("A3", "(Junk) ", "A3 NO no\r\n"), APPENDS("A4", "", "A4 NO no\r\n"), { 0 } },
+			.act = "words;open INBOX w;stage two/ /Junk 100;harden;publish;refused", .want = "same'7 9 2 0'2:; ; <7 9 5 ->;  none!refused/msg; " },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
 }
 
 /* ---- folders ---- */
@@ -2306,6 +2412,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_keywords),
 		cmocka_unit_test(test_looks),
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_bodies),

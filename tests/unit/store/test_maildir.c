@@ -2444,8 +2444,8 @@ static int carry(struct rig *r, const uint64_t *nums, size_t n, struct carried *
 	int rc;
 
 	*c = none;
-	rc = r->s->ops->move(r->s, nums, n, "To", hear_moved, c, &r->e);
-	assert_int_equal(r->s->ops->move(r->s, nums, n, "To", hear_moved, &none, &e), -1);
+	rc = r->s->ops->move(r->s, nums, n, "To", NULL, hear_moved, c, &r->e);
+	assert_int_equal(r->s->ops->move(r->s, nums, n, "To", NULL, hear_moved, &none, &e), -1);
 	assert_int_equal(e.kind, ERR_BUG);
 	assert_string_equal(none.told, "");
 	return rc;

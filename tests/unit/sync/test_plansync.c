@@ -9,7 +9,7 @@
 #define NOW 1000000
 #define S FLAG_SEEN
 #define F FLAG_FLAGGED
-#define ALL 63u
+#define ALL (63u | UINT64_C(1) << 8 | UINT64_C(1) << 40 | UINT64_C(1) << 62)
 
 static const struct plan_side_policy all = { .may_add = true, .may_remove = true, .can_hold = ALL, .may_flag = ALL };
 
@@ -63,7 +63,8 @@ static void what_is_meant(void **state)
 		struct plan_sync out = plan_sync(&p, &m);
 
 		if (out.acts != t->acts || out.left != t->l || out.right != t->r || out.base != t->b)
-			fail_msg("row %zu: acts %u, left %u, right %u, base %u", i, out.acts, out.left, out.right, out.base);
+			fail_msg("row %zu: acts %u, left %llx, right %llx, base %llx", i, out.acts, (unsigned long long)out.left, (unsigned long long)out.right,
+				 (unsigned long long)out.base);
 	}
 }
 
@@ -97,7 +98,7 @@ static void policies(void **state)
 	assert_int_equal(plan_sync(&p, &m).acts, PLAN_NOTHING);
 	/* a server that keeps no such flag does not clear it here; one that may not be written to is followed */
 	m = (struct plan_sync_msg){ .known = true, .flags = F, .left = side(0), .right = side(F) };
-	p.left.can_hold = ALL & ~(uint32_t)F;
+	p.left.can_hold = p.left.may_flag = ALL & ~(uint64_t)F;
 	assert_int_equal(plan_sync(&p, &m).acts, PLAN_NOTHING);
 	m.flags = 0;
 	assert_int_equal(plan_sync(&p, &m).acts, PLAN_NOTHING);
@@ -112,19 +113,38 @@ static void policies(void **state)
 	assert_int_equal(plan_sync(&p, &m).base, S);
 }
 
+/* A base that proves nothing of a flag: who shows it has it. */
+static void anew(void **state)
+{
+	struct plan_sync_policy p = { .left = all, .right = all, .anew = F, .now = NOW };
+	struct plan_sync_msg m = { .known = true, .flags = S | F, .left = side(S | F), .right = side(0) };
+
+	(void)state;
+	assert_int_equal(plan_sync(&p, &m).acts, PLAN_FLAG_LEFT | PLAN_FLAG_RIGHT);
+	assert_int_equal(plan_sync(&p, &m).left, F);
+	assert_int_equal(plan_sync(&p, &m).right, F);
+	assert_int_equal(plan_sync(&p, &m).base, F);
+	/* what a side does not show, because it has no word for it yet, it can be given all the same */
+	p = (struct plan_sync_policy){ .left = all, .right = all, .now = NOW };
+	p.right.can_hold = ALL & ~(uint64_t)F;
+	m.right = side(S);
+	assert_int_equal(plan_sync(&p, &m).acts, PLAN_FLAG_RIGHT);
+	assert_int_equal(plan_sync(&p, &m).right, S | F);
+}
+
 static struct plan_side_policy any_side(void)
 {
 	uint64_t r = any();
 
-	return (struct plan_side_policy){ .may_add = r & 7, .may_remove = r & 070, .can_hold = r & 0100 ? ALL : (uint32_t)(r >> 16) & ALL,
-					  .may_flag = r & 0200 ? ALL : (uint32_t)(r >> 24) & ALL, .max_size = r >> 32 & 3, .oldest = r >> 34 & 3 };
+	return (struct plan_side_policy){ .may_add = r & 7, .may_remove = r & 070, .can_hold = r & 0100 ? ALL : any() & ALL,
+					  .may_flag = r & 0200 ? ALL : any() & ALL, .max_size = r >> 32 & 3, .oldest = r >> 34 & 3 };
 }
 
 static struct plan_sync_side any_message(const struct plan_side_policy *p)
 {
 	uint64_t r = any();
 
-	return (struct plan_sync_side){ .present = r & 3, .flags = (r & 3) ? (uint32_t)(r >> 8) & p->can_hold : 0, .size = r >> 20 & 3, .date = r >> 22 & 3 };
+	return (struct plan_sync_side){ .present = r & 3, .flags = (r & 3) ? any() & p->can_hold : 0, .size = r >> 20 & 3, .date = r >> 22 & 3 };
 }
 
 /* Do what was planned, to the states themselves. */
@@ -164,7 +184,7 @@ static unsigned mirrored(unsigned acts)
 /* What must hold of any state whatever. */
 static void check(uint64_t start, const struct plan_sync_policy *p, const struct plan_sync_msg *m)
 {
-	const struct plan_sync_policy swapped_p = { .left = p->right, .right = p->left, .now = p->now };
+	const struct plan_sync_policy swapped_p = { .left = p->right, .right = p->left, .anew = p->anew, .now = p->now };
 	struct plan_sync_msg swapped = *m, after = *m;
 	struct plan_sync out = plan_sync(p, m), other, again;
 	const bool one = m->left.present != m->right.present;
@@ -180,8 +200,14 @@ static void check(uint64_t start, const struct plan_sync_policy *p, const struct
 	if (one && !m->known && (m->left.present ? &p->right : &p->left)->may_add)
 		MUST(out.acts & (PLAN_COPY | PLAN_COPY_BACK | PLAN_SKIP | PLAN_WAIT));
 	/* a flag is changed only where it may be */
-	MUST(!((out.left ^ m->left.flags) & ~(copies ? p->left.can_hold : p->left.can_hold & p->left.may_flag)));
-	MUST(!((out.right ^ m->right.flags) & ~(copies ? p->right.can_hold : p->right.can_hold & p->right.may_flag)));
+	MUST(!((out.left ^ m->left.flags) & ~p->left.may_flag));
+	MUST(!((out.right ^ m->right.flags) & ~p->right.may_flag));
+	/* nobody's silence takes away what the base does not prove, nor what the side does not know */
+	if (m->left.present && m->right.present) {
+		const uint64_t lost = (m->left.flags & ~out.left) | (m->right.flags & ~out.right);
+
+		MUST(!(lost & p->anew) && !(lost & ~m->flags) && !(m->right.flags & ~out.right & ~p->left.can_hold) && !(m->left.flags & ~out.left & ~p->right.can_hold));
+	}
 	/* exchange of the sides */
 	swapped.left = m->right;
 	swapped.right = m->left;
@@ -208,12 +234,12 @@ static void what_always_holds(void **state)
 	(void)state;
 	for (unsigned long i = 0; i < n; i++) {
 		const uint64_t start = rng;
-		struct plan_sync_policy p = { .left = any_side(), .right = any_side(), .now = 2 };
+		struct plan_sync_policy p = { .left = any_side(), .right = any_side(), .anew = any() & 1 ? any() & any() & ALL : 0, .now = 2 };
 		struct plan_sync_msg m = { .left = any_message(&p.left), .right = any_message(&p.right) };
 		uint64_t r = any();
 
 		m.known = r & 1;
-		m.flags = m.known ? (uint32_t)(r >> 8) & ALL : 0;
+		m.flags = m.known ? any() & ALL : 0;
 		m.retry_at = r >> 16 & 3;
 		check(start, &p, &m);
 	}
@@ -258,6 +284,7 @@ int main(void)
 		cmocka_unit_test(what_is_meant),
 		cmocka_unit_test(what_stays_alone),
 		cmocka_unit_test(policies),
+		cmocka_unit_test(anew),
 		cmocka_unit_test(what_always_holds),
 		cmocka_unit_test(too_many),
 	};

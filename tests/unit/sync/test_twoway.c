@@ -59,11 +59,15 @@ static unsigned below(unsigned n)
 	return (unsigned)(draw() % n);
 }
 
+/* Some flags are keywords, to the engine. */
+static bool words;
+
 static int setup(void **state)
 {
 	static struct fixture f;
 
 	f = (struct fixture){ .w = tree_world_new(), .dir = scratch_make() };
+	f.w->words = words;
 	snprintf(f.db, sizeof(f.db), "%s/job.db", f.dir);
 	*state = &f;
 	return 0;
@@ -94,6 +98,7 @@ static void fresh(struct fixture *f)
 {
 	lose_state(f);
 	tree_world_clear(f->w);
+	f->w->words = words;
 	where[0] = '\0';
 	f->p = (struct sync_params){ .job = "job", .now = NOW, .right_name = "maildir:/x", .max_delete = { .percent = 25, .count = 50 } };
 }
@@ -1436,5 +1441,8 @@ int main(void)
 		T(dry_run), T(model),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int rc = cmocka_run_group_tests_name("flags", tests, NULL, NULL);
+
+	words = true;
+	return rc + cmocka_run_group_tests_name("keywords", tests, NULL, NULL);
 }
