@@ -72,7 +72,7 @@ int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fi
 	if (cs->c.n == 0)
 		return 0;
 	b = cs->c.a[0].box;
-	if (s->ops->open_box(s, box_name(b, side), g->p->dry_run ? BOX_READ : BOX_WRITE, &info, e) < 0)
+	if (box_open(g, b, side, g->p->dry_run ? BOX_READ : BOX_WRITE, &info, e) < 0)
 		return -1;
 	for (size_t i = 0; i < cs->c.n; i++) {
 		struct candidate c = cs->c.a[i];

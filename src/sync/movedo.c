@@ -53,16 +53,33 @@ static int arrived(struct move *m, struct err *e)
 		return twoway_no_memory(e);
 	to->pair = home->pair;
 	to->m.known = true;
-	to->m.flags = home->m.flags;
+	to->m.flags = m->flags;
 	if (m->side == LEFT) {
 		to->m.left = from->m.left;
+		to->m.left.flags = m->shown;
 		to->left = key;
 	} else {
 		to->m.right = from->m.right;
+		to->m.right.flags = m->shown;
 		to->right = key;
 	}
 	to->moving = false;
 	*from = *home = (struct joined){ .pair = 0 };
+	return 0;
+}
+
+/* Each folder has its own bits for keywords. What could not be set in the new one is not agreed on, nor what may have got lost on the way of the side that moved it. */
+static int carry_flags(struct move *m, struct err *e)
+{
+	const struct joined *home = place_row(m->home), *from = place_row(m->from), *to = place_row(m->to);
+	struct box *box = m->to.box;
+	const uint64_t refused = m->from.box == box ? 0 : box->view[m->side].refused;
+
+	if (words_carry(m->home.box, box, home->m.flags, &m->flags, e) < 0 ||
+	    words_carry(m->from.box, box, (m->side == LEFT ? &from->m.left : &from->m.right)->flags, &m->shown, e) < 0)
+		return -1;
+	m->shown &= ~refused;
+	m->flags &= ~refused & ~words_astray(m->home.box, box, !m->side, home->m.flags, (m->side == LEFT ? &to->m.right : &to->m.left)->flags);
 	return 0;
 }
 
@@ -76,7 +93,8 @@ static int note_moves(struct twoway *g, struct move *m, size_t n, struct err *e)
 
 		if (m[i].end != MOVE_DONE)
 			continue;
-		if (pairs_move(g->db, place_row(m[i].home)->pair, folder, m[i].side == LEFT ? m[i].key : to->left, m[i].side == LEFT ? to->right : m[i].key,
+		if (carry_flags(&m[i], e) < 0 || words_note(g, m[i].to.box, e) < 0 || pairs_flags(g->db, place_row(m[i].home)->pair, m[i].flags, e) < 0 ||
+		    pairs_move(g->db, place_row(m[i].home)->pair, folder, m[i].side == LEFT ? m[i].key : to->left, m[i].side == LEFT ? to->right : m[i].key,
 			       e) < 0 ||
 		    failures_clear(g->db, folder, m[i].side == LEFT, joined_key(to, !m[i].side), e) < 0) {
 			db_rollback(g->db);
@@ -182,7 +200,7 @@ static int verify(struct route *r, struct err *e)
 	struct claimed cs = { 0 };
 	VEC(uint64_t) nums = { 0 };
 	struct box_info info;
-	int rc = s->ops->open_box(s, box_name(r->to, m->side), BOX_WRITE, &info, e);
+	int rc = box_open(r->g, r->to, m->side, BOX_WRITE, &info, e);
 
 	for (size_t i = 0; rc >= 0 && i < r->n; i++) {
 		struct store_msg x = { .num = 0 };
@@ -255,7 +273,7 @@ static int travel(struct route *r, struct err *e)
 	if (act_note_keys(g, r->to, side, e) < 0)
 		return -1;
 	r->fault = r->from;
-	if (s->ops->open_box(s, box_name(r->from, side), BOX_WRITE, &info, e) < 0)
+	if (box_open(g, r->from, side, BOX_WRITE, &info, e) < 0)
 		return -1;
 	if (info.read_only)
 		refuse_all(r);
@@ -266,7 +284,7 @@ static int travel(struct route *r, struct err *e)
 		rc = vec_push(&nums, r->m[i].num) < 0 ? twoway_no_memory(e) : 0;
 	if (rc == 0 && n > 0) {
 		r->n = (size_t)n;
-		rc = s->ops->move(s, nums.a, nums.n, box_name(r->to, side), NULL, told, r, e);
+		rc = s->ops->move(s, nums.a, nums.n, box_name(r->to, side), &r->to->view[side], told, r, e);
 		if (rc == 0 && r->failed)
 			rc = twoway_no_memory(e);
 	}
