@@ -13,6 +13,7 @@ struct sight {
 	struct imap_conn *conn;
 	const struct imap_caps *before; /* the login: what is for it alone is not said after it */
 	unsigned have;                  /* all that the server has said it can */
+	const char *keywords;           /* which of them the inbox takes: "any", "some", "none"; NULL: it is not known */
 };
 
 #define FOR_LOGIN (IMAP_CAP_STARTTLS | IMAP_CAP_LOGINDISABLED | IMAP_CAP_AUTH | IMAP_CAP_SASL_IR)
@@ -53,6 +54,35 @@ static void show_spaces(const struct sight *l)
 	}
 }
 
+/* imap_on of the inbox's SELECT */
+static int hear_keywords(void *arg, const struct imap_resp *r, struct err *e)
+{
+	struct sight *l = arg;
+
+	(void)e;
+	if (r->kind == IMAP_UNTAGGED && r->code.kind == IMAP_CODE_PERMANENTFLAGS)
+		l->keywords = r->code.flags.star ? "any" : r->code.flags.kw.n > 0 ? "some" : "none";
+	return 0;
+}
+
+/* Does the server take keywords? It says so of a mailbox that is open to be changed. A refusal says nothing. */
+static int ask_keywords(struct sight *l, struct imap_conn *conn, struct err *e)
+{
+	const struct imap_resp *r;
+	struct err why = ERR_INIT;
+	uint32_t tag;
+	int rc;
+
+	if (!conn->logged_in)
+		return 0;
+	if (imap_send(conn, &tag, e, "SELECT INBOX") < 0)
+		return -1;
+	rc = imap_finish(conn, tag, hear_keywords, l, &r, &why);
+	if (rc < 0)
+		*e = why;
+	return rc < 0 ? -1 : 0;
+}
+
 /* All of it for a person. */
 static void show_text(const struct sight *l)
 {
@@ -66,6 +96,8 @@ static void show_text(const struct sight *l)
 		report_line(r, "server:       %s", l->conn->server);
 	show_caps(l);
 	show_spaces(l);
+	if (l->keywords)
+		report_line(r, "keywords:     the inbox takes %s%s", l->keywords, strcmp(l->keywords, "some") == 0 ? ", no new ones" : "");
 	report_line(r, "%s     %s, by %s", l->conn->logged_in ? "logged in:" : "login as: ", user ? user : "(no user)",
 		    mech ? mech : "the LOGIN command, if the `auth` list allows it");
 }
@@ -104,6 +136,8 @@ static void show_json(const struct sight *l)
 		strbuf_putc(&b, '}');
 	}
 	strbuf_putc(&b, ']');
+	if (l->keywords)
+		cli_json_text(&b, "keywords", l->keywords);
 	cli_json_text(&b, "mechanisms", l->before->auth);
 	cli_json_text(&b, "login", mech ? mech : "LOGIN");
 	cli_json_end(l->c, &b);
@@ -142,6 +176,9 @@ int info_imap(struct cli *c, struct config_end *end, struct err *e)
 	if (rc == 0) {
 		l.before = conn.logged_in && heard.before.known ? &heard.before : &conn.caps;
 		l.have = conn.caps.have | (l.before->have & FOR_LOGIN);
+		rc = ask_keywords(&l, &conn, e);
+	}
+	if (rc == 0) {
 		if (c->o.json)
 			show_json(&l);
 		else

@@ -432,6 +432,7 @@ def test_info(best, tmp_path):
     info = r.of("info")[0]
     assert info["logged_in"] and "QRESYNC" in info["capabilities"] and "MOVE" not in info["capabilities"] and "AUTH" in info["capabilities"]
     assert info["namespaces"][0] == {"kind": "personal", "prefix": "", "separator": "."} and info["server"] == "Dovecot"
+    assert info["keywords"] == "any" and "keywords:     the inbox takes any\n" in p.call("info", "work").out
     assert "off COMPRESS=DEFLATE" in p.call("info", "work").out
     # a login that is refused: all that can be said before it, and why
     p.write_private(p.secret, "wrong\n")
