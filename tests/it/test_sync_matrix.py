@@ -10,7 +10,8 @@ pytestmark = pytest.mark.crash
 FATES = ("nothing", "flags", "deleted", "new", "not there")
 #: All that can happen: on the remote side, here.
 CASES = [(there, here) for there in FATES[:3] for here in FATES[:3]] + [("new", "new"), ("new", "not there"), ("not there", "new")]
-FLAGS = {"remote": "F", "local": "R"}
+#: What is set there; the lower case are keywords.
+FLAGS = {"remote": "Fj", "local": "Rk"}
 GOES = {"both": {"remote", "local"}, "local": {"local"}, "remote": {"remote"}, "none": set()}
 
 
@@ -27,11 +28,11 @@ def wanted(where):
     out = {"remote": [], "local": []}
     for case in CASES:
         fates = dict(zip(("remote", "local"), case))
-        flags = "".join(sorted({"S"} | {FLAGS[s] for s in fates if fates[s] in ("flags", "new")}))
+        flags = "".join(sorted("S" + "".join(FLAGS[s] for s in fates if fates[s] in ("flags", "new"))))
         gone = {s for s in fates if fates[s] == "deleted"}
         if gone:
             # without the other side a message keeps the flags that it has
-            flags = "".join(sorted({"S"} | {FLAGS[s] for s in fates if fates[s] == "flags"}))
+            flags = "".join(sorted("S" + "".join(FLAGS[s] for s in fates if fates[s] == "flags")))
             gone |= GOES[where]
         for side in set(out) - gone:
             out[side].append((body(case), flags))

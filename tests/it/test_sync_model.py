@@ -90,14 +90,14 @@ class LocalReader:
         return {f: set(row) for f, row in self.rows.items()}
 
     def flags(self, folder, n):
-        return set(os.path.basename(self.rows[folder][n]).partition(":2,")[2])
+        return set(self.tree.read(folder, os.path.basename(self.rows[folder][n]).partition(":2,")[2]))
 
     def deliver(self, folder, n, text, flags):
         self._put(folder, n, text, "".join(sorted(flags)) if flags or self.rng.random() < 0.3 else None)
 
     def _put(self, folder, n, text, flags):
         name = self.tree.deliver(text, folder, flags)
-        self.rows[folder][n] = os.path.join(self.tree.box(folder), "new/" + name if flags is None else "cur/%s:2,%s" % (name, flags))
+        self.rows[folder][n] = os.path.join(self.tree.box(folder), "new/" + name if flags is None else "cur/%s:2,%s" % (name, self.tree.spell(folder, flags)))
 
     def _unique(self, path):
         return os.path.basename(path).partition(":2,")[0]
@@ -110,7 +110,7 @@ class LocalReader:
         self._rename(folder, n, self.flags(folder, n))
 
     def _rename(self, folder, n, flags):
-        path = os.path.join(self.tree.box(folder), "cur", "%s:2,%s" % (self._unique(self.rows[folder][n]), "".join(sorted(flags))))
+        path = os.path.join(self.tree.box(folder), "cur", "%s:2,%s" % (self._unique(self.rows[folder][n]), self.tree.spell(folder, flags)))
         os.rename(self.rows[folder][n], path)
         self.rows[folder][n] = path
 
@@ -127,7 +127,7 @@ class LocalReader:
         path = self.rows[folder].pop(n)
         self.tree.count += 1
         unique = self._unique(path) if self.rng.random() < 0.5 else "%d.M%dP%dQ1.reader" % (1600000000, self.tree.count, os.getpid())
-        flags = os.path.basename(path).partition(":2,")[2]
+        flags = self.tree.spell(to, self.tree.read(folder, os.path.basename(path).partition(":2,")[2]))
         self.rows[to][n] = os.path.join(self.tree.box(to), "cur", "%s:2,%s" % (unique, flags))
         os.rename(path, self.rows[to][n])
 
@@ -257,7 +257,7 @@ class World:
         self.texts = {}
         self.names = 0
         # without UIDPLUS a message that somebody else has marked as deleted keeps ours from going
-        self.letters = "DFPRS" if srv.kind in ("no UIDPLUS", "bare") else "DFPRST"
+        self.letters = "DFPRSjk" if srv.kind in ("no UIDPLUS", "bare") else "DFPRSTjk"
 
     @staticmethod
     def say(*what, sep=" "):
