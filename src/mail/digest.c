@@ -43,6 +43,12 @@ int digest_put(struct digest *d, const void *p, size_t n)
 	return n == 0 || EVP_DigestUpdate(d->ctx, p, n) == 1 ? 0 : -1;
 }
 
+/* Go on from where another is. */
+int digest_copy(struct digest *to, const struct digest *from)
+{
+	return EVP_MD_CTX_copy_ex(to->ctx, from->ctx) == 1 ? 0 : -1;
+}
+
 /* The hash of what was put since the last end. */
 int digest_end(struct digest *d, unsigned char out[DIGEST_SIZE])
 {

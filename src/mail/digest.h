@@ -15,6 +15,7 @@ struct digest; /* one running hash */
 struct digest *digest_new(struct err *e);
 void digest_free(struct digest *d); /* NULL is fine */
 int digest_put(struct digest *d, const void *p, size_t n); /* bytes that are already LF */
+int digest_copy(struct digest *to, const struct digest *from); /* to goes on from where that one is */
 int digest_end(struct digest *d, unsigned char out[DIGEST_SIZE]); /* and ready for the next message */
 
 void digest_hex(const unsigned char d[DIGEST_SIZE], char out[DIGEST_HEX]);

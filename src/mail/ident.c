@@ -5,12 +5,15 @@
 
 #include "mail/eol.h"
 #include "mail/header.h"
+#include "mail/mark.h"
 
 #define CHUNK 65536
 
 struct ident_reader {
-	struct digest *digest;
+	struct digest *digest, *plain;
 	struct header head;
+	struct marks marks;
+	bool split; /* a mark was met: plain goes its own way */
 	char in[CHUNK], lf[CHUNK + 1];
 };
 
@@ -36,8 +39,9 @@ struct ident_reader *ident_reader_new(struct err *e)
 		return NULL;
 	}
 	r->digest = digest_new(e);
-	if (!r->digest) {
-		free(r);
+	r->plain = r->digest ? digest_new(e) : NULL;
+	if (!r->plain) {
+		ident_reader_free(r);
 		return NULL;
 	}
 	return r;
@@ -48,7 +52,43 @@ void ident_reader_free(struct ident_reader *r)
 	if (!r)
 		return;
 	digest_free(r->digest);
+	digest_free(r->plain);
 	free(r);
+}
+
+/* Hash a piece of the text. */
+static bool put_piece(struct ident_reader *r, struct slice piece, bool is_mark, struct ident *out)
+{
+	bool ok = true;
+
+	if (is_mark && !r->split)
+		ok = r->split = digest_copy(r->plain, r->digest) == 0;
+	if (is_mark)
+		out->mark += piece.n + 1; /* CRLF there */
+	else if (r->split)
+		ok = digest_put(r->plain, piece.p, piece.n) == 0;
+	return digest_put(r->digest, piece.p, piece.n) == 0 && ok;
+}
+
+static bool put_text(struct ident_reader *r, struct slice text, struct ident *out)
+{
+	struct slice piece;
+	bool is_mark, ok = true;
+
+	while (marks_next(&r->marks, &text, &piece, &is_mark))
+		ok &= put_piece(r, piece, is_mark, out);
+	return ok;
+}
+
+/* Both hashes; also after an error, so that the reader is ready for the next message. */
+static bool end_digests(struct ident_reader *r, struct ident *out)
+{
+	bool ok = digest_end(r->digest, out->digest) == 0;
+
+	if (r->split)
+		return digest_end(r->plain, out->plain) == 0 && ok;
+	memcpy(out->plain, out->digest, DIGEST_SIZE);
+	return ok;
 }
 
 int ident_read(struct ident_reader *r, struct stream *body, struct ident *out, struct err *e)
@@ -60,15 +100,18 @@ int ident_read(struct ident_reader *r, struct stream *body, struct ident *out, s
 
 	*out = (struct ident){ 0 };
 	header_init(&r->head);
+	r->marks = (struct marks){ .held = 0 };
+	r->split = false;
 	while ((n = stream_read(body, r->in, CHUNK, e)) > 0) {
 		header_put(&r->head, r->in, (size_t)n);
-		ok &= digest_put(r->digest, r->lf, eol_to_lf(&eol, r->in, (size_t)n, r->lf)) == 0;
+		ok &= put_text(r, slice_of(r->lf, eol_to_lf(&eol, r->in, (size_t)n, r->lf)), out);
 		out->size += (uint64_t)n;
 	}
 	header_end(&r->head);
 	if (eol_end(&eol, &last) > 0)
-		ok &= digest_put(r->digest, &last, 1) == 0;
-	ok &= digest_end(r->digest, out->digest) == 0; /* also after an error: ready for the next */
+		ok &= put_text(r, slice_of(&last, 1), out);
+	ok &= put_piece(r, marks_end(&r->marks), false, out);
+	ok &= end_digests(r, out);
 	if (n < 0)
 		return -1;
 	if (!ok)

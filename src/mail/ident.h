@@ -11,10 +11,12 @@
 
 struct ident {
 	uint64_t size;    /* in wire form; 0 not known */
+	uint64_t mark;    /* so many bytes of it are the mark of another program (mail/mark.h), and no part of the message */
 	int64_t date;     /* seconds since 1970; 0 not known */
 	bool has_mid, has_digest;
 	unsigned char mid[IDENT_MID];
 	unsigned char digest[DIGEST_SIZE]; /* mail/digest.h */
+	unsigned char plain[DIGEST_SIZE];  /* the same without the mark */
 };
 
 /* The hash of a Message-ID; false: there is none (""), or SHA-256 failed. */

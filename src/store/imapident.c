@@ -1,6 +1,6 @@
 /*
- * What tells the messages of an open IMAP mailbox apart without their bodies: size, time of arrival
- * and Message-ID, all in one flight.
+ * What tells the messages of an open IMAP mailbox apart without their bodies: size, time of arrival,
+ * Message-ID, and whether there is a mark of another program, all in one flight.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static int send_part(struct imapstore *t, void *arg, size_t i, uint32_t *tag, st
 		err_set(e, ERR_LOCAL, "out of memory");
 	else
 		rc = imap_send(&t->conn, tag, e,
-			"UID FETCH %s (UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])",
+			"UID FETCH %s (UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID X-TUID X-OFFLINEIMAP)])",
 			strbuf_str(&text));
 	strbuf_release(&text);
 	return rc;

@@ -205,7 +205,7 @@ static int know_twins(struct pairing *m, struct err *e)
 	for (size_t i = 0; i < t->copy[LEFT].n; i++) {
 		const struct content *c = m->b->join.rows.a[t->copy_row[LEFT].a[i]].content;
 
-		if (c && twins_add(&m->twins, c->digest, i, e) < 0)
+		if (c && twins_add(&m->twins, c->plain, i, e) < 0)
 			return -1;
 	}
 	twins_sort(&m->twins);

@@ -53,7 +53,7 @@ static int by_digest(const void *a, const void *b)
 
 	if (x->united != y->united)
 		return x->united ? 1 : -1;
-	rc = memcmp(x->id.digest, y->id.digest, DIGEST_SIZE);
+	rc = memcmp(x->id.plain, y->id.plain, DIGEST_SIZE);
 	return rc != 0 ? rc : (x->row > y->row) - (x->row < y->row);
 }
 
@@ -95,7 +95,7 @@ static int match_contents(struct twoway *g, struct box *b, struct candidates *le
 	qsort(right->c.a, right->c.n, sizeof(*right->c.a), by_digest);
 	while (l < left->c.n && r < right->c.n && !right->c.a[r].united) {
 		struct candidate *x = &left->c.a[l], *y = &right->c.a[r];
-		int order = memcmp(x->id.digest, y->id.digest, DIGEST_SIZE);
+		int order = memcmp(x->id.plain, y->id.plain, DIGEST_SIZE);
 
 		if (!x->told || order < 0)
 			l++;
@@ -108,7 +108,8 @@ static int match_contents(struct twoway *g, struct box *b, struct candidates *le
 }
 
 /*
- * What limits keep from being copied is not compared when it is: so it is now, with what is of its size and about to be copied to where it is already.
+ * What limits keep from being copied is not compared when it is, nor what another program has left a mark in: so it is now, with what is of its size and about to be
+ * copied to where it is already.
  */
 static int match_left_out(struct twoway *g, struct box *b, struct candidates *left, struct candidates *right, struct err *e)
 {
@@ -119,7 +120,7 @@ static int match_left_out(struct twoway *g, struct box *b, struct candidates *le
 	for (size_t i = 0; i < left->c.n; i++) {
 		struct candidate c = left->c.a[i];
 
-		if (!c.united && plan_sync(&policy, &b->join.rows.a[c.row].m).acts & PLAN_SKIP)
+		if (!c.united && (c.id.mark > 0 || plan_sync(&policy, &b->join.rows.a[c.row].m).acts & PLAN_SKIP))
 			left->c.a[n++] = c;
 	}
 	left->c.n = n;
@@ -139,6 +140,7 @@ static int note_contents(struct box *b, const struct candidates *right, struct e
 		if (!content)
 			return twoway_no_memory(e);
 		memcpy(content->digest, c->id.digest, DIGEST_SIZE);
+		memcpy(content->plain, c->id.plain, DIGEST_SIZE);
 		content->size = c->stored;
 		b->join.rows.a[c->row].content = content;
 	}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/numset.h"
+#include "mail/mark.h"
 
 int candidates_add(struct candidates *cs, struct box *b, size_t row, struct err *e)
 {
@@ -22,14 +23,20 @@ static int by_num(const void *a, const void *b)
 	return (x->num > y->num) - (x->num < y->num);
 }
 
+uint64_t candidate_size(const struct candidate *c)
+{
+	return c->id.size > c->id.mark ? c->id.size - c->id.mark : c->id.size;
+}
+
 /* By all that makes two of them the same message, then in the order of the rows. */
 static int by_ident(const void *a, const void *b)
 {
 	const struct candidate *x = a, *y = b;
+	uint64_t m = candidate_size(x), n = candidate_size(y);
 	int rc;
 
-	if (x->id.size != y->id.size)
-		return x->id.size < y->id.size ? -1 : 1;
+	if (m != n)
+		return m < n ? -1 : 1;
 	rc = memcmp(x->id.mid, y->id.mid, IDENT_MID);
 	if (rc != 0)
 		return rc;
@@ -42,13 +49,25 @@ static int by_ident(const void *a, const void *b)
 
 static bool same_ident(const struct candidate *a, const struct candidate *b)
 {
-	return a->id.size == b->id.size && memcmp(a->id.mid, b->id.mid, IDENT_MID) == 0 && a->id.date == b->id.date;
+	return candidate_size(a) == candidate_size(b) && memcmp(a->id.mid, b->id.mid, IDENT_MID) == 0 && a->id.date == b->id.date;
+}
+
+/* Among sizes without marks, one of which it is not known whether it is such. */
+static bool is_among(const struct numset *sizes, uint64_t size, bool told)
+{
+	return numset_has(sizes, size) || (!told && size > MARK_TUID && numset_has(sizes, size - MARK_TUID));
+}
+
+struct candidate *candidates_find(const struct candidates *cs, uint64_t num)
+{
+	struct candidate key = { .num = num };
+
+	return cs->c.n > 0 ? bsearch(&key, cs->c.a, cs->c.n, sizeof(key), by_num) : NULL;
 }
 
 static void tell(void *arg, uint64_t num, const struct ident *id)
 {
-	struct candidates *cs = arg;
-	struct candidate key = { .num = num }, *c = bsearch(&key, cs->c.a, cs->c.n, sizeof(key), by_num);
+	struct candidate *c = candidates_find(arg, num);
 	int64_t date;
 
 	if (!c)
@@ -117,7 +136,7 @@ int candidates_narrow(struct candidates *cs, int side, const struct candidates *
 	size_t kept = 0;
 
 	for (size_t i = 0; i < others->c.n; i++) {
-		if (others->c.a[i].told && !others->c.a[i].united && numset_add(&sizes, others->c.a[i].id.size) < 0) {
+		if (others->c.a[i].told && !others->c.a[i].united && numset_add(&sizes, candidate_size(&others->c.a[i])) < 0) {
 			numset_release(&sizes);
 			return twoway_no_memory(e);
 		}
@@ -125,9 +144,9 @@ int candidates_narrow(struct candidates *cs, int side, const struct candidates *
 	numset_seal(&sizes);
 	for (size_t i = 0; sizes.v.n > 0 && i < cs->c.n; i++) {
 		struct candidate c = cs->c.a[i];
-		uint64_t size = c.told ? c.id.size : joined_side(&c.box->join.rows.a[c.row], side)->size;
+		uint64_t size = c.told ? candidate_size(&c) : joined_side(&c.box->join.rows.a[c.row], side)->size;
 
-		if (c.united || (size != 0 && !numset_has(&sizes, size)))
+		if (c.united || (size != 0 && !is_among(&sizes, size, c.told)))
 			continue;
 		cs->c.a[i] = cs->c.a[kept];
 		cs->c.a[kept++] = c;
@@ -137,7 +156,7 @@ int candidates_narrow(struct candidates *cs, int side, const struct candidates *
 	return 0;
 }
 
-/* Those that are known well enough to the front, in order; how many. */
+/* Those that are known well enough, and are not united, to the front, in order; how many. */
 static size_t sort_known(struct candidates *cs)
 {
 	size_t n = 0;
@@ -145,7 +164,7 @@ static size_t sort_known(struct candidates *cs)
 	for (size_t i = 0; i < cs->c.n; i++) {
 		struct candidate c = cs->c.a[i];
 
-		if (!c.told || !c.id.has_mid || c.id.date == 0)
+		if (c.united || !c.told || !c.id.has_mid || c.id.date == 0)
 			continue;
 		cs->c.a[i] = cs->c.a[n];
 		cs->c.a[n++] = c;
@@ -169,7 +188,7 @@ static size_t run_of(const struct candidate *c, size_t most)
 static bool all_equal(const struct candidate *r, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!r[i].id.has_digest || memcmp(r[i].id.digest, r[0].id.digest, DIGEST_SIZE) != 0)
+		if (!r[i].id.has_digest || memcmp(r[i].id.plain, r[0].id.plain, DIGEST_SIZE) != 0)
 			return false;
 	return true;
 }

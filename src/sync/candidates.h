@@ -1,6 +1,6 @@
 /*
  * Candidates: messages of which those of one side may be those of the other, and what tells: size, Message-ID and time of arrival; or the content, where it is at
- * hand or where they leave a doubt.
+ * hand or where they leave a doubt. Marks of other programs (mail/mark.h) make no difference.
  */
 #ifndef SYNC_CANDIDATES_H
 #define SYNC_CANDIDATES_H
@@ -32,6 +32,12 @@ void candidates_release(struct candidates *cs);
  */
 typedef bool candidates_fits(void *arg, const struct store_msg *m);
 int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e);
+
+/* The one with this num, after candidates_learn; NULL: none. */
+struct candidate *candidates_find(const struct candidates *cs, uint64_t num);
+
+/* Its size without the mark of another program. */
+uint64_t candidate_size(const struct candidate *c);
 
 /* Those of `side` that are of a size with one of the others, of which enough is known, come first, and are all from now on: the rest stands behind the end. */
 int candidates_narrow(struct candidates *cs, int side, const struct candidates *others, struct err *e);

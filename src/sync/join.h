@@ -14,6 +14,7 @@
 /* The content of a message that the right holds. */
 struct content {
 	unsigned char digest[DIGEST_SIZE];
+	unsigned char plain[DIGEST_SIZE]; /* without the mark of another program (mail/mark.h) */
 	uint64_t size; /* as stored there */
 };
 

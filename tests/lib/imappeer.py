@@ -537,7 +537,7 @@ class Peer(peer.Peer):
         if not body:
             return self.give_row(link, m, head + b")\r\n")
         if "HEADER.FIELDS" in body:
-            want = [b"MESSAGE-ID"]
+            want = [b"MESSAGE-ID", b"X-TUID", b"X-OFFLINEIMAP"]
             lines = [x for x in m.wire().split(b"\r\n\r\n")[0].split(b"\r\n") if x.split(b":")[0].upper() in want]
             data = b"".join(x + b"\r\n" for x in lines) + b"\r\n"
             return self.give_row(link, m, head + b" %s {%d}\r\n%s)\r\n" % (body.replace(".PEEK", "").encode(), len(data), data))

@@ -60,6 +60,58 @@ static void same_and_other(void **state)
 	ident_reader_free(NULL);
 }
 
+#define TUID "X-TUID: AbcDef0123+/\r\n"
+#define OIMAP "X-OfflineIMAP: 123456789-9876543210\r\n"
+
+/* A mark of another program makes no other message, wherever in the header it is; what only looks like one does. */
+static void marks(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t mark; /* 0: none */
+	} rows[] = {
+		{ TUID "Message-ID: <1@x>\r\nSubject: a\r\n\r\nbody\r\n", sizeof(TUID) - 1 },
+		{ "Message-ID: <1@x>\r\n" TUID "Subject: a\r\n\r\nbody\r\n", sizeof(TUID) - 1 },
+		{ "Message-ID: <1@x>\r\nSubject: a\r\n" TUID "\r\nbody\r\n", sizeof(TUID) - 1 },
+		{ "Message-ID: <1@x>\r\nSubject: a\r\n" OIMAP "\r\nbody\r\n", sizeof(OIMAP) - 1 },
+		{ OIMAP "Message-ID: <1@x>\r\nSubject: a\r\n" TUID "\r\nbody\r\n", sizeof(OIMAP TUID) - 1 },
+		{ "Message-ID: <1@x>\r\nSubject: a\r\nx-tuid: AbcDef0123+/\r\n\r\nbody\r\n", sizeof(TUID) - 1 },
+		{ "Message-ID: <1@x>\r\nSubject: a\r\n\r\n" TUID "body\r\n", 0 },
+		{ "Message-ID: <1@x>\r\nSubject: a\r\nX-TUID: AbcDef0123+\r\n\r\nbody\r\n", 0 },
+		{ "Message-ID: <1@x>\r\nSubject: a\r\nX-TUID: AbcDef0123+/0\r\n\r\nbody\r\n", 0 },
+		{ "Message-ID: <1@x>\r\nSubject: a\r\nX-TUID:  bcDef0123+/\r\n\r\nbody\r\n", 0 },
+		{ "Message-ID: <1@x>\r\nSubject: a\r\n X-TUID: AbcDef0123+/\r\n\r\nbody\r\n", 0 },
+		{ "Message-ID: <1@x>\r\nSubject: a\r\nX-OfflineIMAP: a-1\r\n\r\nbody\r\n", 0 },
+		{ "Message-ID: <1@x>\r\nSubject: a\r\nX-OfflineIMAP: 012345678901234567890123456789012\r\n\r\nbody\r\n", 0 },
+		{ "Message-ID: <1@x>\r\nSubject: a\r\n\r\nbody\r\nX-TUID: AbcDef0123+/", 0 },
+	};
+	static const char plain[] = "Message-ID: <1@x>\r\nSubject: a\r\n\r\nbody\r\n";
+	struct err e = ERR_INIT;
+	struct ident_reader *r = ident_reader_new(&e);
+	struct ident bare;
+
+	(void)state;
+	read_one(r, plain, 4096, &bare);
+	assert_int_equal(bare.mark, 0);
+	assert_memory_equal(bare.plain, bare.digest, DIGEST_SIZE);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		for (size_t piece = 1; piece <= 64; piece++) {
+			struct ident id;
+
+			read_one(r, rows[i].text, piece, &id);
+			assert_int_equal(id.mark, rows[i].mark);
+			assert_int_equal(id.size, strlen(rows[i].text));
+			assert_memory_not_equal(id.digest, bare.digest, DIGEST_SIZE);
+			assert_true(id.has_mid && memcmp(id.mid, bare.mid, IDENT_MID) == 0);
+			if (rows[i].mark > 0)
+				assert_memory_equal(id.plain, bare.digest, DIGEST_SIZE);
+			else
+				assert_memory_equal(id.plain, id.digest, DIGEST_SIZE);
+		}
+	}
+	ident_reader_free(r);
+}
+
 /* Ten bytes, then the link is lost. */
 static ssize_t read_ten(struct stream *s, void *buf, size_t n, struct err *e)
 {
@@ -100,7 +152,7 @@ static void broken(void **state)
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(same_and_other), cmocka_unit_test(broken) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(same_and_other), cmocka_unit_test(marks), cmocka_unit_test(broken) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
