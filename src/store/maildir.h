@@ -42,6 +42,15 @@ struct store *maildir_new(const struct maildir_params *p, struct err *e);
 /* "1700000000.M1P2Q3.host:2,FS" -> unique part and flags; false when it isn't a name that a Maildir may hold. Never reads beyond n. */
 bool maildir_name(struct slice name, struct slice *unique, uint32_t *flags);
 
+/*
+ * The UID that another program has put into a file's name, by its unique part: mbsync's own ("...,U=12"), or the server's, as offlineimap does it ("...,U=12,FMD5=...").
+ */
+enum maildir_uid { MAILDIR_UID_NONE, MAILDIR_UID_OWN, MAILDIR_UID_SERVER };
+enum maildir_uid maildir_uid(struct slice unique, uint32_t *uid);
+
+/* A file's name without that, for another folder, where it would be another message's. unique_n: of name, and of what is written. False: it has none. */
+bool maildir_without_uid(const char *name, size_t *unique_n, char *out, size_t size);
+
 /* Folder name (UTF-8, '/' between levels) to a path beneath the root by the layout, with the escape of what a file system can't hold. -1 ERR_CONF. */
 int maildir_folder_path(enum maildir_layout layout, const char *folder, struct strbuf *out, struct err *e);
 

@@ -1,4 +1,4 @@
-/* Moves of messages to another folder: renames. A file keeps its name, new/ stays new/. The new name is on disk before the old one is given up there. */
+/* Moves of messages to another folder: renames. A file keeps its name, but for the UID of another program in it; new/ stays new/. The new name is on disk before the old one is given up there. */
 #include "store/maildir_p.h"
 
 #include <errno.h>
@@ -29,20 +29,33 @@ struct moving {
 static int give(struct maildir *m, struct moving *w, size_t i, const char *add, const char *del, char key[MAILDIR_UNIQUE_MAX + 1])
 {
 	struct slice unique = maildir_file_unique(&m->files, i);
-	char fresh[192], name[NAME_MAX + 1], dest[NAME_MAX + 1 + sizeof(fresh)];
+	char spelled[NAME_MAX + 1], bare[NAME_MAX + 1], fresh[192], dest[NAME_MAX + 1 + sizeof(fresh)];
+	const char *name = maildir_file_name(&m->files, i);
+	size_t n = unique.n;
 	int to = m->files.a.a[i].in_cur ? w->to.cur : w->to.fresh;
 	size_t other;
 
-	snprintf(name, sizeof(name), "%s", maildir_file_name(&m->files, i));
-	if ((add[0] || del[0]) && !maildir_new_info(slice_str(maildir_file_name(&m->files, i)), unique, add, del, name)) {
-		errno = ENAMETOOLONG;
-		return -1;
+	if (add[0] || del[0]) {
+		if (!maildir_new_info(slice_str(name), unique, add, del, spelled)) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		name = spelled;
 	}
-	if (!maildir_files_find(&w->there, unique, &other))
-		return maildir_give(m, i, to, name, unique.n, key);
-	maildir_new_name(m, fresh, sizeof(fresh));
-	snprintf(dest, sizeof(dest), "%s%s", fresh, name + unique.n);
-	return maildir_give(m, i, to, dest, strlen(fresh), key);
+	if (maildir_without_uid(name, &n, bare, sizeof(bare)))
+		name = bare;
+	if (maildir_files_find(&w->there, slice_of(name, n), &other)) {
+		maildir_new_name(m, fresh, sizeof(fresh));
+		snprintf(dest, sizeof(dest), "%s%s", fresh, name + n);
+		name = dest;
+		n = strlen(fresh);
+	}
+	if (maildir_give(m, i, to, name, n, key) < 0)
+		return -1;
+	/* two that differed in the UID alone must not be called the same there */
+	if (name == bare)
+		maildir_files_put(&w->there, slice_str(key), strlen(key), true, 0, NULL);
+	return 0;
 }
 
 /* Move one: 0 it is there (or gone: without a key), 1 it can't be moved (e says why), -1. */

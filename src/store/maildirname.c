@@ -5,6 +5,7 @@
 #include "store/maildir.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "mail/boxname.h"
@@ -35,6 +36,69 @@ bool maildir_name(struct slice name, struct slice *unique, uint32_t *flags)
 			*flags |= one;
 	}
 	return true;
+}
+
+/* The place of a part of a unique name, which may stand there once; NULL: it does not. */
+static const char *part_of(struct slice unique, const char *part)
+{
+	const char *at = memmem(unique.p, unique.n, part, strlen(part));
+	size_t behind;
+
+	if (!at)
+		return NULL;
+	behind = unique.n - (size_t)(at + 1 - unique.p);
+	return memmem(at + 1, behind, part, strlen(part)) ? NULL : at;
+}
+
+/* What a part that begins there is, up to the next. */
+static struct slice part_at(struct slice unique, const char *at)
+{
+	size_t n = unique.n - (size_t)(at - unique.p);
+	const char *comma = memchr(at + 1, ',', n - 1);
+
+	return slice_of(at, comma ? (size_t)(comma - at) : n);
+}
+
+/* The UID in a name. */
+enum maildir_uid maildir_uid(struct slice unique, uint32_t *uid)
+{
+	const char *at = part_of(unique, ",U=");
+	struct slice part;
+	uint64_t n;
+
+	if (!at)
+		return MAILDIR_UID_NONE;
+	part = part_at(unique, at);
+	if (!slice_u64(slice_of(part.p + 3, part.n - 3), UINT32_MAX, &n) || n == 0)
+		return MAILDIR_UID_NONE;
+	*uid = (uint32_t)n;
+	return part_of(unique, ",FMD5=") ? MAILDIR_UID_SERVER : MAILDIR_UID_OWN;
+}
+
+/* A name without it. */
+bool maildir_without_uid(const char *name, size_t *unique_n, char *out, size_t size)
+{
+	static const char *const parts[] = { ",U=", ",FMD5=" };
+	struct slice rest = slice_of(name, *unique_n);
+	uint32_t uid;
+	size_t n = 0;
+
+	if (maildir_uid(rest, &uid) == MAILDIR_UID_NONE || strlen(name) >= size)
+		return false;
+	while (rest.n > 0) {
+		struct slice part = part_at(rest, rest.p);
+		bool drop = false;
+
+		for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+			drop |= slice_starts(part, parts[i]);
+		if (!drop)
+			memcpy(out + n, part.p, part.n);
+		n += drop ? 0 : part.n;
+		rest = slice_of(part.p + part.n, rest.n - part.n);
+	}
+	snprintf(out + n, size - n, "%s", name + *unique_n);
+	*unique_n = n;
+	return n > 0;
 }
 
 /* The byte between levels in a layout's paths. */

@@ -367,6 +367,51 @@ static void names(void **state)
 	assert_false(maildir_name(slice_of(big, 256), &unique, &flags));
 }
 
+/* UIDs of other programs in names, and names without them. */
+static void foreign_uids(void **state)
+{
+	static const struct {
+		const char *name;
+		enum maildir_uid kind;
+		uint32_t uid;
+		const char *without; /* NULL: it has none */
+	} rows[] = {
+		{ "1.2_3.host,U=12:2,S", MAILDIR_UID_OWN, 12, "1.2_3.host:2,S" },
+		{ "1.2_3.host,U=4294967295", MAILDIR_UID_OWN, UINT32_MAX, "1.2_3.host" },
+		{ "1.host,U=7,FMD5=7e33429f656f1e6e9d79b29c3f82c57e:2,", MAILDIR_UID_SERVER, 7, "1.host:2," },
+		{ "1.host,S=9,U=7,W=10:2,", MAILDIR_UID_OWN, 7, "1.host,S=9,W=10:2," },
+		{ "1.host,S=9,W=10:2,", MAILDIR_UID_NONE, 0, NULL },
+		{ "1.host,FMD5=7e33429f656f1e6e9d79b29c3f82c57e:2,", MAILDIR_UID_NONE, 0, NULL },
+		{ "1.host:2,S,U=7", MAILDIR_UID_NONE, 0, NULL },
+		{ "1.host,U=:2,S", MAILDIR_UID_NONE, 0, NULL },
+		{ "1.host,U=0:2,S", MAILDIR_UID_NONE, 0, NULL },
+		{ "1.host,U=7x:2,S", MAILDIR_UID_NONE, 0, NULL },
+		{ "1.host,U=4294967296:2,S", MAILDIR_UID_NONE, 0, NULL },
+		{ "1.host,U=7,U=8:2,S", MAILDIR_UID_NONE, 0, NULL },
+		{ ",U=7:2,S", MAILDIR_UID_OWN, 7, NULL },
+		{ "U=7:2,S", MAILDIR_UID_NONE, 0, NULL },
+		{ "x,U", MAILDIR_UID_NONE, 0, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char out[256] = "";
+		struct slice unique;
+		uint32_t flags, uid = 0;
+		size_t n;
+
+		assert_true(maildir_name(slice_str(rows[i].name), &unique, &flags));
+		assert_int_equal(maildir_uid(unique, &uid), rows[i].kind);
+		assert_int_equal(uid, rows[i].uid);
+		n = unique.n;
+		assert_int_equal(maildir_without_uid(rows[i].name, &n, out, sizeof(out)), rows[i].without != NULL);
+		if (!rows[i].without)
+			continue;
+		assert_string_equal(out, rows[i].without);
+		assert_true(maildir_name(slice_str(out), &unique, &flags) && unique.n == n);
+	}
+}
+
 static void layouts(void **state)
 {
 	static const struct {
@@ -2531,6 +2576,32 @@ static void same_comes(void)
 	put_file(moving, "To/cur/2.b:2,", "theirs\n");
 }
 
+/* A UID of another program means another message elsewhere; without it two names may be one, and must not be. */
+static void moves_without_uids(void **state)
+{
+	static const char *const names[] = { "Box/cur/4.d,U=9,S=2:2,S", "Box/cur/4.d,U=10,S=2:2,", "Box/new/5.e,U=3,FMD5=00" };
+	static const char *const keys[] = { "4.d,U=9,S=2", "4.d,U=10,S=2", "5.e,U=3,FMD5=00" };
+	struct carried c;
+	uint64_t nums[COUNT(keys)];
+	struct store_msg m;
+	struct rig r;
+
+	(void)state;
+	rig_move(&r, all_three, 0, nums);
+	for (size_t i = 0; i < COUNT(keys); i++) {
+		put_file(&r, names[i], "d\n");
+		assert_int_equal(r.s->ops->find(r.s, slice_str(keys[i]), i == 0 ? FLAG_SEEN : 0, &m, &r.e), 1);
+		nums[i] = m.num;
+	}
+	assert_int_equal(carry(&r, nums, COUNT(keys), &c), 0);
+	assert_string_equal(told_key(&c, 0), "4.d,S=2");
+	assert_string_not_equal(told_key(&c, 1), "4.d,S=2");
+	assert_null(strstr(told_key(&c, 1), "U="));
+	assert_string_equal(told_key(&c, 2), "5.e");
+	assert_true(is_there(&r, "To/cur/4.d,S=2:2,S") && is_there(&r, "To/new/5.e"));
+	rig_stop(&r);
+}
+
 /* In some Maildirs names are numbers, which mean others elsewhere: what is there has its name alone, whatever its flags, and stays as it is. */
 static void moves_to_taken_names(void **state)
 {
@@ -2888,6 +2959,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names),
+		cmocka_unit_test(foreign_uids),
 		cmocka_unit_test(layouts),
 		cmocka_unit_test(foreign_paths),
 		cmocka_unit_test(any_folder),
@@ -2945,6 +3017,7 @@ int main(void)
 		cmocka_unit_test(moves_on_disk),
 		cmocka_unit_test(moves_fail),
 		cmocka_unit_test(moves_to_taken_names),
+		cmocka_unit_test(moves_without_uids),
 		cmocka_unit_test(moves_while_others_work),
 		cmocka_unit_test(moves_twins),
 		cmocka_unit_test(moves_one_of_two),
