@@ -130,6 +130,8 @@ static const struct key keys[] = {
 	  .help = "Messages that arrived at the remote side longer ago are left there." },
 	{ S(max_delete), .name = "max-delete", .type = KEY_LIMIT, .def = "25% and 50", .arg = "limit",
 	  .help = "A run that would delete more messages than both the share and the number changes nothing." },
+	{ S(take_over), .name = "take-over", .type = KEY_PATH, .def = "", .arg = "path",
+	  .help = "Where mbsync keeps its state of the folders, if not in the Maildir: a path with * in place of a folder's name." },
 	{ S(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
 	  .help = "A command to run after each run that brought new messages." },
 

@@ -97,7 +97,7 @@ struct fetch_keys {
 };
 
 struct sync_keys {
-	const char *remote, *local, *trash, *on_new;
+	const char *remote, *local, *trash, *take_over, *on_new;
 	struct key_list folders;
 	int64_t every, max_size, max_age;
 	struct plan_max_delete max_delete;

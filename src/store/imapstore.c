@@ -423,6 +423,7 @@ void imapselect_info(const struct imapstore *t, struct box_info *out)
 
 	*out = (struct box_info){ .messages = sel->exists };
 	imapstamp_print(&stamp, out->stamp);
+	out->validity = sel->validity;
 	out->can_hold = out->can_take = imapselect_holds(t);
 	out->read_only = sel->write && sel->read_only;
 }

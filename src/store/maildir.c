@@ -340,6 +340,7 @@ static const struct store_ops maildir_ops = {
 	.look_box = maildir_look_box,
 	.look_next = maildir_look_next,
 	.find = maildir_find,
+	.folder_dir = maildir_folder_dir,
 	.move = maildir_move,
 	.set_flags = maildir_set_flags,
 	.free = maildir_free,

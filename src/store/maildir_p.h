@@ -249,6 +249,7 @@ int maildir_publish(struct store *s, struct staged *st, size_t n, struct err *e)
 void maildir_abandon(struct store *s);
 int maildir_recover(struct store *s, struct recovery *r, size_t n, struct err *e);
 int maildir_folders(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e);
+int maildir_folder_dir(struct store *s, const char *folder, struct err *e);
 int maildir_folder_create(struct store *s, const char *folder, unsigned attrs, struct err *e);
 int maildir_folder_remove(struct store *s, const char *folder, uint64_t expected, struct err *e);
 int maildir_folder_rename(struct store *s, const char *from, const char *to, struct err *e);

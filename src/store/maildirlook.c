@@ -176,3 +176,21 @@ int maildir_look_next(struct store *s, struct store_msg *out, struct err *e)
 	}
 	return 0;
 }
+
+/* Where other programs keep their notes of a folder. */
+int maildir_folder_dir(struct store *s, const char *folder, struct err *e)
+{
+	struct maildir *m = maildir_of(s);
+	struct strbuf box = STRBUF_INIT(16384);
+	int root = -1, fd = maildir_box_path(m, folder, &box, e);
+
+	if (fd == 0)
+		fd = root = maildir_open_root(m, false, e);
+	if (fd >= 0)
+		fd = maildir_open_dir(m, root, box.s, e);
+	if (fd == MAILDIR_ABSENT)
+		err_set(e, ERR_LOCAL, "%s: folder '%s' is gone", m->path, folder);
+	maildir_close_fd(&root);
+	strbuf_release(&box);
+	return fd < 0 ? maildir_of_box(e) : fd;
+}

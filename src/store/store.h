@@ -129,6 +129,7 @@ struct box_info {
 	/* STORE_TREE only. */
 	enum look_extent extent; /* of a look */
 	bool reborn;        /* keys do not mean what they meant when the stamp was taken (UIDVALIDITY): nothing may be concluded from them */
+	uint32_t validity;  /* keys are numbers under this one (UIDVALIDITY); 0: they are none */
 	bool read_only;
 	uint64_t can_hold;  /* flags that it knows at all (mail/flags.h, PERMANENTFLAGS): that one is not shown means something */
 	uint64_t can_take;  /* flags that it can be given */
@@ -245,6 +246,8 @@ struct store_ops {
 	 */
 	int (*move)(struct store *s, const uint64_t *nums, size_t n, const char *folder, struct keyword_view *there,
 		    void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e);
+	/* The directory of a folder, for the notes that other programs keep there beside its messages: a descriptor, which the caller closes. NULL: the store has none. */
+	int (*folder_dir)(struct store *s, const char *folder, struct err *e);
 	/* done is called once for each, NULL or why not (SPAN_MSG), when the change is durable or acknowledged. One that is not there any more is done: the next look tells. */
 	int (*set_flags)(struct store *s, const struct flag_change *c, size_t n,
 			 void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);

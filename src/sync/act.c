@@ -101,10 +101,13 @@ static int sort_flags(struct twoway *g, struct joined *row, const struct plan_sy
 /* A message that both sides hold already gets its pair; then it is one of the base. */
 static int pair_row(struct twoway *g, const struct box *b, struct joined *row, struct err *e)
 {
-	struct pair p = { .folder = b->f->base.id, .left = row->left, .right = row->right, .size = row->content->size, .made = g->p->now, .two_way = true,
-			  .flags = row->m.left.flags & row->m.right.flags };
+	struct pair p = { .folder = b->f->base.id, .left = row->left, .right = row->right, .made = g->p->now, .two_way = true,
+			  .flags = row->taken ? row->m.flags : row->m.left.flags & row->m.right.flags };
 
-	memcpy(p.digest, row->content->digest, sizeof(p.digest));
+	if (row->content) {
+		p.size = row->content->size;
+		memcpy(p.digest, row->content->digest, sizeof(p.digest));
+	}
 	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
 		return -1;
 	if (pairs_add(g->db, &p, e) < 0)
@@ -113,6 +116,32 @@ static int pair_row(struct twoway *g, const struct box *b, struct joined *row, s
 	row->m.flags = p.flags;
 	/* one that failed before on its way here, or there */
 	return failures_clear(g->db, p.folder, false, row->left, e) < 0 || failures_clear(g->db, p.folder, true, row->right, e) < 0 ? -1 : 0;
+}
+
+/*
+ * What was taken over from another program is of the base before anything is done: all or nothing, as its notes count only where the base knows nothing.
+ */
+static int note_taken(struct twoway *g, const struct box *b, struct err *e)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < b->join.rows.n; i++) {
+		struct joined *row = &b->join.rows.a[i];
+
+		if (!row->taken || row->pair != 0)
+			continue;
+		if (pair_row(g, b, row, e) < 0) {
+			db_rollback(g->db);
+			return -1;
+		}
+		any = true;
+	}
+	if (!any)
+		return 0;
+	if (db_commit(g->db, e) < 0)
+		return -1;
+	exec_step(&g->x[RIGHT], "taken over");
+	return 0;
 }
 
 /* Put one message's acts into the lists. */
@@ -408,7 +437,7 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 		if (b->remove[s])
 			return remove_box(g, b, s, e);
 	act_on(g, b);
-	if (adopt_note(g, b, e) < 0)
+	if (adopt_note(g, b, e) < 0 || note_taken(g, b, e) < 0)
 		return -1;
 	decide_policy(g, b, &policy);
 	for (int s = LEFT; s <= RIGHT; s++) {

@@ -5,7 +5,7 @@
  *
  * The same where the server has numbered a folder anew: then the base still tells what both sides held, by the keys of the right, and which flags they agreed on.
  */
-#include "sync/candidates.h"
+#include "sync/takeover.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -148,7 +148,7 @@ static int note_contents(struct box *b, const struct candidates *right, struct e
 }
 
 /* Bring together what one side alone shows. */
-static int adopt(struct twoway *g, struct box *b, struct err *e)
+static int adopt(struct twoway *g, struct box *b, struct takeover *t, struct err *e)
 {
 	struct candidates left = { 0 }, right = { 0 };
 	size_t kept = 0;
@@ -157,14 +157,18 @@ static int adopt(struct twoway *g, struct box *b, struct err *e)
 	if (gather(b, LEFT, &left, e) < 0 || gather(b, RIGHT, &right, e) < 0 || candidates_learn(g, RIGHT, true, NULL, NULL, &right, e) < 0 ||
 	    note_contents(b, &right, e) < 0)
 		rc = -1;
-	if (rc == 0 && !b->reborn)
+	if (rc == 0 && !b->reborn && !t)
 		rc = candidates_narrow(&left, LEFT, &right, e);
 	if (rc == 0 && left.c.n > 0)
 		rc = candidates_learn(g, LEFT, false, NULL, NULL, &left, e);
+	if (rc == 0 && t)
+		rc = takeover_match(t, &left, &right, unite, e);
 	if (rc == 0 && left.c.n > 0) {
 		log_debug("%zu messages of '%s' are on both sides already", candidates_match(&left, &right, unite, b), b->f->left);
 		rc = b->reborn ? match_contents(g, b, &left, &right, e) : match_left_out(g, b, &left, &right, e);
 	}
+	if (rc == 0 && t)
+		rc = takeover_missing(t, e);
 	candidates_release(&left);
 	candidates_release(&right);
 	for (size_t i = 0; i < b->join.rows.n; i++) {
@@ -179,9 +183,16 @@ static int adopt(struct twoway *g, struct box *b, struct err *e)
 
 int adopt_box(struct twoway *g, struct box *b, struct err *e)
 {
+	struct takeover *t;
+	int rc;
+
 	if (b->reborn || b->join.fresh[LEFT] == 0 || b->join.fresh[RIGHT] == 0 || !box_there(b, LEFT) || !box_there(b, RIGHT))
 		return 0;
-	return adopt(g, b, e);
+	if (takeover_open(g, b, &t, e) < 0)
+		return -1;
+	rc = adopt(g, b, t, e);
+	takeover_free(t);
+	return rc;
 }
 
 /* The pairs of the base as rows, of which the left shows nothing yet. */
@@ -202,7 +213,7 @@ int adopt_reborn(struct twoway *g, struct box *b, struct err *e)
 	if (!box_there(b, RIGHT))
 		return 0;
 	b->work = true;
-	return unfold(g, b, e) < 0 || adopt(g, b, e) < 0 ? -1 : 0;
+	return unfold(g, b, e) < 0 || adopt(g, b, NULL, e) < 0 ? -1 : 0;
 }
 
 /*

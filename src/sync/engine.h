@@ -44,6 +44,7 @@ struct sync_params {
 	int64_t max_age;              /* seconds, likewise */
 	struct plan_max_delete max_delete;
 	const char *trash;            /* folder at the left, or its role ("@trash"): what is deleted there is moved to it; NULL: it is expunged */
+	const char *take_over;        /* where mbsync's state is, if not in the folders (takeover.c); NULL: there */
 	const char *right_name;       /* "maildir:/home/jane/Mail", for texts */
 	bool allow_deletions;         /* the person has said so: neither max_delete nor an empty side stops the job */
 	bool restore;                 /* what was deleted on one side is copied there again, instead of deleted on the other */

@@ -23,6 +23,7 @@ struct joined {
 	int64_t pair;             /* in the base; 0: the base has it not, and one side alone holds it, or both, as adopt.c has found */
 	struct slice left, right; /* keys; empty where that side never held it */
 	struct plan_sync_msg m;   /* retry_at is not set */
+	bool taken;               /* over from another program, which noted this pair and these flags (takeover.c); the base is to be told */
 	bool rekey;               /* the left calls it by this key now, which the base is to be told */
 	bool moving;              /* it is part of a move (moves.h), and asks for nothing */
 	const struct content *content; /* where adopt.c has read it; else NULL */

@@ -46,7 +46,7 @@ static bool may_gain(const struct box *b)
 /* Is it new on that side alone, and not known again yet? */
 static bool is_fresh(const struct joined *row, int side)
 {
-	return row->pair == 0 && !row->moving && joined_side(row, side)->present && !joined_side(row, !side)->present;
+	return !row->m.known && !row->moving && joined_side(row, side)->present && !joined_side(row, !side)->present;
 }
 
 static size_t count_fresh(struct twoway *g, int side)

@@ -228,7 +228,9 @@ static const struct {
 	{ SYNC " trash = 'x//y' }", "t:1: trash: " ANY "\n" },
 	{ SYNC " trash = Trash\n delete = local }", "t:1: trash has no effect: nothing is deleted at the remote side (delete = local or none)\n" },
 	{ SYNC " keep = yes }", "t:1: unknown key 'keep'; sync knows remote, local, every, folders, delete, create, remove-folders, trash, max-size, max-age, "
-	  "max-delete or on-new\n" },
+	  "max-delete, take-over or on-new\n" },
+	{ SYNC " take-over = 'state/' }", "t:1: take-over = state/ would depend on where mailhaul is started; begin it with / or ~/\n" },
+	{ SYNC " take-over = '' }", "t:1: take-over is empty; it is a path\n" },
 	{ SYNC "\n folder a { local = b }\n folder a { max-size = 1k } }", "t:3: folder 'a' has a section already, in line 2\n" },
 	{ SYNC "\n folder a { local = b }\n folder b { max-size = 1k } }",
 	  "t:3: local: folder 'a' (line 2) would be called 'b', too; each folder needs a name of its own\n" },
