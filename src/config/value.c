@@ -46,6 +46,10 @@ static int with_unit(const char *text, const struct unit *units, int64_t *out)
 /* A duration. */
 int value_duration(const char *text, int64_t *out)
 {
+	if (strcmp(text, "0") == 0) { /* of whatever */
+		*out = 0;
+		return 0;
+	}
 	return with_unit(text, seconds, out);
 }
 
