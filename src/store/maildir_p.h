@@ -1,6 +1,6 @@
 /*
  * Maildir's own: what its parts share. maildir.c opens and closes, maildirput.c delivers, maildirheal.c deals with what deliveries left behind, maildirfiles.c
- * reads directories, maildirlook.c looks, maildirtree.c knows folders, maildirtake.c finds and reads messages, maildirmark.c removes and flags them,
+ * reads directories, maildirlook.c looks, maildirtree.c knows folders, maildirdrop.c removes them, maildirtake.c finds and reads messages, maildirmark.c removes and flags them,
  * maildirmove.c moves them to another folder, maildirrename.c renames folders, maildirwords.c knows keywords.
  */
 #ifndef STORE_MAILDIR_P_H
