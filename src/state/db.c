@@ -76,6 +76,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE keyword(folder INTEGER NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL, left_letter INTEGER NOT NULL, right_letter INTEGER NOT NULL,"
 	"  refused INTEGER NOT NULL, told INTEGER NOT NULL, PRIMARY KEY(folder, place)) WITHOUT ROWID;"
 	WEAKEN("left_stamp") WEAKEN("right_stamp"),
+	/* How many of those that a run deleted were deleted at the left. */
+	"ALTER TABLE run ADD COLUMN deleted_left INTEGER NOT NULL DEFAULT 0;",
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

@@ -221,28 +221,34 @@ int failures_count(struct db *db, uint64_t *failed, uint64_t *skipped, int64_t *
 	return 0;
 }
 
+#define RUN_COLUMNS "id, started, ended, kind, text, pulled, deleted, failed, skipped, bytes_in, seconds, pushed, flagged, deleted_left"
+
 int runs_add(struct db *db, const struct run_row *r, struct err *e)
 {
 	sqlite3_stmt *s;
 
 	if (db_begin(db, e) < 0)
 		return -1;
-	s = db_stmt(db, "INSERT INTO run(started, ended, kind, text, pulled, deleted, failed, skipped, bytes_in, seconds, pushed, flagged)"
-			" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)", e);
+	s = db_stmt(db, "INSERT INTO run(" RUN_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)", e);
 	if (!s)
 		goto fail;
-	sqlite3_bind_int64(s, 1, r->started);
-	sqlite3_bind_int64(s, 2, r->ended);
-	sqlite3_bind_int(s, 3, (int)r->kind);
-	sqlite3_bind_text(s, 4, r->text, -1, SQLITE_TRANSIENT);
-	sqlite3_bind_int64(s, 5, (sqlite3_int64)r->pulled);
-	sqlite3_bind_int64(s, 6, (sqlite3_int64)r->deleted);
-	sqlite3_bind_int64(s, 7, (sqlite3_int64)r->failed);
-	sqlite3_bind_int64(s, 8, (sqlite3_int64)r->skipped);
-	sqlite3_bind_int64(s, 9, (sqlite3_int64)r->bytes_in);
-	sqlite3_bind_double(s, 10, r->seconds);
-	sqlite3_bind_int64(s, 11, (sqlite3_int64)r->pushed);
-	sqlite3_bind_int64(s, 12, (sqlite3_int64)r->flagged);
+	if (r->id != 0)
+		sqlite3_bind_int64(s, 1, r->id);
+	else
+		sqlite3_bind_null(s, 1);
+	sqlite3_bind_int64(s, 2, r->started);
+	sqlite3_bind_int64(s, 3, r->ended);
+	sqlite3_bind_int(s, 4, (int)r->kind);
+	sqlite3_bind_text(s, 5, r->text, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(s, 6, (sqlite3_int64)r->pulled);
+	sqlite3_bind_int64(s, 7, (sqlite3_int64)r->deleted);
+	sqlite3_bind_int64(s, 8, (sqlite3_int64)r->failed);
+	sqlite3_bind_int64(s, 9, (sqlite3_int64)r->skipped);
+	sqlite3_bind_int64(s, 10, (sqlite3_int64)r->bytes_in);
+	sqlite3_bind_double(s, 11, r->seconds);
+	sqlite3_bind_int64(s, 12, (sqlite3_int64)r->pushed);
+	sqlite3_bind_int64(s, 13, (sqlite3_int64)r->flagged);
+	sqlite3_bind_int64(s, 14, (sqlite3_int64)r->deleted_left);
 	if (db_step(db, s, "note the run", e) < 0)
 		goto fail;
 	s = db_stmt(db, "DELETE FROM run WHERE id <= (SELECT max(id) FROM run) - ?1", e);
@@ -257,35 +263,70 @@ fail:
 	return -1;
 }
 
+/* The row that a query gives: 1, 0 none, -1. */
+static int read_run(struct db *db, sqlite3_stmt *s, struct run_row *out, struct err *e)
+{
+	int rc = db_step(db, s, "read a run", e), kind;
+
+	if (rc != 1)
+		return rc;
+	out->id = sqlite3_column_int64(s, 0);
+	out->started = sqlite3_column_int64(s, 1);
+	out->ended = sqlite3_column_int64(s, 2);
+	kind = sqlite3_column_int(s, 3);
+	out->kind = kind >= 0 && kind < ERR_KINDS ? (enum err_kind)kind : ERR_LOCAL;
+	copy_text(out->text, sizeof(out->text), s, 4);
+	out->pulled = (uint64_t)sqlite3_column_int64(s, 5);
+	out->deleted = (uint64_t)sqlite3_column_int64(s, 6);
+	out->failed = (uint64_t)sqlite3_column_int64(s, 7);
+	out->skipped = (uint64_t)sqlite3_column_int64(s, 8);
+	out->bytes_in = (uint64_t)sqlite3_column_int64(s, 9);
+	out->seconds = sqlite3_column_double(s, 10);
+	out->pushed = (uint64_t)sqlite3_column_int64(s, 11);
+	out->flagged = (uint64_t)sqlite3_column_int64(s, 12);
+	out->deleted_left = (uint64_t)sqlite3_column_int64(s, 13);
+	sqlite3_reset(s);
+	return 1;
+}
+
 int runs_last(struct db *db, struct run_row *out, struct err *e)
 {
 	sqlite3_stmt *s;
-	int rc, kind;
 
 	memset(out, 0, sizeof(*out));
 	if (db_empty(db))
 		return 0;
-	s = db_stmt(db, "SELECT started, ended, kind, text, pulled, deleted, failed, skipped, bytes_in, seconds, pushed, flagged FROM run ORDER BY id DESC LIMIT 1", e);
+	s = db_stmt(db, "SELECT " RUN_COLUMNS " FROM run ORDER BY id DESC LIMIT 1", e);
+	return s ? read_run(db, s, out, e) : -1;
+}
+
+int runs_get(struct db *db, int64_t id, struct run_row *out, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	memset(out, 0, sizeof(*out));
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT " RUN_COLUMNS " FROM run WHERE id = ?1", e);
 	if (!s)
 		return -1;
-	rc = db_step(db, s, "read the last run", e);
-	if (rc != 1)
-		return rc;
-	out->started = sqlite3_column_int64(s, 0);
-	out->ended = sqlite3_column_int64(s, 1);
-	kind = sqlite3_column_int(s, 2);
-	out->kind = kind >= 0 && kind < ERR_KINDS ? (enum err_kind)kind : ERR_LOCAL;
-	copy_text(out->text, sizeof(out->text), s, 3);
-	out->pulled = (uint64_t)sqlite3_column_int64(s, 4);
-	out->deleted = (uint64_t)sqlite3_column_int64(s, 5);
-	out->failed = (uint64_t)sqlite3_column_int64(s, 6);
-	out->skipped = (uint64_t)sqlite3_column_int64(s, 7);
-	out->bytes_in = (uint64_t)sqlite3_column_int64(s, 8);
-	out->seconds = sqlite3_column_double(s, 9);
-	out->pushed = (uint64_t)sqlite3_column_int64(s, 10);
-	out->flagged = (uint64_t)sqlite3_column_int64(s, 11);
+	sqlite3_bind_int64(s, 1, id);
+	return read_run(db, s, out, e);
+}
+
+int runs_next(struct db *db, int64_t *id, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	*id = 1;
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT coalesce(max(id), 0) + 1 FROM run", e);
+	if (!s || db_step(db, s, "number the run", e) != 1)
+		return -1;
+	*id = sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
-	return 1;
+	return 0;
 }
 
 int pause_set(struct db *db, int64_t until, const char *reason, struct err *e)

@@ -37,15 +37,20 @@ int failures_each(struct db *db, int (*cb)(void *arg, const struct failure *f, s
 int failures_count(struct db *db, uint64_t *failed, uint64_t *skipped, int64_t *next, struct err *e);
 
 struct run_row {
+	int64_t id;             /* runs_add: 0 for the next */
 	int64_t started, ended;
 	enum err_kind kind;     /* ERR_NONE: done */
 	char text[480];         /* why it stopped */
 	uint64_t pulled, pushed, flagged, deleted, failed, skipped, bytes_in;
+	uint64_t deleted_left;  /* of those deleted */
 	double seconds;
 };
 
 int runs_add(struct db *db, const struct run_row *r, struct err *e); /* in its own transaction; keeps the last 100 */
 int runs_last(struct db *db, struct run_row *out, struct err *e);    /* 1, 0 none, -1 */
+int runs_get(struct db *db, int64_t id, struct run_row *out, struct err *e); /* the same */
+/* The number that the next run to be noted gets. One that is interrupted notes nothing: then the next, which ends what it began, has its number. */
+int runs_next(struct db *db, int64_t *id, struct err *e);
 
 /* A pause that the server asked for: not before `until`. */
 int pause_set(struct db *db, int64_t until, const char *reason, struct err *e); /* until 0 clears */

@@ -144,9 +144,12 @@ static void runs(void **state)
 			     .bytes_in = UINT64_C(1) << 40, .seconds = 1.5 };
 	struct run_row got;
 	sqlite3_stmt *s;
+	int64_t next;
 
 	(void)state;
 	assert_int_equal(runs_last(db, &got, &e), 0);
+	assert_int_equal(runs_next(db, &next, &e), 0);
+	assert_int_equal(next, 1);
 	assert_int_equal(runs_add(db, &r, &e), 0);
 	reopen();
 	assert_int_equal(runs_last(db, &got, &e), 1);
@@ -160,6 +163,19 @@ static void runs(void **state)
 	assert_int_equal(got.skipped, 4);
 	assert_int_equal(got.bytes_in, UINT64_C(1) << 40);
 	assert_true(got.seconds > 1.4 && got.seconds < 1.6);
+	assert_int_equal(got.id, 1);
+	assert_int_equal(runs_next(db, &next, &e), 0);
+	assert_int_equal(next, 2);
+	/* a number that was taken by those of an older state is passed over */
+	r.id = 12;
+	r.deleted_left = 5;
+	assert_int_equal(runs_add(db, &r, &e), 0);
+	assert_int_equal(runs_next(db, &next, &e), 0);
+	assert_int_equal(next, 13);
+	assert_int_equal(runs_get(db, 12, &got, &e), 1);
+	assert_int_equal(got.deleted_left, 5);
+	assert_int_equal(runs_get(db, 11, &got, &e), 0);
+	r.id = 0;
 	/* the last is the last, even when the clock went back; old ones go */
 	for (int i = 0; i < 150; i++) {
 		r.started = r.ended = 10000 - i;
