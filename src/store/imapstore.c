@@ -588,6 +588,7 @@ static const struct store_ops ops = {
 	.idents = imapident,
 	.move = imapmove,
 	.set_flags = imapmark_set_flags,
+	.restore = store_cannot_restore,
 	.free = imapstore_free,
 };
 

@@ -222,6 +222,7 @@ void maildir_close(struct store *s)
 	struct maildir *m = maildir_of(s);
 
 	maildir_abandon(s);
+	maildir_keep_close(m);
 	maildir_close_fd(&m->trash);
 	maildir_close_fd(&m->words.dir);
 	m->words = (struct maildir_words){ .dir = -1 };
@@ -271,7 +272,8 @@ static int maildir_open(struct store *s, const char *folder, unsigned how, struc
 	memset(out, 0, sizeof(*out));
 	maildir_close(s);
 	m->sizes = false;
-	rc = maildir_box_path(m, folder, &box, e);
+	strbuf_clear(&m->folder);
+	rc = strbuf_puts(&m->folder, folder) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : maildir_box_path(m, folder, &box, e);
 	if (rc == 0)
 		rc = maildir_set_at(m, box.s, e);
 	if (rc == 0) {
@@ -308,6 +310,7 @@ static void maildir_free(struct store *s)
 	strbuf_release(&m->at);
 	strbuf_release(&m->what);
 	strbuf_release(&m->box);
+	strbuf_release(&m->folder);
 	free(m->in);
 	free(m->out);
 	free(m->path);
@@ -342,6 +345,7 @@ static const struct store_ops maildir_ops = {
 	.find = maildir_find,
 	.folder_dir = maildir_folder_dir,
 	.move = maildir_move,
+	.restore = maildir_restore,
 	.set_flags = maildir_set_flags,
 	.free = maildir_free,
 };
@@ -355,7 +359,8 @@ struct store *maildir_new(const struct maildir_params *p, struct err *e)
 		goto fail;
 	m->store.ops = &maildir_ops;
 	m->root = m->tmp = m->fresh = m->cur = m->trash = m->words.dir = -1;
-	m->at.max = m->what.max = m->box.max = 65536;
+	m->at.max = m->what.max = m->box.max = m->folder.max = 65536;
+	m->keep.to = (struct quarantine_box)QUARANTINE_BOX_INIT;
 	m->layout = p->layout;
 	m->tmp_hours = p->tmp_hours > 0 ? p->tmp_hours : TMP_HOURS;
 	m->max_open = 1;

@@ -22,7 +22,8 @@
  * letters are in use or the file is none, is refused (keyword_view); a look that finds a free letter forgets that. A message that is moved keeps the names, and so gets other
  * letters. $Forwarded is P, and that letter, too, if the file names one.
  *
- * Removals become durable with commit, but can't be taken back by close_box. A message's date is its file's mtime.
+ * Removals become durable with commit, but can't be taken back by close_box. A message's date is its file's mtime. With a quarantine a removal is a move to there, or on
+ * another file system a copy that is durable before the file goes; what can't be kept is refused (SPAN_MSG, or SPAN_BOX when nothing can) and stays.
  */
 #ifndef STORE_MAILDIR_H
 #define STORE_MAILDIR_H

@@ -1,7 +1,7 @@
 /*
  * Maildir's own: what its parts share. maildir.c opens and closes, maildirput.c delivers, maildirheal.c deals with what deliveries left behind, maildirfiles.c
  * reads directories, maildirlook.c looks, maildirtree.c knows folders, maildirdrop.c removes them, maildirtake.c finds and reads messages, maildirmark.c removes and flags them,
- * maildirmove.c moves them to another folder, maildirrename.c renames folders, maildirwords.c knows keywords.
+ * maildirmove.c moves them to another folder, maildirkeep.c to the quarantine and back, maildirrename.c renames folders, maildirwords.c knows keywords.
  */
 #ifndef STORE_MAILDIR_P_H
 #define STORE_MAILDIR_P_H
@@ -15,6 +15,7 @@
 #include "base/vec.h"
 #include "mail/flags.h"
 #include "store/maildir.h"
+#include "store/quarantine.h"
 
 #define MAILDIR_CHUNK 65536 /* bytes of a body at a time */
 #define MAILDIR_HOST_MAX 63
@@ -80,6 +81,15 @@ struct maildir_words {
 	bool usable;                /* the file is one, or missing */
 };
 
+/* Where the open box's messages are kept when they are removed. */
+struct maildir_keep {
+	bool open;
+	bool copies;               /* it is on another file system */
+	bool changed_cur, changed_fresh;
+	struct quarantine_box to;
+	struct maildir_files there; /* what was in it before */
+};
+
 struct maildir {
 	struct store store;
 	char *path;
@@ -113,6 +123,8 @@ struct maildir {
 	bool changed_cur, changed_fresh; /* files were removed: commit syncs */
 	bool trash_asked;
 	int trash;            /* cur/ of the trash; -1 none */
+	struct strbuf folder; /* its name */
+	struct maildir_keep keep;
 
 	/* The tree. */
 	bool told_unnamable;   /* those who can't be folders by their names */
@@ -241,6 +253,17 @@ bool maildir_new_info(struct slice name, struct slice unique, const char *add, c
 /* Move a file to another directory by a name that begins with its unique part, or if that is taken there by one of its own. 0 with the unique part that it has there; -1 with errno, and unique as it was. */
 int maildir_give(struct maildir *m, size_t i, int to, const char *name, size_t unique_n, char unique[MAILDIR_UNIQUE_MAX + 1]);
 
+/*
+ * maildirkeep.c. Open the place for what is removed from this folder, if it is to be kept at all; whole: the folder goes, too. -1
+ * maildir_keep: keep the message's file that has this name in an open directory. 0: it is not there any more; 1: it is, and is removed after maildir_keep_sync (copy: what its
+ * copy is called, which maildir_keep_not takes away again; "" for one that was made before); -1 with errno.
+ */
+int maildir_keep_open(struct maildir *m, const char *folder, bool whole, struct err *e);
+int maildir_keep(struct maildir *m, int dir, const char *name, size_t unique_n, bool in_cur, char copy[NAME_MAX + 1]);
+int maildir_keep_sync(struct maildir *m, struct err *e);
+void maildir_keep_not(struct maildir *m, const char *copy, bool in_cur);
+void maildir_keep_close(struct maildir *m);
+
 /* As in store_ops. */
 int maildir_stage(struct store *s, struct stream *body, const struct store_meta *meta, struct staged *out, struct err *e);
 void maildir_unstage(struct store *s, struct staged *out);
@@ -267,6 +290,8 @@ int maildir_remove(struct store *s, const uint64_t *nums, size_t n,
 int maildir_commit(struct store *s, struct err *e);
 int maildir_move(struct store *s, const uint64_t *nums, size_t n, const char *folder, struct keyword_view *there,
                  void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e);
+int maildir_restore(struct store *s, const struct quarantine_box *from, int64_t run,
+                    void (*done)(void *arg, struct slice key, uint64_t size, const struct err *why), void *arg, struct err *e);
 int maildir_set_flags(struct store *s, const struct flag_change *c, size_t n,
                       void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 

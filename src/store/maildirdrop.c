@@ -36,6 +36,7 @@ struct removal {
 	int root, dir;        /* the folder's own directory */
 	int part[3];
 	struct strbuf names[3]; /* to be deleted, each NUL-terminated */
+	struct strbuf copies; /* that were made for the quarantine: each the number of its part as a digit, its name and a NUL */
 	uint64_t files;       /* of messages */
 };
 
@@ -86,6 +87,55 @@ static int note_part(struct removal *r, int part, struct err *e)
 	else
 		rc = 0;
 	closedir(d);
+	return rc;
+}
+
+/* Keep the messages that were noted in a directory. What is there still is deleted afterwards. */
+static int keep_part(struct removal *r, int part, struct err *e)
+{
+	struct strbuf *names = &r->names[part];
+	char copy[NAME_MAX + 1];
+
+	for (size_t at = 0; at < names->len; at += strlen(names->s + at) + 1) {
+		struct slice unique;
+		uint32_t flags;
+
+		if (clock_check(e) < 0)
+			return -1;
+		maildir_name(slice_str(names->s + at), &unique, &flags);
+		if (maildir_keep(r->m, r->part[part], names->s + at, unique.n, part == PART_CUR, copy) < 0) {
+			if (errno == ENOENT)
+				continue;
+			err_errno(e, "folder '%s' is not removed: can't keep a copy of %s/%s/%s", r->folder, strbuf_str(&r->m->at), part_names[part], names->s + at);
+			return quarantine_hint(e);
+		}
+		if (copy[0] && (strbuf_printf(&r->copies, "%d%s", part, copy) < 0 || strbuf_putc(&r->copies, '\0') < 0)) {
+			maildir_keep_not(r->m, copy, part == PART_CUR);
+			return err_set(e, ERR_LOCAL, "out of memory");
+		}
+	}
+	return 0;
+}
+
+/* Keep all messages, if that is to be. Where it can't be, those that only were copied are kept no more. */
+static int keep_messages(struct removal *r, struct err *e)
+{
+	struct quarantine *q = r->m->store.quarantine;
+	uint64_t before = q ? q->kept : 0;
+	int rc = 0;
+
+	if (!q || r->files == 0)
+		return 0;
+	if (maildir_keep_open(r->m, r->folder, true, e) < 0)
+		return -1;
+	for (int part = PART_CUR; rc == 0 && part > PART_TMP; part--)
+		rc = r->part[part] >= 0 ? keep_part(r, part, e) : 0;
+	if (rc == 0)
+		rc = maildir_keep_sync(r->m, e);
+	for (size_t at = 0; rc < 0 && at < r->copies.len; at += strlen(r->copies.s + at) + 1)
+		maildir_keep_not(r->m, r->copies.s + at + 1, r->copies.s[at] == '0' + PART_CUR);
+	if (rc == 0)
+		q->kept = before + r->files;
 	return rc;
 }
 
@@ -173,6 +223,8 @@ static int remove_folder(struct removal *r, const char *box, uint64_t expected, 
 		return err_set_span(e, ERR_REFUSED, SPAN_BOX,
 		                    "folder '%s' is not removed: it holds %llu messages, of which %llu are known to be elsewhere", r->folder,
 		                    (unsigned long long)r->files, (unsigned long long)expected);
+	if (keep_messages(r, e) < 0)
+		return -1;
 	for (int part = PART_CUR; part >= PART_TMP; part--)
 		if (r->part[part] >= 0 && remove_part(r, part, e) < 0)
 			return -1;
@@ -194,6 +246,7 @@ int maildir_folder_remove(struct store *s, const char *folder, uint64_t expected
 	maildir_close(s);
 	for (size_t i = 0; i < 3; i++)
 		r.names[i].max = LIST_MAX;
+	r.copies.max = LIST_MAX;
 	rc = maildir_box_path(r.m, folder, &box, e);
 	if (rc == 0)
 		rc = maildir_set_at(r.m, box.s, e);
@@ -203,6 +256,8 @@ int maildir_folder_remove(struct store *s, const char *folder, uint64_t expected
 		rc = remove_folder(&r, box.s, expected, e);
 	if (rc < 0 && r.root >= 0)
 		maildir_of_box(e);
+	maildir_keep_close(r.m);
+	strbuf_release(&r.copies);
 	for (size_t i = 0; i < 3; i++) {
 		maildir_close_fd(&r.part[i]);
 		strbuf_release(&r.names[i]);

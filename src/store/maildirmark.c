@@ -147,8 +147,46 @@ int maildir_is_twin(const struct maildir *m, size_t i, const char *done, struct 
 	return 1;
 }
 
-/* Remove one: 0 it is there no more, 1 it can't be removed (e says why), -1. */
-static int remove_one(struct maildir *m, size_t i, struct err *e)
+/* A message of which a copy is kept, and that is still to be removed. */
+struct copied {
+	uint64_t num;
+	size_t i;
+	ino_t ino;
+	bool in_cur;
+	char copy[NAME_MAX + 1];
+};
+
+#define COPIES_MAX 1000 /* so many are synced together */
+
+/* Have a file no more where it is: 0, 1 a copy is kept and it is still there, -1 with errno. c NULL: of what is to be removed a copy is kept already. */
+static int take_away(struct maildir *m, size_t i, struct copied *c)
+{
+	int dir = maildir_dir_of(m, i);
+	const char *name = maildir_file_name(&m->files, i);
+
+	if (m->trash >= 0)
+		return to_trash(m, i);
+	if (!m->keep.open || !c)
+		return unlinkat(dir, name, 0);
+	c->in_cur = m->files.a.a[i].in_cur;
+	return maildir_keep(m, dir, name, m->files.a.a[i].unique_n, c->in_cur, c->copy);
+}
+
+/* An error (errno) with one: 1 when the others can go on, as they can where one can't be kept. */
+static int fail_remove(const struct maildir *m, size_t i, bool keeping, struct err *e)
+{
+	int rc = maildir_fail_file(m, i, m->trash >= 0 ? "move to the trash" : keeping ? "keep a copy of" : "remove", e);
+
+	if (!keeping)
+		return rc;
+	quarantine_hint(e);
+	if (e)
+		e->span = SPAN_MSG;
+	return 1;
+}
+
+/* Remove one: 0 it is there no more, 1 it can't be removed (e says why), 2 a copy is kept (*c), -1. again: that was done; it is removed if it is still that file. */
+static int remove_one(struct maildir *m, size_t i, struct copied *c, bool again, struct err *e)
 {
 	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
 		bool linked = m->files.a.a[i].linked;
@@ -159,14 +197,24 @@ static int remove_one(struct maildir *m, size_t i, struct err *e)
 			return 0;
 		if (maildir_is_twin(m, i, "removed", e))
 			return 1;
-		if (fstatat(maildir_dir_of(m, i), maildir_file_name(&m->files, i), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    (m->trash >= 0 ? to_trash(m, i) : unlinkat(maildir_dir_of(m, i), maildir_file_name(&m->files, i), 0)) == 0) {
+		rc = fstatat(maildir_dir_of(m, i), maildir_file_name(&m->files, i), &st, AT_SYMLINK_NOFOLLOW);
+		if (rc == 0 && again && st.st_ino != c->ino) {
+			err_set_span(e, ERR_TEMP, SPAN_MSG, "a message in %s was replaced by another just now", m->at.s);
+			return 1;
+		}
+		if (rc == 0)
+			rc = take_away(m, i, again ? NULL : c);
+		if (rc > 0) {
+			c->ino = st.st_ino;
+			return 2;
+		}
+		if (rc == 0) {
 			*(m->files.a.a[i].in_cur ? &m->changed_cur : &m->changed_fresh) = true;
 			maildir_files_drop(&m->files, i);
 			return linked ? maildir_remove_links(m, i, &st, e) : 0;
 		}
 		if (errno != ENOENT)
-			return maildir_fail_file(m, i, m->trash >= 0 ? "move to the trash" : "remove", e);
+			return fail_remove(m, i, m->keep.open && !again, e);
 		rc = maildir_locate_again(m, i, &st, e);
 		if (rc < 0)
 			return e && e->span == SPAN_MSG ? 1 : -1;
@@ -175,39 +223,99 @@ static int remove_one(struct maildir *m, size_t i, struct err *e)
 	return 1;
 }
 
+/* What is removed once its copies are safe. */
+struct copies {
+	VEC(struct copied) a;
+	void (*done)(void *arg, uint64_t num, const struct err *why);
+	void *arg;
+};
+
+/* Remove what copies are kept of. On -1 the copies of what is still there are given up. */
+static int remove_copied(struct maildir *m, struct copies *c, struct err *e)
+{
+	size_t k = 0;
+	int rc = c->a.n > 0 ? maildir_keep_sync(m, e) : 0;
+
+	for (; rc == 0 && k < c->a.n; k++) {
+		struct copied *one = &c->a.a[k];
+		struct err why = ERR_INIT;
+
+		rc = remove_one(m, one->i, one, true, &why);
+		if (rc < 0) {
+			if (e)
+				*e = why;
+			break;
+		}
+		if (rc > 0)
+			maildir_keep_not(m, one->copy, one->in_cur);
+		else
+			m->store.quarantine->kept++;
+		c->done(c->arg, one->num, rc == 0 ? NULL : &why);
+		rc = 0;
+	}
+	for (; k < c->a.n; k++)
+		maildir_keep_not(m, c->a.a[k].copy, c->a.a[k].in_cur);
+	vec_clear(&c->a);
+	return rc;
+}
+
+static int remove_all(struct maildir *m, const uint64_t *nums, size_t n, struct copies *copies, struct err *e)
+{
+	for (size_t k = 0; k < n; k++) {
+		struct err why = ERR_INIT;
+		struct copied c;
+		size_t i = 0;
+		int rc;
+
+		if (clock_check(e) < 0 || maildir_file_of(m, nums[k], &i, e) < 0)
+			return -1;
+		rc = remove_one(m, i, &c, false, &why);
+		if (rc < 0) {
+			if (e)
+				*e = why;
+			return -1;
+		}
+		if (rc < 2) {
+			copies->done(copies->arg, nums[k], rc == 0 ? NULL : &why);
+			continue;
+		}
+		c.num = nums[k];
+		c.i = i;
+		if (vec_push(&copies->a, c) < 0) {
+			maildir_keep_not(m, c.copy, c.in_cur);
+			return err_set(e, ERR_LOCAL, "out of memory");
+		}
+		if (copies->a.n == COPIES_MAX && remove_copied(m, copies, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* Remove messages. */
 int maildir_remove(struct store *s, const uint64_t *nums, size_t n,
                    void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e)
 {
 	struct maildir *m = maildir_of(s);
 	const struct maildir_dirs d = maildir_dirs_of(m);
+	struct copies copies = { .done = done, .arg = arg };
+	int rc;
 
 	if (m->cur < 0)
 		return err_set(e, ERR_BUG, "maildir: no box is open");
-	if (open_trash(m, e) < 0)
+	if (open_trash(m, e) < 0 || (n > 0 && m->trash < 0 && maildir_keep_open(m, m->folder.s, false, e) < 0))
 		return maildir_of_box(e);
 	/* only the directories show whether a unique name is unique */
 	if (n > 0 && m->files.pass == 0 && maildir_files_read(m, &d, &m->files, NULL, NULL, e) < 0)
 		return maildir_of_box(e);
-	for (size_t k = 0; k < n; k++) {
-		struct err why = ERR_INIT;
-		size_t i = 0;
-		int rc;
-
-		if (clock_check(e) < 0 || maildir_file_of(m, nums[k], &i, e) < 0)
-			return -1;
-		rc = remove_one(m, i, &why);
-		if (rc < 0) {
-			if (e)
-				*e = why;
-			return -1;
-		}
-		done(arg, nums[k], rc == 0 ? NULL : &why);
-	}
-	return 0;
+	rc = remove_all(m, nums, n, &copies, e);
+	/* also when not all are: what a copy is kept of is removed, or the copy is */
+	if (remove_copied(m, &copies, rc == 0 ? e : NULL) < 0)
+		rc = -1;
+	vec_release(&copies.a);
+	return rc;
 }
 
-/* Make removals durable, those of the trash first. */
+/* Make removals durable, those of the trash and the quarantine first. */
 int maildir_commit(struct store *s, struct err *e)
 {
 	struct maildir *m = maildir_of(s);
@@ -217,6 +325,8 @@ int maildir_commit(struct store *s, struct err *e)
 		return err_set(e, ERR_BUG, "maildir: no box is open");
 	if (m->trash >= 0 && (m->changed_cur || m->changed_fresh))
 		rc = fs_sync(m->trash, "the trash", e);
+	if (rc == 0 && m->keep.open)
+		rc = maildir_keep_sync(m, e);
 	if (rc == 0 && m->changed_cur)
 		rc = fs_sync(m->cur, "cur/", e);
 	if (rc == 0 && m->changed_fresh)

@@ -237,3 +237,14 @@ int store_cannot_set_flags(struct store *s, const struct flag_change *c, size_t 
 	(void)arg;
 	return cannot(s, "change flags", e);
 }
+
+/* Without a quarantine. */
+int store_cannot_restore(struct store *s, const struct quarantine_box *from, int64_t run,
+			 void (*done)(void *arg, struct slice key, uint64_t size, const struct err *why), void *arg, struct err *e)
+{
+	(void)from;
+	(void)run;
+	(void)done;
+	(void)arg;
+	return cannot(s, "put messages back", e);
+}

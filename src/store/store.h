@@ -32,6 +32,8 @@
 #include "net/stream.h"
 
 struct store;
+struct quarantine;
+struct quarantine_box;
 
 /* How a side deals with a folder's keywords, whose names both sides share. A driver puts the names of what it shows into the table. */
 struct keyword_view {
@@ -252,6 +254,14 @@ struct store_ops {
 	int (*set_flags)(struct store *s, const struct flag_change *c, size_t n,
 			 void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 
+	/*
+	 * Put messages that were removed, and kept in the quarantine, back into the open box (BOX_WRITE), under names that are new; again after an interruption, no message
+	 * is put back twice. done is called for each: with its key and size, when it is durably here and there no more, or with why it stays there (SPAN_MSG). -1: the
+	 * same is true of those of which was told. The box is closed.
+	 */
+	int (*restore)(struct store *s, const struct quarantine_box *from, int64_t run,
+		       void (*done)(void *arg, struct slice key, uint64_t size, const struct err *why), void *arg, struct err *e);
+
 	void (*free)(struct store *s); /* closes everything; NULL is not passed */
 };
 
@@ -261,6 +271,7 @@ struct store {
 	bool torn;              /* set by a call of next that failed: the end of the body before it made no sense, so nobody knows whether that was whole */
 	struct keyword_view *keywords; /* STORE_TREE: of the folder that is opened next, or is open; NULL: they don't count. Borrowed, set by the engine */
 	const char *trash;      /* STORE_TREE: the folder that removed messages are moved to, unless they are in it; NULL: none. Borrowed, set by the engine */
+	struct quarantine *quarantine; /* where removed messages, and those of removed folders, are kept for a while; NULL: they are not. As trash. Of a driver that can restore */
 	bool counts;            /* STORE_TREE: folders tells messages and bytes where that is possible at all, whatever it costs. Set by who shows them */
 };
 
@@ -295,12 +306,14 @@ int store_cannot_move(struct store *s, const uint64_t *nums, size_t n, const cha
 		      void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e);
 int store_cannot_set_flags(struct store *s, const struct flag_change *c, size_t n,
 			   void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
+int store_cannot_restore(struct store *s, const struct quarantine_box *from, int64_t run,
+			 void (*done)(void *arg, struct slice key, uint64_t size, const struct err *why), void *arg, struct err *e);
 
 /* For the ops of a driver without STORE_TREE. */
 #define STORE_NO_TREE \
 	.folders = store_cannot_folders, .folder_create = store_cannot_folder_create, .folder_remove = store_cannot_folder_remove, \
 	.folder_rename = store_cannot_folder_rename, .same_box = store_cannot_same_box, \
 	.look = store_cannot_look, .look_box = store_cannot_look_box, .look_next = store_cannot_look_next, .find = store_cannot_find, \
-	.move = store_cannot_move, .set_flags = store_cannot_set_flags
+	.move = store_cannot_move, .set_flags = store_cannot_set_flags, .restore = store_cannot_restore
 
 #endif

@@ -777,7 +777,7 @@ static void free_store(struct store *s)
 	.stage = stage, .unstage = unstage, .harden = harden, .publish = publish, .abandon = abandon, .recover = recover, \
 	.folders = folders, .folder_create = folder_create, .folder_remove = folder_remove, .folder_rename = folder_rename, \
 	.same_box = store_cannot_same_box, \
-	.look = look, .look_box = look_box, .look_next = look_next, .find = find, .move = move, .set_flags = set_flags, .free = free_store, \
+	.look = look, .look_box = look_box, .look_next = look_next, .find = find, .move = move, .set_flags = set_flags, .restore = store_cannot_restore, .free = free_store, \
 }
 
 struct store *tree_store(struct tree_world *w, int n)
