@@ -25,6 +25,8 @@ struct cli {
 	struct report *report;
 	struct config config;
 	bool loaded;
+	bool undo;        /* cli_run_jobs: put back what a run deleted, first; undo_run: 0 the last */
+	int64_t undo_run;
 	bool told; /* what is wrong has been shown already */
 };
 
@@ -86,6 +88,7 @@ int cmd_check(struct cli *c, struct err *e);
 int cmd_info(struct cli *c, struct err *e);
 int cmd_list(struct cli *c, struct err *e);
 int cmd_status(struct cli *c, struct err *e);
+int cmd_undo(struct cli *c, struct err *e);
 int cmd_help(struct cli *c, struct err *e);
 
 #endif

@@ -8,6 +8,7 @@
 struct showing {
 	struct cli *c;
 	struct strbuf *json; /* NULL: for a person */
+	const char *job;
 	bool two_way, any;
 };
 
@@ -50,6 +51,27 @@ static int show_failure(void *arg, const char *folder, const struct failure *f, 
 	return 0;
 }
 
+/* A run of which something is kept. */
+static int show_kept(void *arg, const struct quarantine_run *r, struct err *e)
+{
+	struct showing *s = arg;
+	char when[32];
+
+	(void)e;
+	if (s->json) {
+		strbuf_printf(s->json, "%s{\"run\":%lld", s->any ? "," : "", (long long)r->run);
+		cli_json_time(s->json, "time", r->when);
+		cli_json_number(s->json, "messages", (int64_t)r->messages);
+		strbuf_putc(s->json, '}');
+	} else {
+		cli_when(r->when, when);
+		report_line(s->c->report, "    run %lld, %s: %llu message%s deleted here; `mailhaul undo %s %lld` brings %s back", (long long)r->run, when,
+			    (unsigned long long)r->messages, r->messages == 1 ? "" : "s", s->job, (long long)r->run, r->messages == 1 ? "it" : "them");
+	}
+	s->any = true;
+	return 0;
+}
+
 static int show_json(struct cli *c, const struct job_params *p, const struct job_status *st, struct err *e)
 {
 	struct strbuf b = STRBUF_INIT(64u << 20);
@@ -87,6 +109,15 @@ static int show_json(struct cli *c, const struct job_params *p, const struct job
 		return -1;
 	}
 	strbuf_putc(&b, ']');
+	if (s.two_way) {
+		s.any = false;
+		strbuf_puts(&b, ",\"kept\":[");
+		if (job_kept(p, show_kept, &s, e) < 0) {
+			strbuf_release(&b);
+			return -1;
+		}
+		strbuf_putc(&b, ']');
+	}
 	cli_json_end(c, &b);
 	return 0;
 }
@@ -110,7 +141,7 @@ static void show_last(struct cli *c, const struct run_row *r, bool two_way)
 
 static int show_text(struct cli *c, const struct job_params *p, const struct job_status *st, struct err *e)
 {
-	struct showing s = { .c = c, .two_way = p->job->mode == CONFIG_SYNC };
+	struct showing s = { .c = c, .job = p->job->name, .two_way = p->job->mode == CONFIG_SYNC };
 	char when[32];
 
 	if (st->last_end > 0)
@@ -134,6 +165,8 @@ static int show_text(struct cli *c, const struct job_params *p, const struct job
 		report_line(c->report, "    on both sides: messages: %llu, folders: %llu", (unsigned long long)st->held, (unsigned long long)st->folders);
 	else if (st->held > 0)
 		report_line(c->report, "    messages delivered and still on the server: %llu", (unsigned long long)st->held);
+	if (s.two_way && job_kept(p, show_kept, &s, e) < 0)
+		return -1;
 	return job_failures(p, show_failure, &s, e);
 }
 

@@ -183,7 +183,8 @@ int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool n
 	sp.wants.log = c->o.verbose >= 2 ? LOG_WIRE : c->o.verbose == 1 ? LOG_INFO : LOG_WARN;
 	for (size_t i = 0; i < n; i++) {
 		params[i] = (struct job_params){ .job = jobs[i], .state_dir = c->state_dir, .dry_run = c->o.dry_run, .same_source = c->o.same_source,
-						 .restore = c->o.restore, .allow_deletions = c->o.allow_deletions, .ignore_pause = named, .stop_at = (int)stop_at };
+						 .restore = c->o.restore, .allow_deletions = c->o.allow_deletions, .ignore_pause = named, .undo = c->undo,
+						 .undo_run = c->undo_run, .stop_at = (int)stop_at };
 		/* The configuration is this process's own; only what this run adds is filled in. */
 		if (cli_ready(c, (struct config_end *)(uintptr_t)jobs[i]->left, e) < 0)
 			goto out;

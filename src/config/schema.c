@@ -124,6 +124,8 @@ static const struct key keys[] = {
 	  .help = "Where folders are removed that were removed on the other side, with the messages in them; only empty ones, on both, when not given." },
 	{ S(trash), .name = "trash", .type = KEY_STR, .def = "", .arg = "folder",
 	  .help = "A folder of the remote side, or its @role, that messages deleted there are moved to, instead of being gone." },
+	{ S(quarantine), .name = "quarantine", .type = KEY_DURATION, .def = "7d", RANGE(0, 36600 * DAY), .arg = "duration",
+	  .help = "How long messages that were deleted here are kept for mailhaul undo; 0: not at all." },
 	{ S(max_size), .name = "max-size", .type = KEY_SIZE, .def = "", RANGE(1, INT64_C(1) << 50), .arg = "size",
 	  .help = "Larger messages of the remote side are left there." },
 	{ S(max_age), .name = "max-age", .type = KEY_DURATION, .def = "", RANGE(1, 36600 * DAY), .arg = "duration",

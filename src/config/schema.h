@@ -99,7 +99,7 @@ struct fetch_keys {
 struct sync_keys {
 	const char *remote, *local, *trash, *take_over, *on_new;
 	struct key_list folders;
-	int64_t every, max_size, max_age;
+	int64_t every, max_size, max_age, quarantine;
 	struct plan_max_delete max_delete;
 	int del, create, remove_folders; /* WHERE_, -1: not said */
 };

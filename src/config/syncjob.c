@@ -275,6 +275,7 @@ void build_sync_policy(struct config_job *out, const struct sync_keys *k)
 	out->sync.max_age = k->max_age;
 	out->sync.max_delete = k->max_delete;
 	out->sync.take_over = k->take_over && k->take_over[0] ? k->take_over : NULL;
+	out->sync.quarantine = k->quarantine;
 	out->sync.right_name = out->right ? out->right->url : NULL;
 }
 

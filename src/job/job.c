@@ -14,11 +14,12 @@
 
 #define ON_NEW_MS 60000 /* how long the on-new command may take */
 
-char *job_state_path(const char *state_dir, const char *job, struct err *e)
+/* DIR/NAME and a suffix. malloc'd */
+static char *job_path(const char *dir, const char *job, const char *suffix, struct err *e)
 {
 	struct strbuf b = STRBUF_INIT(4096);
 
-	strbuf_puts(&b, state_dir);
+	strbuf_puts(&b, dir);
 	strbuf_putc(&b, '/');
 	for (const char *p = job; *p; p++) {
 		unsigned char c = (unsigned char)*p;
@@ -29,13 +30,18 @@ char *job_state_path(const char *state_dir, const char *job, struct err *e)
 		else
 			strbuf_printf(&b, "%%%02X", c);
 	}
-	strbuf_puts(&b, ".db");
+	strbuf_puts(&b, suffix);
 	if (b.failed) {
 		strbuf_release(&b);
 		err_set(e, ERR_CONF, "job '%s': the name is too long", job);
 		return NULL;
 	}
 	return strbuf_detach(&b);
+}
+
+char *job_state_path(const char *state_dir, const char *job, struct err *e)
+{
+	return job_path(state_dir, job, ".db", e);
 }
 
 struct store *job_store(const struct config_end *end, struct err *e)
@@ -134,12 +140,14 @@ static void run_on_new(const struct job_params *p, const struct event_totals *t,
 	strbuf_release(&out);
 }
 
-/* Note the run in the base. A run in which nothing happened leaves only its time, unless it ends a row of failures. */
-static void note_run(struct db *db, int64_t started, const struct event_totals *t, const struct err *why)
+#define NOT_NOTED (-1)
+
+/* Note the run in the base, by its number (0: the next). A run in which nothing happened leaves only its time, unless it ends a row of failures. */
+static void note_run(struct db *db, int64_t number, int64_t started, const struct event_totals *t, const struct err *why)
 {
 	struct err ignored = ERR_INIT;
-	struct run_row last, r = { .started = started, .ended = clock_wall(), .kind = why->kind, .pulled = t->pulled, .pushed = t->pushed, .flagged = t->flagged,
-				   .deleted = t->deleted, .failed = t->failed, .skipped = t->skipped, .bytes_in = t->bytes_in, .seconds = t->seconds };
+	struct run_row last, r = { .id = number, .started = started, .ended = clock_wall(), .kind = why->kind, .pulled = t->pulled, .pushed = t->pushed, .flagged = t->flagged,
+				   .deleted = t->deleted, .deleted_left = t->deleted_left, .failed = t->failed, .skipped = t->skipped, .bytes_in = t->bytes_in, .seconds = t->seconds };
 	bool happened = why->kind != ERR_NONE || t->pulled || t->pushed || t->flagged || t->moved || t->deleted || t->failed || t->made || t->removed || t->renamed;
 
 	snprintf(r.text, sizeof(r.text), "%s", why->text);
@@ -164,8 +172,102 @@ static int run_fetch(const struct job_params *p, struct store *src, struct store
 	return engine_fetch(&ep, src, dst, db, sink, totals, e);
 }
 
+static void tell_warning(const struct job_params *p, const struct event_sink *sink, const char *text)
+{
+	struct event ev = { .type = EVENT_WARNING, .job = p->job->name, .text = text };
+
+	event_put(sink, &ev);
+}
+
+/* Does a directory lie in another? Links are followed; what isn't there yet is as it is written. */
+static bool lies_within(const char *dir, const char *top)
+{
+	char *a = realpath(dir, NULL), *b = realpath(top, NULL);
+	const char *x = a ? a : dir, *y = b ? b : top;
+	size_t n = strlen(y);
+	bool within = strncmp(x, y, n) == 0 && (x[n] == '\0' || x[n] == '/');
+
+	free(a);
+	free(b);
+	return within;
+}
+
+/* What is kept would be folders of a side that the state is in. */
+static int check_quarantine(const struct job_params *p, struct err *e)
+{
+	const struct config_end *ends[] = { p->job->left, p->job->right };
+
+	for (size_t i = 0; i < 2 && p->job->sync.quarantine > 0; i++) {
+		if (ends[i]->kind != CONFIG_MAILDIR || !lies_within(p->state_dir, ends[i]->maildir.path))
+			continue;
+		err_set(e, ERR_CONF, "the state directory %s lies in %s: what is kept there would be taken for its folders", p->state_dir, ends[i]->maildir.path);
+		return err_hint(e, "name another with --state-dir, or say quarantine = 0");
+	}
+	return 0;
+}
+
+/*
+ * Where a two-way job keeps what it deletes here, and the number of this run; q->name is malloc'd. A base without runs is a new one, and what is kept may be of an older: its
+ * numbers are not given again.
+ */
+static int find_quarantine(const struct job_params *p, struct db *db, struct quarantine *q, struct err *e)
+{
+	*q = (struct quarantine){ .state_dir = p->state_dir, .name = job_path("quarantine", p->job->name, "", e) };
+	if (!q->name || runs_next(db, &q->run, e) < 0)
+		return -1;
+	if (q->run == 1) {
+		if (quarantine_last(q, &q->run, e) < 0)
+			return -1;
+		q->run++;
+	}
+	return 0;
+}
+
+/* What was kept long enough goes. */
+static void expire(const struct job_params *p, const struct quarantine *q, const struct event_sink *sink)
+{
+	struct err why = ERR_INIT;
+
+	if (!p->dry_run && quarantine_expire(q, clock_wall() - p->job->sync.quarantine, &why) < 0)
+		tell_warning(p, sink, why.text);
+}
+
+/* What undo can't bring back: the content of what was deleted at the other side was gone here already. */
+static void tell_lost(const struct job_params *p, struct db *db, int64_t run, const struct event_sink *sink)
+{
+	struct err ignored = ERR_INIT;
+	struct run_row r;
+	char text[ERR_TEXT_MAX];
+	bool one;
+
+	if (runs_get(db, run, &r, &ignored) != 1 || r.deleted_left == 0)
+		return;
+	one = r.deleted_left == 1;
+	if (p->job->sync.trash)
+		snprintf(text, sizeof(text), "%llu message%s that run %lld deleted at the server stay%s there, in the trash: have a mail reader move back what is wanted",
+			 (unsigned long long)r.deleted_left, one ? "" : "s", (long long)run, one ? "s" : "");
+	else
+		snprintf(text, sizeof(text), "%llu message%s that run %lld deleted at the server %s gone for good: there was no `trash`",
+			 (unsigned long long)r.deleted_left, one ? "" : "s", (long long)run, one ? "is" : "are");
+	tell_warning(p, sink, text);
+}
+
+/* Put back what a run deleted; the run of the job that follows brings it to the other side. *steps: of the tests */
+static int run_undo(const struct job_params *p, struct store *right, struct db *db, const struct quarantine *q, const struct event_sink *sink, struct event_totals *totals,
+		    int *steps, struct err *e)
+{
+	struct undo_params up = { .job = p->job->name, .quarantine = q, .run = p->undo_run, .right_name = p->job->sync.right_name, .dry_run = p->dry_run,
+				  .stop_at = p->stop_at };
+	int64_t run;
+
+	if (engine_undo(&up, right, db, sink, totals, &run, steps, e) < 0)
+		return -1;
+	tell_lost(p, db, run, sink);
+	return 0;
+}
+
 /* Sync: both ways. */
-static int run_sync(const struct job_params *p, struct store *left, struct store *right, struct db *db, int64_t now, const struct event_sink *sink,
+static int run_sync(const struct job_params *p, struct store *left, struct store *right, struct db *db, int64_t now, int stop_at, const struct event_sink *sink,
 		    struct event_totals *totals, struct err *e)
 {
 	struct sync_params sp = p->job->sync;
@@ -174,8 +276,43 @@ static int run_sync(const struct job_params *p, struct store *left, struct store
 	sp.restore = p->restore;
 	sp.allow_deletions = p->allow_deletions;
 	sp.dry_run = p->dry_run;
-	sp.stop_at = p->stop_at;
+	sp.stop_at = stop_at;
 	return engine_sync(&sp, left, right, db, sink, totals, e);
+}
+
+/* A two-way job with its quarantine. *number: by which the state is to say what it did, or NOT_NOTED. */
+static int run_two_way(const struct job_params *p, struct store *left, struct store *right, struct db *db, int64_t now, const struct event_sink *sink,
+		       struct event_totals *totals, int64_t *number, struct err *e)
+{
+	struct event_totals undone = { 0 };
+	struct quarantine q;
+	int rc = find_quarantine(p, db, &q, e), steps = 0;
+
+	*number = p->undo || rc < 0 ? NOT_NOTED : q.run;
+	if (rc == 0)
+		rc = check_quarantine(p, e);
+	if (rc == 0 && p->undo)
+		rc = run_undo(p, right, db, &q, sink, &undone, &steps, e);
+	else if (rc == 0)
+		expire(p, &q, sink); /* there may be no room for more */
+	*totals = undone;
+	if (rc == 0 && !(p->undo && p->dry_run)) {
+		*number = q.run;
+		if (p->job->sync.quarantine > 0 && !p->dry_run)
+			right->quarantine = &q;
+		rc = run_sync(p, left, right, db, now, p->stop_at > steps ? p->stop_at - steps : 0, sink, totals, e);
+		if (rc < 0 && undone.restored > 0)
+			err_hint(e, "what was put back is here, and the next run brings it to the server");
+		totals->restored = undone.restored;
+		totals->failed += undone.failed;
+		totals->quarantined = q.kept;
+		totals->run = q.kept > 0 ? (uint64_t)q.run : 0;
+	}
+	if (rc == 0 && p->undo)
+		expire(p, &q, sink);
+	right->quarantine = NULL;
+	free((char *)(uintptr_t)q.name);
+	return rc;
 }
 
 /* The work itself: stores, state, engine. */
@@ -184,6 +321,7 @@ static int run_engine(const struct job_params *p, const struct event_sink *sink,
 	struct store *left = NULL, *right = NULL;
 	struct db *db = NULL;
 	int64_t started = clock_wall();
+	int64_t number = 0;
 	int rc = -1;
 
 	if (open_state(p, &db, e) < 0)
@@ -193,11 +331,11 @@ static int run_engine(const struct job_params *p, const struct event_sink *sink,
 	left = job_store(p->job->left, e);
 	right = left ? job_store(p->job->right, e) : NULL;
 	if (right && p->job->mode == CONFIG_SYNC)
-		rc = run_sync(p, left, right, db, started, sink, totals, e);
+		rc = run_two_way(p, left, right, db, started, sink, totals, &number, e);
 	else if (right)
 		rc = run_fetch(p, left, right, db, started, sink, totals, e);
-	if (!p->dry_run)
-		note_run(db, started, totals, e);
+	if (!p->dry_run && number != NOT_NOTED)
+		note_run(db, number, started, totals, e);
 out:
 	store_free(left);
 	store_free(right);
@@ -298,6 +436,15 @@ int job_status(const struct job_params *p, struct job_status *out, struct err *e
 out:
 	db_close(db);
 	free(path);
+	return rc;
+}
+
+int job_kept(const struct job_params *p, int (*cb)(void *arg, const struct quarantine_run *r, struct err *e), void *arg, struct err *e)
+{
+	struct quarantine q = { .state_dir = p->state_dir, .name = job_path("quarantine", p->job->name, "", e) };
+	int rc = q.name ? quarantine_runs(&q, cb, arg, e) : -1;
+
+	free((char *)(uintptr_t)q.name);
 	return rc;
 }
 

@@ -3,6 +3,7 @@
 #define JOB_JOB_H
 
 #include "config/load.h"
+#include "store/quarantine.h"
 #include "state/runs.h"
 #include "sync/event.h"
 #include "sync/folders.h"
@@ -13,6 +14,8 @@ struct job_params {
 	bool dry_run;
 	bool same_source;       /* take over the state of a mailbox that has a new name */
 	bool restore, allow_deletions; /* as in sync_params: what the person says of this run of a two-way job */
+	bool undo;              /* first put back what a run of a two-way job deleted; undo_run: which, 0 the last of which something is kept */
+	int64_t undo_run;
 	bool ignore_pause;      /* the person named the job: a pause that the server asked for is not waited out */
 	int stop_at;            /* tests */
 };
@@ -48,6 +51,9 @@ struct job_status {
 int job_status(const struct job_params *p, struct job_status *out, struct err *e);
 /* Each failure and left-out message of the state; folder: where, as the remote side calls it, "" for what has none. */
 int job_failures(const struct job_params *p, int (*cb)(void *arg, const char *folder, const struct failure *f, struct err *e), void *arg, struct err *e);
+
+/* The runs of a two-way job of which something is kept in the quarantine, the latest first; as quarantine_runs. Opens no state. */
+int job_kept(const struct job_params *p, int (*cb)(void *arg, const struct quarantine_run *r, struct err *e), void *arg, struct err *e);
 
 /* The folders of a two-way job as they are now on both sides and in the base (sync/folders.h); a local side that is not there yet has none. With counts. Changes nothing. */
 int job_folders(const struct job_params *p, struct folders *out, void (*warn)(void *arg, const char *text), void *arg, struct err *e);

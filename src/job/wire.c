@@ -9,7 +9,7 @@ enum { RECORD_EVENT = 1, RECORD_LOG = 2 };
 #define HEAD 4 /* bytes of the length */
 
 _Static_assert(sizeof(enum event_type) == sizeof(int) && sizeof(enum err_kind) == sizeof(int), "enums are encoded as ints are");
-_Static_assert(5 + 31 * 8 + 5 * (4 + WIRE_TEXT) <= WIRE_MAX, "a record holds an event");
+_Static_assert(5 + 35 * 8 + 5 * (4 + WIRE_TEXT) <= WIRE_MAX, "a record holds an event");
 
 /* An event's numbers, in their order on the wire; the same rows write and read. */
 static const struct number {
@@ -26,7 +26,8 @@ static const struct number {
 	ROW(totals.flagged, WIDE, UINT64_MAX), ROW(totals.moved, WIDE, UINT64_MAX), ROW(totals.skipped, WIDE, UINT64_MAX),
 	ROW(totals.failed, WIDE, UINT64_MAX), ROW(totals.bytes_in, WIDE, UINT64_MAX), ROW(totals.bytes_out, WIDE, UINT64_MAX),
 	ROW(totals.round_trips, WIDE, UINT64_MAX), ROW(totals.kept, WIDE, UINT64_MAX), ROW(totals.made, WIDE, UINT64_MAX),
-	ROW(totals.removed, WIDE, UINT64_MAX), ROW(totals.renamed, WIDE, UINT64_MAX),
+	ROW(totals.removed, WIDE, UINT64_MAX), ROW(totals.deleted_left, WIDE, UINT64_MAX), ROW(totals.quarantined, WIDE, UINT64_MAX),
+	ROW(totals.run, WIDE, UINT64_MAX), ROW(totals.restored, WIDE, UINT64_MAX), ROW(totals.renamed, WIDE, UINT64_MAX),
 #undef ROW
 };
 

@@ -413,6 +413,7 @@ static int remove_box(struct twoway *g, struct box *b, int side, struct err *e)
 		return -1;
 	}
 	g->totals->deleted += b->deletions[side];
+	g->totals->deleted_left += side == LEFT ? b->deletions[side] : 0;
 	twoway_tell_tree(g, b, side, ACTION_REMOVE);
 	b->failed = true; /* it is no more */
 	return db_commit(g->db, e);

@@ -6,6 +6,7 @@
 #define SYNC_ENGINE_H
 
 #include "state/db.h"
+#include "store/quarantine.h"
 #include "store/store.h"
 #include "sync/event.h"
 #include "sync/folders.h"
@@ -46,6 +47,7 @@ struct sync_params {
 	const char *trash;            /* folder at the left, or its role ("@trash"): what is deleted there is moved to it; NULL: it is expunged */
 	const char *take_over;        /* where mbsync's state is, if not in the folders (takeover.c); NULL: there */
 	const char *right_name;       /* "maildir:/home/jane/Mail", for texts */
+	int64_t quarantine;           /* seconds that what is deleted at the right is kept; 0: not at all. For the caller, who sets right->quarantine */
 	bool allow_deletions;         /* the person has said so: neither max_delete nor an empty side stops the job */
 	bool restore;                 /* what was deleted on one side is copied there again, instead of deleted on the other */
 	bool dry_run;
@@ -55,6 +57,22 @@ struct sync_params {
 
 /* Run a two-way job; as engine_fetch. Both stores have STORE_TREE. A folder that can't be synced is told as an ERROR event and counts in totals->failed. */
 int engine_sync(const struct sync_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,
+		struct err *e);
+
+struct undo_params {
+	const char *job;
+	const struct quarantine *quarantine;
+	int64_t run;                  /* 0: the last of which something is kept */
+	const char *right_name;
+	bool dry_run;
+	int stop_at;
+};
+
+/*
+ * Put back at the right what a run deleted there, for the next run to bring it to the left. As engine_sync; *run and *steps: of which run, and how many were taken.
+ * Interrupted at any moment and done again, each message comes back once. ERR_USAGE: nothing of it is kept.
+ */
+int engine_undo(const struct undo_params *p, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals, int64_t *run, int *steps,
 		struct err *e);
 
 #endif

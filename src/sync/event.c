@@ -22,7 +22,7 @@ const char *event_type_name(enum event_type t)
 
 const char *event_action_name(enum event_action a)
 {
-	static const char *const names[] = { "pull", "push", "delete", "flags", "move", "skip", "forget", "create", "remove", "rename" };
+	static const char *const names[] = { "pull", "push", "delete", "flags", "move", "skip", "restore", "forget", "create", "remove", "rename" };
 
 	return names[a];
 }

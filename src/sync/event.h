@@ -21,6 +21,7 @@ enum event_type {
 enum event_action {
 	ACTION_PULL, ACTION_PUSH, ACTION_DELETE, ACTION_FLAGS, ACTION_MOVE,
 	ACTION_SKIP,    /* left where it is: larger than max-size */
+	ACTION_RESTORE, /* put back by undo */
 	ACTION_FORGET,  /* gone from the source: its pair is dropped. Shown in a dry run and with -v */
 	ACTION_CREATE, ACTION_REMOVE, ACTION_RENAME, /* TREE */
 };
@@ -31,6 +32,9 @@ enum event_at { AT_UNSAID, AT_LEFT, AT_RIGHT };
 struct event_totals {
 	uint64_t pulled, pushed, deleted, flagged, moved, skipped, failed;
 	uint64_t made, removed, renamed; /* folders */
+	uint64_t deleted_left;  /* of those deleted */
+	uint64_t quarantined, run; /* of those deleted: kept for a while, under this number */
+	uint64_t restored;      /* put back by undo */
 	uint64_t bytes_in, bytes_out, round_trips;
 	uint64_t kept;       /* left on the server by `keep` */
 	double seconds;

@@ -559,6 +559,7 @@ int exec_commit(struct exec *x, bool finish, int64_t purge, uint64_t *removed, s
 		return -1;
 	*removed = x->removed.n;
 	x->totals->deleted += x->removed.n;
+	x->totals->deleted_left += x->back ? 0 : x->removed.n;
 	vec_clear(&x->removed);
 	exec_step(x, "done");
 	return 0;

@@ -172,6 +172,11 @@ static void put_members(struct strbuf *out, const struct event *ev)
 		break;
 	case EVENT_END:
 		put_totals(out, &ev->totals);
+		if (ev->two_way) {
+			put_number(out, "quarantined", ev->totals.quarantined);
+			put_number(out, "run", ev->totals.run);
+			put_number(out, "restored", ev->totals.restored);
+		}
 		put_number(out, "exit", ev->exit_code > 0 ? (uint64_t)ev->exit_code : 0);
 		break;
 	}

@@ -284,12 +284,12 @@ static void tell_rest(struct report *r, const struct event *ev)
 
 static bool warnings_shown(const struct report *r)
 {
-	return !r->p.quiet && (r->p.tty || r->p.verbose > 0);
+	return !r->p.quiet && (r->p.tty || r->p.verbose > 0 || r->p.asked);
 }
 
 static bool summaries_shown(const struct report *r)
 {
-	return !r->p.quiet && !r->p.json && (r->p.tty || r->p.verbose > 0 || r->p.dry_run);
+	return !r->p.quiet && !r->p.json && (r->p.tty || r->p.verbose > 0 || r->p.dry_run || r->p.asked);
 }
 
 /* -v, and a dry run's plan: what is (to be) done with one message or folder. A copy's direction is in its verb. */
@@ -297,7 +297,7 @@ static void show_action(struct report *r, const struct event *ev)
 {
 	static const char *const sides[] = { [AT_UNSAID] = "", [AT_LEFT] = " at the server", [AT_RIGHT] = " here" };
 	static const char *const would[] = { [ACTION_PULL] = "fetch", [ACTION_PUSH] = "send", [ACTION_DELETE] = "delete", [ACTION_FLAGS] = "set the flags of",
-					     [ACTION_MOVE] = "move", [ACTION_SKIP] = "leave", [ACTION_FORGET] = "forget", [ACTION_CREATE] = "make",
+					     [ACTION_MOVE] = "move", [ACTION_SKIP] = "leave", [ACTION_RESTORE] = "put back", [ACTION_FORGET] = "forget", [ACTION_CREATE] = "make",
 					     [ACTION_REMOVE] = "remove", [ACTION_RENAME] = "rename" };
 	static const char *const why[] = { [ACTION_SKIP] = ": larger than max-size", [ACTION_FORGET] = ": gone from the source" };
 	const char *because = ev->action == ACTION_SKIP || ev->action == ACTION_FORGET ? why[ev->action] : "";
@@ -348,6 +348,7 @@ static bool put_totals(struct strbuf *b, const struct event_totals *t, const str
 		const char *did, *would;
 	} rows[] = {
 		{ t->pulled, "fetched", "to be fetched" },
+		{ t->restored, "put back", "to be put back" },
 		{ t->pushed, "sent", "to be sent" },
 		{ two_way ? 0 : t->deleted, "deleted on the server", "to be deleted on the server" },
 		{ two_way ? t->deleted : 0, "deleted", "to be deleted" },
@@ -394,6 +395,17 @@ static void put_cost(struct strbuf *b, const struct event_totals *t, bool two_wa
 	strbuf_printf(b, ", %.1f s, %s round trip%s", t->seconds, trips, t->round_trips == 1 ? "" : "s");
 }
 
+/* "; `mailhaul undo both 12` brings 500 back" */
+static void put_undo(struct report *r, struct strbuf *b, const struct event *ev, const char *job)
+{
+	char n[32];
+
+	if (ev->totals.quarantined == 0 || r->p.dry_run)
+		return;
+	progress_count(ev->totals.quarantined, n, sizeof(n));
+	strbuf_printf(b, "; `mailhaul undo %s %llu` brings %s back", r->p.status ? job : "A B", (unsigned long long)ev->totals.run, n);
+}
+
 /* Whether a job came to no proper end (its error said why). */
 static bool is_stopped(const struct event *ev)
 {
@@ -412,6 +424,7 @@ static void show_summary(struct report *r, const struct event *ev)
 	any = put_totals(&b, &ev->totals, a, ev->two_way);
 	if (!any)
 		strbuf_puts(&b, stopped ? "nothing was done" : r->p.dry_run ? "nothing to do" : "nothing new");
+	put_undo(r, &b, ev, job);
 	if (r->p.dry_run)
 		strbuf_puts(&b, "; nothing was changed");
 	else if (any || r->p.verbose > 0)
@@ -433,6 +446,7 @@ static void add_totals(struct event_totals *sum, const struct event_totals *t)
 	sum->made += t->made;
 	sum->removed += t->removed;
 	sum->renamed += t->renamed;
+	sum->restored += t->restored;
 }
 
 /* A job is over: its line, and no more progress of it. */

@@ -16,6 +16,7 @@ struct report_params {
 	bool quiet;         /* errors only (with json: error events only) */
 	int verbose;        /* 0, 1: actions, warnings, summaries; 2: protocol lines */
 	bool json;
+	bool asked;         /* a person waits for what the one job does: summary and warnings are shown without a terminal, too */
 	bool status;        /* the jobs are the configuration's: `status` knows them */
 	bool dry_run;       /* planned actions and summaries are shown in any case */
 };

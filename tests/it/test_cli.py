@@ -146,7 +146,7 @@ def test_usage(idle, words, says):
 
 def test_help_and_version(idle):
     r = idle.call("help")
-    commands = ["run", "fetch", "sync", "check", "info", "list", "status", "help"]
+    commands = ["run", "fetch", "sync", "check", "info", "list", "status", "undo", "help"]
     assert r.code == 0 and r.err == ""
     for name in commands:
         assert "  mailhaul " + name in r.out

@@ -227,7 +227,7 @@ static const struct {
 	{ SYNC " trash = @trsh }", "t:1: trash: no folder has the role '@trsh'; did you mean '@trash'?\n" },
 	{ SYNC " trash = 'x//y' }", "t:1: trash: " ANY "\n" },
 	{ SYNC " trash = Trash\n delete = local }", "t:1: trash has no effect: nothing is deleted at the remote side (delete = local or none)\n" },
-	{ SYNC " keep = yes }", "t:1: unknown key 'keep'; sync knows remote, local, every, folders, delete, create, remove-folders, trash, max-size, max-age, "
+	{ SYNC " keep = yes }", "t:1: unknown key 'keep'; sync knows remote, local, every, folders, delete, create, remove-folders, trash, quarantine, max-size, max-age, "
 	  "max-delete, take-over or on-new\n" },
 	{ SYNC " take-over = 'state/' }", "t:1: take-over = state/ would depend on where mailhaul is started; begin it with / or ~/\n" },
 	{ SYNC " take-over = '' }", "t:1: take-over is empty; it is a path\n" },
@@ -509,9 +509,9 @@ static void sync_jobs(void **state)
 		" remote = work folder '@archive' { max-age = 30d }\n"
 		" folders = {'*', '!Spam'} local = maildir:/x/y folders += '@sent'\n"
 		" folder inbox { local = In/Box max-size = 1k max-age = 0s }\n"
-		" max-size = 10M max-age = 1y max-delete = ' 50  and 10% ' delete = local create = remote remove-folders = none on-new = 'x'\n"
+		" max-size = 10M max-age = 1y max-delete = ' 50  and 10% ' delete = local create = remote remove-folders = none quarantine = 0 on-new = 'x'\n"
 		"}\n"
-		"sync three { remote = maildir:/a local = maildir:/b trash = '@trash' remove-folders = both max-delete = none }\n"
+		"sync three { remote = maildir:/a local = maildir:/b trash = '@trash' remove-folders = both max-delete = none quarantine = 2w }\n"
 		"sync four { remote = maildir:/a local = maildir:/c max-delete = 5% }\n";
 	struct config c;
 	struct err e = ERR_INIT;
@@ -542,6 +542,7 @@ static void sync_jobs(void **state)
 	assert_int_equal(p->max_size, 0);
 	assert_int_equal(p->max_age, 0);
 	assert_null(p->trash);
+	assert_int_equal(p->quarantine, 7 * 86400);
 	assert_null(j->on_new);
 	j = &c.jobs[1];
 	p = &j->sync;
@@ -569,6 +570,7 @@ static void sync_jobs(void **state)
 	assert_true(p->folders.rules[2].has_max_age);
 	assert_int_equal(p->max_size, 10 << 20);
 	assert_int_equal(p->max_age, 365 * 86400);
+	assert_int_equal(p->quarantine, 0);
 	assert_int_equal(p->max_delete.percent, 10);
 	assert_int_equal(p->max_delete.count, 50);
 	assert_int_equal(p->del, SYNC_RIGHT);
@@ -577,6 +579,7 @@ static void sync_jobs(void **state)
 	assert_int_equal(p->remove_where, SYNC_NONE);
 	p = &c.jobs[2].sync;
 	assert_string_equal(p->trash, "@trash");
+	assert_int_equal(p->quarantine, 14 * 86400);
 	assert_true(p->max_delete.none);
 	assert_true(p->remove_folders);
 	assert_int_equal(p->remove_where, SYNC_BOTH);

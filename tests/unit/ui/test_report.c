@@ -194,6 +194,35 @@ static void progress_line_shown(void **state)
 	assert_string_equal(said(f, f->err), "\r\033[K");
 }
 
+/* What was deleted here can come back: how is told where it is told that it was; and who asks for it is told without a terminal. */
+static void undo(void **state)
+{
+	static const struct event_totals t = { .deleted = 3, .quarantined = 2, .run = 12 };
+	static const struct { struct report_params p; const char *out; } rows[] = {
+		{ { .verbose = 1, .status = true }, "isp: 3 messages deleted; `mailhaul undo isp 12` brings 2 back; 0 bytes in, 0 bytes out, 0.0 s, 0 round trips\n" },
+		{ { .verbose = 1 }, "isp: 3 messages deleted; `mailhaul undo A B 12` brings 2 back; 0 bytes in, 0 bytes out, 0.0 s, 0 round trips\n" },
+		{ { .dry_run = true }, "isp: 3 messages to be deleted; nothing was changed\n" },
+		{ { .verbose = 0 }, "" },
+	};
+	struct fixture *f;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		f = *state;
+		begin(f, rows[i].p, false, false);
+		put(f, (struct event){ .type = EVENT_END, .two_way = true, .totals = t });
+		assert_string_equal(said(f, f->out), rows[i].out);
+		teardown(state);
+		setup(state);
+	}
+	f = *state;
+	begin(f, (struct report_params){ .asked = true }, false, false);
+	put(f, (struct event){ .type = EVENT_MESSAGE, .dry = true, .action = ACTION_RESTORE, .at = AT_RIGHT, .folder = "F", .uid = "u" });
+	put(f, (struct event){ .type = EVENT_WARNING, .text = "gone" });
+	put(f, (struct event){ .type = EVENT_END, .two_way = true, .totals = { .restored = 2, .pushed = 2 } });
+	assert_string_equal(said(f, f->out), "isp: would put back u in F here\nisp: 2 messages put back, 2 sent; 0 bytes in, 0 bytes out, 0.0 s, 0 round trips\n");
+	assert_string_equal(said(f, f->err), "mailhaul: isp: warning: gone\n");
+}
+
 static void summaries(void **state)
 {
 	static const struct { struct event_totals t; int code; const char *out; } rows[] = {
@@ -622,6 +651,7 @@ int main(void)
 		TEST(on_a_terminal),
 		TEST(quiet_on_a_terminal),
 		TEST(progress_line_shown),
+		TEST(undo),
 		TEST(summaries),
 		TEST(several_jobs),
 		TEST(many_failures),
