@@ -42,10 +42,10 @@ def known_calls(calls):
     return ",".join(good)
 
 
-def count_calls(h, calls):
-    """How often an undisturbed run makes these system calls, in its busiest process."""
+def count_calls(h, calls, command="run"):
+    """How often an undisturbed command makes these system calls, in its busiest process."""
     log = os.path.join(h.dir, "strace.log")
-    r = h.call("run", prefix=("strace", "-f", "-qq", "-o", log, "-e", "trace=" + calls))
+    r = h.call(command, prefix=("strace", "-f", "-qq", "-o", log, "-e", "trace=" + calls))
     assert r.code == 0, r
     with open(log, encoding="utf-8", errors="replace") as f:
         pids = collections.Counter(line.split()[0] for line in f if re.match(r"\d+ +(%s)\(" % calls.replace(",", "|"), line))
