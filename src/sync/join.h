@@ -29,12 +29,12 @@ struct joined {
 	const struct content *content; /* where adopt.c has read it; else NULL */
 };
 
-static inline struct slice joined_key(const struct joined *row, enum pair_side side)
+static inline struct slice joined_key(const struct joined *row, int side)
 {
 	return side == PAIR_LEFT ? row->left : row->right;
 }
 
-static inline const struct plan_sync_side *joined_side(const struct joined *row, enum pair_side side)
+static inline const struct plan_sync_side *joined_side(const struct joined *row, int side)
 {
 	return side == PAIR_LEFT ? &row->m.left : &row->m.right;
 }
