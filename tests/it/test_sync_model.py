@@ -460,13 +460,13 @@ class World:
         n = int(self.rng.expovariate(1 / {"down": 4000, "up": 2000}[way])) + 1
         once = ("--cut-once",) if self.rng.random() < 0.5 else ()
         self.say(" run, cut %s after %d" % (way, n), *once)
-        proxy = Proxy(self.srv.imaps_port, "--cut-" + way, str(n), *once)
+        proxy = Proxy(self.srv.front_port, "--cut-" + way, str(n), *once)
         try:
-            self.p.reconfigure(":%d" % self.srv.imaps_port, ":%d" % proxy.port)
+            self.p.reconfigure(":%d" % self.srv.front_port, ":%d" % proxy.port)
             r = self.p.run("both")
         finally:
             proxy.stop()
-        self.p.reconfigure(":%d" % proxy.port, ":%d" % self.srv.imaps_port)
+        self.p.reconfigure(":%d" % proxy.port, ":%d" % self.srv.front_port)
         return r
 
     def among_readers(self):
