@@ -230,7 +230,7 @@ static void new_file(void **state)
 	db_close(db);
 	umask(old);
 	assert_int_equal(files(), 1);
-	assert_int_equal(ask("PRAGMA user_version"), 3);
+	assert_int_equal(ask("PRAGMA user_version"), 4);
 	assert_int_equal(ask("PRAGMA application_id"), 0x6d61686c);
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 3);
 	assert_int_equal(ask("SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
@@ -581,12 +581,12 @@ static void versions(void **state)
 {
 	(void)state;
 	make_filled(5);
-	ask("PRAGMA user_version = 4");
+	ask("PRAGMA user_version = 5");
 	refused(DB_RUN, SOURCE, ERR_LOCAL, "newer mailhaul");
 	refused(DB_LOOK, SOURCE, ERR_LOCAL, "newer mailhaul");
 	ask("PRAGMA user_version = 0");
 	refused(DB_RUN, SOURCE, ERR_LOCAL, "restore it");
-	ask("PRAGMA user_version = 3");
+	ask("PRAGMA user_version = 4");
 	db_close(open_db(DB_RUN));
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 5);
 }
@@ -626,7 +626,7 @@ static void first_version(void **state)
 	assert_int_equal(r.pulled, 3);
 	assert_int_equal(r.pushed, 0);
 	db_close(db);
-	assert_int_equal(ask("PRAGMA user_version"), 3);
+	assert_int_equal(ask("PRAGMA user_version"), 4);
 	strbuf_release(&before);
 	strbuf_release(&after);
 }
@@ -637,6 +637,7 @@ static void second_version(void **state)
 	(void)state;
 	make_filled(5);
 	ask("DROP TABLE keyword");
+	ask("ALTER TABLE run DROP COLUMN deleted_left");
 	ask("DELETE FROM folder");
 	ask("INSERT INTO folder VALUES(7, 'a', 'a', '12 3 4 500 0 -1 3', 'x.y 0 -1 3')");
 	ask("INSERT INTO folder VALUES(8, 'b', 'b', '', '12 3 4 500 - - -')");
@@ -647,7 +648,7 @@ static void second_version(void **state)
 	ask("PRAGMA user_version = 2");
 	refused(DB_LOOK, SOURCE, ERR_LOCAL, "the next run will bring it up to date");
 	db_close(open_db(DB_RUN));
-	assert_int_equal(ask("PRAGMA user_version"), 3);
+	assert_int_equal(ask("PRAGMA user_version"), 4);
 	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 7 AND left_stamp = '12 3 4 500 - - -' AND right_stamp = 'x.y - - -'"), 1);
 	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 8 AND left_stamp = '' AND right_stamp = '12 3 4 500 - - -'"), 1);
 	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 9 AND left_stamp = '12 3 4 500 0 -1 3' AND right_stamp = ''"), 1);

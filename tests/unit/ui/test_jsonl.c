@@ -110,6 +110,8 @@ static void events(void **state)
 		  HEAD("folder") ",\"action\":\"create\",\"folder\":\"F\",\"where\":\"local\",\"dry_run\":true}\n" },
 		{ { .type = EVENT_TREE, AT, .action = ACTION_REMOVE, .at = AT_LEFT, .folder = "F" },
 		  HEAD("folder") ",\"action\":\"remove\",\"folder\":\"F\",\"where\":\"remote\"}\n" },
+		{ { .type = EVENT_TREE, AT, .action = ACTION_RENAME, .at = AT_LEFT, .folder = "F", .to = "G" },
+		  HEAD("folder") ",\"action\":\"rename\",\"folder\":\"F\",\"to\":\"G\",\"where\":\"remote\"}\n" },
 		{ { .type = EVENT_WARNING, AT, .text = "odd" }, HEAD("warning") ",\"text\":\"odd\"}\n" },
 		{ { .type = EVENT_WARNING, AT, .text = "odd", .folder = "F" }, HEAD("warning") ",\"folder\":\"F\",\"text\":\"odd\"}\n" },
 		{ { .type = EVENT_ERROR, AT, .kind = ERR_AUTH, .span = SPAN_ACCT, .text = "no" },
@@ -124,7 +126,7 @@ static void events(void **state)
 		  HEAD("end") ",\"pulled\":1,\"pushed\":2,\"deleted\":3,\"flagged\":4,\"moved\":5,\"folders_made\":12,\"folders_removed\":13,\"folders_renamed\":14,\"skipped\":6,\"kept\":11,\"failed\":7,\"bytes_in\":8,"
 			      "\"bytes_out\":9,\"round_trips\":10,\"seconds\":1.235,\"exit\":75}\n" },
 		{ { .type = EVENT_END, AT, .two_way = true, .totals = { .deleted = 3, .quarantined = 2, .run = 12, .restored = 1 } },
-		  HEAD("end") ",\"pulled\":0,\"pushed\":0,\"deleted\":3,\"flagged\":0,\"moved\":0,\"folders_made\":0,\"folders_removed\":0,\"skipped\":0,\"kept\":0,\"failed\":0,\"bytes_in\":0,"
+		  HEAD("end") ",\"pulled\":0,\"pushed\":0,\"deleted\":3,\"flagged\":0,\"moved\":0,\"folders_made\":0,\"folders_removed\":0,\"folders_renamed\":0,\"skipped\":0,\"kept\":0,\"failed\":0,\"bytes_in\":0,"
 			      "\"bytes_out\":0,\"round_trips\":0,\"seconds\":0.000,\"quarantined\":2,\"run\":12,\"restored\":1,\"exit\":0}\n" },
 	};
 
