@@ -191,7 +191,7 @@ static void source_hint(const struct login *l, struct err *e)
 	else if (s->command)
 		err_hint(e, "are the user, and the password that password-command gives, right?");
 	else if (s->file)
-		err_hint(e, "are the user, and the password in %s, right?", s->file);
+		err_hint(e, "are the user, and the password in password-file, right?");
 	else if (s->literal)
 		err_hint(e, "are user and password of the account right?");
 	else if (s->netrc)

@@ -19,14 +19,8 @@ def server(tmp_path_factory):
         yield srv
 
 
-@pytest.fixture(scope="module", params=list(twoway.SERVERS))
-def each_server(request, tmp_path_factory):
-    """A server of each kind in turn, for two-way jobs; or, if a test asks for it by None, no server."""
-    if request.param is None:
-        yield None
-        return
-    with twoway.start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
-        yield srv
+#: For two-way jobs.
+each_server = twoway.server_of_each(twoway.SERVERS)
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ import pytest
 
 from disturb import LONG
 from moving import AGE, SIZE, mail, on_wire, where
-from twoway import Scene, Sync, actions, counts
+from twoway import MOVERS, Scene, Sync, actions, counts, server_of_each
 
 pytestmark = pytest.mark.crash
+each_server = server_of_each(MOVERS)
 
 A, B, C = "INBOX", "Lists/b", "Keep"
 

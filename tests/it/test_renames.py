@@ -7,9 +7,10 @@ import pytest
 
 from disturb import LONG
 from moving import AGE, SIZE, mail, on_wire, where
-from twoway import Scene, Sync, counts
+from twoway import MOVERS, Scene, Sync, counts, server_of_each
 
 pytestmark = pytest.mark.crash
+each_server = server_of_each(MOVERS)
 
 B = "Lists/b"
 

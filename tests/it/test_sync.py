@@ -453,7 +453,7 @@ def test_check_connect(each_server, tmp_path):
     assert ("has no UIDPLUS" in r.out) == (each_server.kind in ("no UIDPLUS", "bare")), r
     r = p.call("--json", "check", "--connect")
     account = r.of("account")[0]
-    assert account["folders"] == 2 and account["messages"] == 5 and ("QRESYNC" in account["capabilities"]) == (each_server.kind in ("all", "no UIDPLUS", "no MOVE", "OBJECTID")), r
+    assert account["folders"] == 2 and account["messages"] == 5 and ("QRESYNC" in account["capabilities"]) == (each_server.kind in ("all", "no UIDPLUS")), r
     assert not os.path.exists(p.state)
     p.write_private(p.secret, "wrong\n")
     r = p.call("check", "--connect")

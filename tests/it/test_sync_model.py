@@ -15,10 +15,10 @@ import pytest
 import fates
 import haul
 from disturb import CALLS, Proxy, SmallDisk, failing, killed, known_calls, needs_strace, strace
-from twoway import SERVERS, Sync, start
+from twoway import MOVERS, Sync, start
 
 FIRST = int(os.environ.get("MAILHAUL_SEED", "1"), 0)
-SEEDS = int(os.environ.get("MAILHAUL_SEEDS", "4"))
+SEEDS = int(os.environ.get("MAILHAUL_SEEDS", "3"))
 ROUNDS = 14
 REMOTE, LOCAL = 0, 1
 
@@ -28,7 +28,7 @@ OFTEN = {"openat": (17, 8), "pwrite64": (1, 25), "write": (1, 10), "write,pwrite
 pytestmark = [needs_strace, pytest.mark.model]
 
 
-@pytest.fixture(scope="module", params=list(SERVERS))
+@pytest.fixture(scope="module", params=list(MOVERS))
 def server(request, tmp_path_factory):
     """A server of each kind in turn."""
     srv = start(tmp_path_factory.mktemp("dovecot"), request.param)

@@ -11,7 +11,7 @@ import pytest
 
 import haul
 from makers import Mbsync, OfflineImap
-from twoway import SERVERS, Scene, Sync, actions, counts
+from twoway import Scene, Sync, actions, counts, server_of_each
 
 SIZE = 20000
 AGE = 90000
@@ -91,7 +91,8 @@ def filled(p, maker):
 MAKERS = {"mbsync": Mbsync, "offlineimap": OfflineImap}
 
 
-every_server = pytest.mark.parametrize("each_server", [pytest.param(kind, marks=() if kind in ("all", "bare") else pytest.mark.long) for kind in SERVERS], indirect=True)
+#: What is taken over does not depend on more.
+each_server = server_of_each(["all", "bare"])
 
 
 @pytest.fixture(params=list(MAKERS))
@@ -115,7 +116,6 @@ def quiet(p):
 # -- as it stands ---------------------------------------------------------------------------------------------------
 
 
-@every_server
 def test_taken_over(maker):
     """Nothing is transferred, no file is touched, and its maker finds nothing to do afterwards."""
     p = maker.p
@@ -132,7 +132,6 @@ def test_taken_over(maker):
     same(p)
 
 
-@every_server
 def test_what_it_has_changed(maker):
     """Neither maker keeps a CR that stands alone, and one adds a line's end: their copies are of the same messages all the same. One that was cut off is none."""
     p = maker.p
@@ -153,7 +152,6 @@ def test_what_it_has_changed(maker):
         assert found == [0, 1, 2, 3, 4, 5, 6, 7, 20, 40, 41, 42, 50, 50]
 
 
-@every_server
 def test_changed_since(maker):
     """Flags on both sides, and new mail on both: that alone is done. What the maker's state says of flags (mbsync) tells what was taken away."""
     p = maker.p
@@ -253,7 +251,6 @@ def test_marked_for_deletion(best, tmp_path):
     same(p)
 
 
-@every_server
 def test_new_since(maker):
     """New mail of both sides is brought over, and only that. Its maker would take it for new as well, and loses nothing."""
     p = maker.p

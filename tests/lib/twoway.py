@@ -7,6 +7,8 @@ import re
 import shutil
 import time
 
+import pytest
+
 import dovecot
 import haul
 import objectid
@@ -27,10 +29,10 @@ SERVERS = {
     "no QRESYNC": without("QRESYNC"),
     "no CONDSTORE": without("QRESYNC", "CONDSTORE"),
     "no UIDPLUS": without("UIDPLUS"),
-    "no MOVE": without("MOVE"),
     "bare": "IMAP4rev1",
-    "OBJECTID": None,
 }
+#: For moves and renames: two more that differ from the first in these alone.
+MOVERS = {**SERVERS, "no MOVE": without("MOVE"), "OBJECTID": None}
 ROLES = r"""
 namespace inbox {
   mailbox "Sent Items" {
@@ -487,7 +489,7 @@ class Scene:
 
 
 class Kind(dovecot.Dovecot):
-    """One of SERVERS: .kind, and .front_port for the program."""
+    """One of MOVERS: .kind, and .front_port for the program."""
 
     kind = "all"
     front = None
@@ -509,13 +511,25 @@ class Kind(dovecot.Dovecot):
 
 
 def start(directory, kind):
-    """A server of one of SERVERS, not started yet."""
+    """A server of one of MOVERS, not started yet."""
     imap = {"mail_plugins": "$mail_plugins imap_zlib"}
-    if SERVERS[kind]:
-        imap = {"imap_capability": SERVERS[kind]}
+    if MOVERS[kind]:
+        imap = {"imap_capability": MOVERS[kind]}
     srv = Kind(directory, imap=imap, extra=ROLES)
     srv.kind = kind
     return srv
+
+
+def server_of_each(kinds):
+    """A fixture: a server of each kind in turn; or, if a test asks for it by None, no server."""
+    @pytest.fixture(scope="module", params=list(kinds))
+    def each_server(request, tmp_path_factory):
+        if request.param is None:
+            yield None
+            return
+        with start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
+            yield srv
+    return each_server
 
 
 def actions(r):

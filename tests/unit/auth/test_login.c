@@ -143,7 +143,7 @@ static void test_sources(void **state)
 		const char *hint;
 	} rows[] = {
 		{ { .command = "pass show x" }, "password-command gives" },
-		{ { .file = "/etc/pw" }, "the password in /etc/pw" },
+		{ { .file = "/etc/pw" }, "the password in password-file" },
 		{ { .literal = "5ecret" }, "user and password of the account" },
 		{ { .netrc = true }, "netrc" },
 	};
