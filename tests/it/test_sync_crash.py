@@ -11,7 +11,7 @@ pytestmark = pytest.mark.crash
 
 #: Of each kind of disturbance, spread over the run; all of them in the long runs.
 SHORT_KILLS, SHORT_CUTS = 6, 12
-every_server = pytest.mark.parametrize("each_server", [pytest.param(kind, marks=() if kind in ("all", "bare") else pytest.mark.long) for kind in SERVERS], indirect=True)
+every_server = pytest.mark.parametrize("each_server", list(SERVERS) if LONG else ["all", "bare"], indirect=True)
 LARGE = b"From: a@example.org\nSubject: large\n\n" + b"a line of the large one\n" * 3000
 
 

@@ -18,7 +18,7 @@ from disturb import CALLS, Proxy, SmallDisk, failing, killed, known_calls, needs
 from twoway import MOVERS, Sync, start
 
 FIRST = int(os.environ.get("MAILHAUL_SEED", "1"), 0)
-SEEDS = int(os.environ.get("MAILHAUL_SEEDS", "3"))
+SEEDS = int(os.environ.get("MAILHAUL_SEEDS", "2"))
 ROUNDS = 14
 REMOTE, LOCAL = 0, 1
 
