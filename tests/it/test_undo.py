@@ -15,7 +15,7 @@ import haul
 from disturb import CALLS, SmallDisk, count_calls, failing, killed, known_calls, needs_strace, points
 from twoway import HELLO, Pair, Scene, Sync, actions
 
-SHORT_KILLS = 3
+SHORT_KILLS = 4
 
 
 def kept(p, run=None):
