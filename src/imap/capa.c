@@ -64,8 +64,10 @@ static const struct imap_capinfo table[] = {
 	CAP(IMAP_CAP_APPENDLIMIT, "APPENDLIMIT", "7889", "not sending what is too long anyway",
 		"the server refuses it after it was sent"),
 	CAP(IMAP_CAP_OBJECTID, "OBJECTID", "8474",
-		"knowing a renamed folder, and one that was made anew under its old name",
-		"it is known by its UIDVALIDITY and what is in it"),
+		"knowing a renamed folder, one that was made anew under its old name, and a message in "
+		"whatever folder",
+		"folders are known by UIDVALIDITY and what is in them, messages by size, Message-ID and "
+		"date"),
 	CAP(IMAP_CAP_UNSELECT, "UNSELECT", "3691", "leaving a folder without expunging",
 		"the folder is opened for reading only, then closed", REV2),
 	CAP(IMAP_CAP_UTF8_ACCEPT, "UTF8=ACCEPT", "6855",

@@ -1,5 +1,6 @@
 #include "mail/ident.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,11 @@ struct ident_reader {
 	struct header head;
 	struct marks marks;
 	bool split; /* a mark was met: plain goes its own way */
+	struct eol eol;
+	struct ident id; /* of what is read: size and mark so far */
 	char in[CHUNK], lf[CHUNK + 1];
+	struct stream tap;
+	struct stream *body; /* that the tap reads */
 };
 
 bool ident_mid(struct digest *d, const char *message_id, unsigned char out[IDENT_MID])
@@ -57,61 +62,67 @@ void ident_reader_free(struct ident_reader *r)
 }
 
 /* Hash a piece of the text. */
-static bool put_piece(struct ident_reader *r, struct slice piece, bool is_mark, struct ident *out)
+static bool put_piece(struct ident_reader *r, struct slice piece, bool is_mark)
 {
 	bool ok = true;
 
 	if (is_mark && !r->split)
 		ok = r->split = digest_copy(r->plain, r->digest) == 0;
 	if (is_mark)
-		out->mark += piece.n + 1; /* CRLF there */
+		r->id.mark += piece.n + 1; /* CRLF there */
 	else if (r->split)
 		ok = digest_put(r->plain, piece.p, piece.n) == 0;
 	return digest_put(r->digest, piece.p, piece.n) == 0 && ok;
 }
 
-static bool put_text(struct ident_reader *r, struct slice text, struct ident *out)
+static bool put_text(struct ident_reader *r, struct slice text)
 {
 	struct slice piece;
 	bool is_mark, ok = true;
 
 	while (marks_next(&r->marks, &text, &piece, &is_mark))
-		ok &= put_piece(r, piece, is_mark, out);
+		ok &= put_piece(r, piece, is_mark);
 	return ok;
 }
 
 /* Both hashes; also after an error, so that the reader is ready for the next message. */
-static bool end_digests(struct ident_reader *r, struct ident *out)
+static bool end_digests(struct ident_reader *r)
 {
-	bool ok = digest_end(r->digest, out->digest) == 0;
+	bool ok = digest_end(r->digest, r->id.digest) == 0;
 
 	if (r->split)
-		return digest_end(r->plain, out->plain) == 0 && ok;
-	memcpy(out->plain, out->digest, DIGEST_SIZE);
+		return digest_end(r->plain, r->id.plain) == 0 && ok;
+	memcpy(r->id.plain, r->id.digest, DIGEST_SIZE);
 	return ok;
+}
+
+static void begin(struct ident_reader *r)
+{
+	r->id = (struct ident){ 0 };
+	header_init(&r->head);
+	r->marks = (struct marks){ .held = 0 };
+	r->eol = (struct eol){ 0 };
+	r->split = false;
 }
 
 int ident_read(struct ident_reader *r, struct stream *body, struct ident *out, struct err *e)
 {
-	struct eol eol = { 0 };
 	char last;
 	ssize_t n;
 	bool ok = true;
 
-	*out = (struct ident){ 0 };
-	header_init(&r->head);
-	r->marks = (struct marks){ .held = 0 };
-	r->split = false;
+	begin(r);
 	while ((n = stream_read(body, r->in, CHUNK, e)) > 0) {
 		header_put(&r->head, r->in, (size_t)n);
-		ok &= put_text(r, slice_of(r->lf, eol_to_lf(&eol, r->in, (size_t)n, r->lf)), out);
-		out->size += (uint64_t)n;
+		ok &= put_text(r, slice_of(r->lf, eol_to_lf(&r->eol, r->in, (size_t)n, r->lf)));
+		r->id.size += (uint64_t)n;
 	}
 	header_end(&r->head);
-	if (eol_end(&eol, &last) > 0)
-		ok &= put_text(r, slice_of(&last, 1), out);
-	ok &= put_piece(r, marks_end(&r->marks), false, out);
-	ok &= end_digests(r, out);
+	if (eol_end(&r->eol, &last) > 0)
+		ok &= put_text(r, slice_of(&last, 1));
+	ok &= put_piece(r, marks_end(&r->marks), false);
+	ok &= end_digests(r);
+	*out = r->id;
 	if (n < 0)
 		return -1;
 	if (!ok)
@@ -119,4 +130,54 @@ int ident_read(struct ident_reader *r, struct stream *body, struct ident *out, s
 	out->has_digest = true;
 	out->has_mid = ident_mid(r->digest, r->head.message_id, out->mid);
 	return 0;
+}
+
+/* Marks stand in the header alone. */
+static void tap_header(struct ident_reader *r, const char *p, size_t n)
+{
+	struct slice piece, text;
+	bool is_mark;
+
+	header_put(&r->head, p, n);
+	for (size_t at = 0, k; at < n; at += k) {
+		k = n - at < CHUNK ? n - at : CHUNK;
+		text = slice_of(r->lf, eol_to_lf(&r->eol, p + at, k, r->lf));
+		while (marks_next(&r->marks, &text, &piece, &is_mark))
+			r->id.mark += is_mark ? piece.n + 1 : 0;
+	}
+}
+
+static ssize_t tap_read(struct stream *s, void *buf, size_t n, struct err *e)
+{
+	struct ident_reader *r = (struct ident_reader *)((char *)s - offsetof(struct ident_reader, tap));
+	ssize_t got = stream_read(r->body, buf, n, e);
+
+	if (got <= 0)
+		return got;
+	r->id.size += (uint64_t)got;
+	if (!r->head.done || !r->marks.over)
+		tap_header(r, buf, (size_t)got);
+	return got;
+}
+
+static const struct stream_ops tap_ops = {
+	.name = "ident",
+	.read = tap_read,
+	STREAM_READ_ONLY,
+	.free = stream_no_shut,
+};
+
+struct stream *ident_tap(struct ident_reader *r, struct stream *body)
+{
+	begin(r);
+	r->body = body;
+	r->tap = (struct stream){ .ops = &tap_ops };
+	return &r->tap;
+}
+
+void ident_tapped(struct ident_reader *r, struct ident *out)
+{
+	header_end(&r->head);
+	r->id.has_mid = ident_mid(r->digest, r->head.message_id, r->id.mid);
+	*out = r->id;
 }

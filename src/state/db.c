@@ -78,6 +78,12 @@ static const char *const migrations[] = {
 	WEAKEN("left_stamp") WEAKEN("right_stamp"),
 	/* How many of those that a run deleted were deleted at the left. */
 	"ALTER TABLE run ADD COLUMN deleted_left INTEGER NOT NULL DEFAULT 0;",
+	/* What the left says of a message, by which it is known again. */
+	"ALTER TABLE pair ADD COLUMN told_size INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE pair ADD COLUMN told_date INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE pair ADD COLUMN mid BLOB;"
+	"ALTER TABLE pair ADD COLUMN object BLOB;"
+	"CREATE INDEX pair_object ON pair(object) WHERE object IS NOT NULL;",
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

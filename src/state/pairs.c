@@ -3,11 +3,39 @@
 #include <sqlite3.h>
 #include <string.h>
 
-#define COLUMNS "id, folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags"
+#define COLUMNS "id, folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags, told_size, told_date, mid, object"
 
 static int bind_slice(sqlite3_stmt *s, int i, struct slice v)
 {
 	return sqlite3_bind_text(s, i, v.p ? v.p : "", (int)v.n, SQLITE_TRANSIENT);
+}
+
+/* Eight bytes, or nothing. */
+static bool column_eight(sqlite3_stmt *s, int i, unsigned char out[8])
+{
+	const void *p = sqlite3_column_blob(s, i);
+
+	if (!p || sqlite3_column_bytes(s, i) != 8)
+		return false;
+	memcpy(out, p, 8);
+	return true;
+}
+
+static void bind_eight(sqlite3_stmt *s, int i, bool has, const unsigned char v[8])
+{
+	if (has)
+		sqlite3_bind_blob(s, i, v, 8, SQLITE_TRANSIENT);
+	else
+		sqlite3_bind_null(s, i);
+}
+
+/* Parameters from `at` on. */
+static void bind_told(sqlite3_stmt *s, int at, const struct told *t)
+{
+	sqlite3_bind_int64(s, at, (sqlite3_int64)t->size);
+	sqlite3_bind_int64(s, at + 1, t->date);
+	bind_eight(s, at + 2, t->has_mid, t->mid);
+	bind_eight(s, at + 3, t->has_object, t->object);
 }
 
 /* The row that stands in s. */
@@ -31,12 +59,17 @@ static void row(sqlite3_stmt *s, struct pair *out)
 	out->back = sqlite3_column_int(s, 11) != 0;
 	out->two_way = sqlite3_column_type(s, 12) != SQLITE_NULL;
 	out->flags = (uint64_t)sqlite3_column_int64(s, 12);
+	out->told.size = (uint64_t)sqlite3_column_int64(s, 13);
+	out->told.date = sqlite3_column_int64(s, 14);
+	out->told.has_mid = column_eight(s, 15, out->told.mid);
+	out->told.has_object = column_eight(s, 16, out->told.object);
 }
 
 int pairs_add(struct db *db, struct pair *p, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "INSERT INTO pair(folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags)"
-				      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)", e);
+	sqlite3_stmt *s = db_stmt(db, "INSERT INTO pair(folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags,"
+				      " told_size, told_date, mid, object)"
+				      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)", e);
 
 	if (!s)
 		return -1;
@@ -58,6 +91,7 @@ int pairs_add(struct db *db, struct pair *p, struct err *e)
 		sqlite3_bind_int64(s, 12, (sqlite3_int64)p->flags);
 	else
 		sqlite3_bind_null(s, 12);
+	bind_told(s, 13, &p->told);
 	if (db_step(db, s, "add a pair", e) < 0)
 		return -1;
 	p->id = sqlite3_last_insert_rowid(sqlite3_db_handle(s));
@@ -131,6 +165,20 @@ int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32
 	return one(db, s, out, e);
 }
 
+int pairs_by_object(struct db *db, const unsigned char object[8], int64_t after, struct pair *out, struct err *e)
+{
+	sqlite3_stmt *s;
+
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, "SELECT " COLUMNS " FROM pair WHERE object = ?1 AND id > ?2 AND NOT pending AND gone = 0 ORDER BY id LIMIT 1", e);
+	if (!s)
+		return -1;
+	bind_eight(s, 1, true, object);
+	sqlite3_bind_int64(s, 2, after);
+	return one(db, s, out, e);
+}
+
 int pairs_settle(struct db *db, int64_t id, struct err *e)
 {
 	return db_change(db, "UPDATE pair SET pending = 0, hint = NULL WHERE id = ?1", &id, 1, "change a pair", e);
@@ -173,9 +221,9 @@ int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e)
 	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
 }
 
-int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, struct slice right, struct err *e)
+int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, struct slice right, int64_t date, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "UPDATE OR REPLACE pair SET folder = ?2, left = ?3, right = ?4 WHERE id = ?1", e);
+	sqlite3_stmt *s = db_stmt(db, "UPDATE OR REPLACE pair SET folder = ?2, left = ?3, right = ?4, told_date = iif(?5 < 0, told_date, ?5) WHERE id = ?1", e);
 
 	if (!s)
 		return -1;
@@ -183,7 +231,20 @@ int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, str
 	sqlite3_bind_int64(s, 2, folder);
 	bind_slice(s, 3, left);
 	bind_slice(s, 4, right);
+	sqlite3_bind_int64(s, 5, date);
 	return db_step(db, s, "move a pair", e) < 0 ? -1 : 0;
+}
+
+int pairs_tell(struct db *db, int64_t id, const struct told *told, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET told_size = iif(?2 > 0, ?2, told_size), told_date = iif(?3 > 0, ?3, told_date), mid = coalesce(?4, mid),"
+				      " object = coalesce(?5, object) WHERE id = ?1", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	bind_told(s, 2, told);
+	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
 }
 
 int pairs_unkey(struct db *db, int64_t id, struct err *e)

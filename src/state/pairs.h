@@ -10,6 +10,15 @@
 #include "base/slice.h"
 #include "state/db.h"
 
+/* What the left says of a message without its body being read: by that it is known again. As it said it, true or not. */
+struct told {
+	uint64_t size;       /* in wire form, without marks of other programs; 0 not known */
+	int64_t date;        /* when it arrived there, seconds since 1970; 0: nothing was told, or not since we put it there: the next look tells */
+	bool has_mid, has_object;
+	unsigned char mid[8];    /* hash of its Message-ID */
+	unsigned char object[8]; /* hash of the id that it keeps in all folders (EMAILID, X-GM-MSGID) */
+};
+
 struct pair {
 	int64_t id;
 	int64_t folder;
@@ -25,6 +34,7 @@ struct pair {
 	bool back;           /* copied from right to left */
 	bool two_way;
 	uint64_t flags;      /* two-way: mail/flags.h */
+	struct told told;    /* two-way */
 };
 
 enum pair_side { PAIR_LEFT, PAIR_RIGHT };
@@ -37,12 +47,16 @@ int pairs_by_right(struct db *db, int64_t folder, struct slice right, struct pai
 int pairs_by_id(struct db *db, int64_t id, struct pair *out, struct err *e); /* 1, 0, -1 */
 /* Pairs of that content whose source still held it when last seen, or those that are gone, one by one: id above `after`. 1, 0, -1. */
 int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32], bool gone, int64_t after, struct pair *out, struct err *e);
+/* A settled one of any folder whose message the left calls by this id: id above `after`. 1, 0, -1. */
+int pairs_by_object(struct db *db, const unsigned char object[8], int64_t after, struct pair *out, struct err *e);
 int pairs_settle(struct db *db, int64_t id, struct err *e);      /* pending -> settled; the hint is dropped */
 int pairs_settle_all(struct db *db, int64_t folder, int64_t first, int64_t last, struct err *e); /* all pending ones of these ids */
 int pairs_arrive(struct db *db, int64_t id, struct slice left, struct err *e); /* settle one that is back: its copy got this key */
 int pairs_flags(struct db *db, int64_t id, uint64_t flags, struct err *e); /* both sides agree on these now */
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e); /* the source calls it by another name now; also clears gone */
-int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, struct slice right, struct err *e); /* both sides have it in that folder, by these keys; what the base had by one of them is dropped */
+/* Both sides have it in that folder, by these keys; what the base had by one of them is dropped. date: as in told; -1: as it was. */
+int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, struct slice right, int64_t date, struct err *e);
+int pairs_tell(struct db *db, int64_t id, const struct told *told, struct err *e); /* the left says this of it; what is not known now is kept */
 int pairs_unkey(struct db *db, int64_t id, struct err *e);       /* the source uses its name for another message now */
 int pairs_unkey_all(struct db *db, int64_t folder, struct err *e); /* the same for all two-way pairs of a folder: the left names its messages anew */
 int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e); /* when 0: it is there again */

@@ -1,13 +1,38 @@
 /*
  * What tells the messages of an open IMAP mailbox apart without their bodies: size, time of arrival,
- * Message-ID, and whether there is a mark of another program, all in one flight.
+ * Message-ID, what the server calls them in any folder, and whether there is a mark of another
+ * program, all in one flight.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "mail/ident.h"
 #include "mail/imapdate.h"
 #include "store/imapstore_p.h"
+
+const char *imapident_object_item(const struct imapstore *t)
+{
+	if (t->conn.caps.have & IMAP_CAP_OBJECTID)
+		return " EMAILID";
+	return t->conn.caps.have & IMAP_CAP_GMAIL ? " X-GM-MSGID" : "";
+}
+
+bool imapident_object(
+	struct imapstore *t, const struct imap_fetch *f, unsigned char out[IDENT_OBJECT])
+{
+	char text[STORE_KEY_MAX];
+
+	if (f->has & IMAP_HAS_EMAILID && f->emailid.n < sizeof(text))
+		snprintf(text, sizeof(text), "%.*s", (int)f->emailid.n, f->emailid.p);
+	else if (f->has & IMAP_HAS_GM_MSGID)
+		snprintf(text, sizeof(text), "%" PRIu64, f->gm_msgid);
+	else
+		return false;
+	if (!t->ids)
+		t->ids = digest_new(NULL);
+	return t->ids && ident_mid(t->ids, text, out);
+}
 
 struct asking {
 	struct uidset wanted, told;
@@ -30,8 +55,8 @@ static int send_part(struct imapstore *t, void *arg, size_t i, uint32_t *tag, st
 		err_set(e, ERR_LOCAL, "out of memory");
 	else
 		rc = imap_send(&t->conn, tag, e,
-			"UID FETCH %s (UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID X-TUID X-OFFLINEIMAP)])",
-			strbuf_str(&text));
+			"UID FETCH %s (UID RFC822.SIZE INTERNALDATE%s BODY.PEEK[HEADER.FIELDS (MESSAGE-ID X-TUID X-OFFLINEIMAP)])",
+			strbuf_str(&text), imapident_object_item(t));
 	strbuf_release(&text);
 	return rc;
 }
@@ -55,7 +80,6 @@ static int data(struct imapstore *t, void *arg, const struct imap_resp *r, struc
 	struct asking *w = arg;
 	struct ident id;
 
-	(void)t;
 	if (r->kind == IMAP_FETCH_BODY)
 		return ident_read(w->reader, r->body.s, &w->id, e);
 	if (r->kind != IMAP_FETCH)
@@ -67,6 +91,7 @@ static int data(struct imapstore *t, void *arg, const struct imap_resp *r, struc
 		return 0;
 	id.has_digest = false; /* that is of the header's part alone */
 	id.size = r->fetch.size;
+	id.has_object = imapident_object(t, &r->fetch, id.object);
 	if (r->fetch.has & IMAP_HAS_DATE)
 		imapdate_parse(r->fetch.date, &id.date, NULL);
 	w->tell(w->arg, r->fetch.uid, &id);

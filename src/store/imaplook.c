@@ -100,7 +100,13 @@ static int send_one(struct imapstore *t, struct imaplook_item *it, unsigned c, s
 {
 	struct imap_conn *conn = &t->conn;
 	uint32_t *tag = &it->tags[c], last = it->base.uidnext - 1;
-	const char *old = it->sizes ? "(UID FLAGS INTERNALDATE RFC822.SIZE)" : "(UID FLAGS)";
+	const char *object = imapident_object_item(t);
+	char old[64];
+
+	if (it->sizes)
+		snprintf(old, sizeof(old), "(UID FLAGS INTERNALDATE RFC822.SIZE%s)", object);
+	else
+		snprintf(old, sizeof(old), "(UID FLAGS)");
 
 	switch (it->cmds[c]) {
 	case CMD_SELECT:
@@ -118,7 +124,7 @@ static int send_one(struct imapstore *t, struct imaplook_item *it, unsigned c, s
 		break;
 	}
 	return imap_send(conn, tag, e,
-		"UID FETCH %" PRIu32 ":* (UID FLAGS INTERNALDATE RFC822.SIZE)", new_from(it));
+		"UID FETCH %" PRIu32 ":* (UID FLAGS INTERNALDATE RFC822.SIZE%s)", new_from(it), object);
 }
 
 /* Send as much as may fly. */
@@ -235,6 +241,7 @@ static int take_row(
 		.date = date > 0 ? date : 0 };
 	if (f->has & IMAP_HAS_RFC822_SIZE)
 		m->size = f->size;
+	m->has_object = imapident_object(t, f, m->object);
 	return 1;
 }
 

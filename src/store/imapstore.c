@@ -556,6 +556,7 @@ static void imapstore_free(struct store *s)
 	imaptake_free(t->take);
 	imapput_free(t->put);
 	uidset_release(&t->marked);
+	digest_free(t->ids);
 	free(t);
 }
 

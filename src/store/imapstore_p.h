@@ -81,6 +81,7 @@ struct imapstore {
 	struct imaptake *take;
 	struct imapput *put;
 	struct uidset marked; /* to be expunged by commit */
+	struct digest *ids;   /* for the objects' ids; NULL until one was told */
 };
 
 /* Hand an error on to a caller who may not want it. */
@@ -234,6 +235,12 @@ int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder
 
 int imapident(struct store *s, const uint64_t *nums, size_t n,
 	void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
+/* The item of a FETCH, with a blank before it, that asks what the server calls a message wherever it
+ * is; "": it has no such names. */
+const char *imapident_object_item(const struct imapstore *t);
+/* The answer to it. False: there is none. */
+bool imapident_object(
+	struct imapstore *t, const struct imap_fetch *f, unsigned char out[IDENT_OBJECT]);
 
 /* ---- imapput.c ---- */
 

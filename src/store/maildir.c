@@ -223,6 +223,7 @@ void maildir_close(struct store *s)
 
 	maildir_abandon(s);
 	maildir_keep_close(m);
+	maildir_again_close(m);
 	maildir_close_fd(&m->trash);
 	maildir_close_fd(&m->words.dir);
 	m->words = (struct maildir_words){ .dir = -1 };
@@ -329,6 +330,7 @@ static const struct store_ops maildir_ops = {
 	.remove = maildir_remove,
 	.commit = maildir_commit,
 	.stage = maildir_stage,
+	.stage_again = maildir_stage_again,
 	.unstage = maildir_unstage,
 	.harden = maildir_harden,
 	.publish = maildir_publish,
@@ -358,7 +360,7 @@ struct store *maildir_new(const struct maildir_params *p, struct err *e)
 	if (!m)
 		goto fail;
 	m->store.ops = &maildir_ops;
-	m->root = m->tmp = m->fresh = m->cur = m->trash = m->words.dir = -1;
+	m->root = m->tmp = m->fresh = m->cur = m->trash = m->words.dir = m->again.dirs.cur = m->again.dirs.fresh = -1;
 	m->at.max = m->what.max = m->box.max = m->folder.max = 65536;
 	m->keep.to = (struct quarantine_box)QUARANTINE_BOX_INIT;
 	m->layout = p->layout;

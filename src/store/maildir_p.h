@@ -1,5 +1,5 @@
 /*
- * Maildir's own: what its parts share. maildir.c opens and closes, maildirput.c delivers, maildirheal.c deals with what deliveries left behind, maildirfiles.c
+ * Maildir's own: what its parts share. maildir.c opens and closes, maildirput.c delivers (maildiragain.c: what another folder holds), maildirheal.c deals with what deliveries left behind, maildirfiles.c
  * reads directories, maildirlook.c looks, maildirtree.c knows folders, maildirdrop.c removes them, maildirtake.c finds and reads messages, maildirmark.c removes and flags them,
  * maildirmove.c moves them to another folder, maildirkeep.c to the quarantine and back, maildirrename.c renames folders, maildirwords.c knows keywords.
  */
@@ -90,6 +90,13 @@ struct maildir_keep {
 	struct maildir_files there; /* what was in it before */
 };
 
+/* Another folder that holds what is to be staged. */
+struct maildir_again {
+	char *folder;              /* NULL: none */
+	struct maildir_dirs dirs;
+	struct maildir_files files; /* as they were when it was opened */
+};
+
 struct maildir {
 	struct store store;
 	char *path;
@@ -125,6 +132,7 @@ struct maildir {
 	int trash;            /* cur/ of the trash; -1 none */
 	struct strbuf folder; /* its name */
 	struct maildir_keep keep;
+	struct maildir_again again;
 
 	/* The tree. */
 	bool told_unnamable;   /* those who can't be folders by their names */
@@ -167,7 +175,17 @@ int maildir_set_at(struct maildir *m, const char *box, struct err *e);
 /* Whether files can't be made and renamed in a directory. */
 bool maildir_read_only(int dirfd);
 
-/* maildirput.c. Use more descriptors if we may; how many staged files can stay open. */
+/* maildiragain.c */
+void maildir_again_close(struct maildir *m);
+
+/* maildirput.c. A new file for r, in tmp/ or without a name; and take one away again that was staged. */
+int maildir_new_file(struct maildir *m, struct maildir_rec *r, struct err *e);
+void maildir_drop_file(struct maildir *m, struct maildir_rec *r);
+/* Give an open file a name, or another one. -1 with errno; EEXIST if it is taken. */
+int maildir_give_name(int fd, int dir, const char *name);
+/* Give a file that is open the message's own time of arrival, which is kept nowhere else; 0: none. */
+void maildir_set_date(const struct maildir_rec *r, int64_t date);
+/* Use more descriptors if we may; how many staged files can stay open. */
 size_t maildir_put_room(void);
 /* Have all names in new/ and cur/ on disk, whoever gave them. */
 int maildir_put_sync(struct maildir *m, struct err *e);
@@ -266,6 +284,7 @@ void maildir_keep_close(struct maildir *m);
 
 /* As in store_ops. */
 int maildir_stage(struct store *s, struct stream *body, const struct store_meta *meta, struct staged *out, struct err *e);
+int maildir_stage_again(struct store *s, const char *folder, struct slice key, const struct staged *as, const struct store_meta *meta, struct staged *out, struct err *e);
 void maildir_unstage(struct store *s, struct staged *out);
 int maildir_harden(struct store *s, struct staged *st, size_t n, struct err *e);
 int maildir_publish(struct store *s, struct staged *st, size_t n, struct err *e);

@@ -90,7 +90,7 @@ static int sync_whole(struct maildir *m, struct err *e)
 }
 
 /* Give a file that has no name one. -1 with errno; EEXIST if it is taken. */
-static int give_name(int fd, int dir, const char *name)
+int maildir_give_name(int fd, int dir, const char *name)
 {
 	char path[32];
 
@@ -124,7 +124,7 @@ static int sync_group(struct maildir *m, size_t from, size_t to, struct err *e)
 			return -1;
 		if (!r->named && whole)
 			continue; /* its descriptor is all there is of it */
-		if (!r->named && give_name(r->fd, m->tmp, r->name) < 0)
+		if (!r->named && maildir_give_name(r->fd, m->tmp, r->name) < 0)
 			return err_errno(e, "can't make a file in %s/tmp", m->at.s);
 		r->named = true;
 		if (!whole && fs_sync(r->fd, m->what.s, e) < 0) {
@@ -159,7 +159,7 @@ static bool try_nameless(struct maildir *m)
 	if (fd < 0)
 		return false;
 	maildir_new_name(m, name, sizeof(name));
-	works = give_name(fd, m->tmp, name) == 0;
+	works = maildir_give_name(fd, m->tmp, name) == 0;
 	if (works)
 		unlinkat(m->tmp, name, 0);
 	close(fd);
@@ -178,7 +178,7 @@ static int sync_oldest(struct maildir *m, struct err *e)
 }
 
 /* A new file for r, in tmp/ or without a name. */
-static int new_file(struct maildir *m, struct maildir_rec *r, struct err *e)
+int maildir_new_file(struct maildir *m, struct maildir_rec *r, struct err *e)
 {
 	while (m->open >= m->max_open && m->first_open < m->recs.n)
 		if (sync_oldest(m, e) < 0)
@@ -203,7 +203,7 @@ static int new_file(struct maildir *m, struct maildir_rec *r, struct err *e)
 }
 
 /* Take a file that was staged away again. */
-static void drop_file(struct maildir *m, struct maildir_rec *r)
+void maildir_drop_file(struct maildir *m, struct maildir_rec *r)
 {
 	if (r->gone)
 		return;
@@ -254,13 +254,13 @@ static int restore(struct maildir *m, struct writer *w, struct err *e)
 	if (!scratch)
 		return err_set(e, ERR_LOCAL, "out of memory");
 	if (w->flushed > 0) {
-		rc = new_file(m, w->rec, e);
+		rc = maildir_new_file(m, w->rec, e);
 		if (rc == 0)
 			rc = copy_crlf(m, w, old.fd, scratch, e);
 		else
 			*w->rec = old;
 		if (w->rec->fd != old.fd)
-			drop_file(m, &old);
+			maildir_drop_file(m, &old);
 	}
 	for (size_t at = 0; rc == 0 && at < w->held; at += MAILDIR_CHUNK) {
 		size_t n = w->held - at < MAILDIR_CHUNK ? w->held - at : MAILDIR_CHUNK, k = eol_to_crlf(m->out + at, n, scratch);
@@ -343,7 +343,7 @@ static int take_body(struct maildir *m, struct writer *w, struct stream *body, s
 }
 
 /* Give a file the message's own time of arrival, which is kept nowhere else. Its access time stays new: by that others tell what is stale in tmp/. */
-static void set_date(const struct maildir_rec *r, int64_t date)
+void maildir_set_date(const struct maildir_rec *r, int64_t date)
 {
 	const struct timespec t[2] = { { .tv_nsec = UTIME_NOW }, { .tv_sec = (time_t)date } };
 
@@ -365,11 +365,11 @@ int maildir_stage(struct store *s, struct stream *body, const struct store_meta 
 		m->nameless = try_nameless(m);
 		m->asked_nameless = true;
 	}
-	if (new_file(m, &r, e) < 0)
+	if (maildir_new_file(m, &r, e) < 0)
 		return -1;
 	if (take_body(m, &w, body, out, e) < 0)
 		goto fail;
-	set_date(&r, meta->date);
+	maildir_set_date(&r, meta->date);
 	if (vec_push(&m->recs, r) < 0) {
 		err_set(e, ERR_LOCAL, "out of memory");
 		goto fail;
@@ -377,7 +377,7 @@ int maildir_stage(struct store *s, struct stream *body, const struct store_meta 
 	snprintf(out->key, sizeof(out->key), "%s", r.name);
 	return 0;
 fail:
-	drop_file(m, &r);
+	maildir_drop_file(m, &r);
 	digest_end(m->digest, out->digest); /* ready for the next */
 	return -1;
 }
@@ -390,7 +390,7 @@ void maildir_unstage(struct store *s, struct staged *out)
 	out->dropped = true;
 	for (size_t i = m->recs.n; i-- > 0;) {
 		if (strcmp(m->recs.a[i].name, out->key) == 0) {
-			drop_file(m, &m->recs.a[i]);
+			maildir_drop_file(m, &m->recs.a[i]);
 			return;
 		}
 	}
@@ -459,7 +459,7 @@ static int publish_one(struct maildir *m, struct maildir_rec *r, struct changed 
 	else
 		snprintf(dest, sizeof(dest), "%s", r->name);
 	to = letters[0] ? m->cur : m->fresh;
-	rc = r->named ? maildir_rename_new(m->tmp, r->name, to, dest) : give_name(r->fd, to, dest);
+	rc = r->named ? maildir_rename_new(m->tmp, r->name, to, dest) : maildir_give_name(r->fd, to, dest);
 	if (rc < 0)
 		return err_errno(e, "can't deliver to %s/%s/%s", m->at.s, letters[0] ? "cur" : "new", dest);
 	if (!r->named) {
@@ -523,7 +523,7 @@ void maildir_abandon(struct store *s)
 	struct maildir *m = maildir_of(s);
 
 	for (size_t i = 0; i < m->recs.n; i++)
-		drop_file(m, &m->recs.a[i]);
+		maildir_drop_file(m, &m->recs.a[i]);
 	vec_clear(&m->recs);
 	m->first_open = 0;
 	m->lost = false;

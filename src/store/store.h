@@ -144,6 +144,8 @@ struct store_msg {
 	uint64_t flags;     /* mail/flags.h */
 	int64_t date;       /* when it arrived there (INTERNALDATE; a file's mtime), seconds since 1970; 0 unknown */
 	bool gone;          /* LOOK_CHANGES: the message of this key is there no more; nothing else is set */
+	bool has_object;    /* looks, of what they tell the size of: mail/ident.h */
+	unsigned char object[IDENT_OBJECT];
 };
 
 /* What a target is told of a message beside its bytes. */
@@ -205,6 +207,11 @@ struct store_ops {
 
 	/* Target. */
 	int (*stage)(struct store *s, struct stream *body, const struct store_meta *m, struct staged *out, struct err *e);
+	/*
+	 * Stage a message that another folder holds by this key, without a body; as: its size, content and whether it is raw. 1; 0 it is not there (any more), or is something
+	 * else; -1. NULL: the driver can't.
+	 */
+	int (*stage_again)(struct store *s, const char *folder, struct slice key, const struct staged *as, const struct store_meta *m, struct staged *out, struct err *e);
 	/* Drop one that was staged since the last publish (it turned out to be a double). out is marked dropped. */
 	void (*unstage)(struct store *s, struct staged *out);
 	int (*harden)(struct store *s, struct staged *st, size_t n, struct err *e); /* st: all staged since the last publish, in order */
@@ -237,8 +244,8 @@ struct store_ops {
 	 */
 	int (*find)(struct store *s, struct slice key, uint64_t flags, struct store_msg *m, struct err *e);
 	/*
-	 * What tells messages of the open box apart, where that can be had without their bodies: size, date and Message-ID. tell is called once for each that is there, in
-	 * any order. NULL: the driver's bodies are at hand, to be read instead.
+	 * What tells messages of the open box apart, where that can be had without their bodies: size, date, Message-ID, the object's id. tell is called once for each that is
+	 * there, in any order. NULL: the driver's bodies are at hand, to be read instead.
 	 */
 	int (*idents)(struct store *s, const uint64_t *nums, size_t n, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
 	/*

@@ -60,6 +60,7 @@ static int find(struct twoway *g, struct joined *row, int side, struct work *w, 
 	w->num = m.num;
 	w->size = s->size ? s->size : m.size;
 	w->date = s->date ? s->date : m.date;
+	w->told = row->told;
 	return 1;
 }
 
@@ -102,7 +103,7 @@ static int sort_flags(struct twoway *g, struct joined *row, const struct plan_sy
 static int pair_row(struct twoway *g, const struct box *b, struct joined *row, struct err *e)
 {
 	struct pair p = { .folder = b->f->base.id, .left = row->left, .right = row->right, .made = g->p->now, .two_way = true,
-			  .flags = row->taken ? row->m.flags : row->m.left.flags & row->m.right.flags };
+			  .flags = row->taken ? row->m.flags : row->m.left.flags & row->m.right.flags, .told = row->told };
 
 	if (row->content) {
 		p.size = row->content->size;
@@ -144,6 +145,42 @@ static int note_taken(struct twoway *g, const struct box *b, struct err *e)
 	return 0;
 }
 
+/* The folder of a row of the base. */
+static struct box *box_of(struct twoway *g, int64_t folder)
+{
+	for (size_t i = 0; i < g->boxes.n; i++)
+		if (g->boxes.a[i].f->base.id == folder)
+			return &g->boxes.a[i];
+	return NULL;
+}
+
+/* Is a message that comes from the left here in another folder already? By the name that the left gives it wherever it is, and it must be as long. */
+static int find_elsewhere(struct twoway *g, struct box *b, const struct joined *row, struct work *w, struct err *e)
+{
+	struct elsewhere *x;
+	struct pair p;
+	int rc;
+
+	if (!row->told.has_object || row->told.size == 0 || !g->side[RIGHT]->ops->stage_again)
+		return 0;
+	for (int64_t after = 0; (rc = pairs_by_object(g->db, row->told.object, after, &p, e)) == 1; after = p.id) {
+		struct box *other = box_of(g, p.folder);
+
+		if (!other || other == b || !box_there(other, RIGHT) || other->remove[RIGHT] || p.right.n == 0 || p.told.size != row->told.size)
+			continue;
+		x = arena_new(&b->join.arena, struct elsewhere, 1);
+		if (!x)
+			return twoway_no_memory(e);
+		*x = (struct elsewhere){ .folder = other->f->right, .key = arena_slice(&b->join.arena, p.right), .as = { .size = p.size, .raw = p.raw }, .told = p.told };
+		memcpy(x->as.digest, p.digest, sizeof(x->as.digest));
+		if (!x->key.p)
+			return twoway_no_memory(e);
+		w->elsewhere = x;
+		return 0;
+	}
+	return rc;
+}
+
 /* Put one message's acts into the lists. */
 static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, size_t at_row, struct todo *t, struct err *e)
 {
@@ -164,6 +201,8 @@ static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_poli
 		w.flags = from == LEFT ? plan.right : plan.left;
 		w.tries = f ? f->tries : 0;
 		rc = find(g, row, from, &w, e);
+		if (rc == 1 && from == LEFT && find_elsewhere(g, b, row, &w, e) < 0)
+			return -1;
 		if (rc == 1 && (vec_push(&t->copy[!from], w) < 0 || vec_push(&t->copy_row[!from], at_row) < 0))
 			return twoway_no_memory(e);
 		return rc < 0 ? -1 : 0;
@@ -206,7 +245,7 @@ struct pairing {
 	const struct plan_sync_policy *policy;
 };
 
-static int pair_twin(void *arg, struct work *w, const struct staged *st, struct err *e)
+static int pair_twin(void *arg, struct work *w, const struct staged *st, const struct told *told, struct err *e)
 {
 	struct pairing *m = arg;
 	struct todo *t = m->t;
@@ -218,6 +257,7 @@ static int pair_twin(void *arg, struct work *w, const struct staged *st, struct 
 		return 0;
 	row = &rows[t->copy_row[RIGHT].a[(size_t)(w - t->copy[RIGHT].a)]];
 	join_unite(row, &rows[t->copy_row[LEFT].a[twin->row]]);
+	row->told = *told;
 	plan = plan_sync(m->policy, &row->m);
 	if (pair_row(m->g, m->b, row, e) < 0 || sort_flags(m->g, row, &plan, t, e) < 0)
 		return -1;
@@ -306,7 +346,7 @@ static int remove_at(struct twoway *g, int side, const struct todo *t, struct er
 	if (t->remove[side].n == 0)
 		return 0;
 	exec_forget_marks(x);
-	if (exec_remove(x, t->remove[side].a, t->remove[side].n, e) < 0)
+	if (exec_remove(x, t->remove[side].a, t->remove[side].n, e) < 0 || exec_commit(x, false, 0, &removed, e) < 0)
 		return -1;
 	return exec_commit(x, false, 0, &removed, e);
 }

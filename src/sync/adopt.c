@@ -34,8 +34,10 @@ static void unite(void *arg, struct candidate *l, struct candidate *r)
 
 	l->united = r->united = true;
 	b->join.fresh[LEFT]--;
+	left->told = candidate_told(l);
 	if (right->pair != 0) {
 		right->left = left->left;
+		right->told = left->told;
 		right->m.left = left->m.left;
 		right->rekey = true;
 		left->m.left.present = false; /* nobody holds this row's message: it is dropped */
@@ -89,7 +91,9 @@ static int match_contents(struct twoway *g, struct box *b, struct candidates *le
 	}
 	if (left->c.n == 0)
 		return 0;
-	if (candidates_learn(g, LEFT, true, NULL, NULL, left, e) < 0)
+	for (size_t i = 0; i < right->c.n; i++)
+		right->c.a[i].id.has_digest &= !right->c.a[i].recalled;
+	if (candidates_learn(g, LEFT, true, NULL, NULL, left, e) < 0 || candidates_learn(g, RIGHT, true, NULL, NULL, right, e) < 0)
 		return -1;
 	qsort(left->c.a, left->c.n, sizeof(*left->c.a), by_digest);
 	qsort(right->c.a, right->c.n, sizeof(*right->c.a), by_digest);
@@ -134,7 +138,7 @@ static int note_contents(struct box *b, const struct candidates *right, struct e
 		const struct candidate *c = &right->c.a[i];
 		struct content *content;
 
-		if (!c->told)
+		if (!c->told || c->recalled)
 			continue;
 		content = arena_new(&b->join.arena, struct content, 1);
 		if (!content)
@@ -147,6 +151,23 @@ static int note_contents(struct box *b, const struct candidates *right, struct e
 	return 0;
 }
 
+/* What the base says of the right's messages need not be learned. */
+static int recall(struct twoway *g, struct box *b, struct candidates *right, struct err *e)
+{
+	for (size_t i = 0; i < right->c.n; i++) {
+		struct candidate *c = &right->c.a[i];
+		const struct joined *row = &b->join.rows.a[c->row];
+		struct pair p;
+		int rc = row->pair != 0 ? pairs_by_id(g->db, row->pair, &p, e) : 0;
+
+		if (rc < 0)
+			return -1;
+		if (rc == 1)
+			candidate_recall(c, &p);
+	}
+	return 0;
+}
+
 /* Bring together what one side alone shows. */
 static int adopt(struct twoway *g, struct box *b, struct takeover *t, struct err *e)
 {
@@ -154,9 +175,11 @@ static int adopt(struct twoway *g, struct box *b, struct takeover *t, struct err
 	size_t kept = 0;
 	int rc = 0;
 
-	if (gather(b, LEFT, &left, e) < 0 || gather(b, RIGHT, &right, e) < 0 || candidates_learn(g, RIGHT, true, NULL, NULL, &right, e) < 0 ||
-	    note_contents(b, &right, e) < 0)
+	if (gather(b, LEFT, &left, e) < 0 || gather(b, RIGHT, &right, e) < 0 || recall(g, b, &right, e) < 0 ||
+	    candidates_learn(g, RIGHT, true, NULL, NULL, &right, e) < 0 || note_contents(b, &right, e) < 0)
 		rc = -1;
+	else
+		candidates_match_objects(&left, &right, unite, b);
 	if (rc == 0 && !b->reborn && !t)
 		rc = candidates_narrow(&left, LEFT, &right, e);
 	if (rc == 0 && left.c.n > 0)
@@ -278,7 +301,8 @@ int adopt_note(struct twoway *g, struct box *b, struct err *e)
 		if (pairs_drop(g->db, b->orphans.a[i], e) < 0)
 			goto fail;
 	for (size_t i = 0; i < b->join.rows.n; i++)
-		if (b->join.rows.a[i].rekey && pairs_rekey(g->db, b->join.rows.a[i].pair, b->join.rows.a[i].left, e) < 0)
+		if (b->join.rows.a[i].rekey && (pairs_rekey(g->db, b->join.rows.a[i].pair, b->join.rows.a[i].left, e) < 0 ||
+						pairs_tell(g->db, b->join.rows.a[i].pair, &b->join.rows.a[i].told, e) < 0))
 			goto fail;
 	look_keys_only(base->left_stamp, sizeof(base->left_stamp), b->stamp[LEFT]);
 	look_weaken(base->right_stamp, sizeof(base->right_stamp));

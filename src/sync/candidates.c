@@ -8,7 +8,25 @@
 
 int candidates_add(struct candidates *cs, struct box *b, size_t row, struct err *e)
 {
-	return vec_push(&cs->c, ((struct candidate){ .box = b, .row = row })) < 0 ? twoway_no_memory(e) : 0;
+	const struct told *told = &b->join.rows.a[row].told;
+	struct candidate c = { .box = b, .row = row, .id = { .has_object = told->has_object } };
+
+	memcpy(c.id.object, told->object, sizeof(c.id.object));
+	return vec_push(&cs->c, c) < 0 ? twoway_no_memory(e) : 0;
+}
+
+void candidate_recall(struct candidate *c, const struct pair *p)
+{
+	static const unsigned char unknown[DIGEST_SIZE];
+
+	c->id = (struct ident){ .size = p->told.size, .date = p->told.date, .has_mid = p->told.has_mid, .has_object = p->told.has_object };
+	memcpy(c->id.mid, p->told.mid, sizeof(c->id.mid));
+	memcpy(c->id.object, p->told.object, sizeof(c->id.object));
+	memcpy(c->id.digest, p->digest, DIGEST_SIZE);
+	memcpy(c->id.plain, p->digest, DIGEST_SIZE);
+	c->id.has_digest = memcmp(p->digest, unknown, DIGEST_SIZE) != 0;
+	c->stored = p->size;
+	c->told = c->recalled = p->told.size != 0 && p->told.date != 0 && (p->told.has_mid || p->told.has_object);
 }
 
 void candidates_release(struct candidates *cs)
@@ -28,6 +46,25 @@ uint64_t candidate_size(const struct candidate *c)
 	return c->id.size > c->id.mark ? c->id.size - c->id.mark : c->id.size;
 }
 
+struct told candidate_told(const struct candidate *c)
+{
+	struct told t = c->box->join.rows.a[c->row].told;
+
+	if (!c->told)
+		return t;
+	t = (struct told){ .size = candidate_size(c), .date = c->id.date, .has_mid = c->id.has_mid, .has_object = c->id.has_object };
+	memcpy(t.mid, c->id.mid, sizeof(t.mid));
+	memcpy(t.object, c->id.object, sizeof(t.object));
+	return t;
+}
+
+static int by_row(const struct candidate *x, const struct candidate *y)
+{
+	if (x->box != y->box)
+		return x->box < y->box ? -1 : 1;
+	return (x->row > y->row) - (x->row < y->row);
+}
+
 /* By all that makes two of them the same message, then in the order of the rows. */
 static int by_ident(const void *a, const void *b)
 {
@@ -42,9 +79,20 @@ static int by_ident(const void *a, const void *b)
 		return rc;
 	if (x->id.date != y->id.date)
 		return x->id.date < y->id.date ? -1 : 1;
-	if (x->box != y->box)
-		return x->box < y->box ? -1 : 1;
-	return (x->row > y->row) - (x->row < y->row);
+	return by_row(x, y);
+}
+
+/* Those that have an object's id, and are not united, come first. */
+static int by_object(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+	bool m = x->id.has_object && !x->united, n = y->id.has_object && !y->united;
+	int rc;
+
+	if (m != n)
+		return m ? -1 : 1;
+	rc = m ? memcmp(x->id.object, y->id.object, IDENT_OBJECT) : 0;
+	return rc != 0 ? rc : by_row(x, y);
 }
 
 static bool same_ident(const struct candidate *a, const struct candidate *b)
@@ -68,14 +116,18 @@ struct candidate *candidates_find(const struct candidates *cs, uint64_t num)
 static void tell(void *arg, uint64_t num, const struct ident *id)
 {
 	struct candidate *c = candidates_find(arg, num);
-	int64_t date;
+	struct ident was;
 
 	if (!c)
 		return;
-	date = c->id.date;
+	was = c->id;
 	c->id = *id;
 	if (c->id.date == 0)
-		c->id.date = date;
+		c->id.date = was.date;
+	if (!c->id.has_object && was.has_object) {
+		c->id.has_object = true;
+		memcpy(c->id.object, was.object, sizeof(was.object));
+	}
 	c->told = true;
 }
 
@@ -97,8 +149,14 @@ int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fi
 		struct candidate c = cs->c.a[i];
 		const struct joined *row = &b->join.rows.a[c.row];
 		struct store_msg m = { .num = 0 };
-		int found = s->ops->find(s, joined_key(row, side), joined_side(row, side)->flags, &m, e);
+		int found;
 
+		if (c.united || (c.told && (c.id.has_digest || !whole))) {
+			c.num = 0;
+			cs->c.a[kept++] = c;
+			continue;
+		}
+		found = s->ops->find(s, joined_key(row, side), joined_side(row, side)->flags, &m, e);
 		if (found < 0)
 			goto out;
 		if (found == 0 || (fits && !fits(arg, &m)))
@@ -113,17 +171,17 @@ int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fi
 	if (kept > 0)
 		qsort(cs->c.a, kept, sizeof(*cs->c.a), by_num);
 	for (size_t i = 0; i < kept; i++) {
-		if (vec_push(&nums, cs->c.a[i].num) < 0) {
+		if (cs->c.a[i].num != 0 && vec_push(&nums, cs->c.a[i].num) < 0) {
 			twoway_no_memory(e);
 			goto out;
 		}
 	}
-	if (kept == 0)
+	if (nums.n == 0)
 		rc = 0;
 	else if (s->ops->idents && !whole)
-		rc = s->ops->idents(s, nums.a, kept, tell, cs, e);
+		rc = s->ops->idents(s, nums.a, nums.n, tell, cs, e);
 	else /* one that can't be read is no candidate: what copies it will say why */
-		rc = store_read_idents(s, nums.a, kept, tell, cs, e);
+		rc = store_read_idents(s, nums.a, nums.n, tell, cs, e);
 out:
 	s->ops->close_box(s);
 	vec_release(&nums);
@@ -154,6 +212,41 @@ int candidates_narrow(struct candidates *cs, int side, const struct candidates *
 	cs->c.n = kept;
 	numset_release(&sizes);
 	return 0;
+}
+
+static bool has_object(const struct candidates *cs, size_t i)
+{
+	return i < cs->c.n && cs->c.a[i].id.has_object && !cs->c.a[i].united;
+}
+
+/* Servers err: one that is not as long as it was is another message. */
+static bool as_long(const struct candidate *l, const struct candidate *r)
+{
+	uint64_t size = l->told ? candidate_size(l) : l->box->join.rows.a[l->row].told.size;
+
+	return size == 0 || r->id.size == 0 || size == r->id.size;
+}
+
+size_t candidates_match_objects(struct candidates *left, struct candidates *right, void (*unite)(void *arg, struct candidate *l, struct candidate *r), void *arg)
+{
+	size_t united = 0;
+
+	if (left->c.n == 0 || right->c.n == 0)
+		return 0;
+	qsort(left->c.a, left->c.n, sizeof(*left->c.a), by_object);
+	qsort(right->c.a, right->c.n, sizeof(*right->c.a), by_object);
+	for (size_t l = 0, r = 0; has_object(left, l) && has_object(right, r);) {
+		struct candidate *x = &left->c.a[l], *y = &right->c.a[r];
+		int order = memcmp(x->id.object, y->id.object, IDENT_OBJECT);
+
+		if (order == 0 && as_long(x, y)) {
+			unite(arg, x, y);
+			united++;
+		}
+		l += order <= 0;
+		r += order >= 0;
+	}
+	return united;
 }
 
 /* Those that are known well enough, and are not united, to the front, in order; how many. */

@@ -14,6 +14,7 @@ struct candidate {
 	uint64_t num;    /* in the box that was open when it was learned */
 	uint64_t stored; /* its size as the store has it */
 	bool told, united;
+	bool recalled;   /* what is known of it the base has said; its content with such marks as it may have */
 	size_t tag;      /* the caller's */
 	struct ident id; /* told: what is known */
 };
@@ -25,9 +26,12 @@ struct candidates {
 int candidates_add(struct candidates *cs, struct box *b, size_t row, struct err *e);
 void candidates_release(struct candidates *cs);
 
+/* What the base says of a message of the right is known of this one: what the left said when it had it, and its content. */
+void candidate_recall(struct candidate *c, const struct pair *p);
+
 /*
  * Learn what tells these apart, which all are of one box and side: from the store, or by their bodies where those are at hand; whole: by their bodies, wherever they
- * are. Those that are not there any more are dropped, and those of which fits (may be NULL) says so, before they are read; of one that can't be read nothing is told. The
+ * are. Nothing is asked about those that are united, or of which as much is known. Those that are not there any more are dropped, and those of which fits (may be NULL) says so, before they are read; of one that can't be read nothing is told. The
  * side's box is opened for it and closed.
  */
 typedef bool candidates_fits(void *arg, const struct store_msg *m);
@@ -36,11 +40,17 @@ int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fi
 /* The one with this num, after candidates_learn; NULL: none. */
 struct candidate *candidates_find(const struct candidates *cs, uint64_t num);
 
+/* What the left says of it, for the base. */
+struct told candidate_told(const struct candidate *c);
+
 /* Its size without the mark of another program. */
 uint64_t candidate_size(const struct candidate *c);
 
 /* Those of `side` that are of a size with one of the others, of which enough is known, come first, and are all from now on: the rest stands behind the end. */
 int candidates_narrow(struct candidates *cs, int side, const struct candidates *others, struct err *e);
+
+/* Bring together what the left calls the same, and was called so by what the base says; of the same of them those that come first. How many. */
+size_t candidates_match_objects(struct candidates *left, struct candidates *right, void (*unite)(void *arg, struct candidate *l, struct candidate *r), void *arg);
 
 /*
  * Bring together what is as many times, and the same, on both sides by size, Message-ID and time. The contents of the right must be known: where several could be meant

@@ -27,7 +27,9 @@ int exec_init(struct exec *x, struct err *e)
 	x->staged = calloc(EXEC_GROUP_MESSAGES, sizeof(*x->staged));
 	if (!x->items || !x->staged)
 		return err_set(e, ERR_LOCAL, "out of memory");
-	return 0;
+	if (x->two_way)
+		x->reader = ident_reader_new(e);
+	return x->two_way && !x->reader ? -1 : 0;
 }
 
 void exec_release(struct exec *x)
@@ -36,6 +38,8 @@ void exec_release(struct exec *x)
 		x->dst->ops->abandon(x->dst);
 	free(x->items);
 	free(x->staged);
+	ident_reader_free(x->reader);
+	x->reader = NULL;
 	vec_release(&x->removed);
 	x->items = NULL;
 	x->staged = NULL;
@@ -238,7 +242,8 @@ static int journal(struct exec *x, struct err *e)
 		const struct staged *st = &x->staged[i];
 		struct work *w = x->items[i].w;
 		struct pair p = { .folder = x->folder, .left = w->key, .right = slice_str(st->key), .hint = slice_str(st->hint), .pending = true,
-				  .raw = st->raw, .size = st->size, .made = x->policy.now, .back = x->back, .two_way = x->two_way, .flags = agreed_before(x, w) };
+				  .raw = st->raw, .size = st->size, .made = x->policy.now, .back = x->back, .two_way = x->two_way, .flags = agreed_before(x, w),
+				  .told = x->items[i].told };
 
 		if (x->back) {
 			p.left = slice_str(st->key);

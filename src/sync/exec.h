@@ -11,7 +11,7 @@
 
 #include "base/arena.h"
 #include "base/vec.h"
-#include "state/db.h"
+#include "state/pairs.h"
 #include "store/store.h"
 #include "sync/claims.h"
 #include "sync/event.h"
@@ -20,6 +20,14 @@
 #define EXEC_GROUP_MESSAGES 2048
 #define EXEC_GROUP_BYTES (16u * 1024 * 1024)
 #define EXEC_GROUP_MS 5000 /* on a slow link: what was read is durable after that long */
+
+/* Where else the target holds a message, and what the base says of it there. */
+struct elsewhere {
+	const char *folder;
+	struct slice key;
+	struct staged as;     /* size, digest, raw */
+	struct told told;
+};
 
 /* One message with something to do. */
 struct work {
@@ -35,6 +43,8 @@ struct work {
 	uint64_t flags;       /* COPY: what the copy gets */
 	int64_t date;         /* COPY: when it arrived at the source; 0 unknown */
 	uint64_t add, del;    /* FLAG: at the target */
+	struct told told;     /* COPY from the left: what that says of it */
+	const struct elsewhere *elsewhere; /* COPY: it need not be read; NULL: it must be */
 	uint64_t agreed, was; /* both sides' flags when all is done: what the base is to say; and what it says now, of a pair */
 };
 
@@ -52,7 +62,7 @@ struct exec {
 	int stop_at;
 	bool two_way, back;
 	/* Two-way: a message that was just read may be one that the other side has already. 1: so it is, and all about it is done; 0 no, -1. May be NULL. */
-	int (*twin)(void *arg, struct work *w, const struct staged *st, struct err *e);
+	int (*twin)(void *arg, struct work *w, const struct staged *st, const struct told *told, struct err *e);
 	void *twin_arg;
 	/* Two-way: something of these works' flags must be in the base at the latest with the pairs that have them; a transaction is open. */
 	int (*before_note)(void *arg, struct err *e);
@@ -65,6 +75,7 @@ struct exec {
 	/* Private. */
 	struct exec_item *items;  /* the group: EXEC_GROUP_MESSAGES */
 	struct staged *staged;
+	struct ident_reader *reader; /* two-way */
 	size_t n;
 	uint64_t bytes;
 	msec_t begun;             /* when the group's first message was staged */

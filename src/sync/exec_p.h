@@ -8,6 +8,7 @@
 struct exec_item {
 	struct work *w;
 	int64_t pair;
+	struct told told; /* two-way */
 };
 
 /*

@@ -83,24 +83,72 @@ static int known_after_all(struct exec *x, struct work *w, const struct pair *fo
 	return exec_end_note(x, e);
 }
 
+/* What the base is to say of a message that was just read: of what it is at the left, that has told it, or will with the next look. */
+static struct told told_of(struct exec *x, const struct work *w)
+{
+	struct told t = { 0 };
+	struct ident id;
+
+	ident_tapped(x->reader, &id);
+	if (!x->back)
+		t = w->told;
+	if (t.size <= id.mark)
+		t.size = id.size;
+	t.size -= id.mark;
+	t.has_mid = id.has_mid;
+	memcpy(t.mid, id.mid, sizeof(t.mid));
+	return t;
+}
+
+/* What was staged last is one of the group. */
+static void join_group(struct exec *x, struct work *w, const struct told *told)
+{
+	struct staged *st = &x->staged[x->n];
+
+	if (x->n == 0)
+		x->begun = clock_now();
+	x->items[x->n] = (struct exec_item){ .w = w };
+	if (told)
+		x->items[x->n].told = *told;
+	x->n++;
+	x->done++;
+	x->done_bytes += st->size;
+	x->bytes += st->size;
+}
+
 /* Read one message into the target's staging place. */
 static int stage_one(struct exec *x, struct work *w, struct stream *body, struct err *e)
 {
 	struct store_meta meta = { .received = x->policy.now, .flags = x->two_way ? w->flags : x->flags, .size_hint = w->size, .date = w->date };
 	struct staged *st = &x->staged[x->n];
+	struct told told;
 
 	memset(st, 0, sizeof(*st));
 	exec_step(x, "stage");
-	if (x->dst->ops->stage(x->dst, body, &meta, st, e) < 0)
+	if (x->dst->ops->stage(x->dst, x->two_way ? ident_tap(x->reader, body) : body, &meta, st, e) < 0)
 		return -1;
-	if (x->n == 0)
-		x->begun = clock_now();
-	x->items[x->n] = (struct exec_item){ .w = w };
-	x->n++;
-	x->done++;
-	x->done_bytes += st->size;
-	x->bytes += st->size;
+	if (x->two_way)
+		told = told_of(x, w);
+	join_group(x, w, x->two_way ? &told : NULL);
 	return 0;
+}
+
+/* A message that the target holds in another folder already. 1; 0 it must be read, after all; -1. */
+static int stage_again(struct exec *x, struct work *w, struct err *e)
+{
+	struct store_meta meta = { .received = x->policy.now, .flags = w->flags, .size_hint = w->size, .date = w->date };
+	struct told told = w->told;
+	int rc;
+
+	exec_step(x, "stage again");
+	memset(&x->staged[x->n], 0, sizeof(x->staged[x->n]));
+	rc = x->dst->ops->stage_again(x->dst, w->elsewhere->folder, w->elsewhere->key, &w->elsewhere->as, &meta, &x->staged[x->n], e);
+	if (rc != 1)
+		return rc;
+	told.has_mid = w->elsewhere->told.has_mid;
+	memcpy(told.mid, w->elsewhere->told.mid, sizeof(told.mid));
+	join_group(x, w, &told);
+	return 1;
 }
 
 /* Take the message that was staged last out of the group. */
@@ -122,7 +170,7 @@ static int look_up_last(struct exec *x, struct err *e)
 	int rc;
 
 	if (x->two_way) {
-		rc = x->twin ? x->twin(x->twin_arg, w, &x->staged[x->n - 1], e) : 0;
+		rc = x->twin ? x->twin(x->twin_arg, w, &x->staged[x->n - 1], &x->items[x->n - 1].told, e) : 0;
 		if (rc != 0)
 			unstage_last(x);
 		return rc < 0 ? -1 : 0;
@@ -179,6 +227,30 @@ static int copy_broken(struct exec *x, struct err *e)
 	return -1;
 }
 
+/* What need not be read comes first; it asks for nothing any more then. */
+static int copy_elsewhere(struct exec *x, struct work *w, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		int rc;
+
+		if (!(w[i].acts & (x->back ? PLAN_COPY_BACK : PLAN_COPY)) || !w[i].elsewhere)
+			continue;
+		if (clock_check(e) < 0)
+			return -1;
+		rc = stage_again(x, &w[i], e);
+		if (rc < 0)
+			return -1;
+		if (rc == 0) {
+			w[i].elsewhere = NULL;
+			continue;
+		}
+		tell_progress(x);
+		if (look_up_last(x, e) < 0 || (group_full(x) && exec_flush_group(x, e) < 0))
+			return -1;
+	}
+	return 0;
+}
+
 int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 {
 	VEC(uint64_t) nums = { 0 };
@@ -186,8 +258,12 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 	bool unsure = false; /* what comes behind the message staged last tells whether it was whole; a refusal tells nothing, as it may be a line of its rest */
 	int rc = -1;
 
+	if (copy_elsewhere(x, w, n, e) < 0) {
+		rc = copy_broken(x, e);
+		goto out;
+	}
 	for (size_t i = 0; i < n; i++) {
-		if (!(w[i].acts & (x->back ? PLAN_COPY_BACK : PLAN_COPY)))
+		if (!(w[i].acts & (x->back ? PLAN_COPY_BACK : PLAN_COPY)) || w[i].elsewhere)
 			continue;
 		if (vec_push(&nums, w[i].num) < 0 || vec_push(&todo, &w[i]) < 0) {
 			err_set(e, ERR_LOCAL, "out of memory");
@@ -195,7 +271,7 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 		}
 	}
 	if (nums.n == 0) {
-		rc = 0;
+		rc = exec_flush_group(x, e);
 		goto out;
 	}
 	if (x->src->ops->want(x->src, nums.a, nums.n, e) < 0)

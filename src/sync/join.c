@@ -14,16 +14,14 @@ struct join_seen {
 	struct slice key;
 	struct slice other;  /* the other side's key, of one that is in the base */
 	uint64_t flags, base;
-	uint64_t size;
-	int64_t date;
+	struct told told;
 	bool present;
 };
 
 /* A message of a whole listing, before it is known whether it differs. */
 struct listed {
 	struct slice key;
-	uint64_t size;
-	int64_t date;
+	struct told told;
 	uint64_t flags;
 	uint32_t order;      /* of two with the same key the later one counts */
 	bool gone;
@@ -53,12 +51,14 @@ static int compare(struct join *j, enum pair_side side, const struct pair *p, co
 {
 	struct join_seen s = { .pair = p->id, .base = p->flags, .present = m != NULL };
 
+	if (m && side == PAIR_LEFT && m->told.date != 0 && p->told.date == 0 &&
+	    vec_push(&j->told, ((struct join_told){ .pair = p->id, .told = m->told })) < 0)
+		return out_of_memory(e);
 	if (m && m->flags == p->flags)
 		return 0;
 	if (m) {
 		s.flags = m->flags;
-		s.size = m->size;
-		s.date = m->date;
+		s.told = m->told;
 	}
 	s.key = arena_slice(&j->arena, key_of(p, side));
 	s.other = arena_slice(&j->arena, key_of(p, side == PAIR_LEFT ? PAIR_RIGHT : PAIR_LEFT));
@@ -70,7 +70,7 @@ static int compare(struct join *j, enum pair_side side, const struct pair *p, co
 /* A message that the base has not. Its key is in the arena already. */
 static int is_new(struct join *j, enum pair_side side, const struct listed *m, struct err *e)
 {
-	struct join_seen s = { .key = m->key, .flags = m->flags, .size = m->size, .date = m->date, .present = true };
+	struct join_seen s = { .key = m->key, .flags = m->flags, .told = m->told, .present = true };
 
 	return add_seen(j, side, &s, e);
 }
@@ -86,12 +86,18 @@ static int by_key(const void *a, const void *b)
 /* Two accounts of the same message: the later counts, but what it does not say is known from the earlier. */
 static void merge_listed(struct listed *into, const struct listed *later)
 {
-	uint64_t size = later->size ? later->size : into->size;
-	int64_t date = later->date ? later->date : into->date;
+	struct told told = later->told;
 
+	if (told.size == 0)
+		told.size = into->told.size;
+	if (told.date == 0)
+		told.date = into->told.date;
+	if (!told.has_object) {
+		told.has_object = into->told.has_object;
+		memcpy(told.object, into->told.object, sizeof(told.object));
+	}
 	*into = *later;
-	into->size = size;
-	into->date = date;
+	into->told = told;
 }
 
 /* All that the look tells, sorted by key, each message once. */
@@ -102,12 +108,13 @@ static int read_listing(struct join *j, struct store *s, listing *l, struct err 
 	int rc;
 
 	while ((rc = s->ops->look_next(s, &m, e)) == 1) {
-		struct listed x = { .size = m.size, .date = m.date, .flags = m.flags, .gone = m.gone, .order = (uint32_t)l->n };
+		struct listed x = { .told = { .size = m.size, .date = m.date, .has_object = m.has_object }, .flags = m.flags, .gone = m.gone, .order = (uint32_t)l->n };
 
 		if (l->n % CHECK_EVERY == 0 && clock_check(e) < 0)
 			return -1;
 		if (m.key.n == 0)
 			return err_set_span(e, ERR_BUG, SPAN_BOX, "a message without a name");
+		memcpy(x.told.object, m.object, sizeof(x.told.object));
 		x.key = arena_slice(&j->arena, m.key);
 		if (!x.key.p || l->n == UINT32_MAX || vec_push(l, x) < 0)
 			return out_of_memory(e);
@@ -277,9 +284,11 @@ static int put_row(struct join *j, const struct join_seen *l, const struct join_
 	row.right = r ? r->key : l->other;
 	row.m.left = row.m.right = (struct plan_sync_side){ .present = any->pair != 0, .flags = any->base };
 	if (l)
-		row.m.left = (struct plan_sync_side){ .present = l->present, .flags = l->flags, .size = l->size, .date = l->date };
+		row.m.left = (struct plan_sync_side){ .present = l->present, .flags = l->flags, .size = l->told.size, .date = l->told.date };
 	if (r)
-		row.m.right = (struct plan_sync_side){ .present = r->present, .flags = r->flags, .size = r->size, .date = r->date };
+		row.m.right = (struct plan_sync_side){ .present = r->present, .flags = r->flags, .size = r->told.size, .date = r->told.date };
+	if (l)
+		row.told = l->told;
 	return vec_push(&j->rows, row) < 0 ? out_of_memory(e) : 0;
 }
 
@@ -364,5 +373,6 @@ void join_release(struct join *j)
 	vec_release(&j->sides[PAIR_LEFT]);
 	vec_release(&j->sides[PAIR_RIGHT]);
 	vec_release(&j->rows);
+	vec_release(&j->told);
 	arena_release(&j->arena);
 }

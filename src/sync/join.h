@@ -27,6 +27,13 @@ struct joined {
 	bool rekey;               /* the left calls it by this key now, which the base is to be told */
 	bool moving;              /* it is part of a move (moves.h), and asks for nothing */
 	const struct content *content; /* where adopt.c has read it; else NULL */
+	struct told told;         /* what the left says of it, of one that the base has not, or that it calls by another key now */
+};
+
+/* What the left says of a message of the base, the first time since it is there. */
+struct join_told {
+	int64_t pair;
+	struct told told;
 };
 
 static inline struct slice joined_key(const struct joined *row, int side)
@@ -45,6 +52,7 @@ struct join {
 	struct arena arena;       /* keys; the base's own are copied, too */
 	VEC(struct join_seen) sides[2];
 	VEC(struct joined) rows;
+	VEC(struct join_told) told;
 	uint64_t fresh[2];        /* messages of a side that the base has not */
 };
 

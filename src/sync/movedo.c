@@ -83,6 +83,16 @@ static int carry_flags(struct move *m, struct err *e)
 	return 0;
 }
 
+/* When the message arrived where the left has it now: where we have moved it to, the next look tells. */
+static int64_t arrival(const struct move *m)
+{
+	int64_t date = place_row(m->to)->told.date;
+
+	if (m->side == LEFT)
+		return m->from.box == m->to.box ? -1 : 0;
+	return date != 0 ? date : -1;
+}
+
 static int note_moves(struct twoway *g, struct move *m, size_t n, struct err *e)
 {
 	if (db_begin(g->db, e) < 0)
@@ -95,7 +105,7 @@ static int note_moves(struct twoway *g, struct move *m, size_t n, struct err *e)
 			continue;
 		if (carry_flags(&m[i], e) < 0 || words_note(g, m[i].to.box, e) < 0 || pairs_flags(g->db, place_row(m[i].home)->pair, m[i].flags, e) < 0 ||
 		    pairs_move(g->db, place_row(m[i].home)->pair, folder, m[i].side == LEFT ? m[i].key : to->left, m[i].side == LEFT ? to->right : m[i].key,
-			       e) < 0 ||
+			       arrival(&m[i]), e) < 0 ||
 		    failures_clear(g->db, folder, m[i].side == LEFT, joined_key(to, !m[i].side), e) < 0) {
 			db_rollback(g->db);
 			return -1;

@@ -12,6 +12,7 @@ struct trail {
 	struct place home, now[2];
 	uint64_t size;          /* as the right stores it; or the left, if it was copied to there */
 	bool back;              /* so it was */
+	struct told told;       /* what the left said of it */
 	struct ident id;        /* of what was found by its content */
 	unsigned char digest[DIGEST_SIZE];
 };
@@ -80,6 +81,7 @@ static int gather_trails(struct twoway *g, struct trails *ts, struct err *e)
 				continue;
 			t.size = p.size;
 			t.back = p.back;
+			t.told = p.told;
 			memcpy(t.digest, p.digest, DIGEST_SIZE);
 			for (int s = LEFT; s <= RIGHT; s++)
 				if (joined_side(row, s)->present)
@@ -239,6 +241,25 @@ static int gather_dates(struct twoway *g, struct dates *out, struct err *e)
 	return 0;
 }
 
+/* What the right holds of a pair that the left has lost, and what the base says of it. */
+static int add_held(const struct trails *ts, size_t k, struct candidates *held, struct err *e)
+{
+	const struct trail *t = &ts->t.a[k];
+	struct pair p = { .size = t->size, .told = t->told };
+
+	if (candidates_add(held, t->now[RIGHT].box, t->now[RIGHT].row, e) < 0)
+		return -1;
+	memcpy(p.digest, t->digest, DIGEST_SIZE);
+	candidate_recall(&held->c.a[held->c.n - 1], &p);
+	held->c.a[held->c.n - 1].tag = k;
+	return 0;
+}
+
+static bool is_held(const struct trail *t)
+{
+	return !t->now[LEFT].box && t->now[RIGHT].box;
+}
+
 /* What the right holds of the pairs that the left has lost, folder by folder: what arrived when something new did. */
 static int learn_held(struct twoway *g, const struct trails *ts, struct candidates *out, struct err *e)
 {
@@ -249,13 +270,8 @@ static int learn_held(struct twoway *g, const struct trails *ts, struct candidat
 		struct candidates held = { 0 };
 
 		for (size_t k = 0; rc == 0 && k < ts->t.n; k++) {
-			const struct trail *t = &ts->t.a[k];
-
-			if (t->now[LEFT].box || t->now[RIGHT].box != &g->boxes.a[i])
-				continue;
-			rc = candidates_add(&held, t->now[RIGHT].box, t->now[RIGHT].row, e);
-			if (rc == 0)
-				held.c.a[held.c.n - 1].tag = k;
+			if (is_held(&ts->t.a[k]) && ts->t.a[k].now[RIGHT].box == &g->boxes.a[i])
+				rc = add_held(ts, k, &held, e);
 		}
 		if (rc == 0)
 			rc = learn(g, RIGHT, true, date_fits, &dates, &held, e);
@@ -267,18 +283,44 @@ static int learn_held(struct twoway *g, const struct trails *ts, struct candidat
 	return rc;
 }
 
-/* A remote side's new message is the pair of this trail. */
+/* A remote side's new message is the pair of this trail: so its name says, which stands for its text. */
 static void unite(void *arg, struct candidate *l, struct candidate *r)
 {
 	struct trails *ts = arg;
 	struct trail *t = &ts->t.a[r->tag];
 
-	/* in the same folder it may be one that was edited and added anew: it would keep its old text here */
-	if (l->box == t->home.box && t->now[RIGHT].box == t->home.box)
-		return;
 	l->united = r->united = true;
 	t->now[LEFT] = (struct place){ l->box, l->row };
 	place_row(t->now[LEFT])->moving = true;
+}
+
+/* So size, Message-ID and time say. */
+static void unite_alike(void *arg, struct candidate *l, struct candidate *r)
+{
+	const struct trails *ts = arg;
+	const struct trail *t = &ts->t.a[r->tag];
+
+	/* in the same folder it may be one that was edited and added anew: it would keep its old text here */
+	if (l->box != t->home.box || t->now[RIGHT].box != t->home.box)
+		unite(arg, l, r);
+}
+
+/* What a remote side has elsewhere now, by the names that it gives to messages wherever they are. */
+static int find_by_object(struct twoway *g, struct trails *ts, struct err *e)
+{
+	struct candidates held = { 0 }, fresh = { 0 };
+	int rc = 0;
+
+	for (size_t k = 0; rc == 0 && k < ts->t.n; k++)
+		if (is_held(&ts->t.a[k]) && ts->t.a[k].told.has_object)
+			rc = add_held(ts, k, &held, e);
+	for (size_t i = 0; rc == 0 && held.c.n > 0 && i < g->boxes.n; i++)
+		rc = gather_fresh(&g->boxes.a[i], LEFT, &fresh, e);
+	if (rc == 0)
+		candidates_match_objects(&fresh, &held, unite, ts);
+	candidates_release(&held);
+	candidates_release(&fresh);
+	return rc;
 }
 
 /* What a remote side has elsewhere now. */
@@ -300,7 +342,7 @@ static int find_by_ident(struct twoway *g, struct trails *ts, struct err *e)
 		candidates_release(&fresh);
 	}
 	if (rc == 0)
-		candidates_match(&all, &held, unite, ts);
+		candidates_match(&all, &held, unite_alike, ts);
 	candidates_release(&held);
 	candidates_release(&all);
 	return rc;
@@ -353,10 +395,17 @@ static bool may_move(struct twoway *g, int side, struct place from, struct place
 	       (box_there(to.box, side) || to.box->create[side]);
 }
 
-/* Which side is to follow: where both have moved it, to different folders, the left's counts. */
+static bool at_home(const struct trail *t, int side)
+{
+	return t->now[side].box == t->home.box && t->now[side].row == t->home.row;
+}
+
+/* Which side is to follow: where both have moved it, to different folders, the left's counts, unless there it is back where it was. */
 static int follower(const struct trail *t)
 {
-	return t->now[LEFT].box == t->home.box ? LEFT : RIGHT; /* the left has left it there, or it is back */
+	if (at_home(t, LEFT))
+		return LEFT;
+	return at_home(t, RIGHT) || t->now[LEFT].box != t->home.box ? RIGHT : LEFT;
 }
 
 /* What is to be done about a trail whose ends are known. */
@@ -409,7 +458,7 @@ int moves_find(struct twoway *g, struct err *e)
 		if (count_fresh(g, s) == 0)
 			continue;
 		if (!is_local(g, s))
-			rc = find_by_ident(g, &ts, e);
+			rc = find_by_object(g, &ts, e) < 0 ? -1 : find_by_ident(g, &ts, e);
 		else
 			rc = find_by_content(g, s, &ts, e);
 	}

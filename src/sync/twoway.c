@@ -89,13 +89,27 @@ int box_error(struct twoway *g, struct box *b, struct err *why, struct err *e)
 	return 0;
 }
 
+/* What the server says now of messages that were put there since the last look. */
+static int note_told(struct twoway *g, const struct box *b, struct err *e)
+{
+	for (size_t i = 0; i < b->join.told.n; i++) {
+		const struct join_told *t = &b->join.told.a[i];
+
+		if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+			return -1;
+		if (pairs_tell(g->db, t->pair, &t->told, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* What the next run may take for unchanged. Both stamps are of before this run's own changes: those show as such once more, and are none. */
 static int remember(struct twoway *g, struct box *b, struct err *e)
 {
 	char text[2][sizeof(b->f->base.left_stamp)], policy[64];
 	const char *old[2] = { b->f->base.left_stamp, b->f->base.right_stamp };
 
-	if (b->f->base.id != 0 && words_settle(g, b, e) < 0)
+	if (b->f->base.id != 0 && (words_settle(g, b, e) < 0 || note_told(g, b, e) < 0))
 		return -1;
 	look_policy_text(g, b, policy, sizeof(policy));
 	for (int s = LEFT; s <= RIGHT; s++) {

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import time
 
@@ -13,7 +12,7 @@ import pytest
 
 import haul
 from disturb import CALLS, SmallDisk, count_calls, failing, killed, known_calls, needs_strace, points
-from twoway import HELLO, Pair, Scene, Sync, actions
+from twoway import HELLO, Pair, Scene, Sync, actions, state_of_version
 
 SHORT_KILLS = 4
 
@@ -639,12 +638,7 @@ def test_the_state_of_an_older_version(p):
     """A schema without what came with undo is brought up to date."""
     p.remote.fill("INBOX", 1)
     p.settle()
-    db = sqlite3.connect(p.db)
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    db.execute("ALTER TABLE run DROP COLUMN deleted_left")
-    db.execute("PRAGMA user_version = %d" % (version - 1))
-    db.commit()
-    db.close()
+    state_of_version(p.db, 3)
     empty(p)
     undo(p)
     assert actions(p.sync()) == []

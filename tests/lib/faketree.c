@@ -141,7 +141,7 @@ struct tree_folder *tree_folder(struct tree_world *w, int n, const char *name, b
 		if (f[i].name[0] == '\0') {
 			snprintf(f[i].name, sizeof(f[i].name), "%s", name);
 			f[i].validity = (uint32_t)++w->side[n].clock;
-			f[i].next = 1;
+			f[i].next = w->side[n].remote ? 1 : 1 + 1000 * (uint32_t)w->side[n].clock; /* names of files are never given again */
 			f[i].changed = ++w->side[n].clock;
 			return &f[i];
 		}
@@ -399,6 +399,13 @@ static int look_box(struct store *s, size_t *i, struct box_info *out, struct err
 	return 1;
 }
 
+static bool object_of(struct tree *t, const struct tree_msg *x, unsigned char out[IDENT_OBJECT])
+{
+	memset(out, 0, IDENT_OBJECT);
+	memcpy(out, &x->content, sizeof(x->content));
+	return side(t)->objects;
+}
+
 static int look_next(struct store *s, struct store_msg *m, struct err *e)
 {
 	struct tree *t = of(s);
@@ -418,6 +425,7 @@ static int look_next(struct store *s, struct store_msg *m, struct err *e)
 		if (side(t)->remote && (t->look[t->look_at - 1].sizes || x->key >= t->fresh)) {
 			m->size = (uint64_t)body_of(x, NULL, 0);
 			m->date = date_of(t, x);
+			m->has_object = object_of(t, x, m->object);
 		}
 		return 1;
 	}
@@ -470,6 +478,7 @@ static int idents(struct store *s, const uint64_t *nums, size_t n, void (*tell)(
 		stream_free(body);
 		id.has_digest = false;
 		id.date = date_of(t, x);
+		id.has_object = object_of(t, x, id.object);
 		tell(arg, nums[i], &id);
 	}
 	ident_reader_free(r);
@@ -660,6 +669,35 @@ static int stage(struct store *s, struct stream *body, const struct store_meta *
 	return 0;
 }
 
+static int stage_again(struct store *s, const char *folder, struct slice key, const struct staged *as, const struct store_meta *meta, struct staged *out, struct err *e)
+{
+	struct tree *t = of(s);
+	struct tree_folder *f = tree_folder(t->w, t->n, folder, false);
+	struct tree_msg *x;
+	char text[300];
+	struct stream *body;
+	int rc;
+
+	if (moment(t, e) < 0)
+		return -1;
+	if (!t->open || f == t->open) {
+		misuse(t->w, "stage_again without a box, or from its own");
+		return err_set(e, ERR_BUG, "stage_again");
+	}
+	x = f ? by_number(f, key_number(t, key)) : NULL;
+	if (!x)
+		return 0;
+	body = memstream_new(text, (size_t)body_of(x, text, sizeof(text)), 0, NULL);
+	rc = stage(s, body, meta, out, e);
+	stream_free(body);
+	if (rc < 0)
+		return -1;
+	if (out->size != as->size || memcmp(out->digest, as->digest, DIGEST_SIZE) != 0)
+		misuse(t->w, "stage_again of something else");
+	side(t)->again++;
+	return 1;
+}
+
 static void unstage(struct store *s, struct staged *out)
 {
 	struct tree *t = of(s);
@@ -774,7 +812,7 @@ static void free_store(struct store *s)
 	.name = store_name, .idents = how, .caps = STORE_SOURCE | STORE_TARGET | STORE_TREE | (more), \
 	.open_box = open_box, .close_box = close_box, .list_start = store_cannot_list_start, .list_next = store_cannot_list_next, \
 	.want = want, .next = next, .remove = remove_msgs, .commit = commit, \
-	.stage = stage, .unstage = unstage, .harden = harden, .publish = publish, .abandon = abandon, .recover = recover, \
+	.stage = stage, .stage_again = stage_again, .unstage = unstage, .harden = harden, .publish = publish, .abandon = abandon, .recover = recover, \
 	.folders = folders, .folder_create = folder_create, .folder_remove = folder_remove, .folder_rename = folder_rename, \
 	.same_box = store_cannot_same_box, \
 	.look = look, .look_box = look_box, .look_next = look_next, .find = find, .move = move, .set_flags = set_flags, .restore = store_cannot_restore, .free = free_store, \

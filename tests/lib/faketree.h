@@ -39,13 +39,14 @@ struct tree_side {
 	bool missing;        /* the root is not there */
 	uint32_t refuse;     /* this content is refused as a copy; 0 none */
 	bool refuse_flags, refuse_copies;
+	bool objects;        /* it calls the same content the same in all folders */
 	bool dates;          /* it tells when messages arrived: both tell the same of the same content */
 	bool no_moves;       /* a move is refused */
 	bool no_renames;     /* a folder keeps its name */
 	bool mute_moves;     /* it is done, and the key of what was moved not told */
 	bool read_only;
 	uint32_t hide;       /* this content is said not to be there when it is read; 0 none */
-	unsigned looked, opened, read, moved, staged; /* counts */
+	unsigned looked, opened, read, moved, staged, again; /* counts */
 };
 
 struct tree_world {

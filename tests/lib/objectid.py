@@ -1,6 +1,7 @@
 """A server with OBJECTID (RFC 8474): a Dovecot that does not know it, seen through a proxy that calls Dovecot's own X-GUID by those names."""
 
 import contextlib
+import hashlib
 import re
 import socket
 import ssl
@@ -19,7 +20,7 @@ def from_server(line):
     if line.startswith(b"* STATUS "):
         return re.sub(rb"\bX-GUID ([0-9a-f]+)", rb"MAILBOXID (\1)", line)
     if re.match(rb"\* \d+ FETCH |.*\)\r?$", line):
-        return re.sub(rb"\bX-GUID ([0-9a-f]+)", rb"EMAILID (\1)", line)
+        return re.sub(rb"\bX-GUID (\"[^\"]*\"|[^ ()\r\n]+)", lambda m: b"EMAILID (M%s)" % hashlib.sha1(m.group(1)).hexdigest().encode(), line)
     return line
 
 

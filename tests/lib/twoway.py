@@ -5,6 +5,7 @@ import imaplib
 import os
 import re
 import shutil
+import sqlite3
 import time
 
 import pytest
@@ -486,6 +487,19 @@ class Scene:
         assert r.code == 0 and r.of("error") == [], (what, r)
         assert self.state() == self.want, (what, r)
         self.p.quiet()
+
+
+def state_of_version(path, version):
+    """A state file as an earlier version of the schema has it, as far as that one knows what there is: 2 or later."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        if version < 5:
+            db.executescript("DROP INDEX pair_object;" + "".join("ALTER TABLE pair DROP COLUMN %s;" % c for c in ("told_size", "told_date", "mid", "object")))
+        if version < 4:
+            db.execute("ALTER TABLE run DROP COLUMN deleted_left")
+        if version < 3:
+            db.execute("DROP TABLE keyword")
+        db.execute("PRAGMA user_version = %d" % version)
+        db.commit()
 
 
 class Kind(dovecot.Dovecot):

@@ -13,6 +13,24 @@ static void read_one(struct ident_reader *r, const char *text, size_t piece, str
 	stream_free(s);
 }
 
+/* Read by somebody else, in his pieces, through the tap. */
+static void tap_one(struct ident_reader *r, const char *text, size_t piece, struct ident *out)
+{
+	struct err e = ERR_INIT;
+	struct stream *s = memstream_new(text, strlen(text), 0, NULL), *tap = ident_tap(r, s);
+	char got[1000];
+	size_t n = 0;
+	ssize_t k;
+
+	while ((k = stream_read(tap, got + n, piece, &e)) > 0)
+		n += (size_t)k;
+	assert_int_equal(k, 0);
+	assert_true(n == strlen(text) && memcmp(got, text, n) == 0);
+	stream_free(tap);
+	stream_free(s);
+	ident_tapped(r, out);
+}
+
 static void same_and_other(void **state)
 {
 	static const char *const texts[] = {
@@ -46,6 +64,11 @@ static void same_and_other(void **state)
 			assert_int_equal(again.has_mid, id[i].has_mid);
 			assert_memory_equal(again.mid, id[i].mid, IDENT_MID);
 			assert_memory_equal(again.digest, id[i].digest, DIGEST_SIZE);
+			tap_one(r, texts[i], piece, &again);
+			assert_int_equal(again.size, id[i].size);
+			assert_int_equal(again.has_mid, id[i].has_mid);
+			assert_memory_equal(again.mid, id[i].mid, IDENT_MID);
+			assert_false(again.has_digest);
 		}
 		for (size_t k = 0; k < i; k++)
 			assert_memory_not_equal(id[k].digest, id[i].digest, DIGEST_SIZE);
@@ -107,6 +130,10 @@ static void marks(void **state)
 				assert_memory_equal(id.plain, bare.digest, DIGEST_SIZE);
 			else
 				assert_memory_equal(id.plain, id.digest, DIGEST_SIZE);
+			tap_one(r, rows[i].text, piece, &id);
+			assert_int_equal(id.mark, rows[i].mark);
+			assert_int_equal(id.size, strlen(rows[i].text));
+			assert_true(id.has_mid && memcmp(id.mid, bare.mid, IDENT_MID) == 0);
 		}
 	}
 	ident_reader_free(r);

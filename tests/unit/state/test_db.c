@@ -230,7 +230,7 @@ static void new_file(void **state)
 	db_close(db);
 	umask(old);
 	assert_int_equal(files(), 1);
-	assert_int_equal(ask("PRAGMA user_version"), 4);
+	assert_int_equal(ask("PRAGMA user_version"), 5);
 	assert_int_equal(ask("PRAGMA application_id"), 0x6d61686c);
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 3);
 	assert_int_equal(ask("SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
@@ -581,14 +581,28 @@ static void versions(void **state)
 {
 	(void)state;
 	make_filled(5);
-	ask("PRAGMA user_version = 5");
+	ask("PRAGMA user_version = 6");
 	refused(DB_RUN, SOURCE, ERR_LOCAL, "newer mailhaul");
 	refused(DB_LOOK, SOURCE, ERR_LOCAL, "newer mailhaul");
 	ask("PRAGMA user_version = 0");
 	refused(DB_RUN, SOURCE, ERR_LOCAL, "restore it");
-	ask("PRAGMA user_version = 4");
+	ask("PRAGMA user_version = 5");
 	db_close(open_db(DB_RUN));
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 5);
+}
+
+/* As before the fifth version. */
+static void without_told(void)
+{
+	static const char *const columns[] = { "told_size", "told_date", "mid", "object" };
+
+	ask("DROP INDEX pair_object");
+	for (size_t i = 0; i < COUNT(columns); i++) {
+		char sql[64];
+
+		snprintf(sql, sizeof(sql), "ALTER TABLE pair DROP COLUMN %s", columns[i]);
+		ask(sql);
+	}
 }
 
 /* A file as the first version wrote it is brought up to date by a run, with all that it knew. */
@@ -614,6 +628,7 @@ static void first_version(void **state)
 	db = open_db(DB_LOOK);
 	assert_int_equal(dump(db, &before, &e), 0);
 	db_close(db);
+	without_told();
 	for (size_t i = 0; i < COUNT(back); i++)
 		ask(back[i]);
 	refused(DB_LOOK, SOURCE, ERR_LOCAL, "the next run will bring it up to date");
@@ -626,9 +641,28 @@ static void first_version(void **state)
 	assert_int_equal(r.pulled, 3);
 	assert_int_equal(r.pushed, 0);
 	db_close(db);
-	assert_int_equal(ask("PRAGMA user_version"), 4);
+	assert_int_equal(ask("PRAGMA user_version"), 5);
 	strbuf_release(&before);
 	strbuf_release(&after);
+}
+
+/* One of the fourth does not know what the left says of a message: nothing is believed to be known of it. */
+static void fourth_version(void **state)
+{
+	struct pair p;
+	struct db *db;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	make_filled(5);
+	without_told();
+	ask("PRAGMA user_version = 4");
+	db = open_db(DB_RUN);
+	assert_int_equal(pairs_by_left(db, 1, SLICE_LIT("uid-1-7919"), &p, &e), 1);
+	assert_true(p.told.size == 0 && p.told.date == 0 && !p.told.has_mid && !p.told.has_object);
+	assert_int_equal(p.made, 1700000001);
+	db_close(db);
+	assert_int_equal(ask("PRAGMA user_version"), 5);
 }
 
 /* One of the second knows no keywords: its two-way folders are looked at once more, by stamps that still show what keys mean. */
@@ -636,6 +670,7 @@ static void second_version(void **state)
 {
 	(void)state;
 	make_filled(5);
+	without_told();
 	ask("DROP TABLE keyword");
 	ask("ALTER TABLE run DROP COLUMN deleted_left");
 	ask("DELETE FROM folder");
@@ -648,7 +683,7 @@ static void second_version(void **state)
 	ask("PRAGMA user_version = 2");
 	refused(DB_LOOK, SOURCE, ERR_LOCAL, "the next run will bring it up to date");
 	db_close(open_db(DB_RUN));
-	assert_int_equal(ask("PRAGMA user_version"), 4);
+	assert_int_equal(ask("PRAGMA user_version"), 5);
 	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 7 AND left_stamp = '12 3 4 500 - - -' AND right_stamp = 'x.y - - -'"), 1);
 	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 8 AND left_stamp = '' AND right_stamp = '12 3 4 500 - - -'"), 1);
 	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 9 AND left_stamp = '12 3 4 500 0 -1 3' AND right_stamp = ''"), 1);
@@ -895,7 +930,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(new_file), T(mode_is_mended), T(rollback), T(one_run_at_a_time), T(looking_changes_nothing),
-		T(a_run_without_changes_writes_nothing), T(a_run_that_died_leaves_a_mark), T(large_and_torn), T(other_files), T(names_in_the_way), T(other_users), T(versions), T(first_version), T(second_version),
+		T(a_run_without_changes_writes_nothing), T(a_run_that_died_leaves_a_mark), T(large_and_torn), T(other_files), T(names_in_the_way), T(other_users), T(versions), T(first_version), T(second_version), T(fourth_version),
 		T(other_sources), T(linked_directory), T(damaged_anywhere), T(torn_wal), T(full_disk),
 		T(commits_wait_for_the_disk),
 	};

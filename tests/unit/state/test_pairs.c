@@ -270,7 +270,8 @@ static void one_pair_for_a_key(void **state)
 /* A two-way pair. */
 static int64_t add_both(int64_t folder, const char *left, const char *right, uint32_t flags)
 {
-	struct pair p = { .folder = folder, .left = slice_str(left), .right = slice_str(right), .two_way = true, .flags = flags, .size = 7, .made = 9 };
+	struct pair p = { .folder = folder, .left = slice_str(left), .right = slice_str(right), .two_way = true, .flags = flags, .size = 7, .made = 9,
+			  .told = { .size = 8, .date = 10, .has_mid = true, .mid = "mid-mid" } };
 
 	memset(p.digest, 5, sizeof(p.digest));
 	if (pairs_add(db, &p, &e) < 0)
@@ -298,7 +299,7 @@ static void moved(void **state)
 		int64_t other = add_both(2, "2", "r2", 0), third = add_both(3, "9", "r9", 0);
 		struct pair p;
 
-		assert_int_equal(pairs_move(db, id, 2, slice_str(to[i].left), slice_str(to[i].right), &e), 0);
+		assert_int_equal(pairs_move(db, id, 2, slice_str(to[i].left), slice_str(to[i].right), i % 2 ? -1 : (int64_t)i, &e), 0);
 		assert_int_equal(pairs_by_id(db, id, &p, &e), 1);
 		assert_int_equal(p.folder, 2);
 		assert_true(slice_eqs(p.left, to[i].left) && slice_eqs(p.right, to[i].right));
@@ -316,7 +317,7 @@ static void moved(void **state)
 			assert_int_equal(pairs_drop(db, all, &e), 0);
 	}
 	/* what is not there is not moved */
-	assert_int_equal(pairs_move(db, 12345, 2, SLICE_LIT("1"), SLICE_LIT("r1"), &e), 0);
+	assert_int_equal(pairs_move(db, 12345, 2, SLICE_LIT("1"), SLICE_LIT("r1"), 0, &e), 0);
 	assert_false(is_pair(12345));
 }
 
@@ -391,7 +392,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(what_is_added_is_found), T(keys_of_all_kinds), T(pending_until_settled), T(by_content), T(gone_and_back), T(without_name),
-		T(one_pair_for_a_key), T(moved), T(purge), T(a_walk_can_be_stopped), T(rolled_back),
+		T(one_pair_for_a_key), T(moved), T(told), T(by_object), T(purge), T(a_walk_can_be_stopped), T(rolled_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

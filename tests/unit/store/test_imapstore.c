@@ -47,6 +47,10 @@
 	") INTERNALDATE \"01-Jan-1970 00:01:40 +0000\" RFC822.SIZE 9)\r\n"
 #define FLAGS(seq, uid, flags) "* " seq " FETCH (UID " uid " FLAGS (" flags "))\r\n"
 #define ALL "(UID FLAGS INTERNALDATE RFC822.SIZE)"
+#define WITH(object) "(UID FLAGS INTERNALDATE RFC822.SIZE " object ")"
+#define OBJECT(seq, uid, object)                                                                   \
+	"* " seq " FETCH (UID " uid                                                                \
+	" FLAGS () INTERNALDATE \"01-Jan-1970 00:01:40 +0000\" RFC822.SIZE 9 " object ")\r\n"
 #define LIST "A2 LIST \"\" \"*\""
 #define LSUB "A3 LSUB \"\" \"*\""
 
@@ -122,6 +126,8 @@ static void tell_msg(struct rig *r, const struct store_msg *m)
 	tell_words(r, m->flags);
 	if (m->size || m->date)
 		strbuf_printf(&r->told, "(%d,%d)", (int)m->size, (int)m->date);
+	if (m->has_object)
+		strbuf_printf(&r->told, "#%02x%02x", m->object[0], m->object[1]);
 }
 
 static void tell_box(struct rig *r, const struct box_info *b)
@@ -862,6 +868,16 @@ static void test_looks(void **state)
 					FLAGS("1", "2", "") FLAGS("2", "4", "") OK("A3") },
 				{ "A4 UID FETCH 6:* " ALL, ROW("2", "4", "") OK("A4") }, { 0 } },
 			.act = "look r INBOX 7.6.2.0 2,4", .want = "[0 all'7 6 2 0'2: 2 4]" },
+		{ "with the server's own names of messages: EMAILID",
+			{ IN("OBJECTID"), { "A2 EXAMINE \"INBOX\"", BOX("2", "7", "6", "") OK("A2") },
+				{ "A3 UID FETCH 1:* " WITH("EMAILID"),
+					OBJECT("1", "2", "EMAILID (M1)") OBJECT("2", "4", "EMAILID NIL") OK("A3") }, { 0 } },
+			.act = "look r INBOX _ _", .want = "[0 all'7 6 2 0'2: 2(9,100)#2d21 4(9,100)]" },
+		{ "and X-GM-MSGID",
+			{ IN("X-GM-EXT-1"), { "A2 EXAMINE \"INBOX\"", BOX("2", "7", "6", "") OK("A2") },
+				{ "A3 UID FETCH 1:* " WITH("X-GM-MSGID"),
+					OBJECT("1", "2", "X-GM-MSGID 1278455344230334865") OBJECT("2", "4", "X-GM-MSGID 99999999999999999999") OK("A3") }, { 0 } },
+			.act = "look r INBOX _ _", .want = "[0 all'7 6 2 0'2: 2(9,100)#1ce2 4(9,100)]" },
 		{ "fewer than there are",
 			{ IN(""), { LIST, "* LIST () \"/\" a\r\n" OK("A2") }, { LSUB, OK("A3") },
 				{ "A4 EXAMINE \"INBOX\"", BOX("3", "7", "9", "") OK("A4") },
@@ -922,7 +938,7 @@ static void test_looks(void **state)
 					BOX("1", "7", "9", MODSEQ("20") "* OK [MAILBOXID (F2)] ok\r\n") OK("A3") },
 				{ "A4 UID FETCH 1:5 (UID FLAGS) (CHANGEDSINCE 10 VANISHED)",
 					"* VANISHED (EARLIER) 1:5\r\n" OK("A4") },
-				{ "A5 UID FETCH 6:* " ALL, ROW("1", "8", "") OK("A5") }, { 0 } },
+				{ "A5 UID FETCH 6:* " WITH("EMAILID"), ROW("1", "8", "") OK("A5") }, { 0 } },
 			.act = "look r INBOX 7.6.2.10.649937848964620440 2,4",
 			.want = "[0 changes'7 9 1 20 649941147499505073'1 reborn:]" },
 		{ "UIDNEXT went back",

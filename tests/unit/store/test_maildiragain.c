@@ -1,0 +1,203 @@
+/* A message that another folder of the Maildir holds is staged from there: one file with two names, or a copy of it; never something else. */
+#include "../../lib/unit.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "box.h"
+#include "mail/flags.h"
+#include "store/maildir.h"
+
+#define TEXT "Subject: x\n\nbody\n"
+#define DATE 1500000000
+
+static int no_links; /* errno of each link */
+
+/* The file system's word. */
+int linkat(int from, const char *name, int to, const char *dest, int flags)
+{
+	static int (*real)(int, const char *, int, const char *, int);
+
+	if (no_links) {
+		errno = no_links;
+		return -1;
+	}
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "linkat");
+	return real(from, name, to, dest, flags);
+}
+
+struct rig {
+	char *dir;
+	struct store *s;
+	struct err e;
+};
+
+static const char *at(struct rig *r, const char *name)
+{
+	static char path[4][4096];
+	static unsigned n;
+
+	n = (n + 1) % 4;
+	snprintf(path[n], sizeof(path[n]), "%s/tree/%s", r->dir, name);
+	return path[n];
+}
+
+/* "A" has a message that arrived long ago, and "B" is open. */
+static void start(struct rig *r)
+{
+	static const char *const dirs[] = { "", "A", "A/cur", "A/new", "A/tmp", "B", "B/cur", "B/new", "B/tmp" };
+	struct maildir_params p = { .layout = MAILDIR_NESTED };
+	const struct timespec old[2] = { { .tv_sec = DATE }, { .tv_sec = DATE } };
+	struct box_info info;
+
+	no_links = 0;
+	*r = (struct rig){ .dir = scratch_make() };
+	for (size_t i = 0; i < COUNT(dirs); i++)
+		assert_int_equal(mkdir(at(r, dirs[i]), 0700), 0);
+	file_write(at(r, "A/cur/1.a:2,FS"), TEXT, strlen(TEXT));
+	file_write(at(r, "A/new/2.b"), "longer than " TEXT, strlen("longer than " TEXT));
+	assert_int_equal(utimensat(AT_FDCWD, at(r, "A/cur/1.a:2,FS"), old, 0), 0);
+	p.path = at(r, "");
+	r->s = maildir_new(&p, &r->e);
+	assert_non_null(r->s);
+	assert_int_equal(r->s->ops->open_box(r->s, "B", BOX_WRITE, &info, &r->e), 0);
+}
+
+static void stop(struct rig *r)
+{
+	store_free(r->s);
+	scratch_remove(r->dir);
+}
+
+static const struct staged as = { .size = sizeof(TEXT) - 1, .raw = true, .digest = "a digest" };
+
+static int again(struct rig *r, const char *folder, const char *key, uint64_t flags, int64_t date, struct staged *out)
+{
+	struct store_meta meta = { .flags = flags, .date = date };
+
+	return r->s->ops->stage_again(r->s, folder, slice_str(key), &as, &meta, out, &r->e);
+}
+
+/* Harden and publish; the file in that directory of B, which is then the only one. */
+static void deliver(struct rig *r, struct staged *st, const char *part, const char *letters, struct stat *out)
+{
+	char name[600];
+
+	assert_int_equal(r->s->ops->harden(r->s, st, 1, &r->e), 0);
+	assert_int_equal(dir_count(at(r, "B/cur")) + dir_count(at(r, "B/new")), 0);
+	assert_int_equal(r->s->ops->publish(r->s, st, 1, &r->e), 0);
+	snprintf(name, sizeof(name), "B/%s/%s%s", part, st->key, letters);
+	assert_int_equal(stat(at(r, name), out), 0);
+	assert_int_equal(dir_count(at(r, "B/cur")) + dir_count(at(r, "B/new")), 1);
+	assert_int_equal(dir_count(at(r, "B/tmp")), 0);
+	assert_int_equal(file_size(at(r, name)), (long)strlen(TEXT));
+}
+
+static void one_file_with_two_names(void **state)
+{
+	static const struct { int64_t date; uint64_t flags; const char *part, *letters; } rows[] = {
+		{ DATE, 0, "new", "" }, { 0, FLAG_SEEN | FLAG_ANSWERED, "cur", ":2,RS" },
+	};
+	struct stat a, b;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct staged st;
+		struct rig r;
+
+		start(&r);
+		assert_int_equal(again(&r, "A", "1.a", rows[i].flags, rows[i].date, &st), 1);
+		assert_true(st.size == as.size && st.raw && memcmp(st.digest, as.digest, sizeof(st.digest)) == 0 && st.hint[0] == '\0');
+		/* in tmp/ it must not look as if nobody had touched it for years */
+		assert_int_equal(stat(at(&r, "A/cur/1.a:2,FS"), &a), 0);
+		assert_true(a.st_atime > DATE + 1000 && a.st_mtime == DATE);
+		deliver(&r, &st, rows[i].part, rows[i].letters, &b);
+		assert_true(a.st_ino == b.st_ino && b.st_nlink == 2 && b.st_mtime == DATE);
+		stop(&r);
+	}
+}
+
+/* Where the file system can't link, or it arrived at another time: a file of its own. */
+static void copies(void **state)
+{
+	static const struct { int error; int64_t date, want; } rows[] = {
+		{ EXDEV, DATE, DATE }, { EPERM, DATE, DATE }, { EMLINK, 0, DATE }, { 0, DATE + 7, DATE + 7 },
+	};
+	struct stat a, b;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct strbuf text = STRBUF_INIT(4096);
+		struct staged st;
+		char name[600];
+		struct rig r;
+
+		start(&r);
+		no_links = rows[i].error;
+		assert_int_equal(again(&r, "A", "1.a", 0, rows[i].date, &st), 1);
+		deliver(&r, &st, "new", "", &b);
+		assert_int_equal(stat(at(&r, "A/cur/1.a:2,FS"), &a), 0);
+		assert_true(a.st_ino != b.st_ino && b.st_nlink == 1);
+		assert_int_equal(b.st_mtime, rows[i].want);
+		snprintf(name, sizeof(name), "B/new/%s", st.key);
+		assert_true(file_read(at(&r, name), &text));
+		assert_string_equal(strbuf_str(&text), TEXT);
+		strbuf_release(&text);
+		stop(&r);
+	}
+}
+
+/* Nothing is staged of what is not there, or is not what it was; and that is no error. */
+static void is_not_there(void **state)
+{
+	static const struct { const char *folder, *key; } rows[] = {
+		{ "A", "3.c" }, { "A", "2.b" }, { "A", "link" }, { "A", "pipe" }, { "Gone", "1.a" }, { "../tree/A", "1.a" }, { "A", "" },
+	};
+	struct staged st;
+	struct rig r;
+
+	(void)state;
+	start(&r);
+	assert_int_equal(symlink("1.a:2,FS", at(&r, "A/cur/link:2,")), 0);
+	assert_int_equal(mkfifo(at(&r, "A/cur/pipe:2,"), 0600), 0);
+	for (size_t i = 0; i < COUNT(rows); i++)
+		assert_int_equal(again(&r, rows[i].folder, rows[i].key, 0, DATE, &st), 0);
+	assert_int_equal(dir_count(at(&r, "B/tmp")), 0);
+	stop(&r);
+}
+
+/* What was staged so is dropped as any other, and the first file stays. */
+static void is_dropped(void **state)
+{
+	struct staged st, other;
+	struct stat a;
+	struct rig r;
+
+	(void)state;
+	start(&r);
+	assert_int_equal(again(&r, "A", "1.a", 0, DATE, &st), 1);
+	assert_int_equal(again(&r, "A", "1.a", 0, DATE, &other), 1);
+	assert_string_not_equal(st.key, other.key);
+	r.s->ops->unstage(r.s, &st);
+	assert_int_equal(stat(at(&r, "A/cur/1.a:2,FS"), &a), 0);
+	assert_int_equal(a.st_nlink, 2);
+	r.s->ops->abandon(r.s);
+	assert_int_equal(stat(at(&r, "A/cur/1.a:2,FS"), &a), 0);
+	assert_int_equal(a.st_nlink, 1);
+	assert_int_equal(dir_count(at(&r, "B/tmp")), 0);
+	stop(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_file_with_two_names), cmocka_unit_test(copies), cmocka_unit_test(is_not_there), cmocka_unit_test(is_dropped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
