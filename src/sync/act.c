@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "sync/proof.h"
 #include "sync/twins.h"
 
 #define NO_FLAG SIZE_MAX
@@ -21,6 +22,7 @@ struct todo {
 	VEC(struct work) copy[2], flag[2], remove[2]; /* by the side that is changed */
 	VEC(size_t) copy_row[2];
 	VEC(int64_t) forget;
+	VEC(int64_t) strangers; /* pairs whose message was to be removed at the left, which has another under its key */
 	VEC(struct agreement) agree;
 };
 
@@ -42,6 +44,7 @@ static void todo_release(struct todo *t)
 		vec_release(&t->remove[s]);
 	}
 	vec_release(&t->forget);
+	vec_release(&t->strangers);
 	vec_release(&t->agree);
 }
 
@@ -337,18 +340,76 @@ fail:
 	return -1;
 }
 
+/* A message is removed for good at the server only when it is the one that is gone here: what is another asks for nothing any more. */
+static int find_strangers(struct twoway *g, struct todo *t, struct err *e)
+{
+	struct proofs ps = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < t->remove[LEFT].n; i++) {
+		struct proof p = { .num = t->remove[LEFT].a[i].num, .tag = i };
+		struct pair pair;
+
+		rc = pairs_by_id(g->db, t->remove[LEFT].a[i].pair, &pair, e);
+		if (rc <= 0)
+			continue;
+		p.told = pair.told;
+		rc = vec_push(&ps.a, p) < 0 ? twoway_no_memory(e) : 0;
+	}
+	if (rc == 0)
+		rc = proofs_ask(g->side[LEFT], &ps, e);
+	for (size_t i = 0; rc == 0 && i < ps.a.n; i++) {
+		struct work *w = &t->remove[LEFT].a[ps.a.a[i].tag];
+
+		if (ps.a.a[i].end != PROOF_OTHER)
+			continue;
+		w->acts = PLAN_NOTHING;
+		rc = vec_push(&t->strangers, w->pair) < 0 ? twoway_no_memory(e) : 0;
+	}
+	vec_release(&ps.a);
+	return rc;
+}
+
+/* They are new, and no other number of the folder is believed from now on. */
+static int note_strangers(struct twoway *g, struct box *b, const struct todo *t, struct err *e)
+{
+	char text[ERR_TEXT_MAX], name[160];
+
+	if (t->strangers.n == 0)
+		return 0;
+	err_printable(name, sizeof(name), b->f->left, strlen(b->f->left));
+	snprintf(text, sizeof(text), "'%s': the server has given the numbers (UIDs) of %zu messages that were deleted here to others: those were left alone; the next run looks at "
+		 "the whole folder anew", name, t->strangers.n);
+	twoway_warn(g, text);
+	if (db_begin(g->db, e) < 0)
+		return -1;
+	for (size_t i = 0; i < t->strangers.n; i++)
+		if (pairs_drop(g->db, t->strangers.a[i], e) < 0)
+			goto fail;
+	b->distrusted = true;
+	look_distrust(b->f->base.left_stamp, sizeof(b->f->base.left_stamp));
+	if (folders_stamp(g->db, b->f->base.id, b->f->base.left_stamp, b->f->base.right_stamp, e) < 0)
+		goto fail;
+	return db_commit(g->db, e);
+fail:
+	db_rollback(g->db);
+	return -1;
+}
+
 /* Removals at a side: they go by the executor whose source it is. */
-static int remove_at(struct twoway *g, int side, const struct todo *t, struct err *e)
+static int remove_at(struct twoway *g, struct box *b, int side, struct todo *t, struct err *e)
 {
 	struct exec *x = &g->x[!side];
 	uint64_t removed;
 
 	if (t->remove[side].n == 0)
 		return 0;
+	if (side == LEFT && g->side[LEFT]->ops->idents && find_strangers(g, t, e) < 0)
+		return -1;
 	exec_forget_marks(x);
 	if (exec_remove(x, t->remove[side].a, t->remove[side].n, e) < 0 || exec_commit(x, false, 0, &removed, e) < 0)
 		return -1;
-	return exec_commit(x, false, 0, &removed, e);
+	return side == LEFT ? note_strangers(g, b, t, e) : 0;
 }
 
 /* Everything that a folder asks for, in the order that loses nothing: copies, flags, removals. */
@@ -364,7 +425,7 @@ static int do_todo(struct twoway *g, struct box *b, const struct plan_sync_polic
 	if (note_rest(g, b, t, e) < 0)
 		return -1;
 	for (int s = RIGHT; s >= LEFT; s--)
-		if (remove_at(g, s, t, e) < 0)
+		if (remove_at(g, b, s, t, e) < 0)
 			return -1;
 	/* what was pulled in the last group is settled now, not in the next run */
 	return exec_commit(&g->x[RIGHT], false, 0, &none, e);

@@ -268,20 +268,22 @@ static int count_missing(struct twoway *g, struct box *b, uint64_t *missing, uin
 int adopt_missing(struct twoway *g, struct box *b, struct err *e)
 {
 	uint64_t missing, held;
-	char text[ERR_TEXT_MAX], name[160];
+	char text[ERR_TEXT_MAX], name[160], what[320];
 
 	if (!box_there(b, RIGHT))
 		return 0;
 	if (count_missing(g, b, &missing, &held, e) < 0)
 		return -1;
 	err_printable(name, sizeof(name), b->f->left, strlen(b->f->left));
+	if (b->distrusted)
+		snprintf(what, sizeof(what), "given numbers (UIDs) of '%s' to other messages", name);
+	else
+		snprintf(what, sizeof(what), "renumbered '%s', or gone back to an older copy of it (its UIDVALIDITY is another, or its UIDNEXT lower)", name);
 	if (missing > 0 && !g->p->restore && !g->p->allow_deletions) {
-		err_set_span(e, ERR_REFUSED, SPAN_BOX,
-			     "the server has renumbered '%s', or gone back to an older copy of it (its UIDVALIDITY is another, or its UIDNEXT lower), and %" PRIu64 " of %" PRIu64
-			     " messages are not there any more: nothing was changed", name, missing, held);
+		err_set_span(e, ERR_REFUSED, SPAN_BOX, "the server has %s, and %" PRIu64 " of %" PRIu64 " messages are not there any more: nothing was changed", what, missing, held);
 		return err_hint(e, "to have them uploaded again, run the job by name with --restore; to have them deleted here, too, with --allow-deletions");
 	}
-	snprintf(text, sizeof(text), "the server has renumbered '%s' (its UIDVALIDITY is another, or its UIDNEXT lower): its messages were recognized", name);
+	snprintf(text, sizeof(text), "the server has %s: its messages were recognized", what);
 	twoway_warn(g, text);
 	return 0;
 }
@@ -308,7 +310,7 @@ int adopt_note(struct twoway *g, struct box *b, struct err *e)
 	look_weaken(base->right_stamp, sizeof(base->right_stamp));
 	if (folders_stamp(g->db, base->id, base->left_stamp, base->right_stamp, e) < 0)
 		goto fail;
-	b->reborn = false;
+	b->reborn = b->distrusted = false;
 	return db_commit(g->db, e);
 fail:
 	db_rollback(g->db);

@@ -59,6 +59,14 @@ void look_keys_only(char *text, size_t size, const char *stamp)
 	snprintf(text, size, "%s - - -", stamp);
 }
 
+/* What no store's stamp is. */
+#define DISTRUST "?"
+
+void look_distrust(char *text, size_t size)
+{
+	look_keys_only(text, size, DISTRUST);
+}
+
 void look_weaken(char *text, size_t size)
 {
 	size_t n = own_length(text);
@@ -410,6 +418,11 @@ static int look_side(struct twoway *g, int side, struct err *e)
 			continue;
 		if (words_read(g, b, e) < 0)
 			goto out;
+		look_own_stamp(box_remembered(b, side), own);
+		if (strcmp(own, DISTRUST) == 0) {
+			b->reborn = b->distrusted = true; /* look_reborn looks at it */
+			continue;
+		}
 		l.all = !own_stamp(g, b, side, own) || b->force[side] || b->remove[side];
 		copy = strdup(own);
 		if (!copy || vec_push(&stamps, copy) < 0) {

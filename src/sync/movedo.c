@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "base/log.h"
+#include "sync/proof.h"
 
 static int by_route(const void *a, const void *b)
 {
@@ -175,63 +176,34 @@ static void told(void *arg, uint64_t num, struct slice key, const struct err *wh
 	}
 }
 
-/* A message that a remote store says was moved, by the number that it is said to have there. */
-struct claim {
-	uint64_t num;
-	struct move *m;
-	bool borne_out;
-};
-
-struct claimed {
-	VEC(struct claim) a;
-};
-
-static int by_claim(const void *a, const void *b)
-{
-	const struct claim *x = a, *y = b;
-
-	return (x->num > y->num) - (x->num < y->num);
-}
-
-static void compare(void *arg, uint64_t num, const struct ident *id)
-{
-	struct claimed *cs = arg;
-	struct claim key = { .num = num }, *c = bsearch(&key, cs->a.a, cs->a.n, sizeof(key), by_claim);
-
-	if (c)
-		c->borne_out = !id->has_mid || !c->m->id.has_mid || memcmp(id->mid, c->m->id.mid, IDENT_MID) == 0;
-}
-
 /* Servers lie: what is said to be the message must be there, and have its Message-ID. Else whatever became of that one would be done to this. */
 static int verify(struct route *r, struct err *e)
 {
 	struct move *m = r->m;
 	struct store *s = r->g->side[m->side];
-	struct claimed cs = { 0 };
-	VEC(uint64_t) nums = { 0 };
+	struct proofs ps = { 0 };
 	struct box_info info;
 	int rc = box_open(r->g, r->to, m->side, BOX_WRITE, &info, e);
 
 	for (size_t i = 0; rc >= 0 && i < r->n; i++) {
+		struct proof p = { .tag = i, .told = { .has_mid = m[i].id.has_mid } };
 		struct store_msg x = { .num = 0 };
 
 		if (m[i].end != MOVE_DONE)
 			continue;
+		m[i].end = MOVE_UNKNOWN;
+		memcpy(p.told.mid, m[i].id.mid, sizeof(p.told.mid));
 		rc = s->ops->find(s, m[i].key, 0, &x, e);
-		if (rc == 1 && (vec_push(&cs.a, ((struct claim){ .num = x.num, .m = &m[i] })) < 0 || vec_push(&nums, x.num) < 0))
+		p.num = x.num;
+		if (rc == 1 && vec_push(&ps.a, p) < 0)
 			rc = twoway_no_memory(e);
-		else if (rc == 0)
-			m[i].end = MOVE_UNKNOWN;
 	}
-	if (rc >= 0 && cs.a.n > 0) {
-		qsort(cs.a.a, cs.a.n, sizeof(*cs.a.a), by_claim);
-		rc = s->ops->idents(s, nums.a, nums.n, compare, &cs, e);
-	}
-	for (size_t i = 0; i < cs.a.n; i++)
-		if (rc < 0 || !cs.a.a[i].borne_out)
-			cs.a.a[i].m->end = MOVE_UNKNOWN;
-	vec_release(&cs.a);
-	vec_release(&nums);
+	if (rc >= 0)
+		rc = proofs_ask(s, &ps, e);
+	for (size_t i = 0; rc >= 0 && i < ps.a.n; i++)
+		if (ps.a.a[i].end == PROOF_SAME)
+			m[ps.a.a[i].tag].end = MOVE_DONE;
+	vec_release(&ps.a);
 	return rc < 0 ? -1 : 0;
 }
 

@@ -118,6 +118,8 @@ static int remember(struct twoway *g, struct box *b, struct err *e)
 			snprintf(text[s], sizeof(text[s]), "%s%s", b->stamp[s], policy);
 		if (b->kept[s])
 			look_weaken(text[s], sizeof(text[s]));
+		if (s == LEFT && b->distrusted)
+			look_distrust(text[s], sizeof(text[s]));
 	}
 	if (b->f->base.id == 0 || (strcmp(text[LEFT], old[LEFT]) == 0 && strcmp(text[RIGHT], old[RIGHT]) == 0))
 		return 0;

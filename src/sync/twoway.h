@@ -52,6 +52,7 @@ struct box {
 	bool remove[2];               /* it is gone on the other side: to be removed here */
 	bool kept[2];                 /* something there could not be taken over to the other side: the next look is to tell it again */
 	bool reborn;                  /* the left's keys mean nothing any more: all that it holds is matched anew (adopt.c) */
+	bool distrusted;              /* so they do because the server gave them to other messages */
 	VEC(int64_t) orphans;         /* pairs that are to be forgotten then */
 	bool stays;                   /* it is gone on one side, and not removed on the other, or on both: nothing is done in it but moves, and nothing remembered */
 	bool failed;                  /* nothing more is done with it, and nothing remembered */
@@ -131,6 +132,7 @@ struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct
 void look_policy_text(const struct twoway *g, const struct box *b, char *out, size_t size);
 void look_keys_only(char *text, size_t size, const char *stamp); /* what is remembered of a store's stamp before there is an agreement: what keys mean */
 void look_own_stamp(const char *remembered, char out[STORE_STAMP_MAX]); /* the store's part of it */
+void look_distrust(char *text, size_t size); /* a remembered stamp of the left: the next look takes it for reborn, whatever it shows */
 void look_weaken(char *text, size_t size); /* a remembered stamp: from now on it shows what keys mean, but proves no agreement */
 
 /*

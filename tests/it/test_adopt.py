@@ -328,6 +328,63 @@ def test_renumbered_and_nothing_is_left(pair, other):
     assert len(pair.local.bodies("Work")) == 10 + other
 
 
+def test_renumbered_needs_no_file(best, tmp_path):
+    """What the base says is enough to know the messages again: nothing is read here, whatever became of the files."""
+    p = filled(Sync(tmp_path, best))
+    for n in 1, 2, 4:
+        path = p.local.find("INBOX", mail(n))
+        was = os.stat(path)
+        with open(path, "r+b") as f:
+            f.write(mail(n + 500)[:len(mail(n))])
+        os.utime(path, (was.st_atime, was.st_mtime))
+    renumber(p)
+    r = p.sync()
+    assert actions(r) == [], r
+    cheap(r)
+    p.quiet()
+
+
+def give_again(p, uid, body):
+    """The server has another message under this UID of the inbox, and says nothing of it."""
+    box = p.srv.maildir(p.user)
+    with open(os.path.join(box, "dovecot-uidlist"), "rb") as f:
+        head, *lines = f.read().splitlines(keepends=True)
+    for i, line in enumerate(lines):
+        if int(line.split()[0]) == uid:
+            old = line.split(b":", 1)[1].strip()
+            lines[i] = b"%d :another.%d\n" % (uid, uid)
+    for part in "cur", "new":
+        for name in os.listdir(os.path.join(box, part)):
+            if name.encode().split(b":")[0] == old:
+                os.unlink(os.path.join(box, part, name))
+    with open(os.path.join(box, "cur", "another.%d:2,S" % uid), "wb") as f:
+        f.write(body)
+    with open(os.path.join(box, "dovecot-uidlist"), "wb") as f:
+        f.write(head + b"".join(lines))
+    for name in os.listdir(box):
+        if name.startswith("dovecot.index.cache"):
+            os.unlink(os.path.join(box, name))
+
+
+def test_a_number_given_again(best, tmp_path):
+    """A message is deleted here, and the server has given its UID to another: that is spared, and comes. Then no UID of the folder is believed: so comes what else was hidden so."""
+    p = filled(Sync(tmp_path, best))
+    with p.remote.connect() as c:
+        uids = {n: int(p.remote.uid_of(c, "INBOX", mail(n))) for n in (1, 2, 4)}
+    give_again(p, uids[1], mail(701, mid="<new%d@example.org>"))
+    p.local.delete("INBOX", mail(1))
+    p.local.delete("INBOX", mail(2))
+    r = p.sync()
+    assert counts(r) == {"deleted": 1}, r
+    assert "given the numbers (UIDs) of 1 messages that were deleted here to others" in r.out
+    assert mail(701, mid="<new%d@example.org>") in p.remote.bodies("INBOX") and mail(2) not in p.remote.bodies("INBOX")
+    r = p.sync()
+    assert counts(r) == {"pulled": 1}, r
+    assert "its messages were recognized" in r.out
+    p.quiet()
+    p.same()
+
+
 def test_renumbered_duplicates(each_server, tmp_path):
     p = Sync(tmp_path, each_server)
     with p.remote.connect() as c:

@@ -301,6 +301,8 @@ static void moved(void **state)
 
 		assert_int_equal(pairs_move(db, id, 2, slice_str(to[i].left), slice_str(to[i].right), i % 2 ? -1 : (int64_t)i, &e), 0);
 		assert_int_equal(pairs_by_id(db, id, &p, &e), 1);
+		assert_int_equal(p.told.date, i % 2 ? 10 : (int64_t)i);
+		assert_true(p.told.size == 8 && p.told.has_mid && !p.told.has_object && memcmp(p.told.mid, "mid-mid", 8) == 0);
 		assert_int_equal(p.folder, 2);
 		assert_true(slice_eqs(p.left, to[i].left) && slice_eqs(p.right, to[i].right));
 		assert_true(p.two_way && !p.pending && !p.back && p.flags == 3 && p.size == 7 && p.made == 9 && p.gone == 0 && p.digest[31] == 5);
@@ -319,6 +321,50 @@ static void moved(void **state)
 	/* what is not there is not moved */
 	assert_int_equal(pairs_move(db, 12345, 2, SLICE_LIT("1"), SLICE_LIT("r1"), 0, &e), 0);
 	assert_false(is_pair(12345));
+}
+
+/* What the left says of a message; what it does not say leaves what was known. */
+static void told(void **state)
+{
+	int64_t id = add_both(1, "1", "r1", 3), other = add_both(1, "2", "r2", 3);
+	struct pair p;
+
+	(void)state;
+	assert_int_equal(pairs_tell(db, id, &(struct told){ .size = 100 }, &e), 0);
+	assert_int_equal(pairs_by_id(db, id, &p, &e), 1);
+	assert_true(p.told.size == 100 && p.told.date == 10 && p.told.has_mid && !p.told.has_object);
+	assert_int_equal(pairs_tell(db, id, &(struct told){ .date = 11, .has_object = true, .object = "object1" }, &e), 0);
+	assert_int_equal(pairs_by_id(db, id, &p, &e), 1);
+	assert_true(p.told.size == 100 && p.told.date == 11 && p.told.has_mid && p.told.has_object && memcmp(p.told.object, "object1", 8) == 0);
+	assert_int_equal(pairs_tell(db, id, &(struct told){ .has_mid = true, .mid = "another" }, &e), 0);
+	assert_int_equal(pairs_by_id(db, id, &p, &e), 1);
+	assert_true(memcmp(p.told.mid, "another", 8) == 0 && p.told.has_object && p.told.date == 11 && p.flags == 3);
+	assert_int_equal(pairs_by_id(db, other, &p, &e), 1);
+	assert_true(p.told.size == 8 && p.told.date == 10 && memcmp(p.told.mid, "mid-mid", 8) == 0);
+}
+
+/* Found in all folders by the name that the left gives it in each; settled ones that it holds. */
+static void by_object(void **state)
+{
+	static const unsigned char one[8] = "object1", two[8] = "object2";
+	int64_t ids[5];
+	struct pair p;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		struct pair x = { .folder = i, .left = SLICE_LIT("7"), .right = SLICE_LIT("r"), .two_way = true, .pending = i == 1, .gone = i == 3, .told = { .has_object = i != 4 } };
+
+		memcpy(x.told.object, one, 8);
+		assert_int_equal(pairs_add(db, &x, &e), 0);
+		ids[i] = x.id;
+	}
+	assert_int_equal(pairs_by_object(db, one, 0, &p, &e), 1);
+	assert_int_equal(p.id, ids[0]);
+	assert_int_equal(p.folder, 0);
+	assert_int_equal(pairs_by_object(db, one, ids[0], &p, &e), 1);
+	assert_int_equal(p.id, ids[2]);
+	assert_int_equal(pairs_by_object(db, one, ids[2], &p, &e), 0);
+	assert_int_equal(pairs_by_object(db, two, 0, &p, &e), 0);
 }
 
 static void purge(void **state)

@@ -1062,6 +1062,116 @@ static void moved(void **state)
 			}
 }
 
+/* A server that calls a message the same everywhere: no time of arrival is needed to know it again, nor a Message-ID; and what it shows in one more folder is not read again. */
+static void moved_and_copied_by_name(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned looks = 0; looks < TREE_LOOKS; looks++) {
+		scatter(f);
+		snprintf(where, sizeof(where), "looks %u", looks);
+		f->w->side[L].looks = looks;
+		f->w->side[L].objects = true;
+		for (uint32_t i = 21; i <= 24; i++)
+			tree_add(f->w, i % 2 ? L : R, "INBOX", i, 0); /* of the others nothing is known */
+		settle(f);
+		f->w->side[L].dates = f->w->side[R].dates = false;
+		f->w->side[L].read = f->w->side[R].read = f->w->side[R].staged = f->w->side[R].moved = 0;
+		for (uint32_t i = 21; i <= 22; i++) {
+			move_mail(f, L, "INBOX", i, "Work");
+			tree_add(f->w, L, "A/B", i, FLAG_FLAGGED);
+		}
+		for (uint32_t i = 23; i <= 24; i++)
+			tree_add(f->w, L, "Work", i, 0);
+		run_clean(f);
+		assert_int_equal(f->t.moved, 2);
+		assert_int_equal(f->t.pulled, 4);
+		settle(f);
+		assert_int_equal(f->w->side[R].moved, 2);
+		assert_int_equal(f->w->side[R].again, 4);
+		assert_int_equal(f->w->side[L].read + f->w->side[R].read, 0);
+		for (uint32_t i = 21; i <= 24; i++) {
+			assert_true(is_in(f, "Work", i));
+			assert_int_equal(is_in(f, "INBOX", i), i > 22);
+			assert_int_equal(is_in(f, "A/B", i), i <= 22);
+		}
+	}
+}
+
+/* What is to be staged again may be there no more: then it is read after all. And the same name for something of another length proves nothing. */
+static void copied_but_gone(void **state)
+{
+	struct fixture *f = *state;
+
+	scatter(f);
+	f->w->side[L].objects = true;
+	for (uint32_t i = 21; i <= 22; i++)
+		tree_add(f->w, L, "INBOX", i, 0);
+	settle(f);
+	f->w->side[L].read = 0;
+	tree_add(f->w, L, "Work", 21, 0);
+	tree_add(f->w, L, "Work", 22, 0);
+	f->p.del = SYNC_NONE; /* in this run nothing is concluded from it */
+	tree_delete(f->w, R, tree_folder(f->w, R, "INBOX", false), tree_find(tree_folder(f->w, R, "INBOX", false), 21));
+	run_clean(f);
+	assert_int_equal(f->w->side[R].again, 1);
+	assert_int_equal(f->w->side[L].read, 1);
+	assert_true(is_in(f, "Work", 21) && is_in(f, "Work", 22));
+}
+
+/* A server that gives a number again: what has it now is not what was deleted here. It stays, and comes; however the run ends. */
+static void number_given_again(void **state)
+{
+	struct fixture *f = *state;
+	int code = 100;
+
+	for (int stop = 0; code == 100; stop++) {
+		struct tree_folder *left, *right;
+
+		scatter(f);
+		snprintf(where, sizeof(where), "stopped at %d", stop);
+		left = tree_folder(f->w, L, "INBOX", false);
+		right = tree_folder(f->w, R, "INBOX", false);
+		tree_find(left, 1)->content = 91;
+		for (uint32_t i = 1; i <= 2; i++)
+			tree_delete(f->w, R, right, tree_find(right, i));
+		f->p.stop_at = stop + 1;
+		code = run_apart(f);
+		assert_true(code == 100 || code == 0);
+		calm(f);
+		run_clean(f);
+		assert_non_null(tree_find(left, 91));
+		run_clean(f);
+		settle(f);
+		if (!is_in(f, "INBOX", 91) || is_in(f, "INBOX", 1) || is_in(f, "INBOX", 2) || !is_in(f, "INBOX", 3))
+			fail_msg("%s: not as it should be", where);
+	}
+	assert_true(where[11] > '3');
+}
+
+/* And then no number of the folder is believed: what has one of the others, and was never asked for, comes too; what is missing a person has to decide. */
+static void numbers_not_believed(void **state)
+{
+	struct fixture *f = *state;
+	struct tree_folder *left, *right;
+
+	scatter(f);
+	left = tree_folder(f->w, L, "INBOX", false);
+	right = tree_folder(f->w, R, "INBOX", false);
+	tree_find(left, 1)->content = 91;
+	tree_find(left, 2)->content = 92;
+	tree_delete(f->w, R, right, tree_find(right, 1));
+	run_clean(f);
+	assert_true(f->warnings == 1 && strstr(f->text, "has given the numbers (UIDs) of 1 messages that were deleted here to others"));
+	assert_int_equal(f->t.deleted, 0);
+	assert_int_equal(run_here(f), 0);
+	assert_true(f->errors == 1 && strstr(f->text, "1 of 7 messages are not there any more: nothing was changed"));
+	assert_non_null(tree_find(right, 2));
+	f->p.allow_deletions = true;
+	settle(f);
+	assert_true(is_in(f, "INBOX", 91) && is_in(f, "INBOX", 92) && !is_in(f, "INBOX", 1) && !is_in(f, "INBOX", 2) && is_in(f, "INBOX", 8));
+}
+
 /* Both sides have moved it: the left's word counts. Both to the same place: there it is. */
 static void moved_twice(void **state)
 {
@@ -1440,8 +1550,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(removals_cut_off), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
-		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
-		T(dry_run), T(model),
+		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_and_copied_by_name), T(copied_but_gone), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
+		T(number_given_again), T(numbers_not_believed), T(dry_run), T(model),
 	};
 
 	int rc = cmocka_run_group_tests_name("flags", tests, NULL, NULL);

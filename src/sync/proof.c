@@ -1,0 +1,49 @@
+#include "sync/proof.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int by_num(const void *a, const void *b)
+{
+	const struct proof *x = a, *y = b;
+
+	return (x->num > y->num) - (x->num < y->num);
+}
+
+/* A name of its own that is the same is enough, and one that is another; without any both the size and the time must be other ones. */
+static bool is_other(const struct told *t, const struct ident *id)
+{
+	const bool mids = t->has_mid && id->has_mid, objects = t->has_object && id->has_object;
+	const uint64_t size = id->size > id->mark ? id->size - id->mark : id->size;
+
+	if ((mids && memcmp(t->mid, id->mid, IDENT_MID) == 0) || (objects && memcmp(t->object, id->object, IDENT_OBJECT) == 0))
+		return false;
+	if (mids || objects)
+		return true;
+	return t->size != 0 && size != 0 && t->size != size && t->date != 0 && id->date != 0 && t->date != id->date;
+}
+
+static void tell(void *arg, uint64_t num, const struct ident *id)
+{
+	struct proofs *ps = arg;
+	struct proof key = { .num = num }, *p = bsearch(&key, ps->a.a, ps->a.n, sizeof(key), by_num);
+
+	if (p)
+		p->end = is_other(&p->told, id) ? PROOF_OTHER : PROOF_SAME;
+}
+
+int proofs_ask(struct store *s, struct proofs *ps, struct err *e)
+{
+	VEC(uint64_t) nums = { 0 };
+	int rc = 0;
+
+	if (ps->a.n == 0)
+		return 0;
+	qsort(ps->a.a, ps->a.n, sizeof(*ps->a.a), by_num);
+	for (size_t i = 0; rc == 0 && i < ps->a.n; i++)
+		rc = vec_push(&nums, ps->a.a[i].num) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
+	if (rc == 0)
+		rc = s->ops->idents(s, nums.a, nums.n, tell, ps, e);
+	vec_release(&nums);
+	return rc;
+}

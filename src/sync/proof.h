@@ -1,0 +1,32 @@
+/*
+ * Servers lie, and some give a number (UID) a second time: is what stands under it the message that is meant? Asked where something is to be done that can't be undone, or
+ * where the base is to note the number.
+ */
+#ifndef SYNC_PROOF_H
+#define SYNC_PROOF_H
+
+#include "base/vec.h"
+#include "state/pairs.h"
+#include "store/store.h"
+
+enum proof_end {
+	PROOF_NONE,  /* the store tells nothing: it is not there, or can't be asked about */
+	PROOF_SAME,  /* nothing speaks against it */
+	PROOF_OTHER, /* surely not */
+};
+
+struct proof {
+	uint64_t num;      /* in the open box */
+	size_t tag;        /* the caller's */
+	struct told told;  /* of the message that is meant; what is not known speaks for nothing */
+	enum proof_end end;
+};
+
+struct proofs {
+	VEC(struct proof) a;
+};
+
+/* Ask a store that has idents, in one flight; they are in another order then. */
+int proofs_ask(struct store *s, struct proofs *ps, struct err *e);
+
+#endif
