@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import time
 
 from harness import PASSWORD, Work, maildir
@@ -311,6 +312,49 @@ class LocalChanges(Changes):
         return self.again(client, rtt, unequal_far)
 
 
+class Heal(Changes):
+    """The run that finds nothing new, and has to find that out: the server has renumbered the folder,
+    or the client's state is lost, or as old as the last changes. No other client goes on then."""
+
+    def __init__(self, harness, clients, server, name, template, what):
+        super().__init__(harness, clients, server, name, template)
+        self.what = what
+
+    def prepare(self):
+        return ImapWork.prepare(self)
+
+    def hurt(self, seat):
+        state = os.path.join(seat.dir, "state")
+        if self.what == "renumbered":
+            seat.account.renumber()
+        elif self.what == "lost":
+            shutil.rmtree(state)
+        else:
+            old = os.path.join(seat.dir, "old")
+            shutil.copytree(state, old)
+            seat.account.change(*self.plan(seat))
+            if self.server.run(seat, 0, 60).get("error") or unequal(seat):
+                raise RuntimeError("a run without an accident failed")
+            shutil.rmtree(state)
+            os.rename(old, state)
+
+    def results(self, clients, rtt):
+        def once(client):
+            seat = self.server.synced(client, self.template)
+            if client.syncs:
+                self.hurt(seat)
+                settled()
+                got = self.again(client, rtt, unequal)
+                if "error" not in got and got.get("down", 0) > 8e6:
+                    got["error"] = "bodies were transferred"
+                return got
+            if self.what == "renumbered":
+                seat.account.renumber()
+            seat.raw = ("idents",)
+            return self.again(client, rtt, unequal_far)
+        return self.harness.turns(clients, once, self.usable)
+
+
 def works(harness, quick):
     """The server, and the rows in the order of the table."""
     def sized(full, few):
@@ -336,8 +380,9 @@ def works(harness, quick):
         peers.append(Offlineimap())
     bare = [c for c in peers if c.bare]
 
-    def row(kind, name, template, clients):
-        return kind(harness, clients, server, name, template)
+    def row(kind, name, template, clients, *more):
+        return kind(harness, clients, server, name, template, *more)
+    heal = [raw, peers[0]]
     return server, [
         row(Pull, "pull", "mixed", [raw, rawsync] + peers),
         row(Pull, "pullsmall", "small10", [raw, rawsync] + peers),
@@ -349,4 +394,7 @@ def works(harness, quick):
         row(Noop, "folders-nocond", "folders-bare", [raw] + bare),
         row(Changes, "changes", "small100", [raw] + peers),
         row(LocalChanges, "localchanges", "small100", [raw] + peers),
+        row(Heal, "renumbered", "small10", heal, "renumbered"),
+        row(Heal, "lost", "small10", heal, "lost"),
+        row(Heal, "oldstate", "small10", heal, "old"),
     ]

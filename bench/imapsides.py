@@ -154,6 +154,19 @@ class Account:
             if isinstance(part, tuple):
                 known[int(re.search(rb"UID (\d+)", part[0]).group(1))] = message_id(part[1])
 
+    def renumber(self):
+        """The server has lost its own files of the inbox: all messages get other UIDs under another
+        UIDVALIDITY. Then it reads the messages again, so that no run pays for that."""
+        before, box = self.stamp().split(":")[0], self.srv.maildir(self.user)
+        while self.stamp().split(":")[0] == before:
+            for name in os.listdir(box):
+                if name.startswith("dovecot"):
+                    os.unlink(os.path.join(box, name))
+            time.sleep(0.3)     # an UIDVALIDITY is a time: soon it is another
+        self.known.pop("INBOX", None)
+        self.settle()
+        self.state()
+
     def stamp(self):
         """Where the inbox is now: VALIDITY:MODSEQ:NEXT."""
         with self.srv.imap(self.user) as c:

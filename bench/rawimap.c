@@ -10,6 +10,8 @@
  *	                flags of all its messages, folders in flight
  *	changes DIR     what came, went and changed in one folder since --since
  *	                VALIDITY:MODSEQ:NEXT, by QRESYNC, in one flight
+ *	idents          what tells the messages of a folder apart without their bodies: sizes,
+ *	                dates and Message-IDs, in one flight
  *	push DIR        the files of DIR by APPEND of many at once, and before that --flag SET
  *	                (becomes \Flagged) and --delete SET (expunged), sets of UIDs
  *
@@ -38,7 +40,7 @@
 static struct options {
 	const char *folder, *since, *flag, *gone;
 	unsigned batch;
-	bool flags;
+	bool flags, idents;
 } opt = { .folder = "INBOX", .batch = BATCH };
 
 static unsigned tag;            /* of the last command */
@@ -102,6 +104,20 @@ static void body(int fd, size_t left)
 	}
 }
 
+/* Reads over a literal. */
+static void over(size_t left)
+{
+	while (left) {
+		size_t n;
+
+		if (raw.at == raw.end)
+			raw_fill();
+		n = raw.end - raw.at < left ? raw.end - raw.at : left;
+		raw.at += n;
+		left -= n;
+	}
+}
+
 /* A message's flags, or its body, which ends the line that was read. */
 static void fetched(char *l)
 {
@@ -117,6 +133,12 @@ static void fetched(char *l)
 		return;
 	}
 	size = strtoull(brace + 1, NULL, 10);
+	if (opt.idents) {
+		got.flags++;
+		over(size);
+		raw_line();
+		return;
+	}
 	fd = raw_open(++got.bodies);
 	body(fd, size);
 	raw_close(fd, got.bodies);
@@ -276,6 +298,18 @@ static void noop(void)
 	logout();
 }
 
+static void idents(void)
+{
+	opt.idents = true;
+	login();
+	raw_command("a%u EXAMINE \"%s\"\r\n", ++tag, opt.folder);
+	raw_command("a%u UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS"
+		    " (MESSAGE-ID)])\r\n", ++tag);
+	logout();
+	if (got.flags != got.exists)
+		raw_fail("%u of %u messages were told", got.flags, got.exists);
+}
+
 static void changes(void)
 {
 	unsigned long long validity, modseq, next;
@@ -392,7 +426,7 @@ static void (*options(int argc, char **argv))(void)
 	};
 	static const struct { const char *name; void (*run)(void); bool dir; } works[] = {
 		{ "pull", pull, true }, { "noop", noop, false },
-		{ "changes", changes, true }, { "push", push, true },
+		{ "idents", idents, false }, { "changes", changes, true }, { "push", push, true },
 	};
 	int o;
 
@@ -420,7 +454,8 @@ static void (*options(int argc, char **argv))(void)
 	}
 	fputs("usage: rawimap --ca FILE [--user U] [--password P] [--folder F] [--batch N]\n"
 	      "               [--discard] [--fsync] [--flags] [--since VALIDITY:MODSEQ:NEXT]\n"
-	      "               [--flag SET] [--delete SET] HOST PORT pull|noop|changes|push [DIR]\n",
+	      "               [--flag SET] [--delete SET] HOST PORT\n"
+	      "               pull|noop|idents|changes|push [DIR]\n",
 	      stderr);
 	exit(2);
 }
