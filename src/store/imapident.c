@@ -37,6 +37,7 @@ bool imapident_object(
 struct asking {
 	struct uidset wanted, told;
 	VEC(size_t) from; /* of the ranges of wanted: where each command begins */
+	bool marks;
 	void (*tell)(void *arg, uint64_t num, const struct ident *id);
 	void *arg;
 	struct ident_reader *reader;
@@ -55,8 +56,9 @@ static int send_part(struct imapstore *t, void *arg, size_t i, uint32_t *tag, st
 		err_set(e, ERR_LOCAL, "out of memory");
 	else
 		rc = imap_send(&t->conn, tag, e,
-			"UID FETCH %s (UID RFC822.SIZE INTERNALDATE%s BODY.PEEK[HEADER.FIELDS (MESSAGE-ID X-TUID X-OFFLINEIMAP)])",
-			strbuf_str(&text), imapident_object_item(t));
+			"UID FETCH %s (UID RFC822.SIZE INTERNALDATE%s BODY.PEEK[HEADER.FIELDS (MESSAGE-ID%s)])",
+			strbuf_str(&text), imapident_object_item(t),
+			w->marks ? " X-TUID X-OFFLINEIMAP" : "");
 	strbuf_release(&text);
 	return rc;
 }
@@ -133,11 +135,11 @@ static int prepare(struct asking *w, const uint64_t *nums, size_t n, struct err 
 }
 
 /* store_ops.idents */
-int imapident(struct store *s, const uint64_t *nums, size_t n,
+int imapident(struct store *s, const uint64_t *nums, size_t n, bool marks,
 	void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e)
 {
 	struct imapstore *t = imapstore_of(s);
-	struct asking w = { .wanted = UIDSET_INIT, .told = UIDSET_INIT, .tell = tell, .arg = arg };
+	struct asking w = { .wanted = UIDSET_INIT, .told = UIDSET_INIT, .tell = tell, .arg = arg, .marks = marks };
 	struct imapstore_flight f = {
 		.send = send_part, .end = end_part, .data = data, .arg = &w
 	};

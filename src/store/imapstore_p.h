@@ -233,7 +233,7 @@ int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder
 
 /* ---- imapident.c ---- */
 
-int imapident(struct store *s, const uint64_t *nums, size_t n,
+int imapident(struct store *s, const uint64_t *nums, size_t n, bool marks,
 	void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
 /* The item of a FETCH, with a blank before it, that asks what the server calls a message wherever it
  * is; "": it has no such names. */

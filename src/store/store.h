@@ -245,9 +245,10 @@ struct store_ops {
 	int (*find)(struct store *s, struct slice key, uint64_t flags, struct store_msg *m, struct err *e);
 	/*
 	 * What tells messages of the open box apart, where that can be had without their bodies: size, date, Message-ID, the object's id. tell is called once for each that is
-	 * there, in any order. NULL: the driver's bodies are at hand, to be read instead.
+	 * there, in any order. marks: those of other programs (mail/mark.h), too, for which a server may have to read the messages. NULL: the driver's bodies are at hand, to
+	 * be read instead.
 	 */
-	int (*idents)(struct store *s, const uint64_t *nums, size_t n, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
+	int (*idents)(struct store *s, const uint64_t *nums, size_t n, bool marks, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
 	/*
 	 * Move messages of the open box (BOX_WRITE) to a folder that is there. done is called once for each: with its key there, when the move is durable; with an
 	 * empty key when it arrived there and nobody knows as what, nor whether it has left: looks will tell; or with why it was not moved at all (SPAN_MSG). -1: the

@@ -66,7 +66,7 @@ static int size_is_a_lie(struct twoway *g, const struct candidate *c, struct err
 	int rc = candidates_add(&one, c->box, c->row, e);
 
 	if (rc == 0)
-		rc = candidates_learn(g, LEFT, true, NULL, NULL, &one, e);
+		rc = candidates_learn(g, LEFT, LEARN_CONTENTS, NULL, NULL, &one, e);
 	if (rc == 0)
 		rc = one.c.n == 1 && one.c.a[0].told && !(c->told && one.c.a[0].id.size == c->id.size);
 	candidates_release(&one);
@@ -93,7 +93,7 @@ static int match_contents(struct twoway *g, struct box *b, struct candidates *le
 		return 0;
 	for (size_t i = 0; i < right->c.n; i++)
 		right->c.a[i].id.has_digest &= !right->c.a[i].recalled;
-	if (candidates_learn(g, LEFT, true, NULL, NULL, left, e) < 0 || candidates_learn(g, RIGHT, true, NULL, NULL, right, e) < 0)
+	if (candidates_learn(g, LEFT, LEARN_CONTENTS, NULL, NULL, left, e) < 0 || candidates_learn(g, RIGHT, LEARN_CONTENTS, NULL, NULL, right, e) < 0)
 		return -1;
 	qsort(left->c.a, left->c.n, sizeof(*left->c.a), by_digest);
 	qsort(right->c.a, right->c.n, sizeof(*right->c.a), by_digest);
@@ -151,6 +151,33 @@ static int note_contents(struct box *b, const struct candidates *right, struct e
 	return 0;
 }
 
+/*
+ * Of what is left another program may have put a mark into the left's copy. It is asked for only now, since a server may have to read the messages for it.
+ */
+static int match_marked(struct twoway *g, struct box *b, struct candidates *left, struct candidates *right, struct err *e)
+{
+	struct candidates rest = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < left->c.n; i++) {
+		struct candidate c = left->c.a[i];
+
+		c.tag = i;
+		if (!c.united && !c.marked && vec_push(&rest.c, c) < 0)
+			rc = twoway_no_memory(e);
+	}
+	if (rc == 0)
+		rc = candidates_narrow(&rest, LEFT, right, e);
+	if (rc == 0)
+		rc = candidates_learn(g, LEFT, LEARN_MARKS, NULL, NULL, &rest, e);
+	if (rc == 0)
+		candidates_match(&rest, right, unite, b);
+	for (size_t i = 0; i < rest.c.n; i++)
+		left->c.a[rest.c.a[i].tag] = rest.c.a[i];
+	candidates_release(&rest);
+	return rc;
+}
+
 /* What the base says of the right's messages need not be learned. */
 static int recall(struct twoway *g, struct box *b, struct candidates *right, struct err *e)
 {
@@ -176,20 +203,22 @@ static int adopt(struct twoway *g, struct box *b, struct takeover *t, struct err
 	int rc = 0;
 
 	if (gather(b, LEFT, &left, e) < 0 || gather(b, RIGHT, &right, e) < 0 || recall(g, b, &right, e) < 0 ||
-	    candidates_learn(g, RIGHT, true, NULL, NULL, &right, e) < 0 || note_contents(b, &right, e) < 0)
+	    candidates_learn(g, RIGHT, LEARN_CONTENTS, NULL, NULL, &right, e) < 0 || note_contents(b, &right, e) < 0)
 		rc = -1;
 	else
 		candidates_match_objects(&left, &right, unite, b);
 	if (rc == 0 && !b->reborn && !t)
 		rc = candidates_narrow(&left, LEFT, &right, e);
 	if (rc == 0 && left.c.n > 0)
-		rc = candidates_learn(g, LEFT, false, NULL, NULL, &left, e);
+		rc = candidates_learn(g, LEFT, t ? LEARN_MARKS : LEARN_IDENTS, NULL, NULL, &left, e);
 	if (rc == 0 && t)
 		rc = takeover_match(t, &left, &right, unite, e);
 	if (rc == 0 && left.c.n > 0) {
 		log_debug("%zu messages of '%s' are on both sides already", candidates_match(&left, &right, unite, b), b->f->left);
-		rc = b->reborn ? match_contents(g, b, &left, &right, e) : match_left_out(g, b, &left, &right, e);
+		rc = match_marked(g, b, &left, &right, e);
 	}
+	if (rc == 0 && left.c.n > 0)
+		rc = b->reborn ? match_contents(g, b, &left, &right, e) : match_left_out(g, b, &left, &right, e);
 	if (rc == 0 && t)
 		rc = takeover_missing(t, e);
 	candidates_release(&left);

@@ -131,7 +131,13 @@ static void tell(void *arg, uint64_t num, const struct ident *id)
 	c->told = true;
 }
 
-int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
+/* Is that much known of it? */
+static bool is_known(const struct candidate *c, enum candidates_how how)
+{
+	return c->told && (c->id.has_digest || how == LEARN_IDENTS || (how == LEARN_MARKS && c->marked));
+}
+
+int candidates_learn(struct twoway *g, int side, enum candidates_how how, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
 {
 	struct store *s = g->side[side];
 	VEC(uint64_t) nums = { 0 };
@@ -151,7 +157,7 @@ int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fi
 		struct store_msg m = { .num = 0 };
 		int found;
 
-		if (c.united || (c.told && (c.id.has_digest || !whole))) {
+		if (c.united || is_known(&c, how)) {
 			c.num = 0;
 			cs->c.a[kept++] = c;
 			continue;
@@ -165,6 +171,7 @@ int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fi
 		c.stored = m.size;
 		c.id.date = m.date;
 		c.told = false;
+		c.marked = how != LEARN_IDENTS;
 		cs->c.a[kept++] = c;
 	}
 	cs->c.n = kept;
@@ -178,8 +185,8 @@ int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fi
 	}
 	if (nums.n == 0)
 		rc = 0;
-	else if (s->ops->idents && !whole)
-		rc = s->ops->idents(s, nums.a, nums.n, tell, cs, e);
+	else if (s->ops->idents && how != LEARN_CONTENTS)
+		rc = s->ops->idents(s, nums.a, nums.n, how == LEARN_MARKS, tell, cs, e);
 	else /* one that can't be read is no candidate: what copies it will say why */
 		rc = store_read_idents(s, nums.a, nums.n, tell, cs, e);
 out:
@@ -204,7 +211,7 @@ int candidates_narrow(struct candidates *cs, int side, const struct candidates *
 		struct candidate c = cs->c.a[i];
 		uint64_t size = c.told ? candidate_size(&c) : joined_side(&c.box->join.rows.a[c.row], side)->size;
 
-		if (c.united || (size != 0 && !is_among(&sizes, size, c.told)))
+		if (c.united || (size != 0 && !is_among(&sizes, size, c.told && c.marked)))
 			continue;
 		cs->c.a[i] = cs->c.a[kept];
 		cs->c.a[kept++] = c;

@@ -14,6 +14,7 @@ struct candidate {
 	uint64_t num;    /* in the box that was open when it was learned */
 	uint64_t stored; /* its size as the store has it */
 	bool told, united;
+	bool marked;     /* and marks of other programs as well */
 	bool recalled;   /* what is known of it the base has said; its content with such marks as it may have */
 	size_t tag;      /* the caller's */
 	struct ident id; /* told: what is known */
@@ -29,13 +30,19 @@ void candidates_release(struct candidates *cs);
 /* What the base says of a message of the right is known of this one: what the left said when it had it, and its content. */
 void candidate_recall(struct candidate *c, const struct pair *p);
 
+/* How much. */
+enum candidates_how {
+	LEARN_IDENTS,   /* a mark counts as a part of the message */
+	LEARN_MARKS,    /* marks as well */
+	LEARN_CONTENTS, /* by their bodies, wherever they are */
+};
+
 /*
- * Learn what tells these apart, which all are of one box and side: from the store, or by their bodies where those are at hand; whole: by their bodies, wherever they
- * are. Nothing is asked about those that are united, or of which as much is known. Those that are not there any more are dropped, and those of which fits (may be NULL) says so, before they are read; of one that can't be read nothing is told. The
+ * Learn what tells these apart, which all are of one box and side: from the store, or by their bodies where those are at hand. Nothing is asked about those that are united, or of which as much is known. Those that are not there any more are dropped, and those of which fits (may be NULL) says so, before they are read; of one that can't be read nothing is told. The
  * side's box is opened for it and closed.
  */
 typedef bool candidates_fits(void *arg, const struct store_msg *m);
-int candidates_learn(struct twoway *g, int side, bool whole, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e);
+int candidates_learn(struct twoway *g, int side, enum candidates_how how, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e);
 
 /* The one with this num, after candidates_learn; NULL: none. */
 struct candidate *candidates_find(const struct candidates *cs, uint64_t num);

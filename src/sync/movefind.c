@@ -182,12 +182,12 @@ static bool date_fits(void *arg, const struct store_msg *m)
 }
 
 /* What tells these apart. A folder that can't be read fails alone. */
-static int learn(struct twoway *g, int side, bool whole, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
+static int learn(struct twoway *g, int side, enum candidates_how how, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
 {
 	struct err why = ERR_INIT;
 	struct box *b = cs->c.n > 0 ? cs->c.a[0].box : NULL;
 
-	if (candidates_learn(g, side, whole, fits, arg, cs, &why) == 0)
+	if (candidates_learn(g, side, how, fits, arg, cs, &why) == 0)
 		return 0;
 	cs->c.n = 0;
 	return box_error(g, b, &why, e);
@@ -211,7 +211,7 @@ static int find_by_content(struct twoway *g, int side, struct trails *ts, struct
 
 		rc = gather_fresh(&g->boxes.a[i], side, &fresh, e);
 		if (rc == 0)
-			rc = learn(g, side, true, size_fits, &sizes, &fresh, e);
+			rc = learn(g, side, LEARN_CONTENTS, size_fits, &sizes, &fresh, e);
 		for (size_t k = 0; rc == 0 && k < fresh.c.n; k++)
 			if (fresh.c.a[k].told)
 				take_trail(ts, side, &fresh.c.a[k]);
@@ -274,7 +274,7 @@ static int learn_held(struct twoway *g, const struct trails *ts, struct candidat
 				rc = add_held(ts, k, &held, e);
 		}
 		if (rc == 0)
-			rc = learn(g, RIGHT, true, date_fits, &dates, &held, e);
+			rc = learn(g, RIGHT, LEARN_CONTENTS, date_fits, &dates, &held, e);
 		for (size_t k = 0; rc == 0 && k < held.c.n; k++)
 			rc = vec_push(&out->c, held.c.a[k]) < 0 ? twoway_no_memory(e) : 0;
 		candidates_release(&held);
@@ -336,7 +336,7 @@ static int find_by_ident(struct twoway *g, struct trails *ts, struct err *e)
 		if (rc == 0)
 			rc = candidates_narrow(&fresh, LEFT, &held, e);
 		if (rc == 0)
-			rc = learn(g, LEFT, false, NULL, NULL, &fresh, e);
+			rc = learn(g, LEFT, LEARN_MARKS, NULL, NULL, &fresh, e);
 		for (size_t k = 0; rc == 0 && k < fresh.c.n; k++)
 			rc = vec_push(&all.c, fresh.c.a[k]) < 0 ? twoway_no_memory(e) : 0;
 		candidates_release(&fresh);

@@ -43,7 +43,7 @@ int proofs_ask(struct store *s, struct proofs *ps, struct err *e)
 	for (size_t i = 0; rc == 0 && i < ps->a.n; i++)
 		rc = vec_push(&nums, ps->a.a[i].num) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
 	if (rc == 0)
-		rc = s->ops->idents(s, nums.a, nums.n, tell, ps, e);
+		rc = s->ops->idents(s, nums.a, nums.n, false, tell, ps, e);
 	vec_release(&nums);
 	return rc;
 }

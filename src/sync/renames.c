@@ -133,7 +133,7 @@ static int ask(struct twoway *g, int side, const char *folder, struct sample *s,
 			nums[n++] = s->p[i].num = m.num;
 	}
 	if (rc >= 0 && n > 0)
-		rc = side == LEFT && st->ops->idents ? st->ops->idents(st, nums, n, compare_ident, s, &why)
+		rc = side == LEFT && st->ops->idents ? st->ops->idents(st, nums, n, false, compare_ident, s, &why)
 						     : store_read_idents(st, nums, n, side == LEFT ? compare_ident : compare_content, s, &why);
 	st->ops->close_box(st);
 	if (rc >= 0)

@@ -456,12 +456,13 @@ static int find(struct store *s, struct slice key, uint64_t flags, struct store_
 	return side(t)->remote || x ? 1 : 0;
 }
 
-static int idents(struct store *s, const uint64_t *nums, size_t n, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e)
+static int idents(struct store *s, const uint64_t *nums, size_t n, bool marks, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e)
 {
 	struct tree *t = of(s);
 	struct ident_reader *r = ident_reader_new(e);
 	int rc = r ? 0 : -1;
 
+	(void)marks;
 	if (!t->open)
 		misuse(t->w, "idents without a box");
 	for (size_t i = 0; rc == 0 && t->open && i < n; i++) {

@@ -1483,7 +1483,7 @@ static void model(void **state)
 {
 	struct fixture *f = *state;
 	const char *seeds = getenv("MAILHAUL_SEEDS"), *first = getenv("MAILHAUL_SEED");
-	unsigned n = seeds ? (unsigned)strtoul(seeds, NULL, 10) : 60;
+	unsigned n = seeds ? (unsigned)strtoul(seeds, NULL, 10) : 30;
 	uint64_t from = first ? strtoull(first, NULL, 0) : 1;
 	static struct model m;
 
