@@ -462,7 +462,7 @@ static int idents(struct store *s, const uint64_t *nums, size_t n, bool marks, v
 	struct ident_reader *r = ident_reader_new(e);
 	int rc = r ? 0 : -1;
 
-	(void)marks;
+	side(t)->marks += marks;
 	if (!t->open)
 		misuse(t->w, "idents without a box");
 	for (size_t i = 0; rc == 0 && t->open && i < n; i++) {

@@ -46,7 +46,7 @@ struct tree_side {
 	bool mute_moves;     /* it is done, and the key of what was moved not told */
 	bool read_only;
 	uint32_t hide;       /* this content is said not to be there when it is read; 0 none */
-	unsigned looked, opened, read, moved, staged, again; /* counts */
+	unsigned looked, opened, read, moved, staged, again, marks; /* counts; marks: idents that ask for them */
 };
 
 struct tree_world {

@@ -1098,6 +1098,35 @@ static void moved_and_copied_by_name(void **state)
 	}
 }
 
+/* However the run ends, nothing is lost or doubled, and nothing read for it. */
+static void copied_and_interrupted(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int way = 0; way < 2; way++)
+		for (unsigned at = 1, code = 100; code == 100 || code == TREE_CRASH; at++) {
+			scatter(f);
+			f->w->side[L].objects = true;
+			for (uint32_t i = 21; i <= 23; i++)
+				tree_add(f->w, L, "INBOX", i, 0);
+			settle(f);
+			f->w->side[L].read = f->w->side[R].again = 0;
+			snprintf(where, sizeof(where), "way %d, stopped at %u", way, at);
+			for (uint32_t i = 21; i <= 23; i++)
+				tree_add(f->w, L, i == 23 ? "A/B" : "Work", i, 0);
+			if (way)
+				f->w->crash_at = f->w->ops + at;
+			else
+				f->p.stop_at = (int)at;
+			code = (unsigned)run_apart(f);
+			settle(f);
+			assert_int_equal(f->w->side[L].read, 0);
+			assert_true(f->w->side[R].again >= 3);
+			for (uint32_t i = 21; i <= 23; i++)
+				assert_true(is_in(f, "INBOX", i) && is_in(f, i == 23 ? "A/B" : "Work", i));
+		}
+}
+
 /* What is to be staged again may be there no more: then it is read after all. And the same name for something of another length proves nothing. */
 static void copied_but_gone(void **state)
 {
@@ -1170,6 +1199,28 @@ static void numbers_not_believed(void **state)
 	f->p.allow_deletions = true;
 	settle(f);
 	assert_true(is_in(f, "INBOX", 91) && is_in(f, "INBOX", 92) && !is_in(f, "INBOX", 1) && !is_in(f, "INBOX", 2) && is_in(f, "INBOX", 8));
+}
+
+/* What a renumbered folder holds is known by what the base says, after the state was lost by what is read here; and nobody asks a server for what no copy lacks. */
+static void known_again(void **state)
+{
+	struct fixture *f = *state;
+
+	scatter(f);
+	tree_folder(f->w, L, "INBOX", false)->validity += 1000;
+	tree_folder(f->w, L, "INBOX", false)->changed++;
+	settle(f);
+	assert_int_equal(f->w->side[L].read + f->w->side[R].read + f->w->side[L].marks, 0);
+	lose_state(f);
+	settle(f);
+	assert_int_equal(f->w->side[R].read, 12);
+	assert_int_equal(f->w->side[L].read + f->w->side[L].marks, 0);
+	/* one there that is not here, and one here that is not there: they are not of one size, whatever mark they had */
+	lose_state(f);
+	tree_delete(f->w, L, tree_folder(f->w, L, "INBOX", false), tree_find(tree_folder(f->w, L, "INBOX", false), 1));
+	tree_add(f->w, L, "INBOX", 101, 0);
+	run_clean(f);
+	assert_int_equal(f->w->side[L].marks, 0);
 }
 
 /* Both sides have moved it: the left's word counts. Both to the same place: there it is. */
@@ -1550,8 +1601,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(removals_cut_off), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
-		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_and_copied_by_name), T(copied_but_gone), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
-		T(number_given_again), T(numbers_not_believed), T(dry_run), T(model),
+		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_and_copied_by_name), T(copied_but_gone), T(copied_and_interrupted), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
+		T(known_again), T(number_given_again), T(numbers_not_believed), T(dry_run), T(model),
 	};
 
 	int rc = cmocka_run_group_tests_name("flags", tests, NULL, NULL);
