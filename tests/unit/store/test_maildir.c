@@ -2864,6 +2864,53 @@ static void moves_nowhere(void **state)
 	rig_stop(&r);
 }
 
+/*
+ * A folder has its new name on disk before it is without its old one there, and both are so before the store says that it is done: who believed it too early would take
+ * the old name for a new one when the power had failed.
+ */
+static void renames_on_disk(void **state)
+{
+	static const struct {
+		const char *from, *to, *log, *synced;
+		int syncs;
+	} rows[] = {
+		{ "Old/Box", "New/Box", "rdd", "box/New box/Old ", 2 },
+		{ "Old/Box", "Old/Lists", "rdd", "box/Old box/Old ", 2 },
+		{ "Old/Box", "New/a/b/Box", "ddrdd", "box/New New/a a/b box/Old ", 4 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		/* as long as one of the syncs fails, it is not done */
+		for (int fail = 0; fail <= rows[i].syncs; fail++) {
+			bool good = fail == rows[i].syncs;
+			char path[BOX_PATH];
+			struct rig r;
+			size_t held;
+
+			rig_tree(&r, MAILDIR_NESTED);
+			make_dir(&r, "Old/Box/cur");
+			make_dir(&r, "New/cur");
+			put_file(&r, "Old/Box/cur/1.a:2,S", "a\n");
+			held = descriptors();
+			sys.err = EIO;
+			sys.fail_dir = good ? -1 : fail;
+			assert_int_equal(r.s->ops->folder_rename(r.s, rows[i].from, rows[i].to, &r.e), good ? 0 : -1);
+			assert_int_equal(descriptors(), held);
+			if (good) {
+				assert_string_equal(sys.log + strspn(sys.log, "e"), rows[i].log);
+				assert_string_equal(sys.synced, rows[i].synced);
+				join(path, sizeof(path), rows[i].to, "cur/1.a:2,S", "");
+				assert_true(is_there(&r, path) && !is_there(&r, rows[i].from));
+			} else {
+				assert_int_equal(r.e.span, SPAN_BOX);
+				assert_non_null(strstr(r.e.text, strerror(EIO)));
+			}
+			rig_stop(&r);
+		}
+	}
+}
+
 /* What a Maildir may lack. */
 static void lacks_directories(void **state)
 {
@@ -3022,6 +3069,7 @@ int main(void)
 		cmocka_unit_test(moves_twins),
 		cmocka_unit_test(moves_one_of_two),
 		cmocka_unit_test(moves_nowhere),
+		cmocka_unit_test(renames_on_disk),
 		cmocka_unit_test(lacks_directories),
 		cmocka_unit_test(huge),
 		cmocka_unit_test(no_permission),
