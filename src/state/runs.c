@@ -51,28 +51,27 @@ int folders_get(struct db *db, const char *left, const char *right, struct folde
 	return 0;
 }
 
-int folders_rename(struct db *db, int64_t id, const char *left, const char *right, struct err *e)
+/* Change two texts of a folder, that of the left and that of the right. */
+static int change_folder(struct db *db, const char *sql, int64_t id, const char *left, const char *right, const char *doing, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "UPDATE folder SET left = ?2, right = ?3 WHERE id = ?1", e);
+	sqlite3_stmt *s = db_stmt(db, sql, e);
 
 	if (!s)
 		return -1;
 	sqlite3_bind_int64(s, 1, id);
 	sqlite3_bind_text(s, 2, left, -1, SQLITE_TRANSIENT);
 	sqlite3_bind_text(s, 3, right, -1, SQLITE_TRANSIENT);
-	return db_step(db, s, "rename a folder", e) < 0 ? -1 : 0;
+	return db_step(db, s, doing, e) < 0 ? -1 : 0;
+}
+
+int folders_rename(struct db *db, int64_t id, const char *left, const char *right, struct err *e)
+{
+	return change_folder(db, "UPDATE folder SET left = ?2, right = ?3 WHERE id = ?1", id, left, right, "rename a folder", e);
 }
 
 int folders_stamp(struct db *db, int64_t id, const char *left_stamp, const char *right_stamp, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "UPDATE folder SET left_stamp = ?2, right_stamp = ?3 WHERE id = ?1", e);
-
-	if (!s)
-		return -1;
-	sqlite3_bind_int64(s, 1, id);
-	sqlite3_bind_text(s, 2, left_stamp, -1, SQLITE_TRANSIENT);
-	sqlite3_bind_text(s, 3, right_stamp, -1, SQLITE_TRANSIENT);
-	return db_step(db, s, "stamp a folder", e) < 0 ? -1 : 0;
+	return change_folder(db, "UPDATE folder SET left_stamp = ?2, right_stamp = ?3 WHERE id = ?1", id, left_stamp, right_stamp, "stamp a folder", e);
 }
 
 int folders_each(struct db *db, int (*cb)(void *arg, int64_t id, const char *left, const char *right, struct err *e), void *arg, struct err *e)
