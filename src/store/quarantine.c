@@ -323,12 +323,8 @@ static int by_run(const void *a, const void *b)
 	return (x->run < y->run) - (x->run > y->run);
 }
 
-struct run_list {
-	VEC(struct quarantine_run) r;
-};
-
-/* All runs by their directories, the latest first. */
-static int find_runs(const struct quarantine *q, struct run_list *out, struct err *e)
+/* Show all that is in the job's directory, which need not be there. */
+static int each_entry(const struct quarantine *q, int (*cb)(void *arg, int dir, const char *name, struct err *e), void *arg, struct err *e)
 {
 	int rc, dir = open_if_there(q, "", &rc, e);
 	struct dirent *entry;
@@ -338,15 +334,31 @@ static int find_runs(const struct quarantine *q, struct run_list *out, struct er
 		return rc;
 	d = list(dir, e);
 	rc = d ? 0 : -1;
-	while (rc >= 0 && (rc = list_next(d, &entry, e)) > 0) {
-		struct quarantine_run r;
-
-		if (is_run(dir, entry->d_name, &r) && vec_push(&out->r, r) < 0)
-			rc = err_set(e, ERR_LOCAL, "out of memory");
-	}
+	while (rc >= 0 && (rc = list_next(d, &entry, e)) > 0)
+		rc = cb(arg, dir, entry->d_name, e);
 	if (d)
 		closedir(d);
 	close(dir);
+	return rc < 0 ? err_in(e, "the quarantine %s/%s", q->state_dir, q->name) : 0;
+}
+
+struct run_list {
+	VEC(struct quarantine_run) r;
+};
+
+static int note_run(void *arg, int dir, const char *name, struct err *e)
+{
+	struct run_list *l = arg;
+	struct quarantine_run r;
+
+	return is_run(dir, name, &r) && vec_push(&l->r, r) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
+}
+
+/* All runs by their directories, the latest first. */
+static int find_runs(const struct quarantine *q, struct run_list *out, struct err *e)
+{
+	int rc = each_entry(q, note_run, out, e);
+
 	if (rc == 0 && out->r.n > 0)
 		qsort(out->r.a, out->r.n, sizeof(*out->r.a), by_run);
 	return rc;
@@ -429,28 +441,20 @@ static int remove_run(int dir, int64_t run, struct err *e)
 	return remove_tree(dir, gone, 0, e);
 }
 
+/* arg: before when. */
+static int expire_run(void *arg, int dir, const char *name, struct err *e)
+{
+	const int64_t *before = arg;
+	struct quarantine_run r;
+
+	if (is_gone(name) && is_dir(dir, name))
+		return remove_tree(dir, name, 0, e);
+	return is_run(dir, name, &r) && r.when < *before ? remove_run(dir, r.run, e) : 0;
+}
+
 int quarantine_expire(const struct quarantine *q, int64_t before, struct err *e)
 {
-	int rc, dir = open_if_there(q, "", &rc, e);
-	struct dirent *entry;
-	DIR *d;
-
-	if (dir < 0)
-		return rc;
-	d = list(dir, e);
-	rc = d ? 0 : -1;
-	while (rc >= 0 && (rc = list_next(d, &entry, e)) > 0) {
-		struct quarantine_run r;
-
-		if (is_gone(entry->d_name) && is_dir(dir, entry->d_name))
-			rc = remove_tree(dir, entry->d_name, 0, e);
-		else if (is_run(dir, entry->d_name, &r) && r.when < before)
-			rc = remove_run(dir, r.run, e);
-	}
-	if (d)
-		closedir(d);
-	close(dir);
-	return rc < 0 ? err_in(e, "the quarantine %s/%s", q->state_dir, q->name) : 0;
+	return each_entry(q, expire_run, &before, e);
 }
 
 int quarantine_drop(const struct quarantine *q, int64_t run, struct err *e)
