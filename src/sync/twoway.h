@@ -122,6 +122,13 @@ int box_error(struct twoway *g, struct box *b, struct err *why, struct err *e);
 /* renames.c: folders that have another name on one side get it on the other, too, before anything is concluded from the trees. */
 int renames_follow(struct twoway *g, struct err *e);
 
+/*
+ * samebox.c: is a folder whose name is new what the one was whose name is gone? By the stamps of a side; by what they hold on the sides that have lost the name: 1, 0 it can't
+ * be shown, -1. ours: the left, where it was our own doing, need not be asked.
+ */
+enum store_same samebox_stamps(const struct twoway *g, int side, const struct sync_folder *gone, const struct sync_folder *fresh);
+int samebox_content(struct twoway *g, const struct sync_folder *gone, const struct sync_folder *fresh, bool ours, struct err *e);
+
 /* look.c: the trees, what is to become of each folder, and what has changed in them. */
 int look_folders(struct twoway *g, struct err *e);
 int look_trees(struct twoway *g, struct err *e); /* g->folders anew */
