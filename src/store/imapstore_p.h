@@ -1,6 +1,7 @@
 /*
  * An IMAP store from inside. Its parts:
  *   imapstore.c  the link, flights of commands, the selected mailbox
+ *   imapstamp.c  stamps
  *   imapname.c   names of folders
  *   imaplist.c   the list of folders
  *   imaptree.c   folders that are known, made, removed
@@ -124,11 +125,6 @@ int imapstore_fly(struct imapstore *t, const struct imapstore_flight *f, struct 
 int imapstore_finish(struct imapstore *t, uint32_t tag, imap_on *on, void *arg,
 	const struct imap_resp **r, struct err *why, struct err *e);
 
-uint64_t imapstamp_id(struct slice mailboxid); /* never 0 but for none */
-bool imapstamp_other(const struct imapstamp *a, const struct imapstamp *b); /* surely not of the same mailbox, or its UIDs mean something else now */
-bool imapstamp_parse(const char *text, struct imapstamp *out);
-void imapstamp_print(const struct imapstamp *s, char out[STORE_STAMP_MAX]);
-enum store_same imapstamp_same_box(const char *then, const char *now);
 bool imapstore_uid(struct slice key, uint32_t *uid);
 
 /* A SELECT or EXAMINE: queue it, take what the server says of the mailbox, and its end. */
@@ -150,6 +146,14 @@ uint64_t imapselect_holds(const struct imapstore *t); /* flags that the mailbox 
 int imapselect(struct imapstore *t, struct imapfolder *f, bool write, struct err *e);
 
 /* ---- imapname.c ---- */
+/* ---- imapstamp.c ---- */
+
+uint64_t imapstamp_id(struct slice mailboxid); /* never 0 but for none */
+bool imapstamp_other(const struct imapstamp *a, const struct imapstamp *b); /* surely not of the same mailbox, or its UIDs mean something else now */
+bool imapstamp_parse(const char *text, struct imapstamp *out);
+void imapstamp_print(const struct imapstamp *s, char out[STORE_STAMP_MAX]);
+enum store_same imapstamp_same_box(const char *then, const char *now);
+
 
 #define IMAPNAME_WIRE_MAX 4000 /* bytes of a name on the wire */
 
