@@ -11,6 +11,7 @@
 #include "base/vec.h"
 #include "ui/jsonl.h"
 #include "ui/progress.h"
+#include "ui/summary.h"
 
 #define OUT_FLUSH 32768   /* bytes of lines that are written together */
 #define OUT_MS 100        /* and how old they may get */
@@ -24,7 +25,7 @@
 struct active {
 	char *job;
 	uint64_t done, total, bytes, total_bytes;
-	uint64_t planned, planned_bytes; /* dry run: to be fetched */
+	uint64_t planned_bytes; /* dry run: to be fetched */
 	uint64_t failed; /* messages whose failure was told */
 	bool counted;    /* total is the job's own count, not the sum of the folders so far */
 };
@@ -306,10 +307,8 @@ static void show_action(struct report *r, const struct event *ev)
 	char job[TEXT_BYTES], uid[TEXT_BYTES], folder[TEXT_BYTES], to[TEXT_BYTES], bytes[32], size[40] = "";
 	struct active *a;
 
-	if (ev->dry && ev->action == ACTION_PULL && (a = active_job(r, ev->job))) {
-		a->planned++;
+	if (ev->dry && ev->action == ACTION_PULL && (a = active_job(r, ev->job)))
 		a->planned_bytes += ev->size;
-	}
 	if (r->p.quiet || (!ev->dry && r->p.verbose == 0))
 		return;
 	if (ev->size > 0) {
@@ -322,77 +321,6 @@ static void show_action(struct report *r, const struct event *ev)
 	say(r, "%s: %s%s %s%s%s%s%s%s%s%s", clean(job, ev->job), ev->dry ? "would " : "", ev->dry ? would[ev->action] : event_action_name(ev->action),
 	    ev->type == EVENT_TREE ? "folder" : uid[0] ? uid : "a message", folder[0] ? in : "", folder, to[0] ? " to " : "", to, where,
 	    size, because);
-}
-
-/* "2 folders made" */
-static bool put_folders(struct strbuf *b, bool any, uint64_t n, const char *did)
-{
-	char text[32];
-
-	if (n == 0)
-		return any;
-	progress_count(n, text, sizeof(text));
-	strbuf_printf(b, "%s%s folder%s %s", any ? ", " : "", text, n == 1 ? "" : "s", did);
-	return true;
-}
-
-/*
- * "12 messages fetched, 1 failed": what is not 0. A dry run's if a is given. What is fetched is deleted on the server only; a two-way job says on -v
- * where. Returns whether there was anything.
- */
-static bool put_totals(struct strbuf *b, const struct event_totals *t, const struct active *a, bool two_way)
-{
-	const bool dry = a != NULL;
-	const struct {
-		uint64_t n;
-		const char *did, *would;
-	} rows[] = {
-		{ t->pulled, "fetched", "to be fetched" },
-		{ t->restored, "put back", "to be put back" },
-		{ t->pushed, "sent", "to be sent" },
-		{ two_way ? 0 : t->deleted, "deleted on the server", "to be deleted on the server" },
-		{ two_way ? t->deleted : 0, "deleted", "to be deleted" },
-		{ t->flagged, "with changed flags", "with flags to be changed" },
-		{ t->moved, "moved", "to be moved" },
-		{ t->kept, "kept on the server", "kept on the server" },
-		{ t->skipped, "left (larger than max-size)", "left (larger than max-size)" },
-		{ t->failed, "failed", "failed" },
-	};
-	bool any = false;
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char n[32], size[32];
-
-		if (rows[i].n == 0)
-			continue;
-		progress_count(rows[i].n, n, sizeof(n));
-		strbuf_printf(b, "%s%s", any ? ", " : "", n);
-		if (!any)
-			strbuf_puts(b, rows[i].n == 1 ? " message" : " messages");
-		if (dry && i == 0 && a->planned_bytes > 0) {
-			progress_bytes(a->planned_bytes, size, sizeof(size));
-			strbuf_printf(b, " (%s)", size);
-		}
-		strbuf_printf(b, " %s", dry ? rows[i].would : rows[i].did);
-		any = true;
-	}
-	any = put_folders(b, any, t->made, dry ? "to be made" : "made");
-	any = put_folders(b, any, t->removed, dry ? "to be removed" : "removed");
-	return put_folders(b, any, t->renamed, dry ? "to be renamed" : "renamed");
-}
-
-/* "; 3.4 MB, 1.2 s, 7 round trips"; what goes both ways is "3.4 MB in, 1.0 kB out" */
-static void put_cost(struct strbuf *b, const struct event_totals *t, bool two_way)
-{
-	char size[32], out[32], trips[32];
-
-	progress_bytes(t->bytes_in, size, sizeof(size));
-	progress_bytes(t->bytes_out, out, sizeof(out));
-	progress_count(t->round_trips, trips, sizeof(trips));
-	strbuf_printf(b, "; %s", size);
-	if (two_way)
-		strbuf_printf(b, " in, %s out", out);
-	strbuf_printf(b, ", %.1f s, %s round trip%s", t->seconds, trips, t->round_trips == 1 ? "" : "s");
 }
 
 /* "; `mailhaul undo both 12` brings 500 back" */
@@ -416,37 +344,21 @@ static bool is_stopped(const struct event *ev)
 static void show_summary(struct report *r, const struct event *ev)
 {
 	struct strbuf b = STRBUF_INIT(LINE_BYTES);
-	struct active *a = r->p.dry_run ? active_job(r, ev->job) : NULL;
+	const struct active *a = r->p.dry_run ? active_job(r, ev->job) : NULL;
 	bool stopped = is_stopped(ev), any;
 	char job[TEXT_BYTES];
 
 	strbuf_printf(&b, "%s: %s", clean(job, ev->job), stopped ? "stopped: " : "");
-	any = put_totals(&b, &ev->totals, a, ev->two_way);
+	any = summary_totals(&b, &ev->totals, ev->two_way, r->p.dry_run, a ? a->planned_bytes : 0);
 	if (!any)
 		strbuf_puts(&b, stopped ? "nothing was done" : r->p.dry_run ? "nothing to do" : "nothing new");
 	put_undo(r, &b, ev, job);
 	if (r->p.dry_run)
 		strbuf_puts(&b, "; nothing was changed");
 	else if (any || r->p.verbose > 0)
-		put_cost(&b, &ev->totals, ev->two_way);
+		summary_cost(&b, &ev->totals, ev->two_way);
 	say(r, "%s", strbuf_str(&b));
 	strbuf_release(&b);
-}
-
-static void add_totals(struct event_totals *sum, const struct event_totals *t)
-{
-	sum->pulled += t->pulled;
-	sum->pushed += t->pushed;
-	sum->deleted += t->deleted;
-	sum->flagged += t->flagged;
-	sum->moved += t->moved;
-	sum->skipped += t->skipped;
-	sum->kept += t->kept;
-	sum->failed += t->failed;
-	sum->made += t->made;
-	sum->removed += t->removed;
-	sum->renamed += t->renamed;
-	sum->restored += t->restored;
 }
 
 /* A job is over: its line, and no more progress of it. */
@@ -456,7 +368,7 @@ static void end_job(struct report *r, const struct event *ev)
 	tell_rest(r, ev);
 	if (summaries_shown(r))
 		show_summary(r, ev);
-	add_totals(&r->sum, &ev->totals);
+	summary_add(&r->sum, &ev->totals);
 	r->sum_two_way |= ev->two_way;
 	r->ended++;
 	r->stopped += is_stopped(ev);
@@ -642,13 +554,12 @@ struct report *report_new(const struct report_params *p, struct err *e)
 void report_free(struct report *r)
 {
 	struct strbuf b = STRBUF_INIT(LINE_BYTES);
-	struct active none = { 0 };
 
 	if (!r)
 		return;
 	progress_clear(&r->progress);
 	if (r->ended > 1 && summaries_shown(r)) {
-		bool any = put_totals(&b, &r->sum, r->p.dry_run ? &none : NULL, r->sum_two_way);
+		bool any = summary_totals(&b, &r->sum, r->sum_two_way, r->p.dry_run, 0);
 
 		if (r->stopped > 0)
 			strbuf_printf(&b, "%s%zu of them stopped", any ? "; " : "", r->stopped);

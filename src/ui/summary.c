@@ -1,0 +1,84 @@
+#include "ui/summary.h"
+
+#include "ui/progress.h"
+
+/* "2 folders made" */
+static bool put_folders(struct strbuf *b, bool any, uint64_t n, const char *did)
+{
+	char text[32];
+
+	if (n == 0)
+		return any;
+	progress_count(n, text, sizeof(text));
+	strbuf_printf(b, "%s%s folder%s %s", any ? ", " : "", text, n == 1 ? "" : "s", did);
+	return true;
+}
+
+bool summary_totals(struct strbuf *b, const struct event_totals *t, bool two_way, bool dry, uint64_t planned_bytes)
+{
+	const struct {
+		uint64_t n;
+		const char *did, *would;
+	} rows[] = {
+		{ t->pulled, "fetched", "to be fetched" },
+		{ t->restored, "put back", "to be put back" },
+		{ t->pushed, "sent", "to be sent" },
+		{ two_way ? 0 : t->deleted, "deleted on the server", "to be deleted on the server" },
+		{ two_way ? t->deleted : 0, "deleted", "to be deleted" },
+		{ t->flagged, "with changed flags", "with flags to be changed" },
+		{ t->moved, "moved", "to be moved" },
+		{ t->kept, "kept on the server", "kept on the server" },
+		{ t->skipped, "left (larger than max-size)", "left (larger than max-size)" },
+		{ t->failed, "failed", "failed" },
+	};
+	bool any = false;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char n[32], size[32];
+
+		if (rows[i].n == 0)
+			continue;
+		progress_count(rows[i].n, n, sizeof(n));
+		strbuf_printf(b, "%s%s", any ? ", " : "", n);
+		if (!any)
+			strbuf_puts(b, rows[i].n == 1 ? " message" : " messages");
+		if (dry && i == 0 && planned_bytes > 0) {
+			progress_bytes(planned_bytes, size, sizeof(size));
+			strbuf_printf(b, " (%s)", size);
+		}
+		strbuf_printf(b, " %s", dry ? rows[i].would : rows[i].did);
+		any = true;
+	}
+	any = put_folders(b, any, t->made, dry ? "to be made" : "made");
+	any = put_folders(b, any, t->removed, dry ? "to be removed" : "removed");
+	return put_folders(b, any, t->renamed, dry ? "to be renamed" : "renamed");
+}
+
+void summary_cost(struct strbuf *b, const struct event_totals *t, bool two_way)
+{
+	char size[32], out[32], trips[32];
+
+	progress_bytes(t->bytes_in, size, sizeof(size));
+	progress_bytes(t->bytes_out, out, sizeof(out));
+	progress_count(t->round_trips, trips, sizeof(trips));
+	strbuf_printf(b, "; %s", size);
+	if (two_way)
+		strbuf_printf(b, " in, %s out", out);
+	strbuf_printf(b, ", %.1f s, %s round trip%s", t->seconds, trips, t->round_trips == 1 ? "" : "s");
+}
+
+void summary_add(struct event_totals *sum, const struct event_totals *t)
+{
+	sum->pulled += t->pulled;
+	sum->pushed += t->pushed;
+	sum->deleted += t->deleted;
+	sum->flagged += t->flagged;
+	sum->moved += t->moved;
+	sum->skipped += t->skipped;
+	sum->kept += t->kept;
+	sum->failed += t->failed;
+	sum->made += t->made;
+	sum->removed += t->removed;
+	sum->renamed += t->renamed;
+	sum->restored += t->restored;
+}
