@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sync/engine_p.h"
+#include "sync/fetch_p.h"
 
 #define SLICE 16384 /* messages planned at a time: memory does not grow with the mailbox */
 #define SURE_KEY 10 /* shorter UIDLs ("1", "2") are given again by some servers to other mail */
 
 static int load_failure(void *arg, const struct failure *f, struct err *e)
 {
-	struct engine *g = arg;
+	struct fetch *g = arg;
 	struct earlier x = { .next = f->next, .tries = f->tries ? f->tries : 1 };
 
 	if (f->folder != g->folder.id)
@@ -29,7 +29,7 @@ static int by_key(const void *a, const void *b)
 }
 
 /* Have the failures of earlier runs at hand, by key. */
-int walk_load_failures(struct engine *g, struct err *e)
+int walk_load_failures(struct fetch *g, struct err *e)
 {
 	arena_reset(&g->failed_keys);
 	vec_clear(&g->failed);
@@ -41,7 +41,7 @@ int walk_load_failures(struct engine *g, struct err *e)
 }
 
 /* The message's failure of an earlier run, or NULL. */
-static struct earlier *earlier_failure(struct engine *g, struct slice key)
+static struct earlier *earlier_failure(struct fetch *g, struct slice key)
 {
 	struct earlier want = { .key = key }, *x;
 
@@ -54,7 +54,7 @@ static struct earlier *earlier_failure(struct engine *g, struct slice key)
 }
 
 /* One listed message against the base, by the planner. *p is its pair by key, with id 0 when there is none. The acts, or -1. */
-static int plan_listed(struct engine *g, const struct store_msg *m, struct pair *p, unsigned *tries, struct err *e)
+static int plan_listed(struct fetch *g, const struct store_msg *m, struct pair *p, unsigned *tries, struct err *e)
 {
 	struct plan_msg pm = { .left = { .present = true, .size = m->size } };
 	struct earlier *before = earlier_failure(g, m->key);
@@ -81,7 +81,7 @@ static int plan_listed(struct engine *g, const struct store_msg *m, struct pair 
  * First walk: which pairs of the base does the source still hold? Needed before content is compared or a pair called gone. A key that does not prove enough claims
  * nothing: the message it names now may be another, and the pair's own be listed elsewhere.
  */
-int walk_claim(struct engine *g, struct err *e)
+int walk_claim(struct fetch *g, struct err *e)
 {
 	struct store_msg m;
 	struct pair p;
@@ -104,7 +104,7 @@ int walk_claim(struct engine *g, struct err *e)
 }
 
 /* A message that is told by its content alone stays unread: which pair of the base it stands for, nobody knows. */
-static void note_unread(struct engine *g, uint64_t size)
+static void note_unread(struct fetch *g, uint64_t size)
 {
 	if (!g->unread || size < g->unread_size)
 		g->unread_size = size;
@@ -112,7 +112,7 @@ static void note_unread(struct engine *g, uint64_t size)
 }
 
 /* What is to be done with a listed message. *w is filled when there is something to do: 1, else 0, -1. */
-static int consider(struct engine *g, const struct store_msg *m, struct arena *a, struct work *w, struct err *e)
+static int consider(struct fetch *g, const struct store_msg *m, struct arena *a, struct work *w, struct err *e)
 {
 	struct pair p;
 	unsigned tries;
@@ -135,13 +135,13 @@ static int consider(struct engine *g, const struct store_msg *m, struct arena *a
 }
 
 /* A message larger than max-size: named, remembered for `status`, left where it is. The caller ends the transaction. */
-static int skip(struct engine *g, const struct work *w, struct err *e)
+static int skip(struct fetch *g, const struct work *w, struct err *e)
 {
 	struct failure f = { .folder = g->folder.id, .key = w->key, .kind = ERR_NONE, .reason = SLICE_LIT("larger than max-size"), .size = w->size,
 			     .tries = 1, .since = g->x.policy.now };
 
 	g->totals->skipped++;
-	engine_tell_planned(g, ACTION_SKIP, w->key, w->size);
+	fetch_tell_planned(g, ACTION_SKIP, w->key, w->size);
 	if (g->p->dry_run || w->key.n == 0 || w->tries > 0)
 		return 0;
 	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
@@ -150,7 +150,7 @@ static int skip(struct engine *g, const struct work *w, struct err *e)
 }
 
 /* Name what the plan leaves out, in one transaction. */
-static int skip_slice(struct engine *g, const struct work *w, size_t n, struct err *e)
+static int skip_slice(struct fetch *g, const struct work *w, size_t n, struct err *e)
 {
 	int rc = 0;
 
@@ -166,20 +166,20 @@ static int skip_slice(struct engine *g, const struct work *w, size_t n, struct e
 }
 
 /* What a dry run says instead of doing it. */
-static void tell_plan(struct engine *g, const struct work *w)
+static void tell_plan(struct fetch *g, const struct work *w)
 {
 	if (w->acts & PLAN_COPY) {
 		g->totals->pulled++;
-		engine_tell_planned(g, ACTION_PULL, w->key, w->size);
+		fetch_tell_planned(g, ACTION_PULL, w->key, w->size);
 	}
 	if (w->acts & PLAN_REMOVE_LEFT) {
 		g->totals->deleted++;
-		engine_tell_planned(g, ACTION_DELETE, w->key, w->size);
+		fetch_tell_planned(g, ACTION_DELETE, w->key, w->size);
 	}
 }
 
 /* Do (or tell) a slice of the plan. */
-static int do_slice(struct engine *g, struct work *w, size_t n, struct err *e)
+static int do_slice(struct fetch *g, struct work *w, size_t n, struct err *e)
 {
 	if (n == 0)
 		return 0;
@@ -190,7 +190,7 @@ static int do_slice(struct engine *g, struct work *w, size_t n, struct err *e)
 			tell_plan(g, &w[i]);
 		return 0;
 	}
-	if (engine_open_target(g, e) < 0)
+	if (fetch_open_target(g, e) < 0)
 		return -1;
 	if (exec_copy(&g->x, w, n, e) < 0)
 		return -1;
@@ -206,7 +206,7 @@ static int do_slice(struct engine *g, struct work *w, size_t n, struct err *e)
 }
 
 /* Mark at the source what is to be removed there. */
-int walk_remove(struct engine *g, struct err *e)
+int walk_remove(struct fetch *g, struct err *e)
 {
 	struct arena a = ARENA_INIT(SLICE * (STORE_KEY_MAX + 64));
 	struct work *w;
@@ -231,13 +231,13 @@ int walk_remove(struct engine *g, struct err *e)
 }
 
 /* How many removals, at most, a piece of work may lead to. */
-static size_t may_remove(const struct engine *g, const struct work *w)
+static size_t may_remove(const struct fetch *g, const struct work *w)
 {
 	return w->acts & PLAN_REMOVE_LEFT || (w->acts & PLAN_COPY && g->x.policy.keep == KEEP_AGE);
 }
 
 /* How many messages may still be removed in this session before that is made final. */
-static size_t removals_left(const struct engine *g)
+static size_t removals_left(const struct fetch *g)
 {
 	uint64_t most = g->p->purge_after;
 
@@ -250,7 +250,7 @@ static size_t removals_left(const struct engine *g)
  * Second walk: plan and do, slice by slice. Ends early when purge_after messages are to be made final. What was removed before, and is there again, does not
  * count: with a source that removes nothing the same messages would be all that is ever looked at.
  */
-int walk_work(struct engine *g, struct err *e)
+int walk_work(struct fetch *g, struct err *e)
 {
 	struct work *w = calloc(SLICE, sizeof(*w));
 	struct arena a = ARENA_INIT(SLICE * (STORE_KEY_MAX + 64));
@@ -291,12 +291,12 @@ out:
 }
 
 struct forgetting {
-	struct engine *g;
+	struct fetch *g;
 	VEC(int64_t) ids;
 };
 
 /* May a message that was not read be this pair's, under another name? Stored without its CRs it is up to half as large. */
-static bool may_be_unread(const struct engine *g, const struct pair *p)
+static bool may_be_unread(const struct fetch *g, const struct pair *p)
 {
 	return g->unread && p->size >= g->unread_size / 2;
 }
@@ -310,7 +310,7 @@ static int collect_gone(void *arg, const struct pair *p, struct err *e)
 	if (may_be_unread(f->g, p) || claims_has(&f->g->claims, p->id) || !(plan_message(&f->g->x.policy, &m) & PLAN_FORGET))
 		return 0;
 	if (f->g->p->dry_run) {
-		engine_tell_planned(f->g, ACTION_FORGET, p->left, p->size);
+		fetch_tell_planned(f->g, ACTION_FORGET, p->left, p->size);
 		return 0;
 	}
 	if (vec_push(&f->ids, p->id) < 0)
@@ -319,7 +319,7 @@ static int collect_gone(void *arg, const struct pair *p, struct err *e)
 }
 
 /* Failures of messages that the source holds no more are of no interest. */
-static int drop_stale_failures(struct engine *g, struct err *e)
+static int drop_stale_failures(struct fetch *g, struct err *e)
 {
 	for (size_t i = 0; i < g->failed.n; i++) {
 		if (g->failed.a[i].seen)
@@ -335,7 +335,7 @@ static int drop_stale_failures(struct engine *g, struct err *e)
 }
 
 /* Mark the pairs whose message has left the source. */
-int walk_forget_gone(struct engine *g, struct err *e)
+int walk_forget_gone(struct fetch *g, struct err *e)
 {
 	struct forgetting f = { .g = g };
 	int rc = -1;

@@ -1,5 +1,5 @@
 /* A fetch: its sessions, one after the other. See engine.h. */
-#include "sync/engine_p.h"
+#include "sync/fetch_p.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #define SUSPECTS_MAX 10 /* sessions that may end at a message that is left out then: who breaks off more often speaks no POP3 */
 
 /* What the source's stamp stands for: with another policy the same listing may hold work. */
-static void make_stamp(const struct engine *g, char out[256])
+static void make_stamp(const struct fetch *g, char out[256])
 {
 	const struct plan_policy *p = &g->p->policy;
 
@@ -19,14 +19,14 @@ static void make_stamp(const struct engine *g, char out[256])
 		 p->no_remove || g->info.no_remove);
 }
 
-static void warn(struct engine *g, const char *text)
+static void warn(struct fetch *g, const char *text)
 {
 	struct event ev = { .type = EVENT_WARNING, .job = g->p->job, .text = text };
 
 	event_put(g->sink, &ev);
 }
 
-void engine_tell_planned(struct engine *g, enum event_action action, struct slice key, uint64_t size)
+void fetch_tell_planned(struct fetch *g, enum event_action action, struct slice key, uint64_t size)
 {
 	char uid[ERR_TEXT_MAX];
 	struct event ev = { .type = EVENT_MESSAGE, .job = g->p->job, .folder = g->p->folder, .action = action, .size = size, .dry = g->p->dry_run };
@@ -38,18 +38,18 @@ void engine_tell_planned(struct engine *g, enum event_action action, struct slic
 /* Messages left out by size are named again in each run, without a listing. */
 static int tell_skipped(void *arg, const struct failure *f, struct err *e)
 {
-	struct engine *g = arg;
+	struct fetch *g = arg;
 
 	(void)e;
 	if (f->kind == ERR_NONE && f->folder == g->folder.id) {
 		g->totals->skipped++;
-		engine_tell_planned(g, ACTION_SKIP, f->key, f->size);
+		fetch_tell_planned(g, ACTION_SKIP, f->key, f->size);
 	}
 	return 0;
 }
 
 /* Is there surely nothing to do? Then nothing is listed, opened or written. 1, 0, -1. */
-static int nothing_new(struct engine *g, struct err *e)
+static int nothing_new(struct fetch *g, struct err *e)
 {
 	const struct plan_policy *p = &g->x.policy;
 	char stamp[256];
@@ -71,7 +71,7 @@ static int nothing_new(struct engine *g, struct err *e)
 }
 
 /* Open the target, once: where mail was delivered before, a folder that has vanished (an unmounted disk) is not made anew. */
-int engine_open_target(struct engine *g, struct err *e)
+int fetch_open_target(struct fetch *g, struct err *e)
 {
 	struct box_info info;
 	bool made = g->folder.right_stamp[0] != '\0' && !(g->dst->ops->caps & STORE_MAY_VANISH);
@@ -97,7 +97,7 @@ int engine_open_target(struct engine *g, struct err *e)
 }
 
 /* The listing and the base agree: the next run needs to look no further than the stamp. */
-static int remember_stamp(struct engine *g, struct err *e)
+static int remember_stamp(struct fetch *g, struct err *e)
 {
 	char stamp[256];
 
@@ -120,13 +120,13 @@ static int remember_stamp(struct engine *g, struct err *e)
 }
 
 /* How the source's box must be opened for this policy. */
-static unsigned source_how(const struct engine *g)
+static unsigned source_how(const struct fetch *g)
 {
 	return BOX_WRITE | (g->p->policy.max_size > 0 || g->p->dry_run ? BOX_SIZES : 0);
 }
 
 /* What the box says of itself decides what the planner may ask. */
-static void heed_box(struct engine *g)
+static void heed_box(struct fetch *g)
 {
 	if (g->info.no_remove)
 		g->x.policy.no_remove = true;
@@ -140,7 +140,7 @@ static void heed_box(struct engine *g)
  * Is the source one that says it removes messages and does not? Of those that the last session removed most are there still, and the base does not know them by
  * their names: they would be taken for new ones, session after session.
  */
-static bool removes_nothing(const struct engine *g)
+static bool removes_nothing(const struct fetch *g)
 {
 	uint64_t expected = g->had - g->took + g->again + g->took / 2;
 
@@ -150,7 +150,7 @@ static bool removes_nothing(const struct engine *g)
 /*
  * One session at the source: list, plan, copy, remove, commit. 1: there may be more to do in another session, 0 done, -1.
  */
-static int session(struct engine *g, struct err *e)
+static int session(struct fetch *g, struct err *e)
 {
 	struct event ev = { .type = EVENT_FOLDER, .job = g->p->job, .folder = g->p->folder };
 	uint64_t pulled = g->totals->pulled;
@@ -171,7 +171,7 @@ static int session(struct engine *g, struct err *e)
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
 	if (!g->p->dry_run && g->base.pending) {
-		if (engine_open_target(g, e) < 0 || exec_recover(&g->x, e) < 0 || pairs_summary(g->db, g->folder.id, &g->base, e) < 0)
+		if (fetch_open_target(g, e) < 0 || exec_recover(&g->x, e) < 0 || pairs_summary(g->db, g->folder.id, &g->base, e) < 0)
 			return -1;
 	}
 	if (g->x.earlier < 0)
@@ -203,7 +203,7 @@ static int session(struct engine *g, struct err *e)
 }
 
 /* The job's folder in the base, made in the first run. */
-static int find_folder(struct engine *g, struct err *e)
+static int find_folder(struct fetch *g, struct err *e)
 {
 	if (folders_get(g->db, "", g->p->folder, &g->folder, e) < 0)
 		return -1;
@@ -219,7 +219,7 @@ static int find_folder(struct engine *g, struct err *e)
 }
 
 /* Is another session now worth while, after one that broke? When messages came over it, or when a message that breaks it is known and will be left out. */
-static bool may_go_on(const struct engine *g, uint64_t pulled, unsigned suspects, const struct err *e)
+static bool may_go_on(const struct fetch *g, uint64_t pulled, unsigned suspects, const struct err *e)
 {
 	if (err_link_lost(e))
 		return g->totals->pulled > pulled;
@@ -227,7 +227,7 @@ static bool may_go_on(const struct engine *g, uint64_t pulled, unsigned suspects
 }
 
 /* The session broke: the rest in another. */
-static int go_on(struct engine *g, struct err *e)
+static int go_on(struct fetch *g, struct err *e)
 {
 	struct err why = *e;
 
@@ -240,7 +240,7 @@ static int go_on(struct engine *g, struct err *e)
 int engine_fetch(const struct engine_params *p, struct store *src, struct store *dst, struct db *db, const struct event_sink *sink, struct event_totals *totals,
 		 struct err *e)
 {
-	struct engine g = { .p = p, .src = src, .dst = dst, .db = db, .sink = sink, .totals = totals, .removals = WORKLIST_INIT };
+	struct fetch g = { .p = p, .src = src, .dst = dst, .db = db, .sink = sink, .totals = totals, .removals = WORKLIST_INIT };
 	msec_t begun = clock_now();
 	uint64_t pulled;
 	unsigned suspects;

@@ -1,6 +1,6 @@
-/* A fetch's own: engine.c frames its sessions, walk.c goes through the listing of one. */
-#ifndef SYNC_ENGINE_P_H
-#define SYNC_ENGINE_P_H
+/* A fetch's own: fetch.c frames its sessions, walk.c goes through the listing of one. */
+#ifndef SYNC_FETCH_P_H
+#define SYNC_FETCH_P_H
 
 #include "state/pairs.h"
 #include "state/runs.h"
@@ -19,7 +19,7 @@ struct earlier {
 };
 
 /* One job on its way. */
-struct engine {
+struct fetch {
 	const struct engine_params *p;
 	struct store *src, *dst;
 	struct db *db;
@@ -43,20 +43,20 @@ struct engine {
 	uint64_t unread_size;    /* ...the smallest of them; 0 not known */
 };
 
-/* engine.c. */
-void engine_tell_planned(struct engine *g, enum event_action action, struct slice key, uint64_t size);
+/* fetch.c. */
+void fetch_tell_planned(struct fetch *g, enum event_action action, struct slice key, uint64_t size);
 /* Open the target, once: where mail was delivered before, a folder that has vanished (an unmounted disk) is not made anew. */
-int engine_open_target(struct engine *g, struct err *e);
+int fetch_open_target(struct fetch *g, struct err *e);
 
 /* walk.c. Have the failures of earlier runs at hand, by key. */
-int walk_load_failures(struct engine *g, struct err *e);
+int walk_load_failures(struct fetch *g, struct err *e);
 /* First walk: which pairs of the base does the source still hold? Needed before content is compared or a pair called gone. */
-int walk_claim(struct engine *g, struct err *e);
+int walk_claim(struct fetch *g, struct err *e);
 /* Second walk: plan and do. Ends early when purge_after messages are to be made final. */
-int walk_work(struct engine *g, struct err *e);
+int walk_work(struct fetch *g, struct err *e);
 /* Mark at the source what is to be removed there. */
-int walk_remove(struct engine *g, struct err *e);
+int walk_remove(struct fetch *g, struct err *e);
 /* Mark the pairs whose message has left the source. */
-int walk_forget_gone(struct engine *g, struct err *e);
+int walk_forget_gone(struct fetch *g, struct err *e);
 
 #endif
