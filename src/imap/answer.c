@@ -292,6 +292,16 @@ static void stray(struct imap_conn *c)
 		c->stray(c->arg, &c->resp);
 }
 
+/* Send and read, where the caller waits for no data. */
+int imap_turn(struct imap_conn *c, uint32_t *tag, struct err *e)
+{
+	int got = imap_flush(c, e) < 0 ? -1 : imap_read(c, tag, e);
+
+	if (got == IMAP_GOT_DATA)
+		stray(c);
+	return got;
+}
+
 /* Read on to the end of a command. */
 int imap_finish(struct imap_conn *c, uint32_t tag, imap_on *on, void *arg,
 	const struct imap_resp **r, struct err *e)
@@ -335,17 +345,9 @@ int imap_settle(struct imap_conn *c, struct err *e)
 
 	if (imap_flying(c) > 0)
 		return err_set(e, ERR_BUG, "commands are in flight while others are waited for");
-	while (c->fly_own > 0) {
-		int got;
-
-		if (imap_flush(c, e) < 0)
+	while (c->fly_own > 0)
+		if (imap_turn(c, &tag, e) < 0)
 			return -1;
-		got = imap_read(c, &tag, e);
-		if (got < 0)
-			return -1;
-		if (got == IMAP_GOT_DATA)
-			stray(c);
-	}
 	return 0;
 }
 
@@ -366,23 +368,16 @@ int imap_say(struct imap_conn *c, const char *line, struct err *e)
 int imap_challenge(struct imap_conn *c, uint32_t tag, struct slice *text, struct err *e)
 {
 	uint32_t ended = 0;
+	int got;
 
-	for (;;) {
-		int got;
-
-		if (imap_flush(c, e) < 0)
-			return -1;
-		got = imap_read(c, &ended, e);
+	do {
+		got = imap_turn(c, &ended, e);
 		if (got < 0)
 			return -1;
 		*text = slice_trim(c->resp.text);
 		if (got == IMAP_GOT_PLUS)
 			return 2;
-		if (got == IMAP_GOT_DATA)
-			stray(c);
-		if (got == IMAP_GOT_END && ended == tag)
-			break;
-	}
+	} while (got != IMAP_GOT_END || ended != tag);
 	if (c->resp.cond == IMAP_OK)
 		return 1;
 	imap_refusal(&c->resp, ERR_REFUSED, "the server says", e);

@@ -45,15 +45,10 @@ static int ask(struct imap_conn *c, struct err *e)
 {
 	while (c->stops.n > 0) {
 		uint32_t tag = 0;
-		int got;
+		int got = imap_turn(c, &tag, e);
 
-		if (imap_flush(c, e) < 0)
-			return -1;
-		got = imap_read(c, &tag, e);
 		if (got < 0)
 			return -1;
-		if (got == IMAP_GOT_DATA && c->stray)
-			c->stray(c->arg, &c->resp);
 		if (got != IMAP_GOT_END || tag == 0)
 			continue;
 		/*

@@ -310,6 +310,8 @@ enum imap_got { IMAP_GOT_DATA = 1, IMAP_GOT_OURS, IMAP_GOT_PLUS, IMAP_GOT_END };
  * one of the layer's own; c->resp.cond tells how.
  */
 int imap_read(struct imap_conn *c, uint32_t *tag, struct err *e);
+/* the same, after what is queued was sent; data is handed to c->stray */
+int imap_turn(struct imap_conn *c, uint32_t *tag, struct err *e);
 /* to the stream, which may hold it back until its flush */
 int imap_put_out(struct imap_conn *c, struct err *e);
 /* let the command that is being built fly already: its end may come before it is complete */
