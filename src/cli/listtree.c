@@ -7,14 +7,6 @@
 #include "ui/jsonl.h"
 #include "ui/progress.h"
 
-static const struct {
-	const char *name;
-	unsigned attr;
-} roles[] = {
-	{ "all", FOLDER_ALL },     { "archive", FOLDER_ARCHIVE }, { "drafts", FOLDER_DRAFTS }, { "flagged", FOLDER_FLAGGED },
-	{ "junk", FOLDER_JUNK },   { "sent", FOLDER_SENT },       { "trash", FOLDER_TRASH },   { "important", FOLDER_IMPORTANT },
-};
-
 /* One folder on its way out. */
 struct row {
 	const char *remote, *local; /* NULL: it isn't there. local of a job only */
@@ -35,13 +27,10 @@ struct listing {
 /* " [sent, trash]" */
 static void put_roles(struct strbuf *b, unsigned attrs)
 {
-	const char *sep = " [";
+	const char *sep = " [", *name;
 
-	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
-		if (attrs & roles[i].attr) {
-			strbuf_printf(b, "%s%s", sep, roles[i].name);
-			sep = ", ";
-		}
+	for (size_t at = 0; (name = folder_role_name(attrs, &at)); sep = ", ")
+		strbuf_printf(b, "%s%s", sep, name);
 	if (sep[0] == ',')
 		strbuf_putc(b, ']');
 }
@@ -117,7 +106,7 @@ static void json_name(struct strbuf *b, const char *name, const char *text)
 static void row_json(const struct listing *l, const struct row *r)
 {
 	struct strbuf b = STRBUF_INIT(65536);
-	const char *sep = "";
+	const char *sep = "", *name;
 
 	cli_json_start(&b, "list", l->job ? l->job->name : "");
 	cli_json_text(&b, "account", l->end->name);
@@ -126,11 +115,8 @@ static void row_json(const struct listing *l, const struct row *r)
 	json_number(&b, "messages", r->messages != UINT64_MAX, r->messages);
 	json_number(&b, "bytes", r->bytes > 0 || r->messages == 0, r->bytes);
 	strbuf_puts(&b, ",\"roles\":[");
-	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
-		if (r->attrs & roles[i].attr) {
-			strbuf_printf(&b, "%s\"%s\"", sep, roles[i].name);
-			sep = ",";
-		}
+	for (size_t at = 0; (name = folder_role_name(r->attrs, &at)); sep = ",")
+		strbuf_printf(&b, "%s\"%s\"", sep, name);
 	strbuf_putc(&b, ']');
 	strbuf_printf(&b, ",\"selectable\":%s", r->attrs & FOLDER_NO_SELECT ? "false" : "true");
 	if (l->job) {

@@ -24,6 +24,17 @@ unsigned folder_role(struct slice name)
 	return 0;
 }
 
+const char *folder_role_name(unsigned attrs, size_t *at)
+{
+	while (*at < sizeof(roles) / sizeof(roles[0])) {
+		size_t i = (*at)++;
+
+		if (attrs & roles[i].attr)
+			return roles[i].name;
+	}
+	return NULL;
+}
+
 /* Both trees on their way into one table. */
 struct reading {
 	struct folders *fs;

@@ -61,6 +61,8 @@ const char *folders_find(const struct folders *fs, const char *name);
 
 /* The attribute of a role's name ("sent"); 0 for none. */
 unsigned folder_role(struct slice name);
+/* The names of the roles among these attributes, one with each call: *at 0 at first; NULL at the end. */
+const char *folder_role_name(unsigned attrs, size_t *at);
 
 void folders_release(struct folders *fs);
 
