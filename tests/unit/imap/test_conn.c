@@ -2,7 +2,7 @@
  * Commands and answers on one connection: what is put out, in what order, and what comes of what
  * the server says, whatever the split.
  */
-#include "../../lib/unit.h"
+#include "../../lib/wire.h"
 
 #include "imap/conn.h"
 #include "imap/refusal.h"
@@ -24,13 +24,6 @@ static void attach(struct imap_conn *c, const void *wire, size_t n, size_t step)
 static void attach_str(struct imap_conn *c, const char *wire, size_t step)
 {
 	attach(c, wire, strlen(wire), step);
-}
-
-/* No byte of an error text may do anything to a terminal. */
-static void assert_printable(const char *text)
-{
-	for (const char *p = text; *p; p++)
-		assert_true((unsigned char)*p >= 0x20 && *p != 0x7f);
 }
 
 /* Its name. */
@@ -168,15 +161,6 @@ static void test_dead(void **state)
 	imap_close(&c);
 }
 
-/* stream_ops.write of a link whose other end is closed already. */
-static int write_closed(struct stream *s, const void *buf, size_t n, struct err *e)
-{
-	(void)s;
-	(void)buf;
-	(void)n;
-	return err_set(e, ERR_TEMP, "connection lost: Broken pipe");
-}
-
 /* What it had said before is read for the reason, and for nothing else. */
 static void test_last_words(void **state)
 {
@@ -199,14 +183,12 @@ static void test_last_words(void **state)
 			struct err e = ERR_INIT;
 
 			attach_str(&c, rows[i].wire, 3);
-			closed = *c.s->ops;
 			assert_int_equal(imap_send(&c, NULL, &e, "NOOP"), 0);
 			if (later) {
 				assert_int_equal(imap_flush(&c, &e), 0);
 				assert_int_equal(imap_send(&c, NULL, &e, "NOOP"), 0);
 			}
-			closed.write = write_closed;
-			c.s->ops = &closed;
+			wire_close(c.s, &closed);
 			assert_int_equal(imap_next(&c, NULL, NULL, &e), IMAP_LOST);
 			assert_true(c.dead);
 			assert_int_equal(e.kind, ERR_TEMP);

@@ -1,5 +1,5 @@
 /* Replies, listings, capabilities, greetings: whatever the split. */
-#include "../../lib/unit.h"
+#include "../../lib/wire.h"
 
 #include "pop3/conn.h"
 
@@ -17,13 +17,6 @@ static void attach(struct pop3_conn *c, const void *wire, size_t n, size_t step)
 static void attach_str(struct pop3_conn *c, const char *wire, size_t step)
 {
 	attach(c, wire, strlen(wire), step);
-}
-
-/* No byte of an error text may do anything to a terminal. */
-static void assert_printable(const char *text)
-{
-	for (const char *p = text; *p; p++)
-		assert_true((unsigned char)*p >= 0x20 && *p != 0x7f);
 }
 
 static const struct {
@@ -100,15 +93,6 @@ static void test_dead(void **state)
 	pop3_close(&c);
 }
 
-/* stream_ops.write of a link whose other end is closed already. */
-static int write_closed(struct stream *s, const void *buf, size_t n, struct err *e)
-{
-	(void)s;
-	(void)buf;
-	(void)n;
-	return err_set(e, ERR_TEMP, "connection lost: Broken pipe");
-}
-
 /* What the server had said before is the reason, where it is one. */
 static void test_last_words(void **state)
 {
@@ -128,9 +112,7 @@ static void test_last_words(void **state)
 		struct stream_ops closed;
 
 		attach_str(&c, rows[i].wire, 3);
-		closed = *c.s->ops;
-		closed.write = write_closed;
-		c.s->ops = &closed;
+		wire_close(c.s, &closed);
 		assert_int_equal(pop3_send(&c, "NOOP"), 0);
 		assert_int_equal(pop3_status(&c, NULL, &e), -1);
 		assert_true(c.dead);
