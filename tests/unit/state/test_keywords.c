@@ -1,32 +1,9 @@
 /* Names of keywords in the base. */
-#include "../../lib/unit.h"
+#include "base.h"
 
 #include "state/keywords.h"
 #include "state/pairs.h"
 #include "state/runs.h"
-
-static char *dir;
-static struct db *db;
-static struct err e;
-
-static int setup(void **state)
-{
-	(void)state;
-	dir = scratch_make();
-	e = (struct err)ERR_INIT;
-	if (db_open(scratch_path(dir, "job.db"), DB_RUN, "s", &db, &e) < 0)
-		fail_msg("%s", e.text);
-	assert_int_equal(db_begin(db, &e), 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	db_close(db);
-	scratch_remove(dir);
-	return 0;
-}
 
 static int collect(void *arg, const struct keyword_row *r, struct err *err)
 {
@@ -89,8 +66,8 @@ static void bits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(rows, setup, teardown),
-		cmocka_unit_test_setup_teardown(bits, setup, teardown),
+		cmocka_unit_test_setup_teardown(rows, base_setup_begun, base_teardown),
+		cmocka_unit_test_setup_teardown(bits, base_setup_begun, base_teardown),
 	};
 
 	return cmocka_run_group_tests_name("state/keywords", tests, NULL, NULL);

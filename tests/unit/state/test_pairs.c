@@ -1,32 +1,9 @@
 /* Pairs: what is known of a message, and how it changes. */
-#include "../../lib/unit.h"
+#include "base.h"
 
 #include <unistd.h>
 
 #include "state/pairs.h"
-
-static char *dir;
-static struct db *db;
-static struct err e;
-
-static int setup(void **state)
-{
-	(void)state;
-	dir = scratch_make();
-	e = (struct err)ERR_INIT;
-	if (db_open(scratch_path(dir, "job.db"), DB_RUN, "s", &db, &e) < 0)
-		fail_msg("%s", e.text);
-	assert_int_equal(db_begin(db, &e), 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	db_close(db);
-	scratch_remove(dir);
-	return 0;
-}
 
 /* Add one with a digest of all `d`s. */
 static int64_t add(int64_t folder, const char *left, int d, bool pending)
@@ -435,7 +412,7 @@ static void rolled_back(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, base_setup_begun, base_teardown)
 	const struct CMUnitTest tests[] = {
 		T(what_is_added_is_found), T(keys_of_all_kinds), T(pending_until_settled), T(by_content), T(gone_and_back), T(without_name),
 		T(one_pair_for_a_key), T(moved), T(told), T(by_object), T(purge), T(a_walk_can_be_stopped), T(rolled_back),

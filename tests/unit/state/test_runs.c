@@ -1,37 +1,15 @@
 /* Folders, failures, what the last runs did, and pauses. */
-#include "../../lib/unit.h"
+#include "base.h"
 
 #include <sqlite3.h>
 
 #include "state/runs.h"
 
-static char *dir;
-static struct db *db;
-static struct err e;
-
-static int setup(void **state)
-{
-	(void)state;
-	dir = scratch_make();
-	e = (struct err)ERR_INIT;
-	if (db_open(scratch_path(dir, "job.db"), DB_RUN, "s", &db, &e) < 0)
-		fail_msg("%s", e.text);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	db_close(db);
-	scratch_remove(dir);
-	return 0;
-}
-
 /* Close and open again: what is asked next comes from the disk. */
 static void reopen(void)
 {
 	db_close(db);
-	assert_int_equal(db_open(scratch_path(dir, "job.db"), DB_RUN, "s", &db, &e), 0);
+	base_open();
 }
 
 static void folders(void **state)
@@ -217,7 +195,7 @@ static void pauses(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, base_setup, base_teardown)
 	const struct CMUnitTest tests[] = { T(folders), T(failures), T(runs), T(pauses) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
