@@ -326,6 +326,17 @@ static void in_order(const char *a, const char *b)
 		fail_msg("not %s before %s: %s", a, b, sys.log);
 }
 
+/* All of the box is there and no more here, as it was. */
+static void all_kept(struct rig *r)
+{
+	assert_int_equal(r->done, ALL);
+	assert_int_equal(r->q.kept, ALL);
+	assert_int_equal(files(r->path, "Box"), 0);
+	holds(r->kept, "Box/new/1.a", "a\n");
+	holds(r->kept, "Box/cur/2.b:2,", "b\n");
+	holds(r->kept, "Box/cur/3.c:2,FS", "c\n");
+}
+
 /* ---- cases ---- */
 
 static void keeps_what_is_removed(void **state)
@@ -335,12 +346,7 @@ static void keeps_what_is_removed(void **state)
 	(void)state;
 	start(&r, false);
 	must_remove(&r, "Box");
-	assert_int_equal(r.done, ALL);
-	assert_int_equal(r.q.kept, ALL);
-	assert_int_equal(files(r.path, "Box"), 0);
-	holds(r.kept, "Box/new/1.a", "a\n");
-	holds(r.kept, "Box/cur/2.b:2,", "b\n");
-	holds(r.kept, "Box/cur/3.c:2,FS", "c\n");
+	all_kept(&r);
 	/* it is on disk there before it is gone for good here */
 	in_order("+1.a ", "d:Box/new ");
 	assert_null(strstr(sys.log, "f "));
@@ -355,12 +361,7 @@ static void copies_to_another_file_system(void **state)
 	(void)state;
 	start(&r, true);
 	must_remove(&r, "Box");
-	assert_int_equal(r.done, ALL);
-	assert_int_equal(r.q.kept, ALL);
-	assert_int_equal(files(r.path, "Box"), 0);
-	holds(r.kept, "Box/new/1.a", "a\n");
-	holds(r.kept, "Box/cur/2.b:2,", "b\n");
-	holds(r.kept, "Box/cur/3.c:2,FS", "c\n");
+	all_kept(&r);
 	assert_int_equal(dir_count(in(r.kept, "Box/tmp")), 0);
 	in_order("f ", "+1.a ");
 	in_order("+3.c:2,FS ", "d:Box/cur ");
@@ -380,11 +381,10 @@ static void removes_nothing_that_is_not_kept(void **state)
 	} rows[] = {
 		{ false, &sys.fail_rename, ENOSPC }, { false, &sys.fail_rename, EDQUOT }, { false, &sys.fail_rename, EIO }, { true, &sys.fail_write, ENOSPC },
 	};
+	struct rig r;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct rig r;
-
 		start(&r, rows[i].across);
 		sys.err = rows[i].err;
 		*rows[i].fail = 1;
@@ -398,31 +398,23 @@ static void removes_nothing_that_is_not_kept(void **state)
 		stop(&r);
 	}
 	/* nor is anything when nobody knows whether the copies are safe */
-	{
-		struct rig r;
-
-		start(&r, true);
-		sys.err = EIO;
-		sys.fail_dir = 0;
-		assert_int_equal(remove_all(&r, "Box"), -1);
-		assert_int_equal(r.done + r.refused, 0);
-		assert_int_equal(files(r.path, "Box"), ALL);
-		assert_int_equal(files(r.kept, "Box"), 0);
-		stop(&r);
-	}
+	start(&r, true);
+	sys.err = EIO;
+	sys.fail_dir = 0;
+	assert_int_equal(remove_all(&r, "Box"), -1);
+	assert_int_equal(r.done + r.refused, 0);
+	assert_int_equal(files(r.path, "Box"), ALL);
+	assert_int_equal(files(r.kept, "Box"), 0);
+	stop(&r);
 	/* a copy of what then stays is none */
-	{
-		struct rig r;
-
-		start(&r, true);
-		sys.err = EACCES;
-		sys.fail_unlink = 0;
-		must_remove(&r, "Box");
-		assert_int_equal(r.refused, 1);
-		assert_int_equal(r.q.kept, ALL - 1);
-		assert_int_equal(files(r.path, "Box") + files(r.kept, "Box"), ALL);
-		stop(&r);
-	}
+	start(&r, true);
+	sys.err = EACCES;
+	sys.fail_unlink = 0;
+	must_remove(&r, "Box");
+	assert_int_equal(r.refused, 1);
+	assert_int_equal(r.q.kept, ALL - 1);
+	assert_int_equal(files(r.path, "Box") + files(r.kept, "Box"), ALL);
+	stop(&r);
 }
 
 static void needs_its_place(void **state)
