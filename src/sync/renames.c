@@ -5,6 +5,8 @@
  */
 #include "sync/twoway.h"
 
+#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TRIES 200 /* pairs of folders that are compared in vain, in a run */
@@ -15,9 +17,21 @@ struct renamed {
 	int side;                /* on which it was done here; -1 none */
 };
 
+/* A name, and what is called so now. */
+struct named {
+	const char *name;
+	struct sync_folder *f;
+};
+
+struct names {
+	VEC(struct named) a;
+};
+
 struct following {
 	struct twoway *g;
 	struct arena arena;
+	struct names by[2];      /* all folders, by what the sides call them */
+	struct names fresh;      /* those that the base has not, by the last parts of their names at the left */
 	VEC(struct renamed) done;
 	VEC(int64_t) stuck;      /* folders of the base that a side would not rename */
 	unsigned tries;
@@ -32,7 +46,7 @@ static bool is_inbox(const struct sync_folder *f)
 /* Where a name is gone and the other one is new, and nowhere else; a folder that is new on both sides is one of both. */
 static bool may_be_renamed(const struct twoway *g, const struct sync_folder *gone, const struct sync_folder *fresh)
 {
-	if (gone->base.id == 0 || fresh->base.id != 0 || (gone->on_left && gone->on_right) || is_inbox(gone) || is_inbox(fresh))
+	if (fresh->base.id != 0 || is_inbox(gone) || is_inbox(fresh))
 		return false;
 	if (fresh->on_left == gone->on_left || fresh->on_right == gone->on_right)
 		return false;
@@ -46,6 +60,11 @@ static const char *name_on(const struct sync_folder *f, int side)
 	return side == LEFT ? f->left : f->right;
 }
 
+static bool is_on(const struct sync_folder *f, int side)
+{
+	return side == LEFT ? f->on_left : f->on_right;
+}
+
 static bool is_below(const char *name, const char *above)
 {
 	size_t n = strlen(above);
@@ -53,15 +72,92 @@ static bool is_below(const char *name, const char *above)
 	return strncmp(name, above, n) == 0 && name[n] == '/';
 }
 
-/* A rename takes along what is below: not to be done here while some of that is still under the old name there. */
-static bool left_children(const struct twoway *g, const struct sync_folder *gone, int there)
+static bool is_gone(const struct sync_folder *f)
 {
-	for (size_t i = 0; i < g->folders.f.n; i++) {
-		const struct sync_folder *f = &g->folders.f.a[i];
+	return f->base.id != 0 && !(f->on_left && f->on_right);
+}
 
-		if ((there == LEFT ? f->on_left : f->on_right) && is_below(name_on(f, there), name_on(gone, there)))
-			return true;
+static const char *last_part(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return slash ? slash + 1 : name;
+}
+
+/* Those of the same name as in the table. */
+static int by_name(const void *a, const void *b)
+{
+	const struct named *x = a, *y = b;
+	int c = strcmp(x->name, y->name);
+
+	return c != 0 ? c : (x->f > y->f) - (x->f < y->f);
+}
+
+static void sort(struct names *n)
+{
+	if (n->a.n > 0)
+		qsort(n->a.a, n->a.n, sizeof(*n->a.a), by_name);
+}
+
+/* Where the first stands that is not before these n bytes and another, which may be '\0'. */
+static size_t place(const struct names *names, const char *p, size_t n, char then)
+{
+	size_t lo = 0, hi = names->a.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const char *name = names->a.a[mid].name;
+		int c = strncmp(name, p, n);
+
+		if (c < 0 || (c == 0 && (unsigned char)name[n] < (unsigned char)then))
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
+	return lo;
+}
+
+/* For one pass, while the table stays where it is. */
+static int sort_names(struct following *w, struct err *e)
+{
+	struct folders *fs = &w->g->folders;
+	struct names *all[] = { &w->by[LEFT], &w->by[RIGHT], &w->fresh };
+
+	for (size_t i = 0; i < 3; i++)
+		vec_clear(&all[i]->a);
+	for (size_t i = 0; i < fs->f.n; i++) {
+		struct sync_folder *f = &fs->f.a[i];
+
+		if (vec_push(&w->by[LEFT].a, ((struct named){ f->left, f })) < 0 || vec_push(&w->by[RIGHT].a, ((struct named){ f->right, f })) < 0 ||
+		    (f->base.id == 0 && vec_push(&w->fresh.a, ((struct named){ last_part(f->left), f })) < 0))
+			return twoway_no_memory(e);
+	}
+	for (size_t i = 0; i < 3; i++)
+		sort(all[i]);
+	return 0;
+}
+
+static struct named *entry_of(struct following *w, int side, const struct sync_folder *f)
+{
+	const struct names *names = &w->by[side];
+	const char *name = name_on(f, side);
+	size_t i = place(names, name, strlen(name), '\0');
+
+	while (i < names->a.n && names->a.a[i].f != f)
+		i++;
+	assert(i < names->a.n);
+	return &names->a.a[i];
+}
+
+/* A rename takes along what is below: not to be done here while some of that is still under the old name there. */
+static bool left_children(const struct following *w, const struct sync_folder *gone, int there)
+{
+	const struct names *names = &w->by[there];
+	const char *above = name_on(gone, there);
+
+	for (size_t i = place(names, above, strlen(above), '/'); i < names->a.n && is_below(names->a.a[i].name, above); i++)
+		if (is_on(names->a.a[i].f, there))
+			return true;
 	return false;
 }
 
@@ -98,8 +194,16 @@ static int note_rename(struct twoway *g, const struct sync_folder *gone, const s
 }
 
 /* From now on they are one folder. In a dry run it is called on one side what it will be called, and on the other, if it has still to follow, what it is called. */
-static void merge(struct sync_folder *gone, struct sync_folder *fresh)
+static void merge(struct following *w, struct sync_folder *gone, struct sync_folder *fresh)
 {
+	for (int side = LEFT; side <= RIGHT; side++) {
+		if (is_on(gone, side)) {
+			struct named *old = entry_of(w, side, gone), *new = entry_of(w, side, fresh);
+
+			old->f = fresh; /* as below */
+			new->f = gone;
+		}
+	}
 	fresh->base = gone->base;
 	if (gone->on_left) {
 		fresh->left = gone->left;
@@ -149,7 +253,7 @@ static int follow(struct following *w, struct sync_folder *gone, struct sync_fol
 
 	if (!r.from || !r.to)
 		return twoway_no_memory(e);
-	if (!both && (!twoway_may(g->p->create, side) || left_children(g, gone, !side)))
+	if (!both && (!twoway_may(g->p->create, side) || left_children(w, gone, !side)))
 		return 0;
 	if (!both && !g->p->dry_run)
 		rc = rename_at(w, side, gone, fresh, e);
@@ -159,7 +263,7 @@ static int follow(struct following *w, struct sync_folder *gone, struct sync_fol
 		return -1;
 	if (!both && !comes_along(w, gone, fresh))
 		tell_rename(g, gone, fresh, side);
-	merge(gone, fresh);
+	merge(w, gone, fresh);
 	return vec_push(&w->done, r) < 0 ? twoway_no_memory(e) : 0;
 }
 
@@ -171,48 +275,55 @@ static bool is_stuck(const struct following *w, const struct sync_folder *gone)
 	return false;
 }
 
-static const char *last_part(const char *name)
+/* Is it this one? Then *out is. 1; 0: it is, and *out was another; -1. */
+static int compare(struct following *w, const struct sync_folder *gone, struct sync_folder *fresh, const struct renamed *along, struct sync_folder **out, struct err *e)
 {
-	const char *slash = strrchr(name, '/');
+	int rc;
 
-	return slash ? slash + 1 : name;
+	if (w->tries >= TRIES || !may_be_renamed(w->g, gone, fresh))
+		return 1;
+	rc = samebox_content(w->g, gone, fresh, along && along->side == LEFT, e);
+	w->tries += rc == 0;
+	if (rc < 0)
+		return -1;
+	if (rc == 1 && *out)
+		return 0;
+	if (rc == 1)
+		*out = fresh;
+	return 1;
 }
 
 /* Where it would be if it came along, or in another place under its own name, is where it most likely is. */
 enum likely { ALONG, ELSEWHERE, ANYWHERE };
 
-static enum likely how_likely(const struct sync_folder *gone, const struct sync_folder *fresh, const struct renamed *along)
-{
-	return along ? ALONG : strcmp(last_part(gone->left), last_part(fresh->left)) == 0 ? ELSEWHERE : ANYWHERE;
-}
-
 /* The one folder that this one may be now; NULL when there is none, or more than one: then somebody has copied it. */
 static int find_new_name(struct following *w, const struct sync_folder *gone, struct sync_folder **out, struct err *e)
 {
-	struct twoway *g = w->g;
+	const struct names *fresh = &w->fresh;
+	const char *last = last_part(gone->left);
+	size_t from = place(fresh, last, strlen(last), '\0');
 
 	*out = NULL;
-	for (enum likely where = ALONG; where <= ANYWHERE; where++) {
-		for (size_t i = 0; i < g->folders.f.n; i++) {
-			struct sync_folder *fresh = &g->folders.f.a[i];
-			const struct renamed *r = comes_along(w, gone, fresh);
+	for (enum likely where = ALONG; where <= ANYWHERE && !*out; where++) {
+		for (size_t i = where == ANYWHERE ? 0 : from; i < fresh->a.n; i++) {
+			bool alike = strcmp(fresh->a.a[i].name, last) == 0;
+			const struct renamed *along = NULL;
 			int rc;
 
-			if (!may_be_renamed(g, gone, fresh) || how_likely(gone, fresh, r) != where || w->tries >= TRIES)
+			if (!alike && where != ANYWHERE)
+				break;
+			if (alike && where == ANYWHERE)
 				continue;
-			rc = samebox_content(g, gone, fresh, r && r->side == LEFT, e);
-			w->tries += rc == 0;
-			if (rc < 0)
-				return -1;
-			if (rc == 1 && *out) {
+			if (alike)
+				along = comes_along(w, gone, fresh->a.a[i].f);
+			if (alike && (along != NULL) != (where == ALONG))
+				continue;
+			rc = compare(w, gone, fresh->a.a[i].f, along, out, e);
+			if (rc <= 0) {
 				*out = NULL;
-				return 0;
+				return rc;
 			}
-			if (rc == 1)
-				*out = fresh;
 		}
-		if (*out)
-			return 0;
 	}
 	return 0;
 }
@@ -220,16 +331,17 @@ static int find_new_name(struct following *w, const struct sync_folder *gone, st
 /* Is another whose name is gone above it, which may take it along? */
 static bool waits(const struct following *w, const struct sync_folder *f)
 {
-	const struct folders *fs = &w->g->folders;
+	const struct names *names = &w->by[LEFT];
 
 	for (size_t i = 0; i < w->done.n && w->changed; i++)
 		if (is_below(f->left, w->done.a[i].from))
 			return true;
-	for (size_t i = 0; i < fs->f.n; i++) {
-		const struct sync_folder *x = &fs->f.a[i];
+	for (const char *slash = strchr(f->left, '/'); slash; slash = strchr(slash + 1, '/')) {
+		size_t n = (size_t)(slash - f->left);
 
-		if (x->base.id != 0 && !(x->on_left && x->on_right) && is_below(f->left, x->left) && !is_stuck(w, x))
-			return true;
+		for (size_t i = place(names, f->left, n, '\0'); i < names->a.n && strncmp(names->a.a[i].name, f->left, n) == 0 && names->a.a[i].name[n] == '\0'; i++)
+			if (is_gone(names->a.a[i].f) && !is_stuck(w, names->a.a[i].f))
+				return true;
 	}
 	return false;
 }
@@ -238,11 +350,17 @@ static bool waits(const struct following *w, const struct sync_folder *f)
 static int pass(struct following *w, bool top, struct err *e)
 {
 	struct folders *fs = &w->g->folders;
+	bool sorted = false;
 
 	for (size_t i = 0; i < fs->f.n; i++) {
 		struct sync_folder *gone = &fs->f.a[i], *fresh;
 
-		if (gone->base.id == 0 || (gone->on_left && gone->on_right) || is_stuck(w, gone) || (top && waits(w, gone)))
+		if (!is_gone(gone) || is_stuck(w, gone))
+			continue;
+		if (!sorted && sort_names(w, e) < 0)
+			return -1;
+		sorted = true;
+		if (top && waits(w, gone))
 			continue;
 		if (find_new_name(w, gone, &fresh, e) < 0 || (fresh && follow(w, gone, fresh, e) < 0))
 			return -1;
@@ -279,6 +397,9 @@ int renames_follow(struct twoway *g, struct err *e)
 	drop_names(&g->folders);
 	vec_release(&w.done);
 	vec_release(&w.stuck);
+	vec_release(&w.by[LEFT].a);
+	vec_release(&w.by[RIGHT].a);
+	vec_release(&w.fresh.a);
 	arena_release(&w.arena);
 	return rc;
 }
