@@ -2,14 +2,13 @@
 
 import collections
 import os
-import time
 
 import pytest
 
 import haul
 from hostile import clean, forget_pauses
 from imappeer import Hangup, Peer, Refused
-from test_hostile_imap import Job, letters
+from test_hostile_imap import Job
 from twoway import actions, counts
 
 A, B = "INBOX", "B"
@@ -27,10 +26,6 @@ def start(tmp_path, kind=Peer, n=6, b=2, mid=True, less=(), job=""):
     h.settle()
     h.same()
     return srv, h
-
-
-def tally(state):
-    return {f: collections.Counter(b for b, _ in rows) for f, rows in state.items()}
 
 
 def everything(h):
@@ -51,7 +46,44 @@ def once_each(h, want):
         assert c == collections.Counter(want), sorted((b[:40], n) for b, n in (c - collections.Counter(want)).items() or {"missing": 1}.items())
 
 
-ALL = [letter(i) for i in range(1, 7)] + [letter(i) for i in (100, 101)]
+def all_of(mid=True):
+    """What start() puts on both sides."""
+    return [letter(i, mid) for i in (1, 2, 3, 4, 5, 6, 100, 101)]
+
+
+ALL = all_of()
+
+
+def runs(h, n, at_once=False):
+    """So many, one after the other; at_once: each tries again what failed in the one before."""
+    done = []
+    for _ in range(n):
+        if at_once:
+            forget_pauses(h)
+        done.append(clean(h.run("both")))
+    return done
+
+
+def recover(h):
+    """The server behaves from now on."""
+    h.srv.behave()
+    return runs(h, 3, at_once=True)
+
+
+def limit(h, job):
+    h.reconfigure("sync both {", "sync both {\n\t" + job)
+
+
+def add_folder(h, name):
+    h.srv.folders[name] = type(h.srv.inbox())(name)
+    runs(h, 1)
+
+
+def moved_there(srv, i, to):
+    """At the server a reader moves a letter out of the inbox, or out of it and back."""
+    m = srv.inbox().find(i)
+    srv.folders[to].add(m.data, m.flags, m.date)
+    srv.inbox().expunge([i])
 
 
 # -- servers that lie about a move
@@ -62,21 +94,25 @@ class Nothing(Peer):
         link.ok(tag, "moved")
 
 
-class Other(Peer):
+class Liar(Peer):
+    """It moves, and tells other UIDs than those that it took and gave."""
+    def uid_move(self, link, tag, args):
+        found, _ = self.copy(link, args)
+        to = self.folder(args[1])
+        for uid, new in self.told(found, to):
+            link.star("OK [COPYUID %d %d %d] moved" % (to.validity, uid, new))
+        self.expunge_these(link, tag, [m.uid for m in found])
+
+
+class Other(Liar):
     """The UID of another message of that folder."""
-    def uid_move(self, link, tag, args):
-        found, code = self.copy(link, args)
-        to = self.folder(args[1])
-        link.star("OK [COPYUID %d %d %d] moved" % (to.validity, found[0].uid, to.messages[0].uid))
-        self.expunge_these(link, tag, [m.uid for m in found])
+    def told(self, found, to):
+        return [(found[0].uid, to.messages[0].uid)]
 
 
-class NoSuch(Peer):
-    def uid_move(self, link, tag, args):
-        found, code = self.copy(link, args)
-        to = self.folder(args[1])
-        link.star("OK [COPYUID %d %d %d] moved" % (to.validity, found[0].uid, to.uidnext + 5))
-        self.expunge_these(link, tag, [m.uid for m in found])
+class NoSuch(Liar):
+    def told(self, found, to):
+        return [(found[0].uid, to.uidnext + 5)]
 
 
 class Turned(Peer):
@@ -89,23 +125,16 @@ class Turned(Peer):
         self.expunge_these(link, tag, [m.uid for m in found])
 
 
-class Both(Peer):
+class Both(Liar):
     """The same UID for two."""
-    def uid_move(self, link, tag, args):
-        found, code = self.copy(link, args)
-        to = self.folder(args[1])
-        for m in found:
-            link.star("OK [COPYUID %d %d %d] moved" % (to.validity, m.uid, to.messages[-1].uid))
-        self.expunge_these(link, tag, [m.uid for m in found])
+    def told(self, found, to):
+        return [(m.uid, to.messages[-1].uid) for m in found]
 
 
-class Ours(Peer):
+class Ours(Liar):
     """UIDs of the source that we never asked about."""
-    def uid_move(self, link, tag, args):
-        found, code = self.copy(link, args)
-        to = self.folder(args[1])
-        link.star("OK [COPYUID %d %d %d] moved" % (to.validity, found[0].uid + 1, to.messages[-1].uid))
-        self.expunge_these(link, tag, [m.uid for m in found])
+    def told(self, found, to):
+        return [(found[0].uid + 1, to.messages[-1].uid)]
 
 
 @pytest.mark.parametrize("n", [1, 2])
@@ -116,13 +145,10 @@ def test_lies(tmp_path, kind, n):
     with srv:
         for i in range(1, n + 1):
             h.local.move(A, letter(i), B)
-        log = [clean(h.run("both"))]
+        log = runs(h, 1)
         for c in everything(h):
             assert not set(ALL) - set(c), "lost"
-        srv.behave()
-        for _ in range(3):
-            forget_pauses(h)
-            log.append(clean(h.run("both")))
+        log += recover(h)
         try:
             once_each(h, ALL)
         except AssertionError as e:
@@ -130,7 +156,7 @@ def test_lies(tmp_path, kind, n):
         # does each stand for itself? what is deleted here is deleted there, and nothing else
         for i in list(range(1, n + 1)) + [100]:
             h.local.delete(B, letter(i))
-            clean(h.run("both"))
+            runs(h, 1)
             assert letter(i) not in srv.folders[B].bodies()
         once_each(h, [m for m in ALL if m not in [letter(i) for i in list(range(1, n + 1)) + [100]]])
 
@@ -140,19 +166,17 @@ def test_a_uid_that_is_still_to_come(tmp_path):
     srv, h = start(tmp_path, NoSuch)
     with srv:
         h.local.move(A, letter(1), B)
-        clean(h.run("both"))
+        runs(h, 1)
         srv.behave()
         later = [letter(i) for i in range(200, 210)]
         for m in later:
             srv.folders[B].add(m, {"\\Seen"})
-        for _ in range(3):
-            clean(h.run("both"))
+        runs(h, 3)
         missing = [m[:40] for m in later if m not in h.local.bodies(B)]
         paths = [p for p in haul.maildir_files(h.local.box(B)) if open(p, "rb").read() == letter(1)]
         for p in paths:  # the reader deletes the message that was moved
             os.unlink(p)
-        for _ in range(2):
-            clean(h.run("both"))
+        runs(h, 2)
         killed = [m[:40] for m in later if m not in srv.folders[B].bodies()]
         assert not missing and not killed, {"never came here": missing, "deleted at the server": killed}
 
@@ -162,11 +186,10 @@ def test_the_uid_of_another(tmp_path):
     srv, h = start(tmp_path, Other)
     with srv:
         h.local.move(A, letter(1), B)
-        clean(h.run("both"))
+        runs(h, 1)
         srv.behave()
         h.local.delete(B, letter(1))
-        for _ in range(3):
-            clean(h.run("both"))
+        runs(h, 3)
         assert letter(100) in srv.folders[B].bodies() and letter(100) in h.local.bodies(B), (srv.state(), h.local.state())
 
 
@@ -211,14 +234,26 @@ def test_unknown_and_limits(tmp_path, job, mid, touched):
     srv, h = start(tmp_path, mid=mid)
     with srv:
         srv.less = {"UIDPLUS"}
-        text = open(h.conf).read()
-        h.write_private(h.conf, text.replace("sync both {", "sync both {\n\t" + job))
+        limit(h, job)
         h.local.move(A, letter(1, mid), B)
         if touched:
             os.utime(h.local.find(B, letter(1, mid)))
-        log = [clean(h.run("both")) for _ in range(4)]
+        log = runs(h, 4)
         assert srv.folders[B].bodies().count(letter(1, mid)) == 1, (srv.folders[B].bodies(), [counts(r) for r in log])
         h.same()
+
+
+def stopped(tmp_path, mid, less, prepare):
+    """A job of its own for each step that it is stopped before, until one is not: the steps, and the jobs, behind prepare()."""
+    step, code = 1, 100
+    while code:
+        srv, h = start(tmp_path / str(step), mid=mid, less={less} if less else ())
+        with srv:
+            prepare(h)
+            code = h.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
+            assert code in (0, 100), step
+            yield step, h
+        step += 1
 
 
 @pytest.mark.parametrize("job", ["max-size = 100", "max-age = 1d"])
@@ -226,21 +261,14 @@ def test_unknown_and_limits(tmp_path, job, mid, touched):
 @pytest.mark.parametrize("mid", [True, False])
 def test_killed_and_limits(tmp_path, job, less, mid):
     """The same with any server when the run is killed behind the MOVE."""
-    step = 1
-    code = 100
-    while code:
-        d = tmp_path / str(step)
-        d.mkdir()
-        srv, h = start(d, mid=mid, less={less} if less else ())
-        with srv:
-            text = open(h.conf).read()
-            h.write_private(h.conf, text.replace("sync both {", "sync both {\n\t" + job))
-            h.local.move(A, letter(1, mid), B)
-            code = h.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
-            log = [clean(h.run("both")) for _ in range(3)]
-            assert srv.folders[B].bodies().count(letter(1, mid)) == 1, (step, [counts(r) for r in log])
-            h.same()
-        step += 1
+    def prepare(h):
+        limit(h, job)
+        h.local.move(A, letter(1, mid), B)
+
+    for step, h in stopped(tmp_path, mid, less, prepare):
+        log = runs(h, 3)
+        assert h.srv.folders[B].bodies().count(letter(1, mid)) == 1, (step, [counts(r) for r in log])
+        h.same()
 
 
 # -- other bytes
@@ -254,8 +282,7 @@ def test_edited_in_place(tmp_path):
         new = letter(1, text="tixt")
         inbox.add(new, m.flags, m.date)
         inbox.expunge([1])
-        for _ in range(3):
-            r = clean(h.run("both"))
+        runs(h, 3)
         h.same()
 
 
@@ -265,15 +292,11 @@ def test_away_and_back_there_and_moved_here(tmp_path):
     """A server's reader moved it away and back: it is where it was. Here it was moved: that counts."""
     srv, h = start(tmp_path)
     with srv:
-        inbox = srv.inbox()
-        m = inbox.find(1)
-        inbox.add(m.data, m.flags, m.date)
-        inbox.expunge([1])
+        moved_there(srv, 1, A)
         h.local.move(A, letter(1), B)
-        for _ in range(3):
-            r = clean(h.run("both"))
+        runs(h, 3)
         h.same()
-        assert letter(1) in srv.folders[B].bodies() and letter(1) not in inbox.bodies(), h.local.state().keys()
+        assert letter(1) in srv.folders[B].bodies() and letter(1) not in srv.inbox().bodies(), h.local.state().keys()
 
 
 # -- a folder removed from under its mail
@@ -292,7 +315,7 @@ def test_mail_moved_out_and_the_folder_removed(tmp_path, side, job):
             for i in (100, 101):
                 h.local.move(B, letter(i), A)
             h.local.remove(B)
-        log = [clean(h.run("both")) for _ in range(3)]
+        log = runs(h, 3)
         for c in everything(h):
             assert c == collections.Counter(ALL), ([counts(r) for r in log], [e["text"] for e in log[-1].of("warning")])
 
@@ -313,13 +336,9 @@ class SelectsOnce(Peer):
 def test_one_folder_that_fails_does_not_stop_the_others(tmp_path):
     srv, h = start(tmp_path, n=6)
     with srv:
-        srv.folders["C"] = type(srv.inbox())("C")
-        clean(h.run("both"))
+        add_folder(h, "C")
         srv.__class__ = SelectsOnce
-        inbox, to = srv.inbox(), srv.folders[B]
-        m = inbox.find(1)
-        to.add(m.data, m.flags, m.date)
-        inbox.expunge([1])
+        moved_there(srv, 1, B)
         srv.folders["C"].add(letter(400), {"\\Seen"})
         r = clean(h.run("both"))
         assert letter(400) in h.local.bodies("C"), r
@@ -348,14 +367,10 @@ def test_copied_and_not_removed(tmp_path, kind, uidplus, mid, touched):
         h.local.move(A, letter(1, mid), B)
         if touched:
             os.utime(h.local.find(B, letter(1, mid)))
-        for _ in range(5):
-            clean(h.run("both"))
+        runs(h, 5)
         copies = srv.folders[B].bodies().count(letter(1, mid))
         assert copies <= 1, "%d copies after 5 runs" % copies
-        srv.behave()
-        for _ in range(3):
-            forget_pauses(h)
-            clean(h.run("both"))
+        recover(h)
         assert srv.folders[B].bodies().count(letter(1, mid)) == 1 and letter(1, mid) not in srv.inbox().bodies()
         h.same()
 
@@ -364,33 +379,19 @@ def test_copied_and_not_removed(tmp_path, kind, uidplus, mid, touched):
 @pytest.mark.parametrize("less", [None, "UIDPLUS", "MOVE"])
 def test_killed_anywhere(tmp_path, less, mid):
     """Without limits. One moved here, one there, one on both sides to different places, one to the same."""
-    step, code = 1, 100
-    while code:
-        d = tmp_path / str(step)
-        d.mkdir()
-        srv, h = start(d, mid=mid, less={less} if less else ())
-        with srv:
-            srv.folders["C"] = type(srv.inbox())("C")
-            clean(h.run("both"))
-            inbox = srv.inbox()
+    def prepare(h):
+        add_folder(h, "C")
+        h.local.move(A, letter(1, mid), B)
+        moved_there(h.srv, 2, B)
+        if mid:
+            moved_there(h.srv, 3, B)
+            h.local.move(A, letter(3, mid), "C")
+        moved_there(h.srv, 4, "C")
+        h.local.move(A, letter(4, mid), "C")
 
-            def there(i, to):
-                m = inbox.find(i)
-                srv.folders[to].add(m.data, m.flags, m.date)
-                inbox.expunge([i])
-            h.local.move(A, letter(1, mid), B)
-            there(2, B)
-            if mid:
-                there(3, B)
-                h.local.move(A, letter(3, mid), "C")
-            there(4, "C")
-            h.local.move(A, letter(4, mid), "C")
-            code = h.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
-            for _ in range(3):
-                r = clean(h.run("both"))
-            assert actions(r) == []
-            once_each(h, [letter(i, mid) for i in [1, 2, 3, 4, 5, 6, 100, 101]])
-        step += 1
+    for _, h in stopped(tmp_path, mid, less, prepare):
+        assert actions(runs(h, 3)[-1]) == []
+        once_each(h, all_of(mid))
 
 
 # -- a person's switches
@@ -406,15 +407,13 @@ class Slow(Peer):
 def test_moved_on_meanwhile(tmp_path):
     srv, h = start(tmp_path)
     with srv:
-        srv.folders["C"] = type(srv.inbox())("C")
-        clean(h.run("both"))
+        add_folder(h, "C")
         srv.h = h
         srv.__class__ = Slow
         h.local.move(A, letter(1), B)
-        clean(h.run("both"))
+        runs(h, 1)
         srv.behave()
-        for _ in range(3):
-            clean(h.run("both"))
+        runs(h, 3)
         once_each(h, ALL)
 
 
@@ -430,18 +429,13 @@ class Meanwhile(Peer):
 def test_moved_elsewhere_meanwhile(tmp_path):
     srv, h = start(tmp_path)
     with srv:
-        srv.folders["C"] = type(srv.inbox())("C")
-        clean(h.run("both"))
+        add_folder(h, "C")
         srv.h = h
         srv.__class__ = Meanwhile
-        inbox, to = srv.inbox(), srv.folders[B]
-        m = inbox.find(1)
-        to.add(m.data, m.flags, m.date)
-        inbox.expunge([1])
-        clean(h.run("both"))
+        moved_there(srv, 1, B)
+        runs(h, 1)
         srv.behave()
-        for _ in range(3):
-            clean(h.run("both"))
+        runs(h, 3)
         once_each(h, ALL)
 
 
@@ -467,16 +461,12 @@ def test_cut(tmp_path, how, mid, job):
     with srv:
         srv.how = how
         if job:
-            text = open(h.conf).read()
-            h.write_private(h.conf, text.replace("sync both {", "sync both {\n\t" + job))
+            limit(h, job)
         h.local.move(A, letter(1, mid), B)
         h.local.move(A, letter(2, mid), B)
-        clean(h.run("both"))
-        srv.behave()
-        for _ in range(3):
-            forget_pauses(h)
-            clean(h.run("both"))
-        once_each(h, [letter(i, mid) for i in [1, 2, 3, 4, 5, 6, 100, 101]])
+        runs(h, 1)
+        recover(h)
+        once_each(h, all_of(mid))
 
 
 class RefusesHalf(Peer):
@@ -486,7 +476,7 @@ class RefusesHalf(Peer):
             first = args[0].replace(":", ",").split(",")[0]
             found, code = self.copy(link, [first, args[1]])
             link.star("OK %smoved" % code)
-            self.expunge_these(link, None, [m.uid for m in found]) if False else self.folder(A).expunge([m.uid for m in found])
+            self.folder(A).expunge([m.uid for m in found])
             raise Refused("NO [LIMIT] not all")
         super().uid_move(link, tag, args)
 
@@ -498,7 +488,5 @@ def test_half_refused(tmp_path, mid, uidplus):
     with srv:
         h.local.move(A, letter(1, mid), B)
         h.local.move(A, letter(2, mid), B)
-        for _ in range(4):
-            forget_pauses(h)
-            clean(h.run("both"))
-        once_each(h, [letter(i, mid) for i in [1, 2, 3, 4, 5, 6, 100, 101]])
+        runs(h, 4, at_once=True)
+        once_each(h, all_of(mid))
