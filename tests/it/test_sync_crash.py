@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from disturb import CALLS, LONG, Proxy, count_calls, failing, killed, known_calls, needs_strace, points, strace
+from disturb import CALLS, LONG, Proxy, needs_strace, points, strace
 from twoway import HELLO, SERVERS, Scene
 
 pytestmark = pytest.mark.crash
@@ -65,12 +65,7 @@ def best_scene(best, tmp_path):
 @every_server
 @pytest.mark.deadline(300)
 def test_stopped_at_every_step(scene):
-    step, code = 0, None
-    while code != 0:
-        step += 1
-        scene.reset()
-        code = scene.p.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
-        assert code in (0, 100), step
+    for step in scene.stopped():
         scene.finish("step %d" % step)
     assert step > 25
 
@@ -91,12 +86,8 @@ def test_stopped_at_every_step_of_a_row_of_runs(scene):
 @pytest.mark.deadline(600)
 @pytest.mark.parametrize("calls", CALLS)
 def test_killed_at_every_nth_system_call(best_scene, calls):
-    calls = known_calls(calls)
-    best_scene.reset()
-    for n in points(count_calls(best_scene.p, calls), SHORT_KILLS):
-        best_scene.reset()
-        best_scene.p.call("run", prefix=killed(calls, n))
-        best_scene.finish("%s %d" % (calls, n))
+    for what in best_scene.killed(calls, SHORT_KILLS):
+        best_scene.finish(what)
 
 
 @needs_strace
@@ -104,15 +95,8 @@ def test_killed_at_every_nth_system_call(best_scene, calls):
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 @pytest.mark.parametrize("calls", ["write,pwrite64", "fsync,fdatasync", "rename,renameat,renameat2,linkat", "mkdir,mkdirat"])
 def test_system_calls_that_fail(best_scene, calls, error):
-    calls = known_calls(calls)
-    best_scene.reset()
-    for n in points(count_calls(best_scene.p, calls), SHORT_KILLS // 2):
-        # once only, and from then on
-        for when in ("%d" % n, "%d+" % n):
-            best_scene.reset()
-            r = best_scene.p.call("run", prefix=failing(calls, error, when))
-            assert r.code in (0, 1, 70, 74, 75), (when, r)
-            best_scene.finish("%s %s %s" % (calls, error, when))
+    for what in best_scene.failing(calls, error, SHORT_KILLS // 2):
+        best_scene.finish(what)
 
 
 @pytest.mark.deadline(600)

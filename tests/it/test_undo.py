@@ -11,7 +11,7 @@ import time
 import pytest
 
 import haul
-from disturb import CALLS, SmallDisk, count_calls, failing, killed, known_calls, needs_strace, points
+from disturb import CALLS, SmallDisk, needs_strace
 from twoway import HELLO, Pair, Scene, Sync, actions, state_of_version
 
 SHORT_KILLS = 4
@@ -511,13 +511,7 @@ def gone(best, tmp_path, state):
 @pytest.mark.crash
 @pytest.mark.deadline(300)
 def test_a_run_that_is_stopped_at_every_step(deleted):
-    step, code = 0, None
-    while code != 0:
-        step += 1
-        deleted.reset()
-        code = deleted.p.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
-        assert code in (0, 100), step
-        deleted.srv.wait_for_quiet()
+    for step in deleted.stopped():
         if step % 2:
             # undone at once: what it came to delete comes back, and the rest is deleted
             assert deleted.p.call("undo").code in (0, 64), step
@@ -533,20 +527,15 @@ def test_a_run_that_is_stopped_at_every_step(deleted):
 @pytest.mark.deadline(600)
 @pytest.mark.parametrize("calls", CALLS)
 def test_a_run_that_is_killed_at_every_nth_system_call(deleted, calls):
-    calls = known_calls(calls)
-    deleted.reset()
-    for n in points(count_calls(deleted.p, calls), SHORT_KILLS):
-        deleted.reset()
-        deleted.p.call("run", prefix=killed(calls, n))
-        deleted.srv.wait_for_quiet()
+    for what in deleted.killed(calls, SHORT_KILLS):
         r = deleted.p.run("both")
-        assert r.code == 0, (n, r)
+        assert r.code == 0, (what, r)
         assert deleted.p.local.folders() == {"INBOX"}
         # an interrupted run and the one that ends it are one
-        assert deleted.p.call("undo", "both").code == 0, n
+        assert deleted.p.call("undo", "both").code == 0, what
         deleted.srv.wait_for_quiet()
-        assert deleted.state() == deleted.full, n
-        deleted.whole("%s %d" % (calls, n))
+        assert deleted.state() == deleted.full, what
+        deleted.whole(what)
 
 
 @needs_strace
@@ -555,30 +544,20 @@ def test_a_run_that_is_killed_at_every_nth_system_call(deleted, calls):
 @pytest.mark.parametrize("calls", ["fsync", "rename,renameat,renameat2,linkat", "unlink,unlinkat", "mkdir,mkdirat", "pwrite64"])
 def test_a_run_that_is_killed_and_undone_at_once(deleted, calls):
     """It may have been in the midst of a folder's removal."""
-    calls = known_calls(calls)
-    deleted.reset()
-    for n in points(count_calls(deleted.p, calls), SHORT_KILLS):
-        deleted.reset()
-        deleted.p.call("run", prefix=killed(calls, n))
-        deleted.srv.wait_for_quiet()
+    for what in deleted.killed(calls, SHORT_KILLS):
         here = sum(len(rows) for rows in deleted.p.local.state().values()) + len(kept(deleted.p))
-        assert here >= 13, n
+        assert here >= 13, what
         r = deleted.p.call("--json", "undo")
-        assert r.code in (0, 64), (n, r)
+        assert r.code in (0, 64), (what, r)
         deleted.srv.wait_for_quiet()
-        assert deleted.p.run("both").code == 0, n
-        deleted.whole("%s %d" % (calls, n))
+        assert deleted.p.run("both").code == 0, what
+        deleted.whole(what)
 
 
 @pytest.mark.crash
 @pytest.mark.deadline(300)
 def test_an_undo_that_is_stopped_at_every_step(gone):
-    step, code = 0, None
-    while code != 0:
-        step += 1
-        gone.reset()
-        code = gone.p.call("undo", env={"MAILHAUL_STOP_AT": str(step)}).code
-        assert code in (0, 100), step
+    for step in gone.stopped("undo"):
         gone.whole("step %d" % step)
     assert step > 12
 
@@ -588,12 +567,8 @@ def test_an_undo_that_is_stopped_at_every_step(gone):
 @pytest.mark.deadline(600)
 @pytest.mark.parametrize("calls", (*CALLS, "mkdir,mkdirat"))
 def test_an_undo_that_is_killed_at_every_nth_system_call(gone, calls):
-    calls = known_calls(calls)
-    gone.reset()
-    for n in points(count_calls(gone.p, calls, "undo"), SHORT_KILLS):
-        gone.reset()
-        gone.p.call("undo", prefix=killed(calls, n))
-        gone.whole("%s %d" % (calls, n))
+    for what in gone.killed(calls, SHORT_KILLS, "undo"):
+        gone.whole(what)
 
 
 @needs_strace
@@ -602,14 +577,8 @@ def test_an_undo_that_is_killed_at_every_nth_system_call(gone, calls):
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 @pytest.mark.parametrize("calls", ["write,pwrite64", "fsync,fdatasync", "rename,renameat,renameat2,linkat", "mkdir,mkdirat", "unlink,unlinkat"])
 def test_system_calls_of_an_undo_that_fail(gone, calls, error):
-    calls = known_calls(calls)
-    gone.reset()
-    for n in points(count_calls(gone.p, calls, "undo"), SHORT_KILLS // 2):
-        for when in ("%d" % n, "%d+" % n):
-            gone.reset()
-            r = gone.p.call("undo", prefix=failing(calls, error, when))
-            assert r.code in (0, 1, 70, 74, 75), (when, r)
-            gone.whole("%s %s %s" % (calls, error, when))
+    for what in gone.failing(calls, error, SHORT_KILLS // 2, "undo"):
+        gone.whole(what)
 
 
 def test_a_run_that_was_interrupted_can_be_undone_as_it_is(best, tmp_path):
@@ -617,21 +586,16 @@ def test_a_run_that_was_interrupted_can_be_undone_as_it_is(best, tmp_path):
     scene = Deleted(tmp_path, best)
     scene.keep()
     found = 0
-    for step in range(1, 40):
-        scene.reset()
-        code = scene.p.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
-        scene.srv.wait_for_quiet()
+    for step in scene.stopped():
         n = len(kept(scene.p))
-        if n > 0 and code == 100:
-            found += 1
-            r = undo(scene.p)
-            assert r.end["restored"] == n, (step, r)
-            have = [body for folder in scene.p.local.state().values() for body, _ in folder] + \
-                   [path for path in kept(scene.p)]
-            assert len(have) == 13, (step, have)
-        if code == 0:
-            break
-    assert found > 2
+        if n == 0:
+            continue
+        found += 1
+        r = undo(scene.p)
+        assert r.end["restored"] == n, (step, r)
+        have = [body for folder in scene.p.local.state().values() for body, _ in folder] + kept(scene.p)
+        assert len(have) == 13, (step, have)
+    assert found > 3
 
 
 def test_the_state_of_an_older_version(p):

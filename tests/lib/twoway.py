@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+import disturb
 import dovecot
 import haul
 import objectid
@@ -487,6 +488,41 @@ class Scene:
         assert r.code == 0 and r.of("error") == [], (what, r)
         assert self.state() == self.want, (what, r)
         self.p.quiet()
+
+    def stopped(self, *command, stride=1):
+        """Put it back and stop a command before its first step, its second, or each n-th, the last time behind them all: the number of each, to see what it left."""
+        step, code = 1, None
+        while code != 0:
+            self.reset()
+            code = self.p.call(*(command or ("run",)), env={"MAILHAUL_STOP_AT": str(step)}).code
+            assert code in (0, 100), step
+            self.srv.wait_for_quiet()
+            yield step
+            step += stride
+
+    def _points(self, calls, most, command):
+        self.reset()
+        return disturb.points(disturb.count_calls(self.p, calls, command), most)
+
+    def killed(self, calls, most, command="run"):
+        """Likewise, killed at one of these system calls after the other, at so many of them at the most but in a long run: what was done."""
+        calls = disturb.known_calls(calls)
+        for n in self._points(calls, most, command):
+            self.reset()
+            self.p.call(command, prefix=disturb.killed(calls, n))
+            self.srv.wait_for_quiet()
+            yield "%s %d" % (calls, n)
+
+    def failing(self, calls, error, most, command="run"):
+        """Likewise, when such a system call fails: once only, and from then on."""
+        calls = disturb.known_calls(calls)
+        for n in self._points(calls, most, command):
+            for when in ("%d" % n, "%d+" % n):
+                self.reset()
+                r = self.p.call(command, prefix=disturb.failing(calls, error, when))
+                assert r.code in (0, 1, 70, 74, 75), (when, r)
+                self.srv.wait_for_quiet()
+                yield "%s %s %s" % (calls, error, when)
 
 
 def state_of_version(path, version):
