@@ -2,7 +2,7 @@
  * Two-way jobs as a whole, against rigged trees. What is held to: design.md's promises 1, 2 and 5. A run is a process of its own where it may die; both sides live on
  * in shared memory, the base in its file.
  */
-#include "../../lib/unit.h"
+#include "rig.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -29,36 +29,6 @@ struct fixture {
 	char text[1000];
 };
 
-static uint64_t rng;
-static char where[200];
-
-/* What dies here is a process, never the machine. */
-int fsync(int fd)
-{
-	(void)fd;
-	return 0;
-}
-
-int fdatasync(int fd)
-{
-	(void)fd;
-	return 0;
-}
-
-static uint64_t draw(void)
-{
-	uint64_t z = rng += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
-}
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(draw() % n);
-}
-
 /* Some flags are keywords, to the engine. */
 static bool words;
 
@@ -82,21 +52,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void lose_state(struct fixture *f)
-{
-	static const char *const suffixes[] = { "", "-wal", "-shm", ".lock", ".new" };
-
-	for (size_t i = 0; i < COUNT(suffixes); i++) {
-		char name[5000];
-
-		snprintf(name, sizeof(name), "%s%s", f->db, suffixes[i]);
-		unlink(name);
-	}
-}
-
 static void fresh(struct fixture *f)
 {
-	lose_state(f);
+	lose_base(f->db);
 	tree_world_clear(f->w);
 	f->w->words = words;
 	where[0] = '\0';
@@ -424,7 +382,7 @@ static void states(void **state)
 	int fd;
 
 	fill(f, 20);
-	lose_state(f);
+	lose_base(f->db);
 	settle(f);
 	assert_int_equal(tree_count(tree_folder(f->w, L, "INBOX", false)), 20);
 	assert_int_equal(f->t.pulled + f->t.pushed, 0);
@@ -436,7 +394,7 @@ static void states(void **state)
 	empty_folder(f, L, "INBOX", 20);
 	settle(f);
 	tree_flag(f->w, L, tree_folder(f->w, L, "INBOX", false), tree_find(tree_folder(f->w, L, "INBOX", false), 39), FLAG_FLAGGED);
-	lose_state(f);
+	lose_base(f->db);
 	fd = open(f->db, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(fs_write_all(fd, old.s, old.len, "state", &e), 0);
@@ -1211,12 +1169,12 @@ static void known_again(void **state)
 	tree_folder(f->w, L, "INBOX", false)->changed++;
 	settle(f);
 	assert_int_equal(f->w->side[L].read + f->w->side[R].read + f->w->side[L].marks, 0);
-	lose_state(f);
+	lose_base(f->db);
 	settle(f);
 	assert_int_equal(f->w->side[R].read, 12);
 	assert_int_equal(f->w->side[L].read + f->w->side[L].marks, 0);
 	/* one there that is not here, and one here that is not there: they are not of one size, whatever mark they had */
-	lose_state(f);
+	lose_base(f->db);
 	tree_delete(f->w, L, tree_folder(f->w, L, "INBOX", false), tree_find(tree_folder(f->w, L, "INBOX", false), 1));
 	tree_add(f->w, L, "INBOX", 101, 0);
 	run_clean(f);
