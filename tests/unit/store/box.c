@@ -183,12 +183,13 @@ const size_t samples_n = COUNT(table);
 #define LINE 2000000u
 #define LINES 20000u
 
-void samples_make(void)
+int samples_make(void **state)
 {
 	static const char h[] = H;
 	struct sample *s = table + samples_n - 3;
 	char *p;
 
+	(void)state;
 	s[0].n = sizeof(h) - 1 + LINE + 2;
 	p = malloc(s[0].n);
 	assert_non_null(p);
@@ -209,14 +210,17 @@ void samples_make(void)
 		s[i].p = strbuf_detach(&b);
 		assert_non_null(s[i].p);
 	}
+	return 0;
 }
 
-void samples_free(void)
+int samples_free(void **state)
 {
+	(void)state;
 	for (size_t i = samples_n - 3; i < samples_n; i++) {
 		free((char *)(uintptr_t)table[i].p);
 		table[i].p = NULL;
 	}
+	return 0;
 }
 
 /* With every CRLF as LF; whether an LF stood alone. */

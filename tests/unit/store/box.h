@@ -37,8 +37,9 @@ struct sample {
 
 extern const struct sample *const samples;
 extern const size_t samples_n;
-void samples_make(void); /* once, before they are used */
-void samples_free(void);
+/* For cmocka: once, before they are used, and behind all. */
+int samples_make(void **state);
+int samples_free(void **state);
 
 /* CRLF -> LF, or as it is when an LF stands alone: what a Maildir keeps of it. */
 void stored_form(const struct sample *s, struct strbuf *out);

@@ -496,20 +496,6 @@ static void recover_nonsense(void **state)
 	rig_stop(&r);
 }
 
-static int make_samples(void **state)
-{
-	(void)state;
-	samples_make();
-	return 0;
-}
-
-static int free_samples(void **state)
-{
-	(void)state;
-	samples_free();
-	return 0;
-}
-
 int conform_run(const struct conform *c)
 {
 	void *state = (void *)(uintptr_t)c;
@@ -529,5 +515,5 @@ int conform_run(const struct conform *c)
 		cmocka_unit_test_prestate(recover_nonsense, state),
 	};
 
-	return _cmocka_run_group_tests(c->name, tests, COUNT(tests), make_samples, free_samples);
+	return _cmocka_run_group_tests(c->name, tests, COUNT(tests), samples_make, samples_free);
 }

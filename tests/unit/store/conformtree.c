@@ -854,20 +854,6 @@ static void wrong_calls(void **state)
 	rig_stop(&r);
 }
 
-static int make_samples(void **state)
-{
-	(void)state;
-	samples_make();
-	return 0;
-}
-
-static int free_samples(void **state)
-{
-	(void)state;
-	samples_free();
-	return 0;
-}
-
 int conform_tree_run(const struct conform_tree *c)
 {
 	void *state = (void *)(uintptr_t)c;
@@ -886,5 +872,5 @@ int conform_tree_run(const struct conform_tree *c)
 		cmocka_unit_test_prestate(wrong_calls, state),
 	};
 
-	return _cmocka_run_group_tests(c->name, tests, COUNT(tests), make_samples, free_samples);
+	return _cmocka_run_group_tests(c->name, tests, COUNT(tests), samples_make, samples_free);
 }
