@@ -1,4 +1,4 @@
-/* Deliveries to an IMAP mailbox from inside: see imapput.c and imapseek.c. */
+/* Deliveries to an IMAP mailbox from inside: see imapput.c, imapstage.c and imapseek.c. */
 #ifndef STORE_IMAPPUT_P_H
 #define STORE_IMAPPUT_P_H
 
@@ -53,10 +53,12 @@ struct imapsought {
 	uint32_t uid; /* found; 0 not */
 };
 
-/* ---- imapput.c ---- */
+/* ---- imapstage.c ---- */
 
 /* The store's; made when it is first needed. NULL on failure. */
 struct imapput *imapput_of(struct imapstore *t, struct err *e);
+/* The body of an item; the put's own, until the next. */
+struct stream *imapput_body(struct imapput *u, const struct imapput_item *it);
 
 /* ---- imapseek.c ---- */
 

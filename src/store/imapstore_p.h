@@ -12,7 +12,8 @@
  *   imapbatch.c  one command for many messages
  *   imapmark.c   flags and removals
  *   imapmove.c   moves to another folder
- *   imapput.c    deliveries
+ *   imapstage.c  deliveries, until they are sent
+ *   imapput.c    sending them
  *   imapseek.c   deliveries that are to be found again
  */
 #ifndef STORE_IMAPSTORE_P_H
@@ -246,7 +247,7 @@ const char *imapident_object_item(const struct imapstore *t);
 bool imapident_object(
 	struct imapstore *t, const struct imap_fetch *f, unsigned char out[IDENT_OBJECT]);
 
-/* ---- imapput.c ---- */
+/* ---- imapstage.c, imapput.c, imapseek.c ---- */
 
 void imapput_free(struct imapput *u);
 int imapput_stage(struct store *s, struct stream *body, const struct store_meta *m,
