@@ -1,6 +1,6 @@
-#include "state/db.h"
+/* Opening the base, and bringing it up to date: see db.h. */
+#include "state/db_p.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -11,26 +11,10 @@
 #include <unistd.h>
 
 #include "base/fs.h"
-#include "base/vec.h"
 
 #define APPLICATION_ID 0x6d61686c      /* "mahl" */
 #define SMALL_FILE (8 * 1024 * 1024)   /* checked through and through at each open; larger ones after a crash only */
 #define BUSY_MS 5000                   /* `status` may be reading */
-
-struct stmt {
-	const char *sql;
-	sqlite3_stmt *s;
-};
-
-struct db {
-	sqlite3 *h;
-	char *path, *dir; /* without links */
-	int lock;
-	bool look, in_txn, marked;
-	bool making; /* it has no name yet */
-	bool made;   /* the schema is there */
-	VEC(struct stmt) stmts;
-};
 
 /* SQL: take a word off the end of a text, with the blank before it. */
 #define CHOP(text) "rtrim(rtrim(" text ", replace(" text ", ' ', '')))"
@@ -87,102 +71,6 @@ static const char *const migrations[] = {
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
-/* Is it damage that SQLite speaks of? Our SQL is constant: where it makes no sense (SQLITE_ERROR), the schema is not what we made. */
-static bool damaged(int rc)
-{
-	rc &= 0xff;
-	return rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB || rc == SQLITE_ERROR || rc == SQLITE_SCHEMA;
-}
-
-/* What to do with a file that can't be used. */
-static int damage(const char *path, const char *what, struct err *e)
-{
-	err_set(e, ERR_LOCAL, "the state file %s is damaged: %s", path, what);
-	return err_hint(e, "nothing was changed; restore it and its -wal from a backup, or move it away to start anew: mail that is still on the server "
-			   "is then fetched again");
-}
-
-/* What to do where the system doesn't let us at the files. */
-static int not_ours(struct err *e)
-{
-	return err_hint(e, "the state directory and the files in it must be this user's to read and write; --state-dir names another directory");
-}
-
-int db_fail(struct db *db, const char *doing, struct err *e)
-{
-	int rc = sqlite3_extended_errcode(db->h);
-
-	if (damaged(rc))
-		return damage(db->path, sqlite3_errmsg(db->h), e);
-	rc &= 0xff;
-	err_set(e, rc == SQLITE_BUSY ? ERR_BUSY : ERR_LOCAL, "state %s: %s: %s", db->path, doing, sqlite3_errmsg(db->h));
-	if (rc == SQLITE_FULL)
-		err_hint(e, "make room on that file system");
-	else if (rc == SQLITE_CANTOPEN || rc == SQLITE_READONLY || rc == SQLITE_PERM)
-		not_ours(e);
-	return -1;
-}
-
-/* One SQL text without results. */
-static int run_sql(struct db *db, const char *sql, const char *doing, struct err *e)
-{
-	if (sqlite3_exec(db->h, sql, NULL, NULL, NULL) != SQLITE_OK)
-		return db_fail(db, doing, e);
-	return 0;
-}
-
-struct sqlite3_stmt *db_stmt(struct db *db, const char *sql, struct err *e)
-{
-	struct stmt st = { .sql = sql };
-
-	for (size_t i = 0; i < db->stmts.n; i++) {
-		if (db->stmts.a[i].sql == sql) {
-			sqlite3_reset(db->stmts.a[i].s);
-			return db->stmts.a[i].s;
-		}
-	}
-	if (sqlite3_prepare_v3(db->h, sql, -1, SQLITE_PREPARE_PERSISTENT, &st.s, NULL) != SQLITE_OK) {
-		db_fail(db, "prepare", e);
-		return NULL;
-	}
-	if (vec_push(&db->stmts, st) < 0) {
-		sqlite3_finalize(st.s);
-		err_set(e, ERR_LOCAL, "out of memory");
-		return NULL;
-	}
-	return st.s;
-}
-
-int db_step(struct db *db, struct sqlite3_stmt *s, const char *doing, struct err *e)
-{
-	int rc = sqlite3_step(s);
-
-	if (rc == SQLITE_ROW)
-		return 1;
-	if (rc != SQLITE_DONE)
-		db_fail(db, doing, e);
-	sqlite3_reset(s);
-	return rc == SQLITE_DONE ? 0 : -1;
-}
-
-struct slice db_column(sqlite3_stmt *s, int i)
-{
-	const void *p = sqlite3_column_text(s, i);
-
-	return slice_of(p, p ? (size_t)sqlite3_column_bytes(s, i) : 0);
-}
-
-int db_change(struct db *db, const char *sql, const int64_t *v, int n, const char *doing, struct err *e)
-{
-	sqlite3_stmt *s = db_stmt(db, sql, e);
-
-	if (!s)
-		return -1;
-	for (int i = 0; i < n; i++)
-		sqlite3_bind_int64(s, i + 1, v[i]);
-	return db_step(db, s, doing, e) < 0 ? -1 : 0;
-}
-
 /* One number by a query; -1 leaves *out. */
 static int one_number(struct db *db, const char *sql, int64_t *out, struct err *e)
 {
@@ -196,36 +84,6 @@ static int one_number(struct db *db, const char *sql, int64_t *out, struct err *
 		*out = sqlite3_column_int64(s, 0);
 	sqlite3_finalize(s);
 	return rc == SQLITE_ROW ? 0 : db_fail(db, "open", e);
-}
-
-/* A value of the meta table: 1, 0 none, -1. */
-static int meta_get(struct db *db, const char *key, char *out, size_t size, struct err *e)
-{
-	sqlite3_stmt *s = db_stmt(db, "SELECT value FROM meta WHERE key = ?1", e);
-	int rc;
-
-	if (!s)
-		return -1;
-	sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
-	rc = db_step(db, s, "read", e);
-	if (rc == 1) {
-		const char *v = (const char *)sqlite3_column_text(s, 0);
-
-		snprintf(out, size, "%s", v ? v : "");
-		sqlite3_reset(s);
-	}
-	return rc;
-}
-
-static int meta_put(struct db *db, const char *key, const char *value, struct err *e)
-{
-	sqlite3_stmt *s = db_stmt(db, "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2", e);
-
-	if (!s)
-		return -1;
-	sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
-	sqlite3_bind_text(s, 2, value, -1, SQLITE_STATIC);
-	return db_step(db, s, "write", e) < 0 ? -1 : 0;
 }
 
 /* Bring an older file to this version's schema, or make a new one; refuse a newer one or a stranger. */
@@ -242,28 +100,28 @@ static int migrate(struct db *db, struct err *e)
 		return err_hint(e, "run the newer program");
 	}
 	if (app != APPLICATION_ID && (app != 0 || version != 0 || tables != 0))
-		return damage(db->path, "it is an SQLite file of another program", e);
+		return db_damage(db->path, "it is an SQLite file of another program", e);
 	if (version == VERSION) {
 		db->made = true;
 		return 0;
 	}
 	if (tables == 0 && !db->making)
-		return damage(db->path, "it is empty", e); /* ours get their name when they are whole */
+		return db_damage(db->path, "it is empty", e); /* ours get their name when they are whole */
 	if (version < 1 && tables != 0)
-		return damage(db->path, "its version is gone", e);
+		return db_damage(db->path, "its version is gone", e);
 	if (db->look)
 		return err_set(e, ERR_LOCAL, "the state file %s is of an older version: the next run will bring it up to date", db->path);
 	if (db_begin(db, e) < 0)
 		return -1;
 	for (int64_t v = version; v < VERSION; v++) {
-		if (run_sql(db, migrations[v], "make the schema", e) < 0)
+		if (db_run_sql(db, migrations[v], "make the schema", e) < 0)
 			goto fail;
 	}
 	sqlite3_snprintf(sizeof(pragma), pragma, "PRAGMA user_version = %d", VERSION);
-	if (run_sql(db, pragma, "make the schema", e) < 0)
+	if (db_run_sql(db, pragma, "make the schema", e) < 0)
 		goto fail;
 	sqlite3_snprintf(sizeof(pragma), pragma, "PRAGMA application_id = %d", APPLICATION_ID);
-	if (run_sql(db, pragma, "make the schema", e) < 0)
+	if (db_run_sql(db, pragma, "make the schema", e) < 0)
 		goto fail;
 	if (db_commit(db, e) < 0)
 		return -1;
@@ -282,7 +140,7 @@ static int check_integrity(struct db *db, struct err *e)
 	sqlite3_stmt *s;
 	int rc;
 
-	if (meta_get(db, "dirty", dirty, sizeof(dirty), e) < 0)
+	if (db_meta_get(db, "dirty", dirty, sizeof(dirty), e) < 0)
 		return -1;
 	if (stat(db->path, &st) == 0 && st.st_size > SMALL_FILE && dirty[0] != '1')
 		return 0;
@@ -292,7 +150,7 @@ static int check_integrity(struct db *db, struct err *e)
 	if (rc == SQLITE_ROW) {
 		const char *text = (const char *)sqlite3_column_text(s, 0);
 
-		rc = text && strcmp(text, "ok") == 0 ? 0 : damage(db->path, text ? text : "?", e);
+		rc = text && strcmp(text, "ok") == 0 ? 0 : db_damage(db->path, text ? text : "?", e);
 	} else {
 		rc = db_fail(db, "check", e);
 	}
@@ -304,7 +162,7 @@ static int check_integrity(struct db *db, struct err *e)
 static int check_source(struct db *db, enum db_how how, const char *source, struct err *e)
 {
 	char have[1024] = "";
-	int rc = meta_get(db, "source", have, sizeof(have), e);
+	int rc = db_meta_get(db, "source", have, sizeof(have), e);
 
 	if (rc < 0)
 		return -1;
@@ -318,7 +176,7 @@ static int check_source(struct db *db, enum db_how how, const char *source, stru
 		return 0;
 	if (db_begin(db, e) < 0)
 		return -1;
-	if (meta_put(db, "source", source, e) < 0) {
+	if (db_meta_put(db, "source", source, e) < 0) {
 		db_rollback(db);
 		return -1;
 	}
@@ -346,7 +204,7 @@ static int take_lock(struct db *db, struct err *e)
 		err_set(e, ERR_BUSY, "another run (process %ld) holds this job", (long)holder);
 		rc = -1;
 	} else if (db->lock < 0) {
-		rc = not_ours(e);
+		rc = db_not_ours(e);
 	}
 	free(name);
 	return rc;
@@ -361,7 +219,7 @@ static int check_file(const struct db *db, struct err *e)
 		if (errno == ENOENT)
 			return 0;
 		err_errno(e, "state file %s", db->path);
-		return not_ours(e);
+		return db_not_ours(e);
 	}
 	if (!S_ISREG(st.st_mode)) {
 		err_set(e, ERR_LOCAL, "the state file %s is %s, not a regular file", db->path,
@@ -385,17 +243,7 @@ static int open_handle(struct db *db, const char *path, int flags, struct err *e
 	sqlite3_busy_timeout(db->h, BUSY_MS);
 	sqlite3_db_config(db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(db->h, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	return run_sql(db, "PRAGMA cell_size_check = ON; PRAGMA cache_size = -1024; PRAGMA temp_store = FILE; PRAGMA synchronous = FULL", "open", e);
-}
-
-/* Give up the handle and all that hangs on it. */
-static void close_handle(struct db *db)
-{
-	for (size_t i = 0; i < db->stmts.n; i++)
-		sqlite3_finalize(db->stmts.a[i].s);
-	vec_clear(&db->stmts);
-	sqlite3_close(db->h);
-	db->h = NULL;
+	return db_run_sql(db, "PRAGMA cell_size_check = ON; PRAGMA cache_size = -1024; PRAGMA temp_store = FILE; PRAGMA synchronous = FULL", "open", e);
 }
 
 /* What an attempt to make the file may have left. */
@@ -427,13 +275,13 @@ static int make_file(struct db *db, struct err *e)
 	fd = open(new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || fchmod(fd, 0600) < 0) {
 		err_errno(e, "can't make the state file %s", db->path);
-		not_ours(e);
+		db_not_ours(e);
 		goto out;
 	}
 	db->making = true;
 	if (open_handle(db, new, SQLITE_OPEN_READWRITE, e) < 0 || migrate(db, e) < 0)
 		goto out;
-	close_handle(db);
+	db_drop_handle(db);
 	db->making = db->marked = false;
 	if (rename(new, db->path) < 0) {
 		err_errno(e, "can't make the state file %s", db->path);
@@ -442,7 +290,7 @@ static int make_file(struct db *db, struct err *e)
 	rc = fs_sync_dir(AT_FDCWD, db->dir, e);
 out:
 	if (db->h)
-		close_handle(db);
+		db_drop_handle(db);
 	if (fd >= 0)
 		close(fd); /* not before SQLite's: its locks would go */
 	if (rc < 0)
@@ -456,7 +304,7 @@ static int open_to_run(struct db *db, struct err *e)
 {
 	if (open_handle(db, db->path, SQLITE_OPEN_READWRITE, e) < 0)
 		return -1;
-	return run_sql(db, "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON", "open", e);
+	return db_run_sql(db, "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON", "open", e);
 }
 
 /*
@@ -470,7 +318,7 @@ static int open_to_look(struct db *db, struct err *e)
 
 	free(wal);
 	if (quiet && access(db->dir, W_OK) == 0 && access(db->path, W_OK) == 0)
-		return open_handle(db, db->path, SQLITE_OPEN_READWRITE, e) < 0 ? -1 : run_sql(db, "PRAGMA query_only = ON", "open", e);
+		return open_handle(db, db->path, SQLITE_OPEN_READWRITE, e) < 0 ? -1 : db_run_sql(db, "PRAGMA query_only = ON", "open", e);
 	return open_handle(db, db->path, SQLITE_OPEN_READONLY, e);
 }
 
@@ -485,7 +333,7 @@ static int set_path(struct db *db, const char *path, struct err *e)
 	db->dir = realpath(dir, NULL);
 	if (!db->dir && (errno != ENOENT || !db->look)) {
 		err_errno(e, "state directory %s", dir);
-		not_ours(e);
+		db_not_ours(e);
 		free(dir);
 		return -1;
 	}
@@ -549,7 +397,7 @@ void db_close(struct db *db)
 		db_rollback(db);
 		if (db->marked)
 			sqlite3_exec(db->h, "DELETE FROM meta WHERE key = 'dirty'", NULL, NULL, NULL);
-		close_handle(db);
+		db_drop_handle(db);
 	}
 	vec_release(&db->stmts);
 	if (db->lock >= 0)
@@ -591,44 +439,4 @@ pid_t db_holder(const char *path)
 	}
 	free(name);
 	return pid;
-}
-
-int db_begin(struct db *db, struct err *e)
-{
-	assert(!db->in_txn && !db->look);
-	if (run_sql(db, "BEGIN IMMEDIATE", "begin", e) < 0)
-		return -1;
-	db->in_txn = true;
-	return 0;
-}
-
-int db_commit(struct db *db, struct err *e)
-{
-	bool mark = !db->marked && !db_empty(db);
-
-	assert(db->in_txn);
-	/* The first commit of a run marks the file; db_close takes the mark away. A run that only looks writes nothing. */
-	if (mark && meta_put(db, "dirty", "1", e) < 0)
-		goto fail;
-	if (run_sql(db, "COMMIT", "commit", e) < 0)
-		goto fail;
-	db->marked |= mark;
-	db->in_txn = false;
-	return 0;
-fail:
-	db_rollback(db);
-	return -1;
-}
-
-void db_rollback(struct db *db)
-{
-	if (!db->in_txn)
-		return;
-	sqlite3_exec(db->h, "ROLLBACK", NULL, NULL, NULL);
-	db->in_txn = false;
-}
-
-bool db_in_transaction(const struct db *db)
-{
-	return db->in_txn;
 }

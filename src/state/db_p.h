@@ -1,0 +1,39 @@
+/* What db.c, which opens the base, and stmt.c, which works in it, share. */
+#ifndef STATE_DB_P_H
+#define STATE_DB_P_H
+
+#include <sqlite3.h>
+
+#include "base/vec.h"
+#include "state/db.h"
+
+struct stmt {
+	const char *sql;
+	sqlite3_stmt *s;
+};
+
+struct db {
+	sqlite3 *h;
+	char *path, *dir; /* without links */
+	int lock;
+	bool look, in_txn, marked;
+	bool making; /* it has no name yet */
+	bool made;   /* the schema is there */
+	VEC(struct stmt) stmts;
+};
+
+/* What to do with a file that can't be used; -1. */
+int db_damage(const char *path, const char *what, struct err *e);
+/* What to do where the system doesn't let us at the files; -1. */
+int db_not_ours(struct err *e);
+
+/* One SQL text without results. */
+int db_run_sql(struct db *db, const char *sql, const char *doing, struct err *e);
+/* A value of the meta table: 1, 0 none, -1. */
+int db_meta_get(struct db *db, const char *key, char *out, size_t size, struct err *e);
+int db_meta_put(struct db *db, const char *key, const char *value, struct err *e);
+
+/* Give up the handle and all that hangs on it. */
+void db_drop_handle(struct db *db);
+
+#endif
