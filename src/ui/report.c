@@ -1,22 +1,17 @@
 #include "ui/report.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/vec.h"
 #include "ui/jsonl.h"
+#include "ui/lines.h"
 #include "ui/progress.h"
 #include "ui/summary.h"
 
-#define OUT_FLUSH 32768   /* bytes of lines that are written together */
-#define OUT_MS 100        /* and how old they may get */
-#define LINE_BYTES 16384  /* the longest line of ours */
-#define CHUNK 4096        /* one write: a pipe that is ready takes so much at once (PIPE_BUF), so that no write blocks */
+#define LINE_BYTES 16384  /* the longest of ours */
 #define TEXT_BYTES 1024   /* of one foreign text */
 #define NAME_BYTES 128    /* of a job's name in a progress line */
 #define FAILED_SHOWN 10   /* so many of a job's failed messages are shown */
@@ -32,11 +27,7 @@ struct active {
 
 struct report {
 	struct report_params p;
-	bool out_tty;
-	struct strbuf out;      /* whole lines on their way to p.out */
-	msec_t flushed;
-	bool out_dead, err_dead;
-	int out_errno;          /* why out is dead; 0 when nobody reads it any more */
+	struct lines l;
 	bool progress_on;
 	struct progress progress;
 	VEC(struct active) jobs;
@@ -44,119 +35,6 @@ struct report {
 	struct event_totals sum;
 	bool sum_two_way;       /* some of it is of two-way jobs */
 };
-
-/* Wait until fd takes something. A signal ends that: who stops the program is not kept waiting by output that nobody reads. */
-static bool ready_to_write(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
-
-	for (;;) {
-		int n = poll(&p, 1, 500);
-
-		if (n > 0)
-			return true;
-		if (n == 0 && clock_cancelled())
-			return false;
-		if (n < 0 && errno != EINTR)
-			return false;
-	}
-}
-
-/* How much to write at once: whole lines if possible, so that others' lines come between ours, not into them. */
-static size_t chunk_of(const char *p, size_t n)
-{
-	const char *lf;
-
-	if (n <= CHUNK)
-		return n;
-	lf = memrchr(p, '\n', CHUNK);
-	return lf ? (size_t)(lf - p) + 1 : CHUNK;
-}
-
-/* All of it, or false with errno. */
-static bool write_all(int fd, const char *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t done;
-
-		if (!ready_to_write(fd)) {
-			errno = EPIPE;
-			return false;
-		}
-		done = write(fd, p, chunk_of(p, n));
-		if (done < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (done < 0)
-			return false;
-		p += done;
-		n -= (size_t)done;
-	}
-	return true;
-}
-
-static void write_out(struct report *r, const char *p, size_t n)
-{
-	if (r->out_dead || n == 0)
-		return;
-	if (r->out_tty)
-		progress_clear(&r->progress);
-	if (!write_all(r->p.out, p, n)) {
-		r->out_dead = true;
-		r->out_errno = errno == EPIPE ? 0 : errno;
-	}
-}
-
-static void flush_out(struct report *r)
-{
-	write_out(r, strbuf_str(&r->out), r->out.len);
-	strbuf_clear(&r->out);
-	r->flushed = clock_now();
-}
-
-/* Lines wait for company, but not long: an event, whichever, shows those that have waited. */
-static void flush_if_due(struct report *r)
-{
-	if (r->out.len > 0 && (r->out_tty || r->out.len >= OUT_FLUSH || clock_now() - r->flushed >= OUT_MS))
-		flush_out(r);
-}
-
-/* A line to stdout. */
-static void __attribute__((format(printf, 2, 0))) vsay(struct report *r, const char *fmt, va_list ap)
-{
-	size_t at = r->out.len;
-
-	strbuf_vprintf(&r->out, fmt, ap);
-	if (strbuf_putc(&r->out, '\n') < 0) {
-		strbuf_cut(&r->out, at); /* no memory for it: what was there is not lost */
-		r->out.failed = false;
-	}
-	flush_if_due(r);
-}
-
-static void __attribute__((format(printf, 2, 3))) say(struct report *r, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsay(r, fmt, ap);
-	va_end(ap);
-}
-
-/* A line to stderr, at once, and behind what happened before it. */
-static void __attribute__((format(printf, 2, 3))) complain(struct report *r, const char *fmt, ...)
-{
-	struct strbuf line = STRBUF_INIT(LINE_BYTES);
-	va_list ap;
-
-	flush_out(r);
-	progress_clear(&r->progress);
-	va_start(ap, fmt);
-	strbuf_vprintf(&line, fmt, ap);
-	va_end(ap);
-	if (strbuf_putc(&line, '\n') == 0 && !r->err_dead && !write_all(r->p.err, line.s, line.len))
-		r->err_dead = true;
-	strbuf_release(&line);
-}
 
 /* Foreign text made printable. */
 static const char *clean(char out[TEXT_BYTES], const char *s)
@@ -168,12 +46,12 @@ static void json_event(struct report *r, const struct event *ev)
 {
 	if (r->p.quiet && ev->type != EVENT_ERROR)
 		return;
-	if (jsonl_event(&r->out, ev) < 0)
-		r->out.failed = false;
+	if (jsonl_event(&r->l.held, ev) < 0)
+		r->l.held.failed = false;
 	if (ev->type == EVENT_ERROR || ev->type == EVENT_END)
-		flush_out(r);
+		lines_flush(&r->l);
 	else
-		flush_if_due(r);
+		lines_flush_if_due(&r->l);
 }
 
 /* Where a job stands; NULL when out of memory, which costs the progress line only. */
@@ -255,7 +133,7 @@ static void show_error(struct report *r, const struct event *ev)
 	const char *what = ev->type == EVENT_WARNING ? "warning: " : "";
 
 	put_place(&place, ev);
-	complain(r, "mailhaul: %s: %s%s%s", clean(job, ev->job), what, strbuf_str(&place), clean(text, without_job(ev->text, ev->job)));
+	lines_complain(&r->l, "mailhaul: %s: %s%s%s", clean(job, ev->job), what, strbuf_str(&place), clean(text, without_job(ev->text, ev->job)));
 	strbuf_release(&place);
 }
 
@@ -279,7 +157,7 @@ static void tell_rest(struct report *r, const struct event *ev)
 	progress_count(a->failed - FAILED_SHOWN, n, sizeof(n));
 	if (r->p.status)
 		snprintf(status, sizeof(status), "`mailhaul status %s` lists those that wait for another try, with reasons; ", job);
-	complain(r, "mailhaul: %s: and %s more message%s failed; %s-v shows all", job, n, a->failed - FAILED_SHOWN == 1 ? "" : "s", status);
+	lines_complain(&r->l, "mailhaul: %s: and %s more message%s failed; %s-v shows all", job, n, a->failed - FAILED_SHOWN == 1 ? "" : "s", status);
 	a->failed = FAILED_SHOWN;
 }
 
@@ -318,7 +196,7 @@ static void show_action(struct report *r, const struct event *ev)
 	clean(uid, ev->uid);
 	clean(folder, ev->folder);
 	clean(to, ev->to);
-	say(r, "%s: %s%s %s%s%s%s%s%s%s%s", clean(job, ev->job), ev->dry ? "would " : "", ev->dry ? would[ev->action] : event_action_name(ev->action),
+	lines_say(&r->l, "%s: %s%s %s%s%s%s%s%s%s%s", clean(job, ev->job), ev->dry ? "would " : "", ev->dry ? would[ev->action] : event_action_name(ev->action),
 	    ev->type == EVENT_TREE ? "folder" : uid[0] ? uid : "a message", folder[0] ? in : "", folder, to[0] ? " to " : "", to, where,
 	    size, because);
 }
@@ -357,7 +235,7 @@ static void show_summary(struct report *r, const struct event *ev)
 		strbuf_puts(&b, "; nothing was changed");
 	else if (any || r->p.verbose > 0)
 		summary_cost(&b, &ev->totals, ev->two_way);
-	say(r, "%s", strbuf_str(&b));
+	lines_say(&r->l, "%s", strbuf_str(&b));
 	strbuf_release(&b);
 }
 
@@ -375,7 +253,7 @@ static void end_job(struct report *r, const struct event *ev)
 	forget_job(r, ev->job);
 	if (r->jobs.n == 0)
 		r->progress.begun = 0;
-	flush_out(r);
+	lines_flush(&r->l);
 }
 
 /* The folder's work is known. */
@@ -392,7 +270,7 @@ static void begin_folder(struct report *r, const struct event *ev)
 		return;
 	clean(folder, ev->folder);
 	progress_count(ev->total, n, sizeof(n));
-	say(r, "%s: %s%s%s message%s to move", clean(job, ev->job), folder, folder[0] ? ": " : "", n, ev->total == 1 ? "" : "s");
+	lines_say(&r->l, "%s: %s%s%s message%s to move", clean(job, ev->job), folder, folder[0] ? ": " : "", n, ev->total == 1 ? "" : "s");
 }
 
 static void note_progress(struct report *r, const struct event *ev)
@@ -423,7 +301,7 @@ static void show_event(struct report *r, const struct event *ev)
 		if (r->progress.begun == 0)
 			r->progress.begun = clock_now();
 		if (r->p.verbose > 0 && !r->p.quiet)
-			say(r, "%s: started", clean(job, ev->job));
+			lines_say(&r->l, "%s: started", clean(job, ev->job));
 		break;
 	case EVENT_FOLDER:
 		begin_folder(r, ev);
@@ -449,7 +327,7 @@ static void show_event(struct report *r, const struct event *ev)
 		end_job(r, ev);
 		break;
 	}
-	flush_if_due(r);
+	lines_flush_if_due(&r->l);
 }
 
 static void on_event(void *arg, const struct event *ev)
@@ -487,9 +365,9 @@ void report_log(void *arg, enum log_level level, const char *context, const char
 	clean(where, context);
 	err_printable(what, sizeof(what), text, strlen(text));
 	if (level <= LOG_WARN)
-		complain(r, "mailhaul: %s%s%s%s", where, sep, level == LOG_WARN ? "warning: " : "", what);
+		lines_complain(&r->l, "mailhaul: %s%s%s%s", where, sep, level == LOG_WARN ? "warning: " : "", what);
 	else
-		complain(r, "%s%s%s", where, sep, what);
+		lines_complain(&r->l, "%s%s%s", where, sep, what);
 }
 
 void report_error(struct report *r, const struct err *e)
@@ -498,22 +376,15 @@ void report_error(struct report *r, const struct err *e)
 			    .time = clock_wall() };
 	char text[TEXT_BYTES];
 
-	complain(r, "mailhaul: %s", clean(text, e->text));
+	lines_complain(&r->l, "mailhaul: %s", clean(text, e->text));
 	if (r->p.json)
 		json_event(r, &ev);
 }
 
 void report_json(struct report *r, const struct strbuf *line)
 {
-	if (line->failed)
-		return;
-	if (line->len < OUT_FLUSH) {
-		say(r, "%s", strbuf_str(line));
-		return;
-	}
-	flush_out(r);
-	write_out(r, line->s, line->len);
-	write_out(r, "\n", 1);
+	if (!line->failed)
+		lines_put(&r->l, strbuf_slice(line));
 }
 
 void report_line(struct report *r, const char *fmt, ...)
@@ -521,17 +392,14 @@ void report_line(struct report *r, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsay(r, fmt, ap);
+	lines_vsay(&r->l, fmt, ap);
 	va_end(ap);
 }
 
 int report_flush(struct report *r, struct err *e)
 {
-	flush_out(r);
-	if (!r->out_dead || r->out_errno == 0)
-		return 0;
-	errno = r->out_errno;
-	return err_errno(e, "standard output");
+	lines_flush(&r->l);
+	return lines_check(&r->l, e);
 }
 
 struct report *report_new(const struct report_params *p, struct err *e)
@@ -544,8 +412,7 @@ struct report *report_new(const struct report_params *p, struct err *e)
 		return NULL;
 	}
 	r->p = *p;
-	r->out = (struct strbuf)STRBUF_INIT(4 * OUT_FLUSH);
-	r->out_tty = isatty(p->out);
+	lines_init(&r->l, p->out, p->err, &r->progress);
 	r->progress.fd = p->err;
 	r->progress_on = p->tty && !p->quiet && !p->json && !(term && strcmp(term, "dumb") == 0);
 	return r;
@@ -565,11 +432,11 @@ void report_free(struct report *r)
 			strbuf_printf(&b, "%s%zu of them stopped", any ? "; " : "", r->stopped);
 		else if (!any)
 			strbuf_puts(&b, r->p.dry_run ? "nothing to do" : "nothing new");
-		say(r, "%zu jobs: %s", r->ended, strbuf_str(&b));
+		lines_say(&r->l, "%zu jobs: %s", r->ended, strbuf_str(&b));
 	}
 	strbuf_release(&b);
-	flush_out(r);
-	strbuf_release(&r->out);
+	lines_flush(&r->l);
+	lines_release(&r->l);
 	for (size_t i = 0; i < r->jobs.n; i++)
 		free(r->jobs.a[i].job);
 	vec_release(&r->jobs);
