@@ -14,7 +14,7 @@ import pytest
 import haul
 import pop3peer
 import tlscert
-from hostile import CLEAR, ESCAPES, TLS, clean, forget_pauses, measured
+from hostile import CLEAR, ESCAPES, TLS, bad_certificate, clean, each_bad_certificate, forget_pauses, measured
 from pop3peer import Hangup, Peer
 
 
@@ -123,18 +123,10 @@ def test_without_tls_no_secret_is_said(tmp_path, ca, certificate, peer, code, wo
 # Certificates
 
 @pytest.mark.parametrize("scheme", ["pop3", "pop3s"])
-@pytest.mark.parametrize("which,words", [
-    ("host", ["certificate", "not for", "elsewhere.example"]),
-    ("expired", ["certificate", "expired"]),
-    ("self-signed", ["self-signed", "fingerprint"]),
-    ("unknown", ["certificate", "fingerprint"]),
-])
+@each_bad_certificate
 def test_a_wrong_certificate_is_refused(tmp_path, ca, certificate, scheme, which, words):
-    where = str(tmp_path / "bad")
-    bad = {"host": lambda: ca.issue("wrong", names=["DNS:elsewhere.example"]), "expired": lambda: ca.issue("old", expired=True),
-           "self-signed": lambda: tlscert.self_signed(where, "own"), "unknown": lambda: tlscert.CA(where, "Other CA").issue("localhost")}[which]()
     want = letters(1)
-    with Peer(want, pair=bad, tls=scheme == "pop3s") as srv:
+    with Peer(want, pair=bad_certificate(ca, which, tmp_path), tls=scheme == "pop3s") as srv:
         h = haul.Haul(tmp_path, srv.port, ca_file=ca.cert, scheme=scheme, account=TLS)
         says(h.run(), 77, *words)
         assert set(srv.commands()) <= {"CAPA", "STLS"}

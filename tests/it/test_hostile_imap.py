@@ -12,9 +12,8 @@ import pytest
 
 import haul
 import imappeer
-import tlscert
 import twoway
-from hostile import CLEAR, ESCAPES, TLS, clean, forget_pauses, measured
+from hostile import CLEAR, ESCAPES, TLS, bad_certificate, clean, each_bad_certificate, forget_pauses, measured
 from imappeer import Hangup, Peer, Refused
 from twoway import actions
 
@@ -264,17 +263,9 @@ def test_logindisabled_is_obeyed(tmp_path):
 # Certificates
 
 @pytest.mark.parametrize("scheme", ["imap", "imaps"])
-@pytest.mark.parametrize("which,words", [
-    ("host", ["certificate", "not for", "elsewhere.example"]),
-    ("expired", ["certificate", "expired"]),
-    ("self-signed", ["self-signed", "fingerprint"]),
-    ("unknown", ["certificate", "fingerprint"]),
-])
+@each_bad_certificate
 def test_a_wrong_certificate_is_refused(tmp_path, ca, certificate, scheme, which, words):
-    where = str(tmp_path / "bad")
-    bad = {"host": lambda: ca.issue("wrong", names=["DNS:elsewhere.example"]), "expired": lambda: ca.issue("old", expired=True),
-           "self-signed": lambda: tlscert.self_signed(where, "own"), "unknown": lambda: tlscert.CA(where, "Other CA").issue("localhost")}[which]()
-    with Peer({"INBOX": letters(1)}, pair=bad, tls=scheme == "imaps") as srv:
+    with Peer({"INBOX": letters(1)}, pair=bad_certificate(ca, which, tmp_path), tls=scheme == "imaps") as srv:
         h = Job(tmp_path, srv, ca_file=ca.cert, scheme=scheme, tls=TLS)
         says(h.run("both"), 77, *words)
         assert set(srv.in_clear()) <= {"CAPABILITY", "STARTTLS"} and srv.commands("AUTHENTICATE") == []

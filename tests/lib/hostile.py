@@ -6,12 +6,31 @@ import os
 import re
 import sqlite3
 
+import pytest
+
 import haul
+import tlscert
 
 CLEAR = "tls = none\n\ttimeout = 2s\n"
 TLS = "timeout = 2s\n"
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd]")
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\x7f\x08"
+
+
+#: Which, and what the error says of it.
+each_bad_certificate = pytest.mark.parametrize("which,words", [
+    ("host", ["certificate", "not for", "elsewhere.example"]),
+    ("expired", ["certificate", "expired"]),
+    ("self-signed", ["self-signed", "fingerprint"]),
+    ("unknown", ["certificate", "fingerprint"]),
+])
+
+
+def bad_certificate(ca, which, directory):
+    """A certificate and its key, which the client must not trust."""
+    where = str(directory / "bad")
+    return {"host": lambda: ca.issue("wrong", names=["DNS:elsewhere.example"]), "expired": lambda: ca.issue("old", expired=True),
+            "self-signed": lambda: tlscert.self_signed(where, "own"), "unknown": lambda: tlscert.CA(where, "Other CA").issue("localhost")}[which]()
 
 
 def clean(r):
