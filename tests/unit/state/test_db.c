@@ -612,8 +612,8 @@ static void first_version(void **state)
 		"DROP INDEX pair_right", "ALTER TABLE pair DROP COLUMN flags", "ALTER TABLE pair DROP COLUMN back",
 		"ALTER TABLE run DROP COLUMN pushed", "ALTER TABLE run DROP COLUMN flagged",
 		"ALTER TABLE run DROP COLUMN deleted_left",
-		"CREATE TABLE old(folder INTEGER NOT NULL, key TEXT NOT NULL, kind INTEGER NOT NULL, reason TEXT NOT NULL, size INTEGER NOT NULL,"
-		"  tries INTEGER NOT NULL, since INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY(folder, key)) WITHOUT ROWID",
+		("CREATE TABLE old(folder INTEGER NOT NULL, key TEXT NOT NULL, kind INTEGER NOT NULL, reason TEXT NOT NULL, size INTEGER NOT NULL,"
+		 "  tries INTEGER NOT NULL, since INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY(folder, key)) WITHOUT ROWID"),
 		"INSERT INTO old SELECT folder, key, kind, reason, size, tries, since, next FROM failure", "DROP TABLE failure",
 		"ALTER TABLE old RENAME TO failure", "DROP TABLE keyword", "PRAGMA user_version = 1",
 	};
