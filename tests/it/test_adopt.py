@@ -9,7 +9,7 @@ import time
 import pytest
 
 import haul
-from twoway import Sync, actions, counts
+from twoway import Sync, actions, counts, stopped_anew
 
 SIZE = 20000
 AGE = 90000
@@ -290,21 +290,19 @@ def test_renumbered_and_some_missing(each_server, tmp_path, way):
 @pytest.mark.parametrize("way", ["--restore", "--allow-deletions"])
 def test_an_answer_that_is_interrupted(best, tmp_path, way):
     """Wherever: nothing is lost, and no message is left that one side alone holds and the state takes for agreed on."""
-    done = False
-    for step in range(1, 40):
+    def build(step):
         p = filled(Sync(tmp_path / str(step), best), 9)
         p.remote.delete("INBOX", mail(1))
         renumber(p)
-        r = p.run("both", way, env={"MAILHAUL_STOP_AT": str(step)})
-        done = r.code == 0
+        return p
+
+    for step, p, r in stopped_anew(build, way):
         p.sync()
         p.quiet()
         p.same()
         held = p.local.bodies()
         assert len(held) == len(set(held)) == (6 if mail(1) in held else 5) and (mail(1) in held or way == "--allow-deletions"), (step, r)
-        if done:
-            break
-    assert done and step > 2 and (mail(1) in held) == (way == "--restore")
+    assert step > 2 and (mail(1) in held) == (way == "--restore")
 
 
 @pytest.mark.parametrize("other", [0, 3])
@@ -404,7 +402,7 @@ def test_renumbered_duplicates(each_server, tmp_path):
 @pytest.mark.parametrize("what", ["lost", "renumbered"])
 def test_stopped_at_every_step(best, tmp_path, what):
     """Whatever is interrupted: the run after it ends the same."""
-    for step in range(1, 40):
+    def build(step):
         p = filled(Sync(tmp_path / str(step), best), 9)
         p.remote.flag("INBOX", mail(1), "FRS")
         p.local.flag("INBOX", mail(2), "S")
@@ -415,12 +413,11 @@ def test_stopped_at_every_step(best, tmp_path, what):
             p.forget()
         else:
             renumber(p)
-        r = p.run("both", env={"MAILHAUL_STOP_AT": str(step)})
-        done = r.code == 0
+        return p
+
+    for step, p, _ in stopped_anew(build):
         p.sync()
         p.quiet()
         p.same()
         assert len(p.local.bodies()) == 8, step
-        if done:
-            break
-    assert done and step > 3
+    assert step > 3
