@@ -219,6 +219,21 @@ def test_both_sides_give_it_another_name(best, tmp_path):
 
 
 @pytest.mark.parametrize("side", ["remote", "local"])
+def test_one_goes_below_another_that_is_renamed_there(each_server, tmp_path, side):
+    """Each side gives one of them a name, and both are followed: the one goes along with the other, wherever that has its new name from."""
+    p = sorted_mail(Sync(tmp_path, each_server))
+    s, o = (p.remote, p.local) if side == "remote" else (p.local, p.remote)
+    s.deliver(mail(100), "Apart", "S", age=AGE)
+    p.settle()
+    s.rename("Apart", "Lists/apart")
+    o.rename("Lists", "Old")
+    r = p.sync()
+    assert r.end["folders_renamed"] == 2 and r.end["moved"] == r.end["pulled"] == r.end["pushed"] == r.end["deleted"] == 0, r
+    p.settle()
+    assert where(p) == {100: [("Old/apart", "S")], **{i: [("Old" if i % 3 else "Old/b", "S")] for i in range(9)}}
+
+
+@pytest.mark.parametrize("side", ["remote", "local"])
 def test_other_mail_in_a_new_folder(each_server, tmp_path, side):
     """A folder is removed, and another made: that is no rename, however alike they look."""
     p = sorted_mail(Sync(tmp_path, each_server, "max-delete = none\n\tremove-folders = both"))
