@@ -528,12 +528,16 @@ class Peer(peer.Peer):
         """What RFC822.SIZE says."""
         return len(m.wire())
 
+    def more_items(self, link, m):
+        """What else there is to fetch of a message: {item: value}"""
+        return {}
+
     def fetch_row(self, link, m, items):
         """One message's FETCH. Bodies come last."""
         body = next((i for i in items if i.startswith("BODY")), None)
         simple = {"UID": str(m.uid), "FLAGS": "(%s)" % " ".join(sorted(m.flags)), "RFC822.SIZE": str(self.size(m)), "MODSEQ": "(%d)" % m.modseq,
-                  "INTERNALDATE": time.strftime('"%d-%b-%Y %H:%M:%S +0000"', time.gmtime(m.date))}
-        head = ("* %d FETCH (" % self.seq(link, m) + " ".join("%s %s" % (i, simple[i]) for i in items if i in simple)).encode()
+                  "INTERNALDATE": time.strftime('"%d-%b-%Y %H:%M:%S +0000"', time.gmtime(m.date)), **self.more_items(link, m)}
+        head = ("* %d FETCH (" % self.seq(link, m) + " ".join("%s %s" % (i, simple[i]) for i in items if i in simple)).encode("utf-8", "surrogateescape")
         if not body:
             return self.give_row(link, m, head + b")\r\n")
         if "HEADER.FIELDS" in body:

@@ -157,14 +157,22 @@ class Side:
         for i in range(start, start + n):
             self.deliver(HELLO % (i, i), folder, flags)
 
+    def paths(self, folder, body):
+        """The paths of all messages with these bytes, the oldest first."""
+        return sorted((p for p in haul.maildir_files(self.box(folder)) if open(p, "rb").read() == body), key=os.path.basename)
+
     def find(self, folder, body):
         """The path of the one message with these bytes."""
-        found = [p for p in haul.maildir_files(self.box(folder)) if open(p, "rb").read() == body]
+        found = self.paths(folder, body)
         assert len(found) == 1, (folder, body, found)
         return found[0]
 
     def delete(self, folder, body):
         os.unlink(self.find(folder, body))
+
+    def delete_one(self, folder, body, which=0):
+        """One of several."""
+        os.unlink(self.paths(folder, body)[which])
 
     def empty(self, folder):
         for path in haul.maildir_files(self.box(folder)):
