@@ -70,6 +70,7 @@ static void row_text(const struct listing *l, const struct row *r)
 		put_messages(&b, ": ", r->messages, r->bytes);
 	if (r->left_out) {
 		strbuf_puts(&b, r->attrs & FOLDER_NO_SELECT ? "" : ", left out");
+		strbuf_puts(&b, r->attrs & FOLDER_VIEWS && !(r->attrs & FOLDER_NO_SELECT) ? " (it shows messages of other folders)" : "");
 	} else if (l->job && r->remote && r->local) {
 		put_name(&b, " <-> ", r->local);
 		put_messages(&b, ": ", r->local_messages, r->local_bytes);

@@ -6,8 +6,6 @@
 
 #include "base/log.h"
 
-#define VIEWS (FOLDER_ALL | FOLDER_FLAGGED | FOLDER_IMPORTANT) /* show messages that are in other folders, too */
-
 static const struct {
 	const char *name;
 	unsigned attr;
@@ -40,6 +38,7 @@ struct reading {
 	struct folders *fs;
 	const struct folders_params *p;
 	VEC(struct boxrule) take; /* the rules with roles made names */
+	VEC(struct boxrule) take_views; /* of these, what counts for folders that show messages of others: they are meant only where they are named */
 	VEC(struct sync_folder) right;
 	void (*warn)(void *arg, const char *text);
 	void *arg;
@@ -101,9 +100,19 @@ static const char *with_role(const struct reading *r, unsigned role)
 	return NULL;
 }
 
+/* Is it a pattern that takes whatever fits it? */
+static bool is_sweeping(const struct boxrule *rule)
+{
+	return !rule->leave && rule->kind == BOXRULE_PATTERN && (memchr(rule->text.p, '*', rule->text.n) || memchr(rule->text.p, '%', rule->text.n));
+}
+
 /* The patterns with roles made names; a role that no folder has matches nothing. */
 static int resolve_roles(struct reading *r, struct err *e)
 {
+	static const struct boxrule none = { .kind = BOXRULE_PATTERN, .leave = true, .text = SLICE_LIT("*") };
+
+	if (vec_push(&r->take_views, none) < 0)
+		return out_of_memory(e);
 	for (size_t i = 0; i < r->p->n_take; i++) {
 		struct boxrule rule = r->p->take[i];
 		const char *name;
@@ -113,18 +122,10 @@ static int resolve_roles(struct reading *r, struct err *e)
 			if (name)
 				rule = (struct boxrule){ .kind = BOXRULE_NAME, .leave = rule.leave, .text = slice_str(name) };
 		}
-		if (vec_push(&r->take, rule) < 0)
+		if (vec_push(&r->take, rule) < 0 || (!is_sweeping(&rule) && vec_push(&r->take_views, rule) < 0))
 			return out_of_memory(e);
 	}
 	return 0;
-}
-
-/* Does the job take the folder that the left calls so? */
-static bool takes(const struct reading *r, const char *left, unsigned attrs)
-{
-	if (r->take.n == 0)
-		return !(attrs & VIEWS);
-	return boxrule_takes(r->take.a, r->take.n, slice_str(left), '/');
 }
 
 /* The rule for what the left calls so. */
@@ -139,6 +140,16 @@ static const struct folder_rule *rule_for(const struct reading *r, const char *l
 			return &r->p->rules[i];
 	}
 	return NULL;
+}
+
+/* Does the job take the folder that the left calls so? */
+static bool takes(const struct reading *r, const char *left, unsigned attrs)
+{
+	bool view = attrs & FOLDER_VIEWS && !rule_for(r, left);
+
+	if (r->take.n == 0)
+		return !view;
+	return view ? boxrule_takes(r->take_views.a, r->take_views.n, slice_str(left), '/') : boxrule_takes(r->take.a, r->take.n, slice_str(left), '/');
 }
 
 /* The rule that gives the right's folder its name, or NULL. */
@@ -333,6 +344,7 @@ int folders_read(struct folders *fs, const struct folders_params *p, struct stor
 	rc = 0;
 out:
 	vec_release(&r.take);
+	vec_release(&r.take_views);
 	vec_release(&r.right);
 	return rc;
 }

@@ -22,7 +22,7 @@ struct folder_rule {
 };
 
 struct folders_params {
-	const struct boxrule *take;     /* which folders; none: all but those that only show messages of others (\All, \Flagged, \Important) */
+	const struct boxrule *take;     /* which folders; none: all. One of FOLDER_VIEWS only if a pattern without wildcards names it, a role, or a rule */
 	size_t n_take;
 	const struct folder_rule *rules;
 	size_t n_rules;
