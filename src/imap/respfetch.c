@@ -161,7 +161,7 @@ static bool is_string(const struct imap_tok *t)
 	return resp_is_word(t) || t->kind == IMAP_TOK_LITERAL;
 }
 
-/* X-GM-LABELS (...): strings. */
+/* X-GM-LABELS (...): strings; NIL: none. */
 static int fetch_labels(struct imap_reader *rd, struct imap_fetch *f, struct err *e)
 {
 	struct imap_tok t;
@@ -169,6 +169,8 @@ static int fetch_labels(struct imap_reader *rd, struct imap_fetch *f, struct err
 
 	if (resp_next(rd, &t, e) < 0)
 		return -1;
+	f->has |= IMAP_HAS_GM_LABELS;
+	f->gm_labels = (struct imap_words){ 0 };
 	if (t.kind != IMAP_TOK_OPEN)
 		return t.kind == IMAP_TOK_NIL ? 0 : resp_bad(rd, e, "FETCH's X-GM-LABELS");
 	vec_clear(&rd->words);
@@ -182,7 +184,6 @@ static int fetch_labels(struct imap_reader *rd, struct imap_fetch *f, struct err
 		if (resp_string(rd, &t, "a label", &w, e) < 0 || resp_add_word(rd, w, e) < 0)
 			return -1;
 	}
-	f->has |= IMAP_HAS_GM_LABELS;
 	return resp_words_done(rd, &f->gm_labels, e);
 }
 

@@ -1,9 +1,9 @@
 /*
  * Flags of messages in an IMAP mailbox, and removals: by the very UIDs (imapbatch_p.h).
  *
- * Removal is a MOVE to the trash where there is one, else \Deleted and, at the end, UID EXPUNGE of
- * what we marked (RFC 4315). A server without UIDPLUS can remove only all that is marked: that is
- * asked of it when nothing but ours is.
+ * Removal is a MOVE to the trash where there is one, unless that takes more than is meant
+ * (imaplabels.c), else \Deleted and, at the end, UID EXPUNGE of what we marked (RFC 4315). A server
+ * without UIDPLUS can remove only all that is marked: that is asked of it when nothing but ours is.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -217,7 +217,6 @@ int imapmark_remove(
 	struct imapbatch j = { .failing = "can't be removed",
 		.tell = done,
 		.arg = arg,
-		.n = n,
 		.done = imapbatch_tell };
 	struct uidset copied = UIDSET_INIT;
 	struct imapbatch cp = { .failing = "can't be copied to the trash",
@@ -225,25 +224,36 @@ int imapmark_remove(
 		.arg = arg,
 		.ok = &copied };
 	struct flag_change *c;
+	size_t elsewhere = 0;
 	bool trash;
-	int rc;
+	int rc = 0;
 
 	if (imapstore_need_box(t, true, e) < 0)
 		return -1;
-	j.c = calloc(n ? n : 1, sizeof(*j.c));
-	if (!j.c) {
+	c = calloc(n ? n : 1, sizeof(*c));
+	if (!c) {
 		err_set(e, ERR_LOCAL, "out of memory");
 		return imapstore_fail(t, e);
 	}
 	for (size_t i = 0; i < n; i++)
-		j.c[i] = (struct flag_change){ .num = nums[i], .add = FLAG_DELETED };
-	c = j.c;
+		c[i] = (struct flag_change){ .num = nums[i], .add = FLAG_DELETED };
 	trash = s->trash && strcmp(s->trash, t->box->name) != 0;
 	t->sel.stale |= n > 0;
-	if (trash && t->conn.caps.have & IMAP_CAP_MOVE) {
+	if (trash)
+		rc = imaplabels_sort(t, c, n, &elsewhere, e);
+	if (rc == 0 && elsewhere > 0) {
+		struct imapbatch only = j;
+
+		only.c = c;
+		only.n = elsewhere;
+		rc = imapmark_mark(t, &only, NULL, e);
+	}
+	j.c = c + elsewhere;
+	j.n = n - elsewhere;
+	if (rc == 0 && j.n > 0 && trash && t->conn.caps.have & IMAP_CAP_MOVE) {
 		j.verb = "MOVE";
 		rc = to_trash(t, &j, e);
-	} else {
+	} else if (rc == 0 && j.n > 0) {
 		rc = imapmark_mark(t, &j, trash ? &cp : NULL, e);
 	}
 	free(c);

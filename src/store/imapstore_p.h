@@ -9,8 +9,10 @@
  *   imapgone.c   what a look finds gone
  *   imaptake.c   bodies
  *   imapident.c  what tells messages apart
+ *   imapuids.c   one question about many messages
  *   imapbatch.c  one command for many messages
  *   imapmark.c   flags and removals
+ *   imaplabels.c what is in other folders, too
  *   imapmove.c   moves to another folder
  *   imapstage.c  deliveries, until they are sent
  *   imapput.c    sending them
@@ -229,6 +231,29 @@ int imapmark_set_flags(struct store *s, const struct flag_change *c, size_t n,
 int imapmark_remove(struct store *s, const uint64_t *nums, size_t n,
 	void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 int imapmark_commit(struct store *s, struct err *e);
+
+/* ---- imapuids.c ---- */
+
+/* A UID FETCH of these items of the open box, in one flight. */
+struct imapuids {
+	const struct uidset *uids;
+	const char *items;
+	bool noop; /* before it: some servers show what is new in the box only when asked */
+	imap_on *on;
+	void *arg;
+	bool refused; /* out: one of the commands */
+};
+int imapuids_ask(struct imapstore *t, struct imapuids *w, struct err *e);
+
+/* ---- imaplabels.c ---- */
+
+/*
+ * Sort messages of the open box that are to go to the trash: the first *elsewhere of them are in
+ * other folders too, or may be, and a move would take them from there. Only Gmail's are; of its
+ * spam nothing is.
+ */
+int imaplabels_sort(
+	struct imapstore *t, struct flag_change *c, size_t n, size_t *elsewhere, struct err *e);
 
 /* ---- imapmove.c ---- */
 
