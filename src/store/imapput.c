@@ -21,13 +21,18 @@ struct command {
 	size_t from, to;
 };
 
+/* A message that the server has taken, and did not say as what. */
+struct unkeyed {
+	size_t i;      /* of the staged ones */
+	uint32_t said; /* or as one that can be no new one; 0: not at all */
+};
+
 struct publishing {
 	struct staged *st;
 	VEC(size_t) todo;    /* of st, in the order of sending */
 	VEC(size_t) again;   /* to be sent again one by one */
-	VEC(size_t) unkeyed; /* taken by the server, who did not say as what */
+	VEC(struct unkeyed) unkeyed;
 	struct uidset given; /* by APPENDUID */
-	uint32_t below;      /* the lowest that it gave where none can be; 0: none */
 	struct command fly[FLYING_MAX];
 	size_t flying;
 	bool single;
@@ -91,27 +96,31 @@ static int take_uids(struct imapstore *t, struct publishing *p, const struct com
 	struct uidseq seq;
 	uint32_t uid = 0, top = 0;
 	struct imapput_item *first = &u->items.a[u->order.a[p->todo.a[c->from]]];
-	bool good = r->code.kind == IMAP_CODE_APPENDUID && r->code.num == t->sel.validity &&
+	bool told = r->code.kind == IMAP_CODE_APPENDUID && r->code.num == t->sel.validity &&
 		uidseq_init(&seq, r->code.dst, MULTI_MAX, NULL) == 0 &&
 		seq.count == c->to - c->from;
+	bool good = told;
 
 	if (first->plain) /* alone: it was its keywords */
 		t->sel.keywords->refused |= first->flags & FLAGS_KEYWORDS;
-	/* in ascending order, of new ones, each once: or it is no answer to this */
+	/*
+	 * in ascending order, of new ones, each once: else they are taken for others that are there,
+	 * or UIDNEXT was far beyond what the server gives, or it is no answer to this
+	 */
 	for (struct uidseq look = good ? seq : (struct uidseq){ 0 };
 		good && uidseq_next(&look, &uid); top = uid)
 		good = uid > top && uid >= u->lowest && !uidset_has(&p->given, uid);
-	/* Some servers' UIDNEXT is far beyond what they give: the content decides then. */
-	if (!good && uid > 0 && uid < u->lowest && (p->below == 0 || uid < p->below))
-		p->below = uid;
 	for (size_t i = c->from; i < c->to; i++) {
 		struct staged *st = &p->st[p->todo.a[i]];
+		struct unkeyed x = { .i = p->todo.a[i] };
 
-		if (good && uidseq_next(&seq, &uid)) {
+		if (told && uidseq_next(&seq, &uid))
+			x.said = uid;
+		if (good) {
 			snprintf(st->key, sizeof(st->key), "%" PRIu32, uid);
 			if (uidset_add(&p->given, uid, e) < 0)
 				return -1;
-		} else if (vec_push(&p->unkeyed, p->todo.a[i]) < 0) {
+		} else if (vec_push(&p->unkeyed, x) < 0) {
 			return err_set(e, ERR_LOCAL, "out of memory");
 		}
 	}
@@ -226,11 +235,40 @@ static int send_all(struct imapstore *t, struct publishing *p, struct err *e)
 	return 0;
 }
 
+/* One that the server did not name, of all that are looked for; NULL: it did. */
+static const struct unkeyed *unkeyed(const struct publishing *p, size_t i)
+{
+	for (size_t k = 0; k < p->unkeyed.n; k++)
+		if (p->unkeyed.a[k].i == i)
+			return &p->unkeyed.a[k];
+	return NULL;
+}
+
+/* What came of the search for one: its key, or why it has none. */
+static int take_found(struct staged *st, const struct imapsought *s, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (s->uid != 0) {
+		snprintf(st->key, sizeof(st->key), "%" PRIu32, s->uid);
+		return 0;
+	}
+	if (s->merged)
+		err_set_span(&why, ERR_REFUSED, SPAN_MSG,
+			"the server takes it for a message with the same Message-ID that is there, and keeps "
+			"that one alone");
+	else
+		err_set_span(&why, ERR_PROTO, SPAN_MSG,
+			"the server took the message, but it can't be found there");
+	return refuse(st, &why, e);
+}
+
 /* Look for those whose UIDs the server did not tell. */
 static int find_unkeyed(struct imapstore *t, struct publishing *p, size_t n, struct err *e)
 {
 	struct imapput *u = t->put;
 	VEC(struct imapsought) s = { 0 };
+	VEC(size_t) whose = { 0 };
 	bool lost = false;
 	int rc = 0;
 
@@ -240,46 +278,60 @@ static int find_unkeyed(struct imapstore *t, struct publishing *p, size_t n, str
 		const struct imapput_item *it =
 			u->order.a[i] == SIZE_MAX ? NULL : &u->items.a[u->order.a[i]];
 		struct imapsought x = { .from = u->lowest, .digest = p->st[i].digest };
-		bool unkeyed = false;
+		const struct unkeyed *k = unkeyed(p, i);
 
-		for (size_t k = 0; k < p->unkeyed.n; k++)
-			unkeyed |= p->unkeyed.a[k] == i;
-		if (!it || !(unkeyed || p->st[i].key[0]))
+		if (!it || !(k || p->st[i].key[0]))
 			continue;
 		x.size = it->size;
 		x.has_mid = it->has_mid;
 		memcpy(x.mid, it->mid, IDENT_MID);
-		if (!unkeyed)
+		if (k)
+			x.said = k->said;
+		else
 			imapstore_uid(slice_str(p->st[i].key), &x.uid);
-		rc = vec_push(&s, x);
+		rc = vec_push(&s, x) < 0 ? -1 : vec_push(&whose, i);
 	}
 	if (rc < 0)
 		err_set(e, ERR_LOCAL, "out of memory");
 	else
+		rc = imapseek_said(t, s.a, s.n, e);
+	for (size_t i = 0; i < s.n; i++)
+		lost |= s.a[i].uid == 0 && !s.a[i].merged;
+	if (rc == 0 && lost)
 		rc = imapseek(t, s.a, s.n, true, e);
-	for (size_t i = 0; i < s.n; i++) {
-		lost |= s.a[i].uid == 0;
-		s.a[i].from = p->below;
-	}
-	if (rc == 0 && lost && p->below > 0)
-		rc = imapseek(t, s.a, s.n, false, e);
-	for (size_t i = 0, k = 0; rc == 0 && i < n; i++) {
-		bool here =
-			u->order.a[i] != SIZE_MAX && k < s.n && s.a[k].digest == p->st[i].digest;
-		struct err why = ERR_INIT;
-
-		if (!here)
-			continue;
-		if (s.a[k].uid != 0) {
-			snprintf(p->st[i].key, sizeof(p->st[i].key), "%" PRIu32, s.a[k].uid);
-		} else {
-			err_set_span(&why, ERR_PROTO, SPAN_MSG,
-				"the server took the message, but it can't be found there");
-			rc = refuse(&p->st[i], &why, e);
-		}
-		k++;
-	}
+	for (size_t i = 0; rc == 0 && i < s.n; i++)
+		rc = take_found(&p->st[whose.a[i]], &s.a[i], e);
 	vec_release(&s);
+	vec_release(&whose);
+	return rc;
+}
+
+/*
+ * Gmail may say that it took a message which it has, and drop it: by a key that nobody has it would
+ * look as if it had been deleted there.
+ */
+static int check_given(struct imapstore *t, struct publishing *p, size_t n, struct err *e)
+{
+	struct uidset missing = UIDSET_INIT;
+	struct err why = ERR_INIT;
+	uint32_t uid;
+	int rc;
+
+	if (!(t->conn.caps.have & IMAP_CAP_GMAIL) || p->given.n == 0)
+		return 0;
+	err_set_span(&why, ERR_PROTO, SPAN_MSG,
+		"the server said that it took the message, but it is not there: perhaps it has it in "
+		"this folder already");
+	rc = imapseek_missing(t, &p->given, &missing, e);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct staged *st = &p->st[i];
+
+		if (!imapstore_uid(slice_str(st->key), &uid) || !uidset_has(&missing, uid))
+			continue;
+		st->key[0] = '\0';
+		rc = refuse(st, &why, e);
+	}
+	uidset_release(&missing);
 	return rc;
 }
 
@@ -318,6 +370,8 @@ static int publish(struct imapstore *t, struct publishing *p, size_t n, struct e
 		imapstore_give(e, &p->why);
 		return err_in(e, "'%s'", t->box->name);
 	}
+	if (check_given(t, p, n, e) < 0)
+		return -1;
 	return find_unkeyed(t, p, n, e);
 }
 

@@ -50,7 +50,9 @@ struct imapsought {
 	bool has_mid;
 	unsigned char mid[IDENT_MID];
 	const unsigned char *digest;
-	uint32_t uid; /* found; 0 not */
+	uint32_t said; /* the server says that it is this one, which is no new one; 0 it does not */
+	uint32_t uid;  /* found; 0 not */
+	bool merged;   /* what it said has the Message-ID, and other content */
 };
 
 /* ---- imapstage.c ---- */
@@ -64,5 +66,15 @@ struct stream *imapput_body(struct imapput *u, const struct imapput_item *it);
 
 /* Find those that have no UID yet in the open box. sure: the server has taken them. */
 int imapseek(struct imapstore *t, struct imapsought *s, size_t n, bool sure, struct err *e);
+
+/*
+ * Look at the messages that the server says they are: some servers keep one copy of a message, and
+ * take another for the first. What is the same content is found; two may be one.
+ */
+int imapseek_said(struct imapstore *t, struct imapsought *s, size_t n, struct err *e);
+
+/* Which of these UIDs are not there? None, where the server does not tell. */
+int imapseek_missing(
+	struct imapstore *t, const struct uidset *uids, struct uidset *missing, struct err *e);
 
 #endif

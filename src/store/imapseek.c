@@ -1,6 +1,7 @@
 /*
- * Finding what was appended to an IMAP mailbox: above the lowest UID that it can have, by content.
- * Only what has the size that is sought, or the Message-ID, is read.
+ * Finding what was appended to an IMAP mailbox: above the lowest UID that it can have, by content;
+ * or where the server says that it is. Only what has the size that is sought, or the Message-ID, is
+ * read.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "store/imapput_p.h"
 
 #define CANDIDATES_MAX 1000000
+#define CANDIDATE "(UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
 
 struct candidate {
 	uint32_t uid;
@@ -112,26 +114,47 @@ static bool like(const struct imapsought *s, const struct candidate *c)
 			(c->has_mid && s->has_mid && memcmp(c->mid, s->mid, IDENT_MID) == 0));
 }
 
-/* List what came since, and read what looks like one of those that are sought. */
-static int list_candidates(struct imapstore *t, struct seeking *w, const struct imapsought *s,
-	size_t n, bool sure, struct err *e)
+/* Each candidate once, by UID; the content of those is read that look like one that is sought. */
+static int read_alike(struct imapstore *t, struct seeking *w, const struct imapsought *s, size_t n,
+	bool (*alike)(const struct imapsought *s, const struct candidate *c), struct err *e)
 {
 	struct imapstore_flight f = {
 		.send = send_read, .end = end_read, .data = data_read, .arg = w
 	};
+	size_t k = 0;
+
+	if (w->found.n == 0)
+		return 0;
+	qsort(w->found.a, w->found.n, sizeof(w->found.a[0]), by_uid);
+	for (size_t i = 0; i < w->found.n; i++) {
+		bool one = false;
+
+		if (k > 0 && w->found.a[k - 1].uid == w->found.a[i].uid)
+			continue;
+		w->found.a[k++] = w->found.a[i];
+		for (size_t j = 0; !one && j < n; j++)
+			one = s[j].uid == 0 && !s[j].merged && alike(&s[j], &w->found.a[k - 1]);
+		if (one && vec_push(&w->read, k - 1) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	w->found.n = k;
+	f.n = w->read.n;
+	return f.n > 0 ? imapstore_fly(t, &f, e) : 0;
+}
+
+/* List what came since, and read what looks like one of those that are sought. */
+static int list_candidates(struct imapstore *t, struct seeking *w, const struct imapsought *s,
+	size_t n, bool sure, struct err *e)
+{
 	struct err why = ERR_INIT;
 	uint32_t tag;
-	size_t k = 0;
 	int rc;
 
 	w->from = UINT32_MAX;
 	for (size_t i = 0; i < n; i++)
-		if (s[i].uid == 0 && s[i].from < w->from)
+		if (s[i].uid == 0 && !s[i].merged && s[i].from < w->from)
 			w->from = s[i].from;
-	if (imap_send(&t->conn, &tag, e,
-		    "UID FETCH %" PRIu32
-		    ":* (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])",
-		    w->from) < 0)
+	if (imap_send(&t->conn, &tag, e, "UID FETCH %" PRIu32 ":* " CANDIDATE, w->from) < 0)
 		return imapstore_broken(t, e);
 	rc = imapstore_finish(t, tag, on_candidate, w, NULL, &why, e);
 	if (rc < 0)
@@ -146,23 +169,7 @@ static int list_candidates(struct imapstore *t, struct seeking *w, const struct 
 		imapstore_give(e, &why);
 		return err_in(e, "'%s'", t->box->name);
 	}
-	if (w->found.n == 0)
-		return 0;
-	qsort(w->found.a, w->found.n, sizeof(w->found.a[0]), by_uid);
-	for (size_t i = 0; i < w->found.n; i++) {
-		bool one = false;
-
-		if (k > 0 && w->found.a[k - 1].uid == w->found.a[i].uid)
-			continue;
-		w->found.a[k++] = w->found.a[i];
-		for (size_t j = 0; !one && j < n; j++)
-			one = s[j].uid == 0 && like(&s[j], &w->found.a[k - 1]);
-		if (one && vec_push(&w->read, k - 1) < 0)
-			return err_set(e, ERR_LOCAL, "out of memory");
-	}
-	w->found.n = k;
-	f.n = w->read.n;
-	return f.n > 0 ? imapstore_fly(t, &f, e) : 0;
+	return read_alike(t, w, s, n, like, e);
 }
 
 /* Is it one that is sought, by its content? One that can't be read: by all else that is known of it. */
@@ -189,7 +196,7 @@ static bool rewrites(const struct imapstore *t)
 static void claim(struct seeking *w, struct imapsought *s, size_t n, bool by_mid)
 {
 	for (size_t i = 0; i < n; i++) {
-		for (size_t k = 0; s[i].uid == 0 && k < w->found.n; k++) {
+		for (size_t k = 0; s[i].uid == 0 && !s[i].merged && k < w->found.n; k++) {
 			struct candidate *c = &w->found.a[k];
 			bool same = by_mid
 				? c->has_mid && s[i].has_mid &&
@@ -213,11 +220,11 @@ static void claim_rest(struct seeking *w, struct imapsought *s, size_t n)
 	for (size_t i = 0; i < w->found.n; i++)
 		free_ones += !w->found.a[i].taken;
 	for (size_t i = 0; i < n; i++)
-		left += s[i].uid == 0;
+		left += s[i].uid == 0 && !s[i].merged;
 	if (left == 0 || left != free_ones)
 		return;
 	for (size_t i = 0; i < n; i++) {
-		if (s[i].uid != 0)
+		if (s[i].uid != 0 || s[i].merged)
 			continue;
 		while (w->found.a[k].taken)
 			k++;
@@ -240,7 +247,7 @@ int imapseek(struct imapstore *t, struct imapsought *s, size_t n, bool sure, str
 		claim(&w, s, n, false);
 		if (sure || rewrites(t))
 			claim(&w, s, n, true);
-		if (sure)
+		if (sure && !(t->conn.caps.have & IMAP_CAP_GMAIL)) /* there nothing need be new */
 			claim_rest(&w, s, n);
 	}
 	ident_reader_free(w.reader);
@@ -248,6 +255,88 @@ int imapseek(struct imapstore *t, struct imapsought *s, size_t n, bool sure, str
 	vec_release(&w.read);
 	return rc;
 }
+
+/* ---- what the server names ---- */
+
+/* imap_on */
+static int on_there(void *arg, const struct imap_resp *r, struct err *e)
+{
+	struct uidset *missing = arg;
+
+	if (r->kind != IMAP_FETCH || !(r->fetch.has & IMAP_HAS_UID))
+		return 0;
+	return uidset_remove(missing, r->fetch.uid, e);
+}
+
+int imapseek_missing(
+	struct imapstore *t, const struct uidset *uids, struct uidset *missing, struct err *e)
+{
+	struct imapuids ask = {
+		.uids = uids, .items = "(UID)", .noop = true, .on = on_there, .arg = missing
+	};
+
+	if (uidset_unite(missing, uids, e) < 0 || imapuids_ask(t, &ask, e) < 0)
+		return -1;
+	if (ask.refused)
+		uidset_clear(missing);
+	return 0;
+}
+
+/* May it be the one that it is said to be? */
+static bool like_said(const struct imapsought *s, const struct candidate *c)
+{
+	return c->uid == s->said &&
+		((c->has_size && c->size == s->size) ||
+			(c->has_mid && s->has_mid && memcmp(c->mid, s->mid, IDENT_MID) == 0));
+}
+
+/* It is the one that is sought, or another of its Message-ID, or that was no answer. */
+static void take_said(const struct imapstore *t, const struct seeking *w, struct imapsought *s)
+{
+	struct candidate key = { .uid = s->said }, *c = NULL;
+	bool mid;
+
+	if (w->found.n > 0)
+		c = bsearch(&key, w->found.a, w->found.n, sizeof(key), by_uid);
+	if (!c)
+		return;
+	mid = c->has_mid && s->has_mid && memcmp(c->mid, s->mid, IDENT_MID) == 0;
+	if (is(c, s) || (mid && rewrites(t)))
+		s->uid = s->said;
+	else
+		s->merged = mid && c->has_digest;
+}
+
+int imapseek_said(struct imapstore *t, struct imapsought *s, size_t n, struct err *e)
+{
+	struct seeking w = { .from = 1 };
+	struct uidset said = UIDSET_INIT;
+	struct imapuids ask = {
+		.uids = &said, .items = CANDIDATE, .noop = true, .on = on_candidate, .arg = &w
+	};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		if (s[i].uid == 0 && s[i].said != 0)
+			rc = uidset_add(&said, s[i].said, e);
+	if (rc < 0 || said.n == 0)
+		goto out;
+	w.reader = ident_reader_new(e);
+	rc = w.reader ? imapuids_ask(t, &ask, e) : -1;
+	if (rc == 0)
+		rc = read_alike(t, &w, s, n, like_said, e);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		if (s[i].uid == 0 && s[i].said != 0)
+			take_said(t, &w, &s[i]);
+out:
+	ident_reader_free(w.reader);
+	uidset_release(&said);
+	vec_release(&w.found);
+	vec_release(&w.read);
+	return rc;
+}
+
+/* ---- after a cut ---- */
 
 /* "VALIDITY UIDNEXT SIZE IDENT_MID" */
 static bool read_hint(const char *hint, uint32_t validity, struct imapsought *out)

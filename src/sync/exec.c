@@ -132,22 +132,34 @@ static int collect_pending(void *arg, const struct pair *p, struct err *e)
 	return 0;
 }
 
+/* Does the base know another message by the key that the target gives this one? 1, 0, -1. */
+static int is_taken(struct exec *x, struct slice key, struct err *e)
+{
+	struct pair other;
+
+	return pairs_by_left(x->db, x->folder, key, &other, e);
+}
+
+/* What came of one delivery of an earlier run. One that the target took for another message is none. */
+static int apply_one(struct exec *x, int64_t pair, const struct recovery *r, struct err *e)
+{
+	bool late = x->dst->ops->caps & STORE_LATE_KEYS;
+	int taken = r->found && late ? is_taken(x, r->now, e) : 0;
+
+	if (taken < 0)
+		return -1;
+	if (!r->found || taken)
+		return pairs_drop(x->db, pair, e);
+	return late ? pairs_arrive(x->db, pair, r->now, e) : pairs_settle(x->db, pair, e);
+}
+
 /* Settle what was found, drop what was not, in one transaction. */
 static int apply_recovery(struct exec *x, const struct recover_list *l, struct err *e)
 {
 	if (db_begin(x->db, e) < 0)
 		return -1;
 	for (size_t i = 0; i < l->ids.n; i++) {
-		const struct recovery *r = &l->r.a[i];
-		int rc;
-
-		if (!r->found)
-			rc = pairs_drop(x->db, l->ids.a[i], e);
-		else if (x->dst->ops->caps & STORE_LATE_KEYS)
-			rc = pairs_arrive(x->db, l->ids.a[i], r->now, e);
-		else
-			rc = pairs_settle(x->db, l->ids.a[i], e);
-		if (rc < 0) {
+		if (apply_one(x, l->ids.a[i], &l->r.a[i], e) < 0) {
 			db_rollback(x->db);
 			return -1;
 		}
@@ -265,6 +277,20 @@ fail:
 	return -1;
 }
 
+/*
+ * Some servers keep one copy of a message in a folder, and take a second for the first. That one has its pair: were both to share it, whatever became of one would be done to the
+ * other. The second stays where it is, as one that was refused.
+ */
+static int refuse_second(struct staged *st, struct err *e)
+{
+	st->refused = calloc(1, sizeof(*st->refused));
+	if (!st->refused)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	err_set_span(st->refused, ERR_REFUSED, SPAN_MSG, "the server keeps one copy of a message in a folder, and has this one there already; here are two");
+	err_hint(st->refused, "nothing is lost if one of the two is deleted here");
+	return 0;
+}
+
 /* The pairs of a group that has been published to a target which names its messages only then. What it refused is no pair, and noted as a failure. */
 static int settle_published(struct exec *x, struct err *e)
 {
@@ -273,6 +299,12 @@ static int settle_published(struct exec *x, struct err *e)
 	for (size_t i = 0; rc == 0 && i < x->n; i++) {
 		struct staged *st = &x->staged[i];
 
+		if (!st->refused)
+			rc = is_taken(x, slice_str(st->key), e);
+		if (rc == 1)
+			rc = refuse_second(st, e);
+		if (rc < 0)
+			break;
 		if (st->refused)
 			rc = pairs_drop(x->db, x->items[i].pair, e);
 		else

@@ -741,7 +741,9 @@ static int publish(struct store *s, struct staged *st, size_t n, struct err *e)
 			err_set_span(st[i].refused, ERR_REFUSED, SPAN_MSG, "not this one");
 			continue;
 		}
-		x = tree_add(t->w, t->n, t->open->name, t->staged[i].content, t->staged[i].flags);
+		x = side(t)->merges ? tree_find(t->open, t->staged[i].content) : NULL;
+		if (!x)
+			x = tree_add(t->w, t->n, t->open->name, t->staged[i].content, t->staged[i].flags);
 		if (side(t)->remote)
 			snprintf(st[i].key, sizeof(st[i].key), "%u", x->key);
 		else

@@ -805,6 +805,85 @@ static void refused(void **state)
 	settle(f);
 }
 
+/* A server that keeps one copy of a message in a folder: the second stays where it is, and gets the place of the first when that goes. */
+static void second_copies(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int known = 0; known < 2; known++) {
+		for (int which = 0; which < 2; which++) {
+			struct tree_folder *here, *there;
+			struct tree_msg *x;
+
+			fresh(f);
+			f->w->side[L].merges = true;
+			for (uint32_t i = 1; i <= 3; i++)
+				tree_add(f->w, known ? L : R, "INBOX", i, 0);
+			if (known)
+				settle(f);
+			tree_add(f->w, R, "INBOX", 2, 0);
+			assert_int_equal(run_here(f), 0);
+			assert_int_equal(f->t.failed, 1);
+			assert_int_equal(f->t.pushed, known ? 0 : 3);
+			assert_non_null(strstr(f->text, "keeps one copy"));
+			here = tree_folder(f->w, R, "INBOX", false);
+			there = tree_folder(f->w, L, "INBOX", false);
+			assert_int_equal(tree_count(there), 3);
+			assert_int_equal(tree_count(here), 4);
+			f->w->side[L].staged = 0;
+			run_clean(f);
+			run_clean(f);
+			assert_int_equal(f->w->side[L].staged, 0);
+			assert_int_equal(done(f), 0);
+			f->p.now += 7 * 86400;
+			assert_int_equal(run_here(f), 0);
+			assert_int_equal(f->t.failed, 1);
+			/* the older one of both, or the other */
+			x = tree_find(here, 2);
+			if (which)
+				for (size_t k = 0; k < TREE_MESSAGES; k++)
+					if (here->m[k].content == 2 && &here->m[k] != x)
+						x = &here->m[k];
+			tree_delete(f->w, R, here, x);
+			settle(f);
+			assert_int_equal(tree_count(there), 3);
+			assert_int_equal(tree_count(here), 3);
+			tree_delete(f->w, R, here, tree_find(here, 2));
+			settle(f);
+			assert_null(tree_find(there, 2));
+		}
+	}
+}
+
+/* An interrupted delivery that is found there as a message which the base has for another one is none. */
+static void found_as_another(void **state)
+{
+	struct fixture *f = *state;
+	struct pair known, p;
+	struct db *db = NULL;
+
+	fresh(f);
+	tree_add(f->w, R, "INBOX", 2, 0);
+	settle(f);
+	tree_add(f->w, R, "INBOX", 2, 0);
+	f->w->side[L].merges = true;
+	assert_int_equal(db_open(f->db, DB_RUN, "fake:job", &db, &f->e), 0);
+	assert_int_equal(pairs_by_left(db, 1, SLICE_LIT("1"), &known, &f->e), 1);
+	p = (struct pair){ .folder = 1, .right = SLICE_LIT("name-77"), .hint = SLICE_LIT("1 1"), .pending = true, .back = true, .two_way = true };
+	memcpy(p.digest, known.digest, sizeof(p.digest));
+	assert_int_equal(db_begin(db, &f->e), 0);
+	assert_int_equal(pairs_add(db, &p, &f->e), 0);
+	assert_int_equal(db_commit(db, &f->e), 0);
+	db_close(db);
+	assert_int_equal(run_here(f), 0);
+	assert_int_equal(f->t.failed, 1);
+	assert_non_null(strstr(f->text, "keeps one copy"));
+	assert_int_equal(tree_count(tree_folder(f->w, L, "INBOX", false)), 1);
+	assert_int_equal(tree_count(tree_folder(f->w, R, "INBOX", false)), 2);
+	run_clean(f);
+	assert_int_equal(done(f), 0);
+}
+
 /* A flag that one side can't hold is neither lost nor taken away. */
 static void flags_not_held(void **state)
 {
@@ -1561,6 +1640,7 @@ int main(void)
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
 		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_and_copied_by_name), T(copied_but_gone), T(copied_and_interrupted), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
 		T(known_again), T(number_given_again), T(numbers_not_believed), T(dry_run), T(model),
+		T(second_copies), T(found_as_another),
 	};
 
 	int rc = cmocka_run_group_tests_name("flags", tests, NULL, NULL);
