@@ -75,7 +75,9 @@ static const struct imap_capinfo table[] = {
 		"names in modified UTF-7; the server may give a downgraded form of messages",
 	  .needs = IMAP_CAP_ENABLE),
 	CAP(IMAP_CAP_GMAIL, "X-GM-EXT-1", "",
-		"nothing yet: a message is one in each folder that shows it", "nothing"),
+		"fetching a message under many labels once; taking one label away, not all; seeing "
+		"whether what was uploaded is there",
+		"a message is one in each folder; what is moved to the trash is there alone"),
 	CAP(IMAP_CAP_IDLE, "IDLE", "2177", "nothing yet: folders are looked at when a run begins",
 		"nothing", REV2),
 	CAP(IMAP_CAP_NOTIFY, "NOTIFY", "5465",
