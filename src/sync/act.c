@@ -169,7 +169,7 @@ static int find_elsewhere(struct twoway *g, struct box *b, const struct joined *
 	for (int64_t after = 0; (rc = pairs_by_object(g->db, row->told.object, after, &p, e)) == 1; after = p.id) {
 		struct box *other = box_of(g, p.folder);
 
-		if (!other || other == b || !box_there(other, RIGHT) || other->remove[RIGHT] || p.right.n == 0 || p.told.size != row->told.size)
+		if (!other || other == b || (!box_there(other, RIGHT) && !other->create[RIGHT]) || other->remove[RIGHT] || p.right.n == 0 || p.told.size != row->told.size)
 			continue;
 		x = arena_new(&b->join.arena, struct elsewhere, 1);
 		if (!x)

@@ -1135,6 +1135,23 @@ static void moved_and_copied_by_name(void **state)
 	}
 }
 
+/* In the run that brings a message for the first time, too. */
+static void copied_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	fresh(f);
+	f->w->side[L].objects = true;
+	for (uint32_t i = 1; i <= 3; i++) {
+		tree_add(f->w, L, "INBOX", i, FLAG_SEEN);
+		tree_add(f->w, L, "A/B", i, 0);
+		tree_add(f->w, L, "Work", i, FLAG_FLAGGED);
+	}
+	settle(f);
+	assert_int_equal(f->w->side[L].read, 3);
+	assert_int_equal(f->w->side[R].again, 6);
+}
+
 /* However the run ends, nothing is lost or doubled, and nothing read for it. */
 static void copied_and_interrupted(void **state)
 {
@@ -1638,7 +1655,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(removals_cut_off), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
-		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_and_copied_by_name), T(copied_but_gone), T(copied_and_interrupted), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
+		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_and_copied_by_name), T(copied_but_gone), T(copied_at_once), T(copied_and_interrupted), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
 		T(known_again), T(number_given_again), T(numbers_not_believed), T(dry_run), T(model),
 		T(second_copies), T(found_as_another),
 	};
