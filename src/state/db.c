@@ -62,12 +62,15 @@ static const char *const migrations[] = {
 	WEAKEN("left_stamp") WEAKEN("right_stamp"),
 	/* How many of those that a run deleted were deleted at the left. */
 	"ALTER TABLE run ADD COLUMN deleted_left INTEGER NOT NULL DEFAULT 0;",
-	/* What the left says of a message, by which it is known again. */
+	/* What the left says of a message, by which it is known again; also of those that went to its trash (trashed.h). */
 	"ALTER TABLE pair ADD COLUMN told_size INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE pair ADD COLUMN told_date INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE pair ADD COLUMN mid BLOB;"
 	"ALTER TABLE pair ADD COLUMN object BLOB;"
-	"CREATE INDEX pair_object ON pair(object) WHERE object IS NOT NULL;",
+	"CREATE INDEX pair_object ON pair(object) WHERE object IS NOT NULL;"
+	"CREATE TABLE trashed(run INTEGER NOT NULL, folder TEXT NOT NULL, left TEXT NOT NULL, trash TEXT NOT NULL, noted INTEGER NOT NULL, state INTEGER NOT NULL,"
+	"  told_size INTEGER NOT NULL, told_date INTEGER NOT NULL, mid BLOB, object BLOB, PRIMARY KEY(run, folder, left)) WITHOUT ROWID;"
+	"CREATE INDEX trashed_noted ON trashed(noted);",
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

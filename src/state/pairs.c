@@ -1,4 +1,4 @@
-#include "state/pairs.h"
+#include "state/pairs_p.h"
 
 #include <sqlite3.h>
 #include <string.h>
@@ -29,13 +29,19 @@ static void bind_eight(sqlite3_stmt *s, int i, bool has, const unsigned char v[8
 		sqlite3_bind_null(s, i);
 }
 
-/* Parameters from `at` on. */
-static void bind_told(sqlite3_stmt *s, int at, const struct told *t)
+void told_bind(sqlite3_stmt *s, int at, const struct told *t)
 {
 	sqlite3_bind_int64(s, at, (sqlite3_int64)t->size);
 	sqlite3_bind_int64(s, at + 1, t->date);
 	bind_eight(s, at + 2, t->has_mid, t->mid);
 	bind_eight(s, at + 3, t->has_object, t->object);
+}
+
+void told_columns(sqlite3_stmt *s, int at, struct told *out)
+{
+	*out = (struct told){ .size = (uint64_t)sqlite3_column_int64(s, at), .date = sqlite3_column_int64(s, at + 1) };
+	out->has_mid = column_eight(s, at + 2, out->mid);
+	out->has_object = column_eight(s, at + 3, out->object);
 }
 
 /* The row that stands in s. */
@@ -59,10 +65,7 @@ static void row(sqlite3_stmt *s, struct pair *out)
 	out->back = sqlite3_column_int(s, 11) != 0;
 	out->two_way = sqlite3_column_type(s, 12) != SQLITE_NULL;
 	out->flags = (uint64_t)sqlite3_column_int64(s, 12);
-	out->told.size = (uint64_t)sqlite3_column_int64(s, 13);
-	out->told.date = sqlite3_column_int64(s, 14);
-	out->told.has_mid = column_eight(s, 15, out->told.mid);
-	out->told.has_object = column_eight(s, 16, out->told.object);
+	told_columns(s, 13, &out->told);
 }
 
 int pairs_add(struct db *db, struct pair *p, struct err *e)
@@ -91,7 +94,7 @@ int pairs_add(struct db *db, struct pair *p, struct err *e)
 		sqlite3_bind_int64(s, 12, (sqlite3_int64)p->flags);
 	else
 		sqlite3_bind_null(s, 12);
-	bind_told(s, 13, &p->told);
+	told_bind(s, 13, &p->told);
 	if (db_step(db, s, "add a pair", e) < 0)
 		return -1;
 	p->id = sqlite3_last_insert_rowid(sqlite3_db_handle(s));
@@ -243,7 +246,7 @@ int pairs_tell(struct db *db, int64_t id, const struct told *told, struct err *e
 	if (!s)
 		return -1;
 	sqlite3_bind_int64(s, 1, id);
-	bind_told(s, 2, told);
+	told_bind(s, 2, told);
 	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "state/trashed.h"
 
 #define RUNS_KEPT 100
 
@@ -66,6 +67,8 @@ static int change_folder(struct db *db, const char *sql, int64_t id, const char 
 
 int folders_rename(struct db *db, int64_t id, const char *left, const char *right, struct err *e)
 {
+	if (trashed_rename(db, id, left, e) < 0)
+		return -1;
 	return change_folder(db, "UPDATE folder SET left = ?2, right = ?3 WHERE id = ?1", id, left, right, "rename a folder", e);
 }
 

@@ -537,7 +537,7 @@ def state_of_version(path, version):
     """A state file as an earlier version of the schema has it, as far as that one knows what there is: 2 or later."""
     with contextlib.closing(sqlite3.connect(path)) as db:
         if version < 5:
-            db.executescript("DROP INDEX pair_object;" + "".join("ALTER TABLE pair DROP COLUMN %s;" % c for c in ("told_size", "told_date", "mid", "object")))
+            db.executescript("DROP TABLE trashed; DROP INDEX pair_object;" + "".join("ALTER TABLE pair DROP COLUMN %s;" % c for c in ("told_size", "told_date", "mid", "object")))
         if version < 4:
             db.execute("ALTER TABLE run DROP COLUMN deleted_left")
         if version < 3:

@@ -15,6 +15,7 @@
 #include "base/fs.h"
 #include "state/pairs.h"
 #include "state/runs.h"
+#include "state/trashed.h"
 
 #define SOURCE "pop3:jane@pop.example.org"
 
@@ -597,6 +598,7 @@ static void without_told(void)
 	static const char *const columns[] = { "told_size", "told_date", "mid", "object" };
 
 	ask("DROP INDEX pair_object");
+	ask("DROP TABLE trashed");
 	for (size_t i = 0; i < COUNT(columns); i++) {
 		char sql[64];
 
@@ -661,6 +663,7 @@ static void fourth_version(void **state)
 	assert_int_equal(pairs_by_left(db, 1, SLICE_LIT("uid-1-7919"), &p, &e), 1);
 	assert_true(p.told.size == 0 && p.told.date == 0 && !p.told.has_mid && !p.told.has_object);
 	assert_int_equal(p.made, 1700000001);
+	assert_int_equal(trashed_expire(db, 1, &e), 0);
 	db_close(db);
 	assert_int_equal(ask("PRAGMA user_version"), 5);
 }
