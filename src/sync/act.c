@@ -361,6 +361,7 @@ static int find_strangers(struct twoway *g, struct todo *t, struct err *e)
 	for (size_t i = 0; rc == 0 && i < ps.a.n; i++) {
 		struct work *w = &t->remove[LEFT].a[ps.a.a[i].tag];
 
+		w->told = ps.a.a[i].end == PROOF_SAME ? ps.a.a[i].now : ps.a.a[i].told;
 		if (ps.a.a[i].end != PROOF_OTHER)
 			continue;
 		w->acts = PLAN_NOTHING;

@@ -10,17 +10,25 @@ static int by_num(const void *a, const void *b)
 	return (x->num > y->num) - (x->num < y->num);
 }
 
-/* A name of its own that is the same is enough, and one that is another; without any both the size and the time must be other ones. */
-static bool is_other(const struct told *t, const struct ident *id)
+struct told proof_told(const struct ident *id)
 {
-	const bool mids = t->has_mid && id->has_mid, objects = t->has_object && id->has_object;
-	const uint64_t size = id->size > id->mark ? id->size - id->mark : id->size;
+	struct told t = { .size = id->size > id->mark ? id->size - id->mark : id->size, .date = id->date, .has_mid = id->has_mid, .has_object = id->has_object };
 
-	if ((mids && memcmp(t->mid, id->mid, IDENT_MID) == 0) || (objects && memcmp(t->object, id->object, IDENT_OBJECT) == 0))
+	memcpy(t.mid, id->mid, sizeof(t.mid));
+	memcpy(t.object, id->object, sizeof(t.object));
+	return t;
+}
+
+/* A name of its own that is the same is enough, and one that is another; without any both the size and the time must be other ones. */
+static bool is_other(const struct told *t, const struct told *now)
+{
+	const bool mids = t->has_mid && now->has_mid, objects = t->has_object && now->has_object;
+
+	if ((mids && memcmp(t->mid, now->mid, IDENT_MID) == 0) || (objects && memcmp(t->object, now->object, IDENT_OBJECT) == 0))
 		return false;
 	if (mids || objects)
 		return true;
-	return t->size != 0 && size != 0 && t->size != size && t->date != 0 && id->date != 0 && t->date != id->date;
+	return t->size != 0 && now->size != 0 && t->size != now->size && t->date != 0 && now->date != 0 && t->date != now->date;
 }
 
 static void tell(void *arg, uint64_t num, const struct ident *id)
@@ -28,8 +36,10 @@ static void tell(void *arg, uint64_t num, const struct ident *id)
 	struct proofs *ps = arg;
 	struct proof key = { .num = num }, *p = bsearch(&key, ps->a.a, ps->a.n, sizeof(key), by_num);
 
-	if (p)
-		p->end = is_other(&p->told, id) ? PROOF_OTHER : PROOF_SAME;
+	if (!p)
+		return;
+	p->now = proof_told(id);
+	p->end = is_other(&p->told, &p->now) ? PROOF_OTHER : PROOF_SAME;
 }
 
 int proofs_ask(struct store *s, struct proofs *ps, struct err *e)

@@ -20,11 +20,15 @@ struct proof {
 	size_t tag;        /* the caller's */
 	struct told told;  /* of the message that is meant; what is not known speaks for nothing */
 	enum proof_end end;
+	struct told now;   /* what the store says of the one that is there, unless PROOF_NONE; its size with the mark of another program, if it has one */
 };
 
 struct proofs {
 	VEC(struct proof) a;
 };
+
+/* What tells a message apart, in the base's terms. */
+struct told proof_told(const struct ident *id);
 
 /* Ask a store that has idents, in one flight; they are in another order then. */
 int proofs_ask(struct store *s, struct proofs *ps, struct err *e);
