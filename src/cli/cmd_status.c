@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,22 +52,27 @@ static int show_failure(void *arg, const char *folder, const struct failure *f, 
 	return 0;
 }
 
-/* A run of which something is kept. */
-static int show_kept(void *arg, const struct quarantine_run *r, struct err *e)
+/* A run of which something can be put back. */
+static int show_kept(void *arg, const struct job_kept_run *r, struct err *e)
 {
 	struct showing *s = arg;
-	char when[32];
+	uint64_t first = r->messages > 0 ? r->messages : r->trashed;
+	char when[32], more[64] = "";
 
 	(void)e;
 	if (s->json) {
 		strbuf_printf(s->json, "%s{\"run\":%lld", s->any ? "," : "", (long long)r->run);
 		cli_json_time(s->json, "time", r->when);
 		cli_json_number(s->json, "messages", (int64_t)r->messages);
+		cli_json_number(s->json, "trashed", (int64_t)r->trashed);
 		strbuf_putc(s->json, '}');
 	} else {
 		cli_when(r->when, when);
-		report_line(s->c->report, "    run %lld, %s: %llu message%s deleted here; `mailhaul undo %s %lld` brings %s back", (long long)r->run, when,
-			    (unsigned long long)r->messages, r->messages == 1 ? "" : "s", s->job, (long long)r->run, r->messages == 1 ? "it" : "them");
+		if (r->messages > 0 && r->trashed > 0)
+			snprintf(more, sizeof(more), ", %llu at the server", (unsigned long long)r->trashed);
+		report_line(s->c->report, "    run %lld, %s: %llu message%s deleted %s%s; `mailhaul undo %s %lld` brings %s back", (long long)r->run, when,
+			    (unsigned long long)first, first == 1 ? "" : "s", r->messages > 0 ? "here" : "at the server", more, s->job, (long long)r->run,
+			    r->messages + r->trashed == 1 ? "it" : "them");
 	}
 	s->any = true;
 	return 0;

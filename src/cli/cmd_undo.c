@@ -14,10 +14,10 @@ static bool is_run(const char *word, int64_t *run)
 	return true;
 }
 
-static int first(void *arg, const struct quarantine_run *r, struct err *e)
+static int first(void *arg, const struct job_kept_run *r, struct err *e)
 {
 	(void)e;
-	*(struct quarantine_run *)arg = *r;
+	*(struct job_kept_run *)arg = *r;
 	return 1;
 }
 
@@ -28,14 +28,14 @@ static int which(struct cli *c, struct err *e)
 
 	for (size_t i = 0; i < c->config.n_jobs; i++) {
 		struct job_params p = { .job = &c->config.jobs[i], .state_dir = c->state_dir };
-		struct quarantine_run r = { .run = 0 };
+		struct job_kept_run r = { .run = 0 };
 		struct err why = ERR_INIT;
 
 		if (p.job->mode == CONFIG_SYNC && job_kept(&p, first, &r, &why) == 0 && r.run != 0)
-			strbuf_printf(&b, "%s`mailhaul undo %s` for %llu message%s of run %lld", b.len > 0 ? ", " : "", p.job->name, (unsigned long long)r.messages,
-				      r.messages == 1 ? "" : "s", (long long)r.run);
+			strbuf_printf(&b, "%s`mailhaul undo %s` for %llu message%s of run %lld", b.len > 0 ? ", " : "", p.job->name,
+				      (unsigned long long)(r.messages + r.trashed), r.messages + r.trashed == 1 ? "" : "s", (long long)r.run);
 	}
-	err_set(e, ERR_USAGE, b.len > 0 ? "of which job? %s" : "of which job? Of none anything is kept that was deleted here%s", strbuf_str(&b));
+	err_set(e, ERR_USAGE, b.len > 0 ? "of which job? %s" : "of which job? Of none anything is kept that was deleted%s", strbuf_str(&b));
 	strbuf_release(&b);
 	return -1;
 }
@@ -55,7 +55,7 @@ static const struct config_job *only_job(struct cli *c, struct err *e)
 		job = &c->config.jobs[i];
 	}
 	if (!job)
-		err_set(e, ERR_USAGE, "%s has no sync job: others delete nothing here", c->config.path);
+		err_set(e, ERR_USAGE, "%s has no sync job: of what others delete nothing is kept", c->config.path);
 	return job;
 }
 
@@ -75,7 +75,7 @@ static const struct config_job *configured(struct cli *c, struct err *e)
 		return only_job(c, e);
 	job = cli_job(c, c->argv[0], e);
 	if (job && job->mode != CONFIG_SYNC) {
-		err_set(e, ERR_USAGE, "'%s' is no sync job: it deletes nothing here", job->name);
+		err_set(e, ERR_USAGE, "'%s' is no sync job: nothing is kept of what it deletes", job->name);
 		return NULL;
 	}
 	return job;

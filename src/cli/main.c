@@ -17,7 +17,7 @@ static const struct cmd cmds[] = {
 	{ "info", cmd_info, "ACCOUNT", 1, 1, 0, "server, TLS, certificate, capabilities and what is made of them" },
 	{ "list", cmd_list, "ACCOUNT|JOB", 1, 1, 0, "folders and messages at an account, and where a job takes them" },
 	{ "status", cmd_status, "[JOB...]", 0, -1, 0, "last run, next due, messages held, failures with reasons" },
-	{ "undo", cmd_undo, "[JOB] [RUN]", 0, 3, TAKES_DRY, "put back, on both sides, what a run of a sync job has deleted here" },
+	{ "undo", cmd_undo, "[JOB] [RUN]", 0, 3, TAKES_DRY, "put back, on both sides, what a run of a sync job has deleted" },
 	{ "help", cmd_help, "[COMMAND]", 0, 1, 0, "this help, or a command's" },
 };
 

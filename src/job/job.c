@@ -10,6 +10,7 @@
 #include "base/proc.h"
 #include "net/tls.h"
 #include "state/pairs.h"
+#include "state/trashed.h"
 #include "sync/engine.h"
 
 #define ON_NEW_MS 60000 /* how long the on-new command may take */
@@ -223,56 +224,64 @@ static int find_quarantine(const struct job_params *p, struct db *db, struct qua
 	return 0;
 }
 
-/* What was kept long enough goes. */
-static void expire(const struct job_params *p, const struct quarantine *q, const struct event_sink *sink)
+/* What was kept long enough goes, and what is known of the trash. */
+static void expire(const struct job_params *p, struct db *db, const struct quarantine *q, const struct event_sink *sink)
 {
+	int64_t before = clock_wall() - p->job->sync.quarantine;
 	struct err why = ERR_INIT;
 
-	if (!p->dry_run && quarantine_expire(q, clock_wall() - p->job->sync.quarantine, &why) < 0)
+	if (p->dry_run)
+		return;
+	if (quarantine_expire(q, before, &why) < 0)
+		tell_warning(p, sink, why.text);
+	err_clear(&why);
+	if (trashed_expire(db, before, &why) < 0)
 		tell_warning(p, sink, why.text);
 }
 
-/* What undo can't bring back: the content of what was deleted at the other side was gone here already. */
-static void tell_lost(const struct job_params *p, struct db *db, int64_t run, const struct event_sink *sink)
+/* What undo can't bring back of what was deleted at the other side: its content was gone here already. */
+static void tell_lost(const struct job_params *p, struct db *db, const struct undone *done, const struct event_sink *sink)
 {
 	struct err ignored = ERR_INIT;
 	struct run_row r;
+	uint64_t lost;
 	char text[ERR_TEXT_MAX];
-	bool one;
 
-	if (runs_get(db, run, &r, &ignored) != 1 || r.deleted_left == 0)
+	if (runs_get(db, done->run, &r, &ignored) != 1 || r.deleted_left <= done->trashed)
 		return;
-	one = r.deleted_left == 1;
+	lost = r.deleted_left - done->trashed;
 	if (p->job->sync.trash)
-		snprintf(text, sizeof(text), "%llu message%s that run %lld deleted at the server stay%s there, in the trash: have a mail reader move back what is wanted",
-			 (unsigned long long)r.deleted_left, one ? "" : "s", (long long)run, one ? "s" : "");
+		snprintf(text, sizeof(text), "of %llu message%s that run %lld deleted at the server nothing was noted: have a mail reader move back what is in the trash there, and wanted",
+			 (unsigned long long)lost, lost == 1 ? "" : "s", (long long)done->run);
 	else
 		snprintf(text, sizeof(text), "%llu message%s that run %lld deleted at the server %s gone for good: there was no `trash`",
-			 (unsigned long long)r.deleted_left, one ? "" : "s", (long long)run, one ? "is" : "are");
+			 (unsigned long long)lost, lost == 1 ? "" : "s", (long long)done->run, lost == 1 ? "is" : "are");
 	tell_warning(p, sink, text);
 }
 
 /* Put back what a run deleted; the run of the job that follows brings it to the other side. *steps: of the tests */
-static int run_undo(const struct job_params *p, struct store *right, struct db *db, const struct quarantine *q, const struct event_sink *sink, struct event_totals *totals,
-		    int *steps, struct err *e)
+static int run_undo(const struct job_params *p, struct store *left, struct store *right, struct db *db, const struct quarantine *q, const struct event_sink *sink,
+		    struct event_totals *totals, int *steps, struct err *e)
 {
-	struct undo_params up = { .job = p->job->name, .quarantine = q, .run = p->undo_run, .right_name = p->job->sync.right_name, .dry_run = p->dry_run,
-				  .stop_at = p->stop_at };
-	int64_t run;
+	struct undo_params up = { .job = p->job->name, .quarantine = q, .run = p->undo_run, .right_name = p->job->sync.right_name, .trash = p->job->sync.trash,
+				  .dry_run = p->dry_run, .stop_at = p->stop_at };
+	struct undone done;
+	int rc = engine_undo(&up, left, right, db, sink, totals, &done, e);
 
-	if (engine_undo(&up, right, db, sink, totals, &run, steps, e) < 0)
-		return -1;
-	tell_lost(p, db, run, sink);
-	return 0;
+	*steps = done.steps;
+	if (rc == 0)
+		tell_lost(p, db, &done, sink);
+	return rc;
 }
 
 /* Sync: both ways. */
 static int run_sync(const struct job_params *p, struct store *left, struct store *right, struct db *db, int64_t now, int stop_at, const struct event_sink *sink,
-		    struct event_totals *totals, struct err *e)
+		    struct event_totals *totals, int64_t number, struct err *e)
 {
 	struct sync_params sp = p->job->sync;
 
 	sp.now = now;
+	sp.run = number;
 	sp.restore = p->restore;
 	sp.allow_deletions = p->allow_deletions;
 	sp.dry_run = p->dry_run;
@@ -286,30 +295,31 @@ static int run_two_way(const struct job_params *p, struct store *left, struct st
 {
 	struct event_totals undone = { 0 };
 	struct quarantine q;
+	const bool keeps = p->job->sync.quarantine > 0 && !p->dry_run;
 	int rc = find_quarantine(p, db, &q, e), steps = 0;
 
 	*number = p->undo || rc < 0 ? NOT_NOTED : q.run;
 	if (rc == 0)
 		rc = check_quarantine(p, e);
 	if (rc == 0 && p->undo)
-		rc = run_undo(p, right, db, &q, sink, &undone, &steps, e);
+		rc = run_undo(p, left, right, db, &q, sink, &undone, &steps, e);
 	else if (rc == 0)
-		expire(p, &q, sink); /* there may be no room for more */
+		expire(p, db, &q, sink); /* there may be no room for more */
 	*totals = undone;
 	if (rc == 0 && !(p->undo && p->dry_run)) {
 		*number = q.run;
-		if (p->job->sync.quarantine > 0 && !p->dry_run)
+		if (keeps)
 			right->quarantine = &q;
-		rc = run_sync(p, left, right, db, now, p->stop_at > steps ? p->stop_at - steps : 0, sink, totals, e);
+		rc = run_sync(p, left, right, db, now, p->stop_at > steps ? p->stop_at - steps : 0, sink, totals, keeps ? q.run : 0, e);
 		if (rc < 0 && undone.restored > 0)
 			err_hint(e, "what was put back is here, and the next run brings it to the server");
 		totals->restored = undone.restored;
 		totals->failed += undone.failed;
 		totals->quarantined = q.kept;
-		totals->run = q.kept > 0 ? (uint64_t)q.run : 0;
+		totals->run = q.kept > 0 || totals->trashed > 0 ? (uint64_t)q.run : 0;
 	}
 	if (rc == 0 && p->undo)
-		expire(p, &q, sink);
+		expire(p, db, &q, sink);
 	right->quarantine = NULL;
 	free((char *)(uintptr_t)q.name);
 	return rc;
@@ -439,13 +449,75 @@ out:
 	return rc;
 }
 
-int job_kept(const struct job_params *p, int (*cb)(void *arg, const struct quarantine_run *r, struct err *e), void *arg, struct err *e)
+/* Runs of which something can be put back. */
+struct keeping {
+	VEC(struct job_kept_run) r;
+};
+
+/* A run's place among them; NULL: out of memory. */
+static struct job_kept_run *kept_run(struct keeping *k, int64_t run, int64_t when)
+{
+	struct job_kept_run r = { .run = run };
+	struct job_kept_run *out = NULL;
+
+	for (size_t i = 0; i < k->r.n && !out; i++)
+		if (k->r.a[i].run == run)
+			out = &k->r.a[i];
+	if (!out && vec_push(&k->r, r) == 0)
+		out = &k->r.a[k->r.n - 1];
+	if (out && out->when < when)
+		out->when = when;
+	return out;
+}
+
+static int kept_here(void *arg, const struct quarantine_run *q, struct err *e)
+{
+	struct job_kept_run *r = kept_run(arg, q->run, q->when);
+
+	if (!r)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	r->messages = q->messages;
+	return 0;
+}
+
+static int kept_there(void *arg, const struct trashed_run *t, struct err *e)
+{
+	struct job_kept_run *r = kept_run(arg, t->run, t->noted);
+
+	if (!r)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	r->trashed = t->messages;
+	return 0;
+}
+
+static int latest_first(const void *a, const void *b)
+{
+	const struct job_kept_run *x = a, *y = b;
+
+	return (x->run < y->run) - (x->run > y->run);
+}
+
+int job_kept(const struct job_params *p, int (*cb)(void *arg, const struct job_kept_run *r, struct err *e), void *arg, struct err *e)
 {
 	struct quarantine q = { .state_dir = p->state_dir, .name = job_path("quarantine", p->job->name, "", e) };
-	int rc = q.name ? quarantine_runs(&q, cb, arg, e) : -1;
+	struct keeping k = { 0 };
+	struct db *db = NULL;
+	char *path = NULL;
+	int rc = q.name && look(p, &db, &path, e) == 0 ? 0 : -1;
 
+	if (rc == 0)
+		rc = quarantine_runs(&q, kept_here, &k, e);
+	if (rc == 0)
+		rc = trashed_runs(db, kept_there, &k, e);
+	if (rc == 0 && k.r.n > 0)
+		qsort(k.r.a, k.r.n, sizeof(*k.r.a), latest_first);
+	for (size_t i = 0; rc == 0 && i < k.r.n; i++)
+		rc = cb(arg, &k.r.a[i], e);
+	db_close(db);
+	free(path);
+	vec_release(&k.r);
 	free((char *)(uintptr_t)q.name);
-	return rc;
+	return rc < 0 ? -1 : 0;
 }
 
 /* Failures on their way out, with the names of their folders. */

@@ -3,7 +3,6 @@
 #define JOB_JOB_H
 
 #include "config/load.h"
-#include "store/quarantine.h"
 #include "state/runs.h"
 #include "sync/event.h"
 #include "sync/folders.h"
@@ -14,7 +13,7 @@ struct job_params {
 	bool dry_run;
 	bool same_source;       /* take over the state of a mailbox that has a new name */
 	bool restore, allow_deletions; /* as in sync_params: what the person says of this run of a two-way job */
-	bool undo;              /* first put back what a run of a two-way job deleted; undo_run: which, 0 the last of which something is kept */
+	bool undo;              /* first put back what a run of a two-way job deleted; undo_run: which, 0 the last of which something can be put back */
 	int64_t undo_run;
 	bool ignore_pause;      /* the person named the job: a pause that the server asked for is not waited out */
 	int stop_at;            /* tests */
@@ -52,8 +51,15 @@ int job_status(const struct job_params *p, struct job_status *out, struct err *e
 /* Each failure and left-out message of the state; folder: where, as the remote side calls it, "" for what has none. */
 int job_failures(const struct job_params *p, int (*cb)(void *arg, const char *folder, const struct failure *f, struct err *e), void *arg, struct err *e);
 
-/* The runs of a two-way job of which something is kept in the quarantine, the latest first; as quarantine_runs. Opens no state. */
-int job_kept(const struct job_params *p, int (*cb)(void *arg, const struct quarantine_run *r, struct err *e), void *arg, struct err *e);
+/* A run of a two-way job of which undo can put something back. */
+struct job_kept_run {
+	int64_t run;
+	int64_t when;           /* seconds since 1970 */
+	uint64_t messages;      /* that were deleted here, and are in the quarantine */
+	uint64_t trashed;       /* that were deleted at the server, and went to the trash there */
+};
+/* All of them, the latest first. cb returns 0 or -1, or 1 to end it here. */
+int job_kept(const struct job_params *p, int (*cb)(void *arg, const struct job_kept_run *r, struct err *e), void *arg, struct err *e);
 
 /* The folders of a two-way job as they are now on both sides and in the base (sync/folders.h); a local side that is not there yet has none. With counts. Changes nothing. */
 int job_folders(const struct job_params *p, struct folders *out, void (*warn)(void *arg, const char *text), void *arg, struct err *e);

@@ -27,6 +27,7 @@ static const struct number {
 	ROW(totals.failed, WIDE, UINT64_MAX), ROW(totals.bytes_in, WIDE, UINT64_MAX), ROW(totals.bytes_out, WIDE, UINT64_MAX),
 	ROW(totals.round_trips, WIDE, UINT64_MAX), ROW(totals.kept, WIDE, UINT64_MAX), ROW(totals.made, WIDE, UINT64_MAX),
 	ROW(totals.removed, WIDE, UINT64_MAX), ROW(totals.deleted_left, WIDE, UINT64_MAX), ROW(totals.quarantined, WIDE, UINT64_MAX),
+	ROW(totals.trashed, WIDE, UINT64_MAX),
 	ROW(totals.run, WIDE, UINT64_MAX), ROW(totals.restored, WIDE, UINT64_MAX), ROW(totals.renamed, WIDE, UINT64_MAX),
 #undef ROW
 };

@@ -48,6 +48,7 @@ struct sync_params {
 	const char *take_over;        /* where mbsync's state is, if not in the folders (takeover.c); NULL: there */
 	const char *right_name;       /* "maildir:/home/jane/Mail", for texts */
 	int64_t quarantine;           /* seconds that what is deleted at the right is kept; 0: not at all. For the caller, who sets right->quarantine */
+	int64_t run;                  /* under which it is noted what goes to the trash, for undo; 0: it is not */
 	bool allow_deletions;         /* the person has said so: neither max_delete nor an empty side stops the job */
 	bool restore;                 /* what was deleted on one side is copied there again, instead of deleted on the other */
 	bool dry_run;
@@ -62,17 +63,26 @@ int engine_sync(const struct sync_params *p, struct store *left, struct store *r
 struct undo_params {
 	const char *job;
 	const struct quarantine *quarantine;
-	int64_t run;                  /* 0: the last of which something is kept */
+	int64_t run;                  /* 0: the last of which something can be put back */
 	const char *right_name;
+	const char *trash;            /* as in sync_params: where to look if that of then is not there any more */
 	bool dry_run;
 	int stop_at;
 };
 
+struct undone {
+	int64_t run;
+	uint64_t trashed;             /* so many messages of it had gone to the trash at the left, as the base has it; those that came back before are among them */
+	int steps;                    /* of the tests */
+};
+
 /*
- * Put back at the right what a run deleted there, for the next run to bring it to the left. As engine_sync; *run and *steps: of which run, and how many were taken.
- * Interrupted at any moment and done again, each message comes back once. ERR_USAGE: nothing of it is kept.
+ * Put back at the right what a run deleted there, and at the left what it moved to the trash there; the next run brings it to the other side. As engine_sync. The left
+ * is not asked for anything where nothing is known to be in its trash.
+ * Interrupted at any moment and done again, each message comes back once. What is not in the trash any more is told, and not looked for again. ERR_USAGE: there is nothing
+ * to put back.
  */
-int engine_undo(const struct undo_params *p, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals, int64_t *run, int *steps,
-		struct err *e);
+int engine_undo(const struct undo_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,
+		struct undone *out, struct err *e);
 
 #endif

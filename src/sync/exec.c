@@ -9,6 +9,7 @@
 #include "mail/flags.h"
 #include "state/pairs.h"
 #include "state/runs.h"
+#include "state/trashed.h"
 #include "sync/engine.h"
 
 void exec_step(struct exec *x, const char *what)
@@ -394,6 +395,7 @@ struct removing {
 	size_t n, at;
 	unsigned act;
 	VEC(size_t) flagged;
+	VEC(size_t) refused; /* removals */
 	bool failed; /* out of memory */
 };
 
@@ -434,6 +436,7 @@ static void removed_one(void *arg, uint64_t num, const struct err *why)
 		return;
 	if (why) {
 		tell_refusal(x, w, why);
+		r->failed |= vec_push(&r->refused, (size_t)(w - r->w)) < 0;
 		return;
 	}
 	if (vec_push(&x->removed, w->pair) < 0)
@@ -540,6 +543,47 @@ void exec_settle(struct exec *x)
 		log_debug("what was published could not be settled: %s", why.text);
 }
 
+/* Does what is removed at the source go to its trash, and is that noted? */
+static bool notes_trash(const struct exec *x)
+{
+	return x->run > 0 && !x->back && x->src->trash && strcmp(x->src->trash, x->folder_name) != 0;
+}
+
+/* What is about to go to the trash. */
+static int note_trashed(struct exec *x, const struct work *w, size_t n, unsigned act, struct err *e)
+{
+	exec_step(x, "note what goes to the trash");
+	if (db_begin(x->db, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		struct trashed t = { .run = x->run, .folder = x->folder_name, .key = w[i].key, .trash = x->src->trash, .noted = x->policy.now, .told = w[i].told };
+
+		if (!(w[i].acts & act) || w[i].pair == 0)
+			continue;
+		if (trashed_add(x->db, &t, e) < 0) {
+			db_rollback(x->db);
+			return -1;
+		}
+	}
+	return db_commit(x->db, e);
+}
+
+/* What has not gone there. */
+static int note_refused(struct exec *x, const struct removing *r, struct err *e)
+{
+	if (r->refused.n == 0 || !notes_trash(x))
+		return 0;
+	if (db_begin(x->db, e) < 0)
+		return -1;
+	for (size_t i = 0; i < r->refused.n; i++) {
+		if (trashed_drop(x->db, x->run, x->folder_name, r->w[r->refused.a[i]].key, e) < 0) {
+			db_rollback(x->db);
+			return -1;
+		}
+	}
+	return db_commit(x->db, e);
+}
+
 int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 {
 	struct removing r = { .x = x, .w = w, .n = n, .act = remove_act(x) };
@@ -559,10 +603,19 @@ int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 	rc = 0;
 	if (nums.n == 0)
 		goto out;
+	if (notes_trash(x) && note_trashed(x, w, n, r.act, e) < 0) {
+		rc = -1;
+		goto out;
+	}
 	exec_step(x, "remove");
 	rc = x->src->ops->remove(x->src, nums.a, nums.n, removed_one, &r, e);
+	if (r.failed && rc == 0)
+		rc = err_set(e, ERR_LOCAL, "out of memory");
+	if (note_refused(x, &r, rc == 0 ? e : NULL) < 0)
+		rc = -1;
 out:
 	vec_release(&nums);
+	vec_release(&r.refused);
 	return rc;
 }
 
@@ -597,6 +650,7 @@ int exec_commit(struct exec *x, bool finish, int64_t purge, uint64_t *removed, s
 	*removed = x->removed.n;
 	x->totals->deleted += x->removed.n;
 	x->totals->deleted_left += x->back ? 0 : x->removed.n;
+	x->totals->trashed += notes_trash(x) ? x->removed.n : 0;
 	vec_clear(&x->removed);
 	exec_step(x, "done");
 	return 0;

@@ -43,7 +43,7 @@ struct work {
 	uint64_t flags;       /* COPY: what the copy gets */
 	int64_t date;         /* COPY: when it arrived at the source; 0 unknown */
 	uint64_t add, del;    /* FLAG: at the target */
-	struct told told;     /* COPY from the left: what that says of it */
+	struct told told;     /* COPY from the left, REMOVE_LEFT: what that says of it */
 	const struct elsewhere *elsewhere; /* COPY: it need not be read; NULL: it must be */
 	uint64_t agreed, was; /* both sides' flags when all is done: what the base is to say; and what it says now, of a pair */
 };
@@ -67,6 +67,7 @@ struct exec {
 	/* Two-way: something of these works' flags must be in the base at the latest with the pairs that have them; a transaction is open. */
 	int (*before_note)(void *arg, struct err *e);
 	void *before_note_arg;
+	int64_t run;              /* two-way: under this number it is noted what goes to the trash of the source (state/trashed.h); 0: it is not */
 	int *steps;               /* counts the steps of all executors of a run; NULL: of this one */
 	int64_t earlier;          /* pairs up to this id are of earlier runs */
 	const struct event_sink *sink;
@@ -113,7 +114,7 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e);
 /* Two-way: change flags at the target as PLAN_FLAG_LEFT or _RIGHT says, and note in the base what both sides agree on then (->agreed). Of those that were done the act is taken away. */
 int exec_flags(struct exec *x, struct work *w, size_t n, struct err *e);
 
-/* Mark the messages with PLAN_REMOVE_LEFT (of the executor that goes back: _RIGHT) at the source. Nothing is final before exec_commit. */
+/* Mark the messages with PLAN_REMOVE_LEFT (of the executor that goes back: _RIGHT) at the source, or move them to its trash. Nothing but that is final before exec_commit. */
 int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e);
 
 /*

@@ -20,7 +20,7 @@ struct told proof_told(const struct ident *id)
 }
 
 /* A name of its own that is the same is enough, and one that is another; without any both the size and the time must be other ones. */
-static bool is_other(const struct told *t, const struct told *now)
+bool proof_is_other(const struct told *t, const struct told *now)
 {
 	const bool mids = t->has_mid && now->has_mid, objects = t->has_object && now->has_object;
 
@@ -39,7 +39,7 @@ static void tell(void *arg, uint64_t num, const struct ident *id)
 	if (!p)
 		return;
 	p->now = proof_told(id);
-	p->end = is_other(&p->told, &p->now) ? PROOF_OTHER : PROOF_SAME;
+	p->end = proof_is_other(&p->told, &p->now) ? PROOF_OTHER : PROOF_SAME;
 }
 
 int proofs_ask(struct store *s, struct proofs *ps, struct err *e)

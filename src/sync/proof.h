@@ -30,6 +30,9 @@ struct proofs {
 /* What tells a message apart, in the base's terms. */
 struct told proof_told(const struct ident *id);
 
+/* Is what is there surely another message than the one that is meant? */
+bool proof_is_other(const struct told *t, const struct told *now);
+
 /* Ask a store that has idents, in one flight; they are in another order then. */
 int proofs_ask(struct store *s, struct proofs *ps, struct err *e);
 

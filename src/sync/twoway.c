@@ -281,7 +281,7 @@ int engine_sync(const struct sync_params *p, struct store *left, struct store *r
 	memset(totals, 0, sizeof(*totals));
 	for (int s = LEFT; s <= RIGHT; s++)
 		g.x[s] = (struct exec){ .src = g.side[!s], .dst = g.side[s], .db = db, .job = p->job, .policy = { .mode = PLAN_SYNC, .now = p->now },
-					.two_way = true, .before_note = note_words, .before_note_arg = &g, .back = s == LEFT, .steps = &g.steps, .stop_at = p->stop_at, .earlier = -1, .sink = sink,
+					.two_way = true, .before_note = note_words, .before_note_arg = &g, .back = s == LEFT, .run = p->run, .steps = &g.steps, .stop_at = p->stop_at, .earlier = -1, .sink = sink,
 					.totals = totals, .claims = &g.claims };
 	if (exec_init(&g.x[LEFT], e) < 0 || exec_init(&g.x[RIGHT], e) < 0)
 		goto out;

@@ -174,6 +174,7 @@ static void put_members(struct strbuf *out, const struct event *ev)
 		put_totals(out, &ev->totals);
 		if (ev->two_way) {
 			put_number(out, "quarantined", ev->totals.quarantined);
+			put_number(out, "trashed", ev->totals.trashed);
 			put_number(out, "run", ev->totals.run);
 			put_number(out, "restored", ev->totals.restored);
 		}

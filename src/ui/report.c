@@ -206,9 +206,9 @@ static void put_undo(struct report *r, struct strbuf *b, const struct event *ev,
 {
 	char n[32];
 
-	if (ev->totals.quarantined == 0 || r->p.dry_run)
+	if (ev->totals.quarantined + ev->totals.trashed == 0 || r->p.dry_run)
 		return;
-	progress_count(ev->totals.quarantined, n, sizeof(n));
+	progress_count(ev->totals.quarantined + ev->totals.trashed, n, sizeof(n));
 	strbuf_printf(b, "; `mailhaul undo %s %llu` brings %s back", r->p.status ? job : "A B", (unsigned long long)ev->totals.run, n);
 }
 

@@ -122,19 +122,6 @@ def test_what_a_person_sees(p):
     assert r.code == 64 and r.out == "" and "nothing is kept" in r.err, r
 
 
-def test_trash_at_the_server(best, tmp_path):
-    p = Sync(tmp_path, best, "max-delete = none\ntrash = \"@trash\"\nfolders = {\"*\", \"!@trash\"}")
-    p.remote.make("Bin")
-    p.remote.fill("INBOX", 3)
-    p.settle()
-    p.remote.delete("INBOX", HELLO % (0, 0))
-    p.local.delete("INBOX", HELLO % (1, 1))
-    p.sync()
-    r = undo(p)
-    assert r.end["restored"] == 1 and p.remote.bodies("Bin") == [HELLO % (1, 1)]
-    assert "1 message that run 2 deleted at the server stays there" in r.of("warning")[0]["text"], r
-
-
 def test_one_run_of_several(p):
     p.remote.fill("INBOX", 4)
     p.settle()

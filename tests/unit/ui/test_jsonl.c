@@ -125,9 +125,9 @@ static void events(void **state)
 				.round_trips = 10, .kept = 11, .made = 12, .removed = 13, .renamed = 14, .seconds = 1.2346 } },
 		  HEAD("end") ",\"pulled\":1,\"pushed\":2,\"deleted\":3,\"flagged\":4,\"moved\":5,\"folders_made\":12,\"folders_removed\":13,\"folders_renamed\":14,\"skipped\":6,\"kept\":11,\"failed\":7,\"bytes_in\":8,"
 			      "\"bytes_out\":9,\"round_trips\":10,\"seconds\":1.235,\"exit\":75}\n" },
-		{ { .type = EVENT_END, AT, .two_way = true, .totals = { .deleted = 3, .quarantined = 2, .run = 12, .restored = 1 } },
+		{ { .type = EVENT_END, AT, .two_way = true, .totals = { .deleted = 3, .quarantined = 2, .trashed = 4, .run = 12, .restored = 1 } },
 		  HEAD("end") ",\"pulled\":0,\"pushed\":0,\"deleted\":3,\"flagged\":0,\"moved\":0,\"folders_made\":0,\"folders_removed\":0,\"folders_renamed\":0,\"skipped\":0,\"kept\":0,\"failed\":0,\"bytes_in\":0,"
-			      "\"bytes_out\":0,\"round_trips\":0,\"seconds\":0.000,\"quarantined\":2,\"run\":12,\"restored\":1,\"exit\":0}\n" },
+			      "\"bytes_out\":0,\"round_trips\":0,\"seconds\":0.000,\"quarantined\":2,\"trashed\":4,\"run\":12,\"restored\":1,\"exit\":0}\n" },
 	};
 
 	(void)state;
