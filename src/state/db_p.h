@@ -1,4 +1,4 @@
-/* What db.c, which opens the base, and stmt.c, which works in it, share. */
+/* What db.c, which opens the base, stmt.c, which works in it, and pairs.c share. */
 #ifndef STATE_DB_P_H
 #define STATE_DB_P_H
 
@@ -20,6 +20,8 @@ struct db {
 	bool making; /* it has no name yet */
 	bool made;   /* the schema is there */
 	VEC(struct stmt) stmts;
+	bool pair_known;
+	int64_t pair;  /* the highest id that a pair has, or had since the file was opened */
 };
 
 /* What to do with a file that can't be used; -1. */

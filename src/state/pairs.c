@@ -3,6 +3,8 @@
 #include <sqlite3.h>
 #include <string.h>
 
+#include "state/db_p.h"
+
 #define COLUMNS "id, folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags, told_size, told_date, mid, object"
 
 static int bind_slice(sqlite3_stmt *s, int i, struct slice v)
@@ -68,11 +70,37 @@ static void row(sqlite3_stmt *s, struct pair *out)
 	told_columns(s, 13, &out->told);
 }
 
+/* One number by the folder. */
+static int number(struct db *db, const char *sql, int64_t folder, int64_t *out, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, sql, e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, folder);
+	if (db_step(db, s, "look at the pairs", e) != 1)
+		return -1;
+	*out = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return 0;
+}
+
+/* No id is given again while somebody may still have it in hand: called before the first is given, or any is dropped. */
+static int know_ids(struct db *db, struct err *e)
+{
+	if (db->pair_known)
+		return 0;
+	if (number(db, "SELECT coalesce(max(id), ?1 * 0) FROM pair", 0, &db->pair, e) < 0)
+		return -1;
+	db->pair_known = true;
+	return 0;
+}
+
 int pairs_add(struct db *db, struct pair *p, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "INSERT INTO pair(folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags,"
-				      " told_size, told_date, mid, object)"
-				      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)", e);
+	sqlite3_stmt *s = know_ids(db, e) < 0 ? NULL : db_stmt(db, "INSERT INTO pair(folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags,"
+				      " told_size, told_date, mid, object, id)"
+				      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)", e);
 
 	if (!s)
 		return -1;
@@ -95,9 +123,10 @@ int pairs_add(struct db *db, struct pair *p, struct err *e)
 	else
 		sqlite3_bind_null(s, 12);
 	told_bind(s, 13, &p->told);
+	sqlite3_bind_int64(s, 17, db->pair + 1);
 	if (db_step(db, s, "add a pair", e) < 0)
 		return -1;
-	p->id = sqlite3_last_insert_rowid(sqlite3_db_handle(s));
+	p->id = ++db->pair;
 	return 0;
 }
 
@@ -226,7 +255,7 @@ int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e)
 
 int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, struct slice right, int64_t date, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "UPDATE OR REPLACE pair SET folder = ?2, left = ?3, right = ?4, told_date = iif(?5 < 0, told_date, ?5) WHERE id = ?1", e);
+	sqlite3_stmt *s = know_ids(db, e) < 0 ? NULL : db_stmt(db, "UPDATE OR REPLACE pair SET folder = ?2, left = ?3, right = ?4, told_date = iif(?5 < 0, told_date, ?5) WHERE id = ?1", e);
 
 	if (!s)
 		return -1;
@@ -269,12 +298,12 @@ int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e)
 
 int pairs_drop(struct db *db, int64_t id, struct err *e)
 {
-	return db_change(db, "DELETE FROM pair WHERE id = ?1", &id, 1, "change a pair", e);
+	return know_ids(db, e) < 0 ? -1 : db_change(db, "DELETE FROM pair WHERE id = ?1", &id, 1, "change a pair", e);
 }
 
 int pairs_purge_gone(struct db *db, int64_t before, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "DELETE FROM pair WHERE gone > 0 AND gone < ?1 RETURNING id", e);
+	sqlite3_stmt *s = know_ids(db, e) < 0 ? NULL : db_stmt(db, "DELETE FROM pair WHERE gone > 0 AND gone < ?1 RETURNING id", e);
 	int n = 0, rc;
 
 	if (!s)
@@ -323,21 +352,6 @@ int pairs_by_key(struct db *db, int64_t folder, enum pair_side side, pairs_cb *c
 int pairs_present(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct err *e)
 {
 	return walk(db, "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND gone = 0 AND NOT pending ORDER BY id", folder, cb, arg, e);
-}
-
-/* One number by the folder. */
-static int number(struct db *db, const char *sql, int64_t folder, int64_t *out, struct err *e)
-{
-	sqlite3_stmt *s = db_stmt(db, sql, e);
-
-	if (!s)
-		return -1;
-	sqlite3_bind_int64(s, 1, folder);
-	if (db_step(db, s, "look at the pairs", e) != 1)
-		return -1;
-	*out = sqlite3_column_int64(s, 0);
-	sqlite3_reset(s);
-	return 0;
 }
 
 int pairs_summary(struct db *db, int64_t folder, struct pairs_summary *out, struct err *e)

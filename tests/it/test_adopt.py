@@ -326,6 +326,26 @@ def test_renumbered_and_nothing_is_left(pair, other):
     assert len(pair.local.bodies("Work")) == 10 + other
 
 
+def test_made_anew_with_other_mail(best, tmp_path):
+    """What is new there comes while what is gone is deleted here: none of it is taken for something that was deleted, and none goes back."""
+    p = Sync(tmp_path, best, "max-delete = none")
+    with p.remote.connect() as c:
+        c.create("Work")
+        for i in range(3):
+            p.remote.append(c, mail(i), "Work", "S", time.time() - AGE - i)
+    p.settle()
+    p.remote.remove("Work")
+    p.remote.make("Work")
+    with p.remote.connect() as c:
+        for i in 7, 8:
+            p.remote.append(c, mail(i), "Work", "S", time.time() - AGE - i)
+    r = p.sync("--allow-deletions")
+    assert counts(r) == {"pulled": 2, "deleted": 3}, r
+    p.quiet()
+    p.same()
+    assert sorted(p.remote.bodies("Work")) == sorted([mail(7), mail(8)])
+
+
 def test_renumbered_needs_no_file(best, tmp_path):
     """What the base says is enough to know the messages again: nothing is read here, whatever became of the files."""
     p = filled(Sync(tmp_path, best))

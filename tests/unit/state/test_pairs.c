@@ -392,6 +392,32 @@ static void a_walk_can_be_stopped(void **state)
 	assert_int_equal(db_commit(db, &e), 0);
 }
 
+/* Who still has the id of a pair that was dropped must not get another by it. */
+static void no_id_twice(void **state)
+{
+	int64_t a, b, c;
+	struct pair p;
+
+	(void)state;
+	a = add(1, "a", 1, false);
+	assert_int_equal(pairs_drop(db, a, &e), 0);
+	b = add(1, "b", 2, false);
+	assert_true(b > a);
+	assert_int_equal(pairs_move(db, add_both(2, "9", "r9", 0), 3, SLICE_LIT("9"), SLICE_LIT("r9"), -1, &e), 0);
+	c = add_both(3, "8", "r8", 0);
+	assert_int_equal(pairs_move(db, b, 3, SLICE_LIT("8"), SLICE_LIT("r8"), -1, &e), 0);
+	assert_int_equal(pairs_by_id(db, c, &p, &e), 0);
+	assert_true(add(1, "d", 4, false) > c);
+	/* nor who opens it and drops first */
+	a = add(1, "f", 5, false);
+	assert_int_equal(db_commit(db, &e), 0);
+	db_close(db);
+	assert_int_equal(db_open(scratch_path(dir, "job.db"), DB_RUN, "s", &db, &e), 0);
+	assert_int_equal(db_begin(db, &e), 0);
+	assert_int_equal(pairs_drop(db, a, &e), 0);
+	assert_true(add(1, "g", 6, false) > a);
+}
+
 /* What a failed transaction did is undone, with the ids that it gave. */
 static void rolled_back(void **state)
 {
@@ -415,7 +441,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, base_setup_begun, base_teardown)
 	const struct CMUnitTest tests[] = {
 		T(what_is_added_is_found), T(keys_of_all_kinds), T(pending_until_settled), T(by_content), T(gone_and_back), T(without_name),
-		T(one_pair_for_a_key), T(moved), T(told), T(by_object), T(purge), T(a_walk_can_be_stopped), T(rolled_back),
+		T(one_pair_for_a_key), T(moved), T(told), T(by_object), T(purge), T(a_walk_can_be_stopped), T(no_id_twice), T(rolled_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
