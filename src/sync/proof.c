@@ -19,16 +19,22 @@ struct told proof_told(const struct ident *id)
 	return t;
 }
 
-/* A name of its own that is the same is enough, and one that is another; without any both the size and the time must be other ones. */
+/*
+ * A name of its own that is the same is enough; so are size and time, as there are servers that give a message another Message-ID when it is put there. A name that is
+ * another is enough, too; without any both the size and the time must be other ones.
+ */
 bool proof_is_other(const struct told *t, const struct told *now)
 {
 	const bool mids = t->has_mid && now->has_mid, objects = t->has_object && now->has_object;
+	const bool sizes = t->size != 0 && now->size != 0, dates = t->date != 0 && now->date != 0;
 
 	if ((mids && memcmp(t->mid, now->mid, IDENT_MID) == 0) || (objects && memcmp(t->object, now->object, IDENT_OBJECT) == 0))
 		return false;
+	if (sizes && dates && t->size == now->size && t->date == now->date)
+		return false;
 	if (mids || objects)
 		return true;
-	return t->size != 0 && now->size != 0 && t->size != now->size && t->date != 0 && now->date != 0 && t->date != now->date;
+	return sizes && dates && t->size != now->size && t->date != now->date;
 }
 
 static void tell(void *arg, uint64_t num, const struct ident *id)
