@@ -176,7 +176,20 @@ static void told(void *arg, uint64_t num, struct slice key, const struct err *wh
 	}
 }
 
-/* Servers lie: what is said to be the message must be there, and have its Message-ID. Else whatever became of that one would be done to this. */
+/* What is known of a message that was moved: the Message-ID that it has on the other side; where that proves nothing, what the base says as well. */
+static int know(struct twoway *g, const struct move *m, struct proof *p, struct err *e)
+{
+	struct pair pair;
+	int rc = pairs_by_id(g->db, place_row(m->home)->pair, &pair, e);
+
+	if (rc == 1 && (pair.back || !m->id.has_mid))
+		p->told = pair.told;
+	p->told.has_mid = m->id.has_mid;
+	memcpy(p->told.mid, m->id.mid, sizeof(p->told.mid));
+	return rc < 0 ? -1 : 0;
+}
+
+/* Servers lie: what is said to be the message must be there, and be no other. Else whatever became of that one would be done to this. */
 static int verify(struct route *r, struct err *e)
 {
 	struct move *m = r->m;
@@ -186,14 +199,15 @@ static int verify(struct route *r, struct err *e)
 	int rc = box_open(r->g, r->to, m->side, BOX_WRITE, &info, e);
 
 	for (size_t i = 0; rc >= 0 && i < r->n; i++) {
-		struct proof p = { .tag = i, .told = { .has_mid = m[i].id.has_mid } };
+		struct proof p = { .tag = i };
 		struct store_msg x = { .num = 0 };
 
 		if (m[i].end != MOVE_DONE)
 			continue;
 		m[i].end = MOVE_UNKNOWN;
-		memcpy(p.told.mid, m[i].id.mid, sizeof(p.told.mid));
-		rc = s->ops->find(s, m[i].key, 0, &x, e);
+		rc = know(r->g, &m[i], &p, e);
+		if (rc == 0)
+			rc = s->ops->find(s, m[i].key, 0, &x, e);
 		p.num = x.num;
 		if (rc == 1 && vec_push(&ps.a, p) < 0)
 			rc = twoway_no_memory(e);

@@ -193,6 +193,82 @@ def test_the_uid_of_another(tmp_path):
         assert letter(100) in srv.folders[B].bodies() and letter(100) in h.local.bodies(B), (srv.state(), h.local.state())
 
 
+@pytest.mark.parametrize("mid", [True, False])
+def test_a_uid_that_was_given_again(tmp_path, mid):
+    """Before it is moved here, the server gives its UID to another message. That one is moved there instead; it must come here, and must not be deleted for the one that was meant."""
+    srv, h = start(tmp_path, mid=mid)
+    with srv:
+        other = letter(200, mid, "another text")
+        m = srv.inbox().find(1)
+        m.data, m.date = other, m.date + 5000
+        h.local.move(A, letter(1, mid), B)
+        runs(h, 3)
+        assert other in h.local.bodies(B)
+        h.local.delete(B, letter(1, mid))
+        runs(h, 2)
+        once_each(h, [other] + [x for x in all_of(mid) if x != letter(1, mid)])
+
+
+# -- servers that give another Message-ID to what is put there
+
+class SameLength(Peer):
+    def take_in(self, link, folder, data, flags, date):
+        return folder.add(data.replace(b"@example.org>", b"@exchang.org>", 1), flags, date)
+
+
+class Longer(Peer):
+    """And keep the one that it had."""
+    def take_in(self, link, folder, data, flags, date):
+        return folder.add(data.replace(b"Message-ID: <", b"X-Parent-Message-ID: <%d@example.org>\nMessage-ID: <new." % folder.uidnext, 1), flags, date)
+
+
+class Adds(Peer):
+    """To what has none."""
+    def take_in(self, link, folder, data, flags, date):
+        return folder.add(data if b"Message-ID" in data else b"Message-ID: <made.%d@example.org>\n" % folder.uidnext + data, flags, date)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize("kind", [SameLength, Longer, Adds])
+def test_deleted_here_after_it_was_rewritten(tmp_path, kind, seen):
+    """Whether or not a run has seen what the server made of it: it is the message that is meant, and no other needs a person for that."""
+    srv, h = start(tmp_path, kind)
+    with srv:
+        ours = [letter(i, kind is not Adds) for i in (300, 301, 302)]
+        for body in ours:
+            h.local.deliver(body, A, flags="S")
+        assert counts(h.sync()) == {"pushed": 3}
+        if seen:
+            h.quiet()
+        h.local.delete(A, ours[0])
+        r = h.sync()
+        assert counts(r) == {"deleted": 1} and r.of("warning") == [], r
+        h.quiet()
+        assert [len(side.state()[A]) for side in (srv, h.local)] == [8, 8]
+        # another that gets its UID is another, all the same
+        if seen:
+            m = srv.inbox().messages[-1]
+            m.data, m.date = letter(400, text="another text"), m.date + 5000
+            h.local.delete(A, ours[2])
+            r = h.sync()
+            assert counts(r) == {} and len(r.of("warning")) == 1, r
+            assert m in srv.inbox().messages
+
+
+@pytest.mark.parametrize("kind", [SameLength, Longer, Adds])
+def test_moved_here_after_it_was_rewritten(tmp_path, kind):
+    srv, h = start(tmp_path, kind)
+    with srv:
+        body = letter(300, kind is not Adds)
+        h.local.deliver(body, A, flags="S")
+        h.settle()
+        h.local.move(A, body, B)
+        r = h.sync()
+        assert counts(r) == {"moved": 1} and r.of("warning") == [], r
+        h.quiet()
+        assert [{f: len(m) for f, m in side.state().items()} for side in (srv, h.local)] == [{A: 6, B: 3}] * 2
+
+
 # -- refusals, and the limit on deletions
 
 class RefusesMove(Peer):
