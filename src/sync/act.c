@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "sync/candidates.h"
 #include "sync/proof.h"
 #include "sync/twins.h"
 
@@ -157,7 +158,7 @@ static struct box *box_of(struct twoway *g, int64_t folder)
 	return NULL;
 }
 
-/* Is a message that comes from the left here in another folder already? By the name that the left gives it wherever it is, and it must be as long. */
+/* Is a message that comes from the left here in another folder already? By the name that the left gives it wherever it is. */
 static int find_elsewhere(struct twoway *g, struct box *b, const struct joined *row, struct work *w, struct err *e)
 {
 	struct elsewhere *x;
@@ -169,7 +170,7 @@ static int find_elsewhere(struct twoway *g, struct box *b, const struct joined *
 	for (int64_t after = 0; (rc = pairs_by_object(g->db, row->told.object, after, &p, e)) == 1; after = p.id) {
 		struct box *other = box_of(g, p.folder);
 
-		if (!other || other == b || (!box_there(other, RIGHT) && !other->create[RIGHT]) || other->remove[RIGHT] || p.right.n == 0 || p.told.size != row->told.size)
+		if (!other || other == b || (!box_there(other, RIGHT) && !other->create[RIGHT]) || other->remove[RIGHT] || p.right.n == 0 || p.told.size == 0 || !candidates_alike(&p.told, &row->told))
 			continue;
 		x = arena_new(&b->join.arena, struct elsewhere, 1);
 		if (!x)

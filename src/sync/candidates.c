@@ -226,12 +226,16 @@ static bool has_object(const struct candidates *cs, size_t i)
 	return i < cs->c.n && cs->c.a[i].id.has_object && !cs->c.a[i].united;
 }
 
-/* Servers err: one that is not as long as it was is another message. */
-static bool as_long(const struct candidate *l, const struct candidate *r)
+bool candidates_alike(const struct told *a, const struct told *b)
 {
-	uint64_t size = l->told ? candidate_size(l) : l->box->join.rows.a[l->row].told.size;
+	return (a->size == 0 || b->size == 0 || a->size == b->size) && (a->date == 0 || b->date == 0 || a->date == b->date);
+}
 
-	return size == 0 || r->id.size == 0 || size == r->id.size;
+static bool is_alike(const struct candidate *l, const struct candidate *r)
+{
+	const struct told was = { .size = r->id.size, .date = r->id.date }, now = candidate_told(l);
+
+	return candidates_alike(&was, &now);
 }
 
 size_t candidates_match_objects(struct candidates *left, struct candidates *right, void (*unite)(void *arg, struct candidate *l, struct candidate *r), void *arg)
@@ -246,7 +250,7 @@ size_t candidates_match_objects(struct candidates *left, struct candidates *righ
 		struct candidate *x = &left->c.a[l], *y = &right->c.a[r];
 		int order = memcmp(x->id.object, y->id.object, IDENT_OBJECT);
 
-		if (order == 0 && as_long(x, y)) {
+		if (order == 0 && is_alike(x, y)) {
 			unite(arg, x, y);
 			united++;
 		}

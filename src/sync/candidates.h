@@ -56,6 +56,9 @@ uint64_t candidate_size(const struct candidate *c);
 /* Those of `side` that are of a size with one of the others, of which enough is known, come first, and are all from now on: the rest stands behind the end. */
 int candidates_narrow(struct candidates *cs, int side, const struct candidates *others, struct err *e);
 
+/* Servers err, and call all messages the same, or those of several accounts: one of another length than it had, or that arrived at another time, is another message. */
+bool candidates_alike(const struct told *a, const struct told *b);
+
 /* Bring together what the left calls the same, and was called so by what the base says; of the same of them those that come first. How many. */
 size_t candidates_match_objects(struct candidates *left, struct candidates *right, void (*unite)(void *arg, struct candidate *l, struct candidate *r), void *arg);
 

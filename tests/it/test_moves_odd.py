@@ -269,6 +269,44 @@ def test_moved_here_after_it_was_rewritten(tmp_path, kind):
         assert [{f: len(m) for f, m in side.state().items()} for side in (srv, h.local)] == [{A: 6, B: 3}] * 2
 
 
+# -- servers whose names of messages (EMAILID) are no names
+
+class NamesAll(Peer):
+    """It calls all messages the same."""
+    caps = Peer.caps + ["OBJECTID"]
+
+    def more_items(self, link, m):
+        return {"EMAILID": "(M1)"}
+
+
+class NamesByNumber(NamesAll):
+    """It counts in each folder, or in each of the accounts whose folders it shows."""
+    def more_items(self, link, m):
+        return {"EMAILID": "(M%d)" % m.uid}
+
+
+@pytest.mark.parametrize("kind", [NamesAll, NamesByNumber])
+def test_names_that_are_none(tmp_path, kind):
+    """What has the name of another, and is as long as that, comes all the same: into one more folder, in the other's stead, and where all is numbered anew."""
+    srv, h = start(tmp_path, kind, n=3)
+    with srv:
+        srv.folders[B].add(letter(4), {"\\Seen"}, 1600000000)
+        assert counts(h.sync()) == {"pulled": 1}
+        h.same()
+        srv.inbox().expunge([3])
+        srv.folders[B].add(letter(5), {"\\Seen"}, 1600000001)
+        h.sync()
+        h.same()
+        f = srv.inbox()
+        f.messages.reverse()
+        f.renumber()
+        h.sync()
+        h.same()
+        h.local.delete(A, letter(1))
+        h.settle()
+        once_each(h, [letter(i) for i in (2, 4, 5, 100, 101)])
+
+
 # -- refusals, and the limit on deletions
 
 class RefusesMove(Peer):
