@@ -355,6 +355,7 @@ static int find_strangers(struct twoway *g, struct todo *t, struct err *e)
 		if (rc <= 0)
 			continue;
 		p.told = pair.told;
+		p.ours = pair.back;
 		p.told.has_mid &= !pair.back || pair.told.date != 0; /* that is what we put there; what the server made of it has yet to be told */
 		rc = vec_push(&ps.a, p) < 0 ? twoway_no_memory(e) : 0;
 	}

@@ -184,6 +184,7 @@ static int know(struct twoway *g, const struct move *m, struct proof *p, struct 
 
 	if (rc == 1 && (pair.back || !m->id.has_mid))
 		p->told = pair.told;
+	p->ours = rc == 1 && pair.back;
 	p->told.has_mid = m->id.has_mid;
 	memcpy(p->told.mid, m->id.mid, sizeof(p->told.mid));
 	return rc < 0 ? -1 : 0;

@@ -19,9 +19,15 @@ struct told proof_told(const struct ident *id)
 	return t;
 }
 
+/* Of the same size and time, as far as is known. */
+static bool is_alike(const struct told *t, const struct told *now)
+{
+	return t->size != 0 && t->size == now->size && t->date != 0 && t->date == now->date;
+}
+
 /*
- * A name of its own that is the same is enough; so are size and time, as there are servers that give a message another Message-ID when it is put there. A name that is
- * another is enough, too; without any both the size and the time must be other ones.
+ * A Message-ID that is the same is enough, and one that is another; so is a name that the server gives, but after a change of the server it may be another, and counts only with
+ * another size or time. Without any both the size and the time must be other ones.
  */
 bool proof_is_other(const struct told *t, const struct told *now)
 {
@@ -30,10 +36,8 @@ bool proof_is_other(const struct told *t, const struct told *now)
 
 	if ((mids && memcmp(t->mid, now->mid, IDENT_MID) == 0) || (objects && memcmp(t->object, now->object, IDENT_OBJECT) == 0))
 		return false;
-	if (sizes && dates && t->size == now->size && t->date == now->date)
-		return false;
 	if (mids || objects)
-		return true;
+		return mids || !is_alike(t, now);
 	return sizes && dates && t->size != now->size && t->date != now->date;
 }
 
@@ -45,7 +49,7 @@ static void tell(void *arg, uint64_t num, const struct ident *id)
 	if (!p)
 		return;
 	p->now = proof_told(id);
-	p->end = proof_is_other(&p->told, &p->now) ? PROOF_OTHER : PROOF_SAME;
+	p->end = proof_is_other(&p->told, &p->now) && !(p->ours && is_alike(&p->told, &p->now)) ? PROOF_OTHER : PROOF_SAME;
 }
 
 int proofs_ask(struct store *s, struct proofs *ps, struct err *e)

@@ -19,6 +19,7 @@ struct proof {
 	uint64_t num;      /* in the open box */
 	size_t tag;        /* the caller's */
 	struct told told;  /* of the message that is meant; what is not known speaks for nothing */
+	bool ours;         /* we put it there, and the server may have given it another Message-ID: size and time are enough */
 	enum proof_end end;
 	struct told now;   /* what the store says of the one that is there, unless PROOF_NONE; its size with the mark of another program, if it has one */
 };

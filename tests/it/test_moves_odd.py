@@ -209,6 +209,19 @@ def test_a_uid_that_was_given_again(tmp_path, mid):
         once_each(h, [other] + [x for x in all_of(mid) if x != letter(1, mid)])
 
 
+def test_numbers_that_change_places(tmp_path):
+    """Two messages came in the same second, are as long, and have each other's UID now: what is deleted here is not the one that has its UID there."""
+    srv, h = start(tmp_path)
+    with srv:
+        one, other = [srv.inbox().add(letter(i), {"\\Seen"}, 1600000000) for i in (7, 8)]
+        h.settle()
+        one.data, other.data = other.data, one.data
+        h.local.delete(A, letter(7))
+        runs(h, 3)
+        assert {letter(7), letter(8)} <= set(srv.inbox().bodies())
+        once_each(h, ALL + [letter(7), letter(8)])
+
+
 # -- servers that give another Message-ID to what is put there
 
 class SameLength(Peer):
