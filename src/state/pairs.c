@@ -85,8 +85,7 @@ static int number(struct db *db, const char *sql, int64_t folder, int64_t *out, 
 	return 0;
 }
 
-/* No id is given again while somebody may still have it in hand: called before the first is given, or any is dropped. */
-static int know_ids(struct db *db, struct err *e)
+int pairs_know_ids(struct db *db, struct err *e)
 {
 	if (db->pair_known)
 		return 0;
@@ -98,7 +97,7 @@ static int know_ids(struct db *db, struct err *e)
 
 int pairs_add(struct db *db, struct pair *p, struct err *e)
 {
-	sqlite3_stmt *s = know_ids(db, e) < 0 ? NULL : db_stmt(db, "INSERT INTO pair(folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags,"
+	sqlite3_stmt *s = pairs_know_ids(db, e) < 0 ? NULL : db_stmt(db, "INSERT INTO pair(folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags,"
 				      " told_size, told_date, mid, object, id)"
 				      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)", e);
 
@@ -255,7 +254,7 @@ int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e)
 
 int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, struct slice right, int64_t date, struct err *e)
 {
-	sqlite3_stmt *s = know_ids(db, e) < 0 ? NULL : db_stmt(db, "UPDATE OR REPLACE pair SET folder = ?2, left = ?3, right = ?4, told_date = iif(?5 < 0, told_date, ?5) WHERE id = ?1", e);
+	sqlite3_stmt *s = pairs_know_ids(db, e) < 0 ? NULL : db_stmt(db, "UPDATE OR REPLACE pair SET folder = ?2, left = ?3, right = ?4, told_date = iif(?5 < 0, told_date, ?5) WHERE id = ?1", e);
 
 	if (!s)
 		return -1;
@@ -298,12 +297,12 @@ int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e)
 
 int pairs_drop(struct db *db, int64_t id, struct err *e)
 {
-	return know_ids(db, e) < 0 ? -1 : db_change(db, "DELETE FROM pair WHERE id = ?1", &id, 1, "change a pair", e);
+	return pairs_know_ids(db, e) < 0 ? -1 : db_change(db, "DELETE FROM pair WHERE id = ?1", &id, 1, "change a pair", e);
 }
 
 int pairs_purge_gone(struct db *db, int64_t before, struct err *e)
 {
-	sqlite3_stmt *s = know_ids(db, e) < 0 ? NULL : db_stmt(db, "DELETE FROM pair WHERE gone > 0 AND gone < ?1 RETURNING id", e);
+	sqlite3_stmt *s = pairs_know_ids(db, e) < 0 ? NULL : db_stmt(db, "DELETE FROM pair WHERE gone > 0 AND gone < ?1 RETURNING id", e);
 	int n = 0, rc;
 
 	if (!s)

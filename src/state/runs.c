@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "state/pairs_p.h"
 #include "state/trashed.h"
 
 #define RUNS_KEPT 100
@@ -101,6 +102,8 @@ int folders_drop(struct db *db, int64_t id, struct err *e)
 	static const char *const sql[] = { "DELETE FROM pair WHERE folder = ?1", "DELETE FROM failure WHERE folder = ?1", "DELETE FROM keyword WHERE folder = ?1",
 					   "DELETE FROM folder WHERE id = ?1" };
 
+	if (pairs_know_ids(db, e) < 0)
+		return -1;
 	for (size_t i = 0; i < sizeof(sql) / sizeof(sql[0]); i++)
 		if (db_change(db, sql[i], &id, 1, "drop a folder", e) < 0)
 			return -1;

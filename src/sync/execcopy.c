@@ -275,7 +275,7 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 		goto out;
 	}
 	if (x->src->ops->want(x->src, nums.a, nums.n, e) < 0)
-		goto out;
+		goto broken;
 	for (;;) {
 		struct err why = ERR_INIT;
 		struct stream *body = NULL;

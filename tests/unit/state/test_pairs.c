@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "state/pairs.h"
+#include "state/runs.h"
 
 /* Add one with a digest of all `d`s. */
 static int64_t add(int64_t folder, const char *left, int d, bool pending)
@@ -416,6 +417,13 @@ static void no_id_twice(void **state)
 	assert_int_equal(db_begin(db, &e), 0);
 	assert_int_equal(pairs_drop(db, a, &e), 0);
 	assert_true(add(1, "g", 6, false) > a);
+	a = add(5, "h", 7, false);
+	assert_int_equal(db_commit(db, &e), 0);
+	db_close(db);
+	base_open();
+	assert_int_equal(db_begin(db, &e), 0);
+	assert_int_equal(folders_drop(db, 5, &e), 0);
+	assert_true(add(1, "i", 8, false) > a);
 }
 
 /* What a failed transaction did is undone, with the ids that it gave. */
