@@ -34,14 +34,29 @@ bool imapident_object(
 	return t->ids && ident_mid(t->ids, text, out);
 }
 
+int imapident_hear(struct imapident_part *p, const struct imap_resp *r, struct err *e)
+{
+	return ident_read(p->reader, r->body.s, &p->id, e);
+}
+
+void imapident_take(struct imapstore *t, struct imapident_part *p, const struct imap_fetch *f, struct ident *out)
+{
+	*out = p->id;
+	p->id = (struct ident){ 0 };
+	out->has_digest = false; /* that is of the header's part alone */
+	out->size = f->has & IMAP_HAS_RFC822_SIZE ? f->size : 0;
+	out->has_object = imapident_object(t, f, out->object);
+	if (f->has & IMAP_HAS_DATE && imapdate_parse(f->date, &out->date, NULL) < 0)
+		out->date = 0;
+}
+
 struct asking {
 	struct uidset wanted, told;
 	VEC(size_t) from; /* of the ranges of wanted: where each command begins */
 	bool marks;
 	void (*tell)(void *arg, uint64_t num, const struct ident *id);
 	void *arg;
-	struct ident_reader *reader;
-	struct ident id; /* what stands in the response that is being read */
+	struct imapident_part part;
 };
 
 /* imapstore_flight.send */
@@ -56,9 +71,9 @@ static int send_part(struct imapstore *t, void *arg, size_t i, uint32_t *tag, st
 		err_set(e, ERR_LOCAL, "out of memory");
 	else
 		rc = imap_send(&t->conn, tag, e,
-			"UID FETCH %s (UID RFC822.SIZE INTERNALDATE%s BODY.PEEK[HEADER.FIELDS (MESSAGE-ID%s)])",
-			strbuf_str(&text), imapident_object_item(t),
-			w->marks ? " X-TUID X-OFFLINEIMAP" : "");
+			"UID FETCH %s (UID RFC822.SIZE INTERNALDATE%s %s)", strbuf_str(&text),
+			imapident_object_item(t),
+			w->marks ? IMAPIDENT_HEAD(" X-TUID X-OFFLINEIMAP") : IMAPIDENT_HEAD(""));
 	strbuf_release(&text);
 	return rc;
 }
@@ -83,19 +98,13 @@ static int data(struct imapstore *t, void *arg, const struct imap_resp *r, struc
 	struct ident id;
 
 	if (r->kind == IMAP_FETCH_BODY)
-		return ident_read(w->reader, r->body.s, &w->id, e);
+		return imapident_hear(&w->part, r, e);
 	if (r->kind != IMAP_FETCH)
 		return 0;
-	id = w->id;
-	w->id = (struct ident){ 0 };
+	imapident_take(t, &w->part, &r->fetch, &id);
 	if (!(r->fetch.has & IMAP_HAS_UID) || !(r->fetch.has & IMAP_HAS_RFC822_SIZE) ||
 		!uidset_has(&w->wanted, r->fetch.uid) || uidset_has(&w->told, r->fetch.uid))
 		return 0;
-	id.has_digest = false; /* that is of the header's part alone */
-	id.size = r->fetch.size;
-	id.has_object = imapident_object(t, &r->fetch, id.object);
-	if (r->fetch.has & IMAP_HAS_DATE)
-		imapdate_parse(r->fetch.date, &id.date, NULL);
 	w->tell(w->arg, r->fetch.uid, &id);
 	return uidset_add(&w->told, r->fetch.uid, e);
 }
@@ -149,12 +158,12 @@ int imapident(struct store *s, const uint64_t *nums, size_t n, bool marks,
 		return 0;
 	if (imapstore_need_box(t, false, e) < 0)
 		return -1;
-	w.reader = ident_reader_new(e);
-	if (w.reader && prepare(&w, nums, n, e) == 0) {
+	w.part.reader = ident_reader_new(e);
+	if (w.part.reader && prepare(&w, nums, n, e) == 0) {
 		f.n = w.from.n;
 		rc = imapstore_fly(t, &f, e);
 	}
-	ident_reader_free(w.reader);
+	ident_reader_free(w.part.reader);
 	uidset_release(&w.wanted);
 	uidset_release(&w.told);
 	vec_release(&w.from);

@@ -36,6 +36,7 @@ void imaplook_free(struct imaplook *k)
 	uidset_release(&k->vanished);
 	uidset_release(&k->found);
 	uidset_release(&k->gone);
+	ident_reader_free(k->part.reader);
 	free(k);
 }
 
@@ -84,6 +85,7 @@ static void plan(const struct imapstore *t, struct imaplook_item *it, const stru
 	else
 		it->mode = MODE_MODSEQ;
 	it->sizes = l->sizes;
+	it->idents = l->idents;
 	it->keywords = l->keywords;
 	it->search = now->validity == 0 || !nothing_gone(&it->base, now->messages, now->uidnext);
 	plan_commands(t, it);
@@ -124,7 +126,8 @@ static int send_one(struct imapstore *t, struct imaplook_item *it, unsigned c, s
 		break;
 	}
 	return imap_send(conn, tag, e,
-		"UID FETCH %" PRIu32 ":* (UID FLAGS INTERNALDATE RFC822.SIZE%s)", new_from(it), object);
+		"UID FETCH %" PRIu32 ":* (UID FLAGS INTERNALDATE RFC822.SIZE%s%s)", new_from(it), object,
+		it->idents ? " " IMAPIDENT_HEAD("") : "");
 }
 
 /* Send as much as may fly. */
@@ -167,6 +170,7 @@ static void enter(struct imapstore *t)
 	k->effort = 0;
 	k->rows = k->listed = k->fresh = k->expunged = 0;
 	k->disorder = 0;
+	k->part.id = (struct ident){ 0 };
 	k->entered = true;
 	/* whoever wants no more of it may have given up the tables */
 	imapselect_begin(t, k->stop ? NULL : imaplook_current(k)->keywords);
@@ -207,9 +211,10 @@ static int take_row(
 	const struct imaplook_item *it = imaplook_current(k);
 	const bool full = f->has & (IMAP_HAS_DATE | IMAP_HAS_RFC822_SIZE),
 		   fresh = f->uid >= new_from(it);
-	int64_t date = 0;
+	struct ident id;
 	uint64_t flags;
 
+	imapident_take(t, &k->part, f, &id);
 	if (!(f->has & IMAP_HAS_UID) || !(f->has & IMAP_HAS_FLAGS))
 		return 0;
 	/*
@@ -232,16 +237,16 @@ static int take_row(
 	}
 	if (imapselect_flags(it->keywords, &f->flags, &flags, e) < 0)
 		return -1;
-	if (f->has & IMAP_HAS_DATE && imapdate_parse(f->date, &date, NULL) < 0)
-		date = 0;
 	snprintf(k->key, sizeof(k->key), "%" PRIu32, f->uid);
 	*m = (struct store_msg){ .num = f->uid,
 		.key = slice_str(k->key),
 		.flags = flags,
-		.date = date > 0 ? date : 0 };
-	if (f->has & IMAP_HAS_RFC822_SIZE)
-		m->size = f->size;
-	m->has_object = imapident_object(t, f, m->object);
+		.size = id.size,
+		.date = id.date > 0 ? id.date : 0,
+		.has_object = id.has_object,
+		.has_mid = id.has_mid };
+	memcpy(m->object, id.object, sizeof(m->object));
+	memcpy(m->mid, id.mid, sizeof(m->mid));
 	return 1;
 }
 
@@ -252,6 +257,8 @@ static int take_data(
 	struct imaplook *k = t->look;
 
 	switch (r->kind) {
+	case IMAP_FETCH_BODY:
+		return k->part.reader ? imapident_hear(&k->part, r, e) : 0;
 	case IMAP_FETCH:
 		return take_row(t, &r->fetch, m, e);
 	case IMAP_VANISHED:
@@ -429,6 +436,8 @@ static int begin(struct imapstore *t, const struct look *l, size_t n, unsigned h
 	for (size_t i = 0; i < n; i++) {
 		struct imaplook_item it = { .i = i };
 
+		if (l[i].idents && !k->part.reader && !(k->part.reader = ident_reader_new(e)))
+			return -1;
 		if (imaptree_find(t, l[i].folder, &it.f, e) < 0)
 			return -1;
 		plan(t, &it, &l[i]);
@@ -458,7 +467,7 @@ static int again(struct imapstore *t, enum imaplook_mode mode, bool search, stru
 	const struct imaplook_item *it = imaplook_current(k);
 	struct imaplook_item other = {
 		.i = it->i, .f = it->f, .base = it->base, .mode = mode, .search = search,
-		.sizes = it->sizes, .keywords = it->keywords
+		.sizes = it->sizes, .idents = it->idents, .keywords = it->keywords
 	};
 
 	log_debug("%s: '%s' is to be asked once more", t->login.what, it->f->name);

@@ -17,6 +17,7 @@ struct imaplook_item {
 	enum imaplook_mode mode;
 	bool search; /* MODE_MODSEQ without QRESYNC */
 	bool sizes;  /* size and date are wanted of old ones, too */
+	bool idents; /* and the Message-ID of new ones */
 	struct keyword_view *keywords; /* NULL: they don't count */
 	enum imaplook_command cmds[IMAPLOOK_COMMANDS];
 	uint32_t tags[IMAPLOOK_COMMANDS];
@@ -46,6 +47,7 @@ struct imaplook {
 	uint64_t fresh;        /* of these, new since the base */
 	uint64_t expunged;     /* since the SELECT */
 	unsigned disorder;
+	struct imapident_part part; /* of the message that is read */
 	char key[16];
 };
 

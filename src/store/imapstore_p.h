@@ -265,6 +265,17 @@ int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder
 
 int imapident(struct store *s, const uint64_t *nums, size_t n, bool marks,
 	void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
+/* The item of a FETCH that asks for the Message-ID, and perhaps other fields. */
+#define IMAPIDENT_HEAD(others) "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID" others ")]"
+/* What stands in the answer that is being read. Begins as zeros, but for a reader. */
+struct imapident_part {
+	struct ident_reader *reader;
+	struct ident id;
+};
+/* A part of a message (IMAP_FETCH_BODY) has come. */
+int imapident_hear(struct imapident_part *p, const struct imap_resp *r, struct err *e);
+/* Its FETCH is over: what was heard of the message, and what stands beside it. */
+void imapident_take(struct imapstore *t, struct imapident_part *p, const struct imap_fetch *f, struct ident *out);
 /* The item of a FETCH, with a blank before it, that asks what the server calls a message wherever it
  * is; "": it has no such names. */
 const char *imapident_object_item(const struct imapstore *t);

@@ -89,6 +89,7 @@ struct look {
 	bool all;               /* so they are in any case: the stamp, of whatever look, only shows whether keys still mean what they meant then */
 	struct keyword_view *keywords; /* NULL: they don't count */
 	bool sizes;             /* a remote driver is to tell size and date of all that it tells, not of new messages alone */
+	bool idents;            /* and the Message-ID of new ones, where store_ops.idents can: they may be elsewhere already */
 	uint64_t messages;      /* so many of the folder are in the base */
 	/* All their keys, in any order, for the driver that must find out which are gone; called during look_box or look_next of this folder only. each returns 0 or -1. */
 	int (*known)(void *arg, const char *folder, int (*each)(void *to, struct slice key, struct err *e), void *to, struct err *e);
@@ -146,7 +147,9 @@ struct store_msg {
 	int64_t date;       /* when it arrived there (INTERNALDATE; a file's mtime), seconds since 1970; 0 unknown */
 	bool gone;          /* LOOK_CHANGES: the message of this key is there no more; nothing else is set */
 	bool has_object;    /* looks, of what they tell the size of: mail/ident.h */
+	bool has_mid;       /* where look.idents asks for it */
 	unsigned char object[IDENT_OBJECT];
+	unsigned char mid[IDENT_MID];
 };
 
 /* What a target is told of a message beside its bytes. */

@@ -12,6 +12,12 @@ int candidates_add(struct candidates *cs, struct box *b, size_t row, struct err 
 	struct candidate c = { .box = b, .row = row, .id = { .has_object = told->has_object } };
 
 	memcpy(c.id.object, told->object, sizeof(c.id.object));
+	if (told->has_mid && told->size != 0 && told->date != 0) { /* a look has asked for it */
+		c.told = c.id.has_mid = true;
+		memcpy(c.id.mid, told->mid, sizeof(c.id.mid));
+		c.id.size = told->size;
+		c.id.date = told->date;
+	}
 	return vec_push(&cs->c, c) < 0 ? twoway_no_memory(e) : 0;
 }
 
@@ -137,6 +143,17 @@ static bool is_known(const struct candidate *c, enum candidates_how how)
 	return c->told && (c->id.has_digest || how == LEARN_IDENTS || (how == LEARN_MARKS && c->marked));
 }
 
+/* Of all of them, so that nothing need be asked? */
+static bool all_known(struct candidates *cs, enum candidates_how how)
+{
+	for (size_t i = 0; i < cs->c.n; i++) {
+		if (!cs->c.a[i].united && !is_known(&cs->c.a[i], how))
+			return false;
+		cs->c.a[i].num = 0;
+	}
+	return true;
+}
+
 int candidates_learn(struct twoway *g, int side, enum candidates_how how, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
 {
 	struct store *s = g->side[side];
@@ -146,7 +163,7 @@ int candidates_learn(struct twoway *g, int side, enum candidates_how how, candid
 	struct box *b;
 	int rc = -1;
 
-	if (cs->c.n == 0)
+	if (all_known(cs, how))
 		return 0;
 	b = cs->c.a[0].box;
 	if (box_open(g, b, side, g->p->dry_run ? BOX_READ : BOX_WRITE, &info, e) < 0)

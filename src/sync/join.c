@@ -96,6 +96,10 @@ static void merge_listed(struct listed *into, const struct listed *later)
 		told.has_object = into->told.has_object;
 		memcpy(told.object, into->told.object, sizeof(told.object));
 	}
+	if (!told.has_mid) {
+		told.has_mid = into->told.has_mid;
+		memcpy(told.mid, into->told.mid, sizeof(told.mid));
+	}
 	*into = *later;
 	into->told = told;
 }
@@ -108,13 +112,14 @@ static int read_listing(struct join *j, struct store *s, listing *l, struct err 
 	int rc;
 
 	while ((rc = s->ops->look_next(s, &m, e)) == 1) {
-		struct listed x = { .told = { .size = m.size, .date = m.date, .has_object = m.has_object }, .flags = m.flags, .gone = m.gone, .order = (uint32_t)l->n };
+		struct listed x = { .told = { .size = m.size, .date = m.date, .has_object = m.has_object, .has_mid = m.has_mid }, .flags = m.flags, .gone = m.gone, .order = (uint32_t)l->n };
 
 		if (l->n % CHECK_EVERY == 0 && clock_check(e) < 0)
 			return -1;
 		if (m.key.n == 0)
 			return err_set_span(e, ERR_BUG, SPAN_BOX, "a message without a name");
 		memcpy(x.told.object, m.object, sizeof(x.told.object));
+		memcpy(x.told.mid, m.mid, sizeof(x.told.mid));
 		x.key = arena_slice(&j->arena, m.key);
 		if (!x.key.p || l->n == UINT32_MAX || vec_push(l, x) < 0)
 			return out_of_memory(e);

@@ -384,7 +384,7 @@ static int look_reborn(struct twoway *g, struct err *e)
 
 	for (size_t i = 0; rc == 0 && i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
-		struct look l = { .folder = box_name(b, LEFT), .stamp = "", .keywords = &b->view[LEFT], .all = true, .sizes = true };
+		struct look l = { .folder = box_name(b, LEFT), .stamp = "", .keywords = &b->view[LEFT], .all = true, .sizes = true, .idents = true };
 
 		if (b->reborn && !b->failed && (vec_push(&looks, l) < 0 || vec_push(&which, i) < 0))
 			rc = twoway_no_memory(e);
@@ -407,7 +407,7 @@ static int look_side(struct twoway *g, int side, struct err *e)
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
 		struct look l = { .folder = box_name(b, side), .known = side == LEFT ? known_left : known_right, .arg = g, .keywords = &b->view[side],
-				  .sizes = side == LEFT && has_limits(g, b) };
+				  .sizes = side == LEFT && has_limits(g, b), .idents = side == LEFT && b->join.fresh[RIGHT] > 0 };
 		char own[STORE_STAMP_MAX];
 		char *copy;
 
@@ -458,7 +458,8 @@ int look_recover(struct twoway *g, struct err *e)
 	return 0;
 }
 
+/* First the right: where it has something new, what is new at the left may be the same, and is asked at once what tells it apart. */
 int look_messages(struct twoway *g, struct err *e)
 {
-	return look_side(g, LEFT, e) < 0 || look_side(g, RIGHT, e) < 0 ? -1 : 0;
+	return look_side(g, RIGHT, e) < 0 || look_side(g, LEFT, e) < 0 ? -1 : 0;
 }

@@ -406,6 +406,34 @@ static bool object_of(struct tree *t, const struct tree_msg *x, unsigned char ou
 	return side(t)->objects;
 }
 
+/* What a server says of a message without its body. */
+static int ident_of(struct tree *t, struct ident_reader *r, const struct tree_msg *x, struct ident *id, struct err *e)
+{
+	char text[200];
+	struct stream *body = memstream_new(text, (size_t)body_of(x, text, sizeof(text)), 0, NULL);
+	int rc = ident_read(r, body, id, e);
+
+	stream_free(body);
+	id->has_digest = false;
+	id->date = date_of(t, x);
+	id->has_object = object_of(t, x, id->object);
+	return rc;
+}
+
+/* Its Message-ID, for a look that asks for it. */
+static int name_in_look(struct tree *t, const struct tree_msg *x, struct store_msg *m, struct err *e)
+{
+	struct ident_reader *r = ident_reader_new(e);
+	struct ident id = { 0 };
+	int rc = r ? ident_of(t, r, x, &id, e) : -1;
+
+	m->has_mid = id.has_mid;
+	memcpy(m->mid, id.mid, sizeof(m->mid));
+	side(t)->named += id.has_mid;
+	ident_reader_free(r);
+	return rc;
+}
+
 static int look_next(struct store *s, struct store_msg *m, struct err *e)
 {
 	struct tree *t = of(s);
@@ -427,6 +455,8 @@ static int look_next(struct store *s, struct store_msg *m, struct err *e)
 			m->date = date_of(t, x);
 			m->has_object = object_of(t, x, m->object);
 		}
+		if (side(t)->remote && t->look[t->look_at - 1].idents && x->key >= t->fresh && name_in_look(t, x, m, e) < 0)
+			return -1;
 		return 1;
 	}
 	for (; !t->all && t->gone_at < f->n_gone && t->gone_at < TREE_MESSAGES; t->gone_at++) {
@@ -462,24 +492,18 @@ static int idents(struct store *s, const uint64_t *nums, size_t n, bool marks, v
 	struct ident_reader *r = ident_reader_new(e);
 	int rc = r ? 0 : -1;
 
+	side(t)->asked++;
 	side(t)->marks += marks;
 	if (!t->open)
 		misuse(t->w, "idents without a box");
 	for (size_t i = 0; rc == 0 && t->open && i < n; i++) {
 		struct tree_msg *x = by_number(t->open, nums[i]);
 		struct ident id;
-		struct stream *body;
-		char text[200];
 
 		rc = moment(t, e);
 		if (rc < 0 || !x)
 			continue;
-		body = memstream_new(text, (size_t)body_of(x, text, sizeof(text)), 0, NULL);
-		rc = ident_read(r, body, &id, e);
-		stream_free(body);
-		id.has_digest = false;
-		id.date = date_of(t, x);
-		id.has_object = object_of(t, x, id.object);
+		rc = ident_of(t, r, x, &id, e);
 		tell(arg, nums[i], &id);
 	}
 	ident_reader_free(r);

@@ -47,7 +47,7 @@ struct tree_side {
 	bool mute_moves;     /* it is done, and the key of what was moved not told */
 	bool read_only;
 	uint32_t hide;       /* this content is said not to be there when it is read; 0 none */
-	unsigned looked, opened, read, moved, staged, again, marks; /* counts; marks: idents that ask for them */
+	unsigned looked, opened, read, moved, staged, again, asked, marks, named; /* counts; asked: idents; marks: those that ask for them; named: Message-IDs told by looks */
 };
 
 struct tree_world {

@@ -1255,12 +1255,18 @@ static void numbers_not_believed(void **state)
 	assert_true(is_in(f, "INBOX", 91) && is_in(f, "INBOX", 92) && !is_in(f, "INBOX", 1) && !is_in(f, "INBOX", 2) && is_in(f, "INBOX", 8));
 }
 
-/* What a renumbered folder holds is known by what the base says, after the state was lost by what is read here; and nobody asks a server for what no copy lacks. */
+/*
+ * What a renumbered folder holds is known by what the base says, after the state was lost by what is read here; and nobody asks a server for what no copy lacks. The look
+ * that lists the messages asks what tells them apart, where there is something here that they may be.
+ */
 static void known_again(void **state)
 {
 	struct fixture *f = *state;
+	unsigned asked;
 
 	scatter(f);
+	assert_int_equal(f->w->side[L].named, 0);
+	asked = f->w->side[L].asked;
 	tree_folder(f->w, L, "INBOX", false)->validity += 1000;
 	tree_folder(f->w, L, "INBOX", false)->changed++;
 	settle(f);
@@ -1269,6 +1275,7 @@ static void known_again(void **state)
 	settle(f);
 	assert_int_equal(f->w->side[R].read, 12);
 	assert_int_equal(f->w->side[L].read + f->w->side[L].marks, 0);
+	assert_int_equal(f->w->side[L].asked, asked);
 	/* one there that is not here, and one here that is not there: they are not of one size, whatever mark they had */
 	lose_base(f->db);
 	tree_delete(f->w, L, tree_folder(f->w, L, "INBOX", false), tree_find(tree_folder(f->w, L, "INBOX", false), 1));
