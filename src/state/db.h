@@ -51,6 +51,7 @@ struct sqlite3_stmt *db_stmt(struct db *db, const char *sql, struct err *e);
 int db_fail(struct db *db, const char *doing, struct err *e); /* SQLite's last error as ERR_LOCAL; -1 */
 int db_step(struct db *db, struct sqlite3_stmt *s, const char *doing, struct err *e); /* 1 row, 0 done (reset), -1 */
 struct slice db_column(struct sqlite3_stmt *s, int i); /* a text, valid until the statement moves on */
+void db_bind(struct sqlite3_stmt *s, int i, struct slice v); /* a parameter, copied; an empty text whatever its pointer, never NULL */
 /* Run a statement that gives no rows, and whose n parameters are numbers. */
 int db_change(struct db *db, const char *sql, const int64_t *v, int n, const char *doing, struct err *e);
 

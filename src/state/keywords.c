@@ -35,7 +35,7 @@ int keyword_rows_put(struct db *db, int64_t folder, const struct keyword_row *r,
 		return -1;
 	sqlite3_bind_int64(s, 1, folder);
 	sqlite3_bind_int64(s, 2, r->place);
-	sqlite3_bind_text(s, 3, r->name.p, (int)r->name.n, SQLITE_TRANSIENT);
+	db_bind(s, 3, r->name);
 	sqlite3_bind_int(s, 4, r->letter[0]);
 	sqlite3_bind_int(s, 5, r->letter[1]);
 	sqlite3_bind_int(s, 6, r->refused[0] | r->refused[1] << 1);

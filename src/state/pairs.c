@@ -7,11 +7,6 @@
 
 #define COLUMNS "id, folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags, told_size, told_date, mid, object"
 
-static int bind_slice(sqlite3_stmt *s, int i, struct slice v)
-{
-	return sqlite3_bind_text(s, i, v.p ? v.p : "", (int)v.n, SQLITE_TRANSIENT);
-}
-
 /* Eight bytes, or nothing. */
 static bool column_eight(sqlite3_stmt *s, int i, unsigned char out[8])
 {
@@ -104,10 +99,10 @@ int pairs_add(struct db *db, struct pair *p, struct err *e)
 	if (!s)
 		return -1;
 	sqlite3_bind_int64(s, 1, p->folder);
-	bind_slice(s, 2, p->left);
-	bind_slice(s, 3, p->right);
+	db_bind(s, 2, p->left);
+	db_bind(s, 3, p->right);
 	if (p->pending)
-		bind_slice(s, 4, p->hint);
+		db_bind(s, 4, p->hint);
 	else
 		sqlite3_bind_null(s, 4);
 	sqlite3_bind_int(s, 5, p->pending);
@@ -149,7 +144,7 @@ int pairs_by_left(struct db *db, int64_t folder, struct slice left, struct pair 
 	if (!s)
 		return -1;
 	sqlite3_bind_int64(s, 1, folder);
-	bind_slice(s, 2, left);
+	db_bind(s, 2, left);
 	return one(db, s, out, e);
 }
 
@@ -163,7 +158,7 @@ int pairs_by_right(struct db *db, int64_t folder, struct slice right, struct pai
 	if (!s)
 		return -1;
 	sqlite3_bind_int64(s, 1, folder);
-	bind_slice(s, 2, right);
+	db_bind(s, 2, right);
 	return one(db, s, out, e);
 }
 
@@ -230,7 +225,7 @@ int pairs_arrive(struct db *db, int64_t id, struct slice left, struct err *e)
 	if (!s)
 		return -1;
 	sqlite3_bind_int64(s, 1, id);
-	bind_slice(s, 2, left);
+	db_bind(s, 2, left);
 	return db_step(db, s, "settle a pair", e) < 0 ? -1 : 0;
 }
 
@@ -248,7 +243,7 @@ int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e)
 	if (!s)
 		return -1;
 	sqlite3_bind_int64(s, 1, id);
-	bind_slice(s, 2, left); /* one that is empty must become an empty text, whatever its pointer */
+	db_bind(s, 2, left);
 	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
 }
 
@@ -260,8 +255,8 @@ int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, str
 		return -1;
 	sqlite3_bind_int64(s, 1, id);
 	sqlite3_bind_int64(s, 2, folder);
-	bind_slice(s, 3, left);
-	bind_slice(s, 4, right);
+	db_bind(s, 3, left);
+	db_bind(s, 4, right);
 	sqlite3_bind_int64(s, 5, date);
 	return db_step(db, s, "move a pair", e) < 0 ? -1 : 0;
 }

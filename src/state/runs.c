@@ -131,7 +131,7 @@ static void bind_key(sqlite3_stmt *s, int64_t folder, bool back, struct slice ke
 {
 	sqlite3_bind_int64(s, 1, folder);
 	sqlite3_bind_int(s, 2, back);
-	sqlite3_bind_text(s, 3, key.p ? key.p : "", (int)key.n, SQLITE_TRANSIENT);
+	db_bind(s, 3, key);
 }
 
 int failures_get(struct db *db, int64_t folder, bool back, struct slice key, struct failure *out, struct err *e)
@@ -160,7 +160,7 @@ int failures_put(struct db *db, const struct failure *f, struct err *e)
 		return -1;
 	bind_key(s, f->folder, f->back, f->key);
 	sqlite3_bind_int(s, 4, (int)f->kind);
-	sqlite3_bind_text(s, 5, f->reason.p ? f->reason.p : "", (int)f->reason.n, SQLITE_TRANSIENT);
+	db_bind(s, 5, f->reason);
 	sqlite3_bind_int64(s, 6, (sqlite3_int64)f->size);
 	sqlite3_bind_int(s, 7, (int)f->tries);
 	sqlite3_bind_int64(s, 8, f->since);

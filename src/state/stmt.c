@@ -87,6 +87,11 @@ struct slice db_column(sqlite3_stmt *s, int i)
 	return slice_of(p, p ? (size_t)sqlite3_column_bytes(s, i) : 0);
 }
 
+void db_bind(sqlite3_stmt *s, int i, struct slice v)
+{
+	sqlite3_bind_text(s, i, v.p ? v.p : "", (int)v.n, SQLITE_TRANSIENT);
+}
+
 int db_change(struct db *db, const char *sql, const int64_t *v, int n, const char *doing, struct err *e)
 {
 	sqlite3_stmt *s = db_stmt(db, sql, e);

@@ -4,17 +4,12 @@
 
 #include "state/pairs_p.h"
 
-static void bind_slice(sqlite3_stmt *s, int i, struct slice v)
-{
-	sqlite3_bind_text(s, i, v.p ? v.p : "", (int)v.n, SQLITE_TRANSIENT);
-}
-
 /* The first three parameters. */
 static void bind_row(sqlite3_stmt *s, int64_t run, const char *folder, struct slice key)
 {
 	sqlite3_bind_int64(s, 1, run);
-	bind_slice(s, 2, slice_str(folder));
-	bind_slice(s, 3, key);
+	db_bind(s, 2, slice_str(folder));
+	db_bind(s, 3, key);
 }
 
 int trashed_add(struct db *db, const struct trashed *t, struct err *e)
@@ -25,7 +20,7 @@ int trashed_add(struct db *db, const struct trashed *t, struct err *e)
 	if (!s)
 		return -1;
 	bind_row(s, t->run, t->folder, t->key);
-	bind_slice(s, 4, slice_str(t->trash));
+	db_bind(s, 4, slice_str(t->trash));
 	sqlite3_bind_int64(s, 5, t->noted);
 	sqlite3_bind_int(s, 6, (int)t->state);
 	told_bind(s, 7, &t->told);
@@ -69,7 +64,7 @@ int trashed_rename(struct db *db, int64_t id, const char *left, struct err *e)
 		if (!s)
 			return -1;
 		sqlite3_bind_int64(s, 1, id);
-		bind_slice(s, 2, slice_str(left));
+		db_bind(s, 2, slice_str(left));
 		if (db_step(db, s, "rename a folder", e) < 0)
 			return -1;
 	}
