@@ -265,3 +265,9 @@ bool err_link_lost(const struct err *e)
 {
 	return (e->kind == ERR_TEMP || e->kind == ERR_TIMEOUT) && e->retry_after == 0;
 }
+
+/* A signal is never of one folder alone, whatever was being done when it came. */
+bool err_ends_all(const struct err *e)
+{
+	return e->span == SPAN_ACCT || e->kind == ERR_CANCEL;
+}

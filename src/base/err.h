@@ -73,6 +73,9 @@ bool err_retryable(enum err_kind kind);
 /* Did the link break, rather than the peer refuse or ask for patience? Another connection may then be worth while at once. */
 bool err_link_lost(const struct err *e);
 
+/* Does it end the whole job, or only what it is of (a message, a folder), so that the others can go on? */
+bool err_ends_all(const struct err *e);
+
 /*
  * Copy n bytes of foreign text to out (size bytes, always terminated) with everything that is not
  * printable ASCII or valid printable UTF-8 written as \xNN; C1 controls and bidi controls count as unprintable.

@@ -233,7 +233,7 @@ static int rename_at(struct following *w, int side, const struct sync_folder *go
 		w->changed = true;
 		return 1;
 	}
-	if (why.span == SPAN_ACCT || why.kind == ERR_CANCEL) {
+	if (err_ends_all(&why)) {
 		*e = why;
 		return -1;
 	}

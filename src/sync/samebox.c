@@ -120,7 +120,7 @@ static int ask(struct twoway *g, int side, const char *folder, struct sample *s,
 	if (rc >= 0)
 		return 0;
 	s->same = 0;
-	if (why.span == SPAN_ACCT || why.kind == ERR_CANCEL) {
+	if (err_ends_all(&why)) {
 		*e = why;
 		return -1;
 	}

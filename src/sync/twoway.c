@@ -81,7 +81,7 @@ void box_failed(struct twoway *g, struct box *b, const struct err *why)
 /* Does an error end the job, or only this folder? 0 when the others can go on. */
 int box_error(struct twoway *g, struct box *b, struct err *why, struct err *e)
 {
-	if (why->span == SPAN_ACCT || why->kind == ERR_CANCEL) {
+	if (err_ends_all(why)) {
 		*e = *why;
 		return -1;
 	}

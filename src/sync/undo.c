@@ -37,6 +37,17 @@ void undo_tell_failure(struct undoing *u, struct slice key, const struct err *wh
 	event_put(u->sink, &ev);
 }
 
+int undo_box_error(struct undoing *u, struct err *why, struct err *e)
+{
+	if (err_ends_all(why)) {
+		*e = *why;
+		return -1;
+	}
+	why->span = SPAN_BOX;
+	undo_tell_failure(u, (struct slice){ 0 }, why);
+	return 0;
+}
+
 /* store_ops.restore's done */
 static void told(void *arg, struct slice key, uint64_t size, const struct err *why)
 {
@@ -184,13 +195,7 @@ static int undo_box(void *arg, const char *folder, bool whole, const struct quar
 		return quarantine_messages(b, tell_planned, u, e);
 	if (n == 0 || put_back(u, whole, b, &why) == 0)
 		return 0;
-	if (why.span == SPAN_ACCT || why.kind == ERR_CANCEL) {
-		*e = why;
-		return -1;
-	}
-	why.span = SPAN_BOX;
-	undo_tell_failure(u, (struct slice){ 0 }, &why);
-	return 0;
+	return undo_box_error(u, &why, e);
 }
 
 /* ---- the run ---- */

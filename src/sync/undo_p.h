@@ -24,6 +24,8 @@ struct undoing {
 int undo_no_memory(struct err *e); /* -1 */
 void undo_tell(struct undoing *u, enum event_at at, struct slice key, uint64_t size);
 void undo_tell_failure(struct undoing *u, struct slice key, const struct err *why);
+/* Does an error end the undo (-1, *e), or is it of the folder at hand alone (0, told)? */
+int undo_box_error(struct undoing *u, struct err *why, struct err *e);
 
 /* Rows of the base for one folder. */
 struct undo_rows {

@@ -302,18 +302,6 @@ static int settle_unfinished(struct bin *b, struct binned *rows, size_t n, struc
 
 /* ---- one trash ---- */
 
-/* Does an error end the undo (-1, *e), or is it of this folder alone (0, told)? */
-static int box_error(struct bin *b, struct err *why, struct err *e)
-{
-	if (why->span == SPAN_ACCT || why->kind == ERR_CANCEL) {
-		*e = *why;
-		return -1;
-	}
-	why->span = SPAN_BOX;
-	undo_tell_failure(b->u, (struct slice){ 0 }, why);
-	return 0;
-}
-
 /* The trash that they went to, or, if it is not there any more, the one that the job has now. NULL: neither is there. */
 static const char *find_trash(const struct bin *b, const char *then, size_t n, struct err *e)
 {
@@ -381,7 +369,7 @@ static int from_trash(struct bin *b, binned_list *rows, struct err *e)
 			if (rows->a[i]->now.n > 0 && vec_push(&some, rows->a[i]) < 0)
 				rc = undo_no_memory(e);
 		if (rc == 0 && some.n > 0 && to_folder(b, trash, &some, &why) < 0)
-			rc = box_error(b, &why, e);
+			rc = undo_box_error(b->u, &why, e);
 	}
 	vec_release(&some);
 	return rc;
@@ -445,7 +433,7 @@ static int settle_all_unfinished(struct bin *b, struct err *e)
 			n++;
 		b->u->folder = b->rows.a[i].folder;
 		if (settle_unfinished(b, &b->rows.a[i], n, &why) < 0)
-			rc = box_error(b, &why, e);
+			rc = undo_box_error(b->u, &why, e);
 	}
 	for (size_t i = 0; i < b->rows.n; i++)
 		if (b->rows.a[i].end != END_STAYS)
@@ -472,7 +460,7 @@ static int bring_back(struct bin *b, struct err *e)
 		for (; rc == 0 && i < b->rows.n && strcmp(b->rows.a[i].trash, trash) == 0; i++)
 			rc = vec_push(&some, &b->rows.a[i]) < 0 ? undo_no_memory(e) : 0;
 		if (rc == 0 && from_trash(b, &some, &why) < 0)
-			rc = box_error(b, &why, e);
+			rc = undo_box_error(b->u, &why, e);
 	}
 	if (b->missing > 0)
 		tell_missing(b);

@@ -287,6 +287,18 @@ static void kinds(void **state)
 	assert_false(err_retryable(ERR_KINDS));
 }
 
+static void ends_all(void **state)
+{
+	(void)state;
+	for (int kind = ERR_NONE + 1; kind < ERR_KINDS; kind++) {
+		for (int span = SPAN_MSG; span <= SPAN_ACCT; span++) {
+			const struct err e = { .kind = (enum err_kind)kind, .span = (enum err_span)span };
+
+			assert_int_equal(err_ends_all(&e), span == SPAN_ACCT || kind == ERR_CANCEL);
+		}
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -300,6 +312,7 @@ int main(void)
 		cmocka_unit_test(context_and_hint),
 		cmocka_unit_test(very_long_text_is_cut),
 		cmocka_unit_test(kinds),
+		cmocka_unit_test(ends_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
