@@ -226,9 +226,10 @@ static int find_run(struct undoing *u, struct err *e)
 		return -1;
 	if (runs_next(u->db, &next, e) < 0)
 		return -1;
-	if (u->run > next)
-		return err_set(e, ERR_USAGE, "there was no run %lld yet", (long long)u->run);
-	return 0;
+	if (u->run <= next)
+		return 0;
+	err_set(e, ERR_USAGE, "there was no run %lld yet", (long long)u->run);
+	return err_hint(e, "`mailhaul status` shows those of which something is kept");
 }
 
 static int nothing_kept(const struct undoing *u, struct err *e)

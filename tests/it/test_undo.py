@@ -134,7 +134,7 @@ def test_one_run_of_several(p):
     assert r.end["restored"] == 1
     assert p.remote.bodies() == sorted(p.local.bodies()) == sorted(HELLO % (i, i) for i in (0, 2, 3))
     refused(p, "both", str(runs[0]), says="nothing is kept of what run %d" % runs[0])
-    refused(p, "both", "99", says="there was no run 99")
+    refused(p, "both", "99", says="there was no run 99 yet (`mailhaul status` shows those of which something is kept)")
     undo(p, "both")
     assert p.remote.bodies() == sorted(p.local.bodies()) == sorted(HELLO % (i, i) for i in range(4))
     p.quiet()
