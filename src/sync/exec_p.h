@@ -1,4 +1,4 @@
-/* The executor's own: what exec.c has for execcopy.c. */
+/* The executor's own: what exec.c has for execcopy.c and execchange.c. */
 #ifndef SYNC_EXEC_P_H
 #define SYNC_EXEC_P_H
 
@@ -21,10 +21,19 @@ int exec_end_note(struct exec *x, struct err *e);
 /* A message that can't be had, or not delivered, while the others can: note it for a later try, tell it, go on. */
 int exec_item_failed(struct exec *x, const struct work *w, const struct err *why, struct err *e);
 
+/* What was done to a message. */
+void exec_tell_message(struct exec *x, enum event_action action, struct slice key, uint64_t size);
+
+/* Of keywords that the target has refused nothing is agreed on. */
+uint64_t exec_agreed(const struct exec *x, const struct work *w);
+
 /* A pair under this work's key that stands for other content loses the key. */
 int exec_take_key(struct exec *x, const struct work *w, struct err *e);
 
 /* Make the group durable and seen: harden, journal, publish. */
 int exec_flush_group(struct exec *x, struct err *e);
+
+/* All that is published is known to be: so say in the base. */
+int exec_settle_now(struct exec *x, struct err *e);
 
 #endif
