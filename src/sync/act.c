@@ -1,12 +1,8 @@
-/* Doing what was decided: see twoway.h. */
-#include "sync/twoway.h"
-
-#include <stdio.h>
+/* Doing what was decided: see twoway.h. What is asked before, of the base and of the server, is in actask.c. */
 #include <string.h>
 
 #include "base/log.h"
-#include "sync/candidates.h"
-#include "sync/proof.h"
+#include "sync/act_p.h"
 #include "sync/twins.h"
 
 #define NO_FLAG SIZE_MAX
@@ -23,7 +19,7 @@ struct todo {
 	VEC(struct work) copy[2], flag[2], remove[2]; /* by the side that is changed */
 	VEC(size_t) copy_row[2];
 	VEC(int64_t) forget;
-	VEC(int64_t) strangers; /* pairs whose message was to be removed at the left, which has another under its key */
+	struct strangers strangers;
 	VEC(struct agreement) agree;
 };
 
@@ -45,7 +41,7 @@ static void todo_release(struct todo *t)
 		vec_release(&t->remove[s]);
 	}
 	vec_release(&t->forget);
-	vec_release(&t->strangers);
+	vec_release(&t->strangers.pairs);
 	vec_release(&t->agree);
 }
 
@@ -149,42 +145,6 @@ static int note_taken(struct twoway *g, const struct box *b, struct err *e)
 	return 0;
 }
 
-/* The folder of a row of the base. */
-static struct box *box_of(struct twoway *g, int64_t folder)
-{
-	for (size_t i = 0; i < g->boxes.n; i++)
-		if (g->boxes.a[i].f->base.id == folder)
-			return &g->boxes.a[i];
-	return NULL;
-}
-
-/* Is a message that comes from the left here in another folder already? By the name that the left gives it wherever it is. */
-static int find_elsewhere(struct twoway *g, struct box *b, const struct joined *row, struct work *w, struct err *e)
-{
-	struct elsewhere *x;
-	struct pair p;
-	int rc;
-
-	if (!row->told.has_object || row->told.size == 0 || !g->side[RIGHT]->ops->stage_again)
-		return 0;
-	for (int64_t after = 0; (rc = pairs_by_object(g->db, row->told.object, after, &p, e)) == 1; after = p.id) {
-		struct box *other = box_of(g, p.folder);
-
-		if (!other || other == b || (!box_there(other, RIGHT) && !other->create[RIGHT]) || other->remove[RIGHT] || p.right.n == 0 || p.told.size == 0 || !candidates_alike(&p.told, &row->told))
-			continue;
-		x = arena_new(&b->join.arena, struct elsewhere, 1);
-		if (!x)
-			return twoway_no_memory(e);
-		*x = (struct elsewhere){ .folder = other->f->right, .key = arena_slice(&b->join.arena, p.right), .as = { .size = p.size, .raw = p.raw }, .told = p.told };
-		memcpy(x->as.digest, p.digest, sizeof(x->as.digest));
-		if (!x->key.p)
-			return twoway_no_memory(e);
-		w->elsewhere = x;
-		return 0;
-	}
-	return rc;
-}
-
 /* Put one message's acts into the lists. */
 static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, size_t at_row, struct todo *t, struct err *e)
 {
@@ -205,7 +165,7 @@ static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_poli
 		w.flags = from == LEFT ? plan.right : plan.left;
 		w.tries = f ? f->tries : 0;
 		rc = find(g, row, from, &w, e);
-		if (rc == 1 && from == LEFT && find_elsewhere(g, b, row, &w, e) < 0)
+		if (rc == 1 && from == LEFT && act_find_elsewhere(g, b, row, &w, e) < 0)
 			return -1;
 		if (rc == 1 && (vec_push(&t->copy[!from], w) < 0 || vec_push(&t->copy_row[!from], at_row) < 0))
 			return twoway_no_memory(e);
@@ -341,65 +301,6 @@ fail:
 	return -1;
 }
 
-/* A message is removed for good at the server only when it is the one that is gone here: what is another asks for nothing any more. */
-static int find_strangers(struct twoway *g, struct todo *t, struct err *e)
-{
-	struct proofs ps = { 0 };
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < t->remove[LEFT].n; i++) {
-		struct proof p = { .num = t->remove[LEFT].a[i].num, .tag = i };
-		struct pair pair;
-
-		rc = pairs_by_id(g->db, t->remove[LEFT].a[i].pair, &pair, e);
-		if (rc <= 0)
-			continue;
-		p.told = pair.told;
-		p.ours = pair.back;
-		p.told.has_mid &= !pair.back || pair.told.date != 0; /* that is what we put there; what the server made of it has yet to be told */
-		rc = vec_push(&ps.a, p) < 0 ? twoway_no_memory(e) : 0;
-	}
-	if (rc == 0)
-		rc = proofs_ask(g->side[LEFT], &ps, e);
-	for (size_t i = 0; rc == 0 && i < ps.a.n; i++) {
-		struct work *w = &t->remove[LEFT].a[ps.a.a[i].tag];
-
-		w->told = ps.a.a[i].end == PROOF_SAME ? ps.a.a[i].now : ps.a.a[i].told;
-		if (ps.a.a[i].end != PROOF_OTHER)
-			continue;
-		w->acts = PLAN_NOTHING;
-		rc = vec_push(&t->strangers, w->pair) < 0 ? twoway_no_memory(e) : 0;
-	}
-	vec_release(&ps.a);
-	return rc;
-}
-
-/* They are new, and no other number of the folder is believed from now on. */
-static int note_strangers(struct twoway *g, struct box *b, const struct todo *t, struct err *e)
-{
-	char text[ERR_TEXT_MAX], name[160];
-
-	if (t->strangers.n == 0)
-		return 0;
-	err_printable(name, sizeof(name), b->f->left, strlen(b->f->left));
-	snprintf(text, sizeof(text), "'%s': the server has given the numbers (UIDs) of %zu messages that were deleted here to others: those were left alone; the next run looks at "
-		 "the whole folder anew", name, t->strangers.n);
-	twoway_warn(g, text);
-	if (db_begin(g->db, e) < 0)
-		return -1;
-	for (size_t i = 0; i < t->strangers.n; i++)
-		if (pairs_drop(g->db, t->strangers.a[i], e) < 0)
-			goto fail;
-	b->distrusted = true;
-	look_distrust(b->f->base.left_stamp, sizeof(b->f->base.left_stamp));
-	if (folders_stamp(g->db, b->f->base.id, b->f->base.left_stamp, b->f->base.right_stamp, e) < 0)
-		goto fail;
-	return db_commit(g->db, e);
-fail:
-	db_rollback(g->db);
-	return -1;
-}
-
 /* Removals at a side: they go by the executor whose source it is. */
 static int remove_at(struct twoway *g, struct box *b, int side, struct todo *t, struct err *e)
 {
@@ -408,12 +309,12 @@ static int remove_at(struct twoway *g, struct box *b, int side, struct todo *t, 
 
 	if (t->remove[side].n == 0)
 		return 0;
-	if (side == LEFT && g->side[LEFT]->ops->idents && find_strangers(g, t, e) < 0)
+	if (side == LEFT && g->side[LEFT]->ops->idents && act_find_strangers(g, t->remove[LEFT].a, t->remove[LEFT].n, &t->strangers, e) < 0)
 		return -1;
 	exec_forget_marks(x);
 	if (exec_remove(x, t->remove[side].a, t->remove[side].n, e) < 0 || exec_commit(x, false, 0, &removed, e) < 0)
 		return -1;
-	return side == LEFT ? note_strangers(g, b, t, e) : 0;
+	return side == LEFT ? act_note_strangers(g, b, &t->strangers, e) : 0;
 }
 
 /* Everything that a folder asks for, in the order that loses nothing: copies, flags, removals. */
