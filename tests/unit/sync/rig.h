@@ -9,6 +9,7 @@
 static uint64_t rng;
 static char where[200]; /* what is being tried, for a failure's message */
 static unsigned syncs;  /* what a disk would have waited for */
+static unsigned die_at; /* the process ends at that one, as one that is stopped at a step: what is committed is, and nothing more; 0: it does not */
 
 /*
  * What dies here is a process, never the machine, and the rigged stores play the power cut themselves: SQLite need not wait for the disk. It takes these from
@@ -17,15 +18,14 @@ static unsigned syncs;  /* what a disk would have waited for */
 int fsync(int fd)
 {
 	(void)fd;
-	syncs++;
+	if (++syncs == die_at)
+		_exit(100);
 	return 0;
 }
 
 int fdatasync(int fd)
 {
-	(void)fd;
-	syncs++;
-	return 0;
+	return fsync(fd);
 }
 
 /* splitmix64 */
