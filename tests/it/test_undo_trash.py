@@ -9,7 +9,7 @@ import time
 import pytest
 
 import twoway
-from disturb import CALLS, count_calls, failing, killed, known_calls, needs_strace, points
+from disturb import CALLS, needs_strace
 from hostile import forget_pauses
 from imappeer import Folder, Hangup, Peer, Refused
 from test_hostile_imap import Job, letters
@@ -567,8 +567,6 @@ def gone(lost):
     r = lost.p.sync()
     assert r.end["trashed"] == 8
     age(lost.p)
-    for name in lost.parts:
-        twoway.shutil.rmtree(os.path.join(lost.dir, name + ".kept"))
     lost.keep()
     return lost
 
@@ -576,13 +574,7 @@ def gone(lost):
 @pytest.mark.crash
 @pytest.mark.deadline(300)
 def test_a_run_that_is_stopped_at_every_step(lost):
-    step, code = 0, None
-    while code != 0:
-        step += 1
-        lost.reset()
-        code = lost.p.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
-        assert code in (0, 100), step
-        lost.srv.wait_for_quiet()
+    for step in lost.stopped():
         if step % 2:
             # undone at once: what it came to delete comes back, and the rest is deleted
             r = lost.p.call("--json", "undo")
@@ -607,26 +599,15 @@ def test_a_run_that_is_stopped_at_every_step(lost):
 @pytest.mark.deadline(600)
 @pytest.mark.parametrize("calls", ["write,pwrite64", "sendto,writev,sendmsg"])
 def test_a_run_that_is_killed_at_every_nth_system_call(lost, calls):
-    calls = known_calls(calls)
-    lost.reset()
-    for n in points(count_calls(lost.p, calls), SHORT_KILLS):
-        lost.reset()
-        lost.p.call("run", prefix=killed(calls, n))
-        lost.srv.wait_for_quiet()
-        assert lost.p.run("both").code == 0, n
-        lost.whole("%s %d" % (calls, n))
+    for what in lost.killed(calls, SHORT_KILLS):
+        assert lost.p.run("both").code == 0, what
+        lost.whole(what)
 
 
 @pytest.mark.crash
 @pytest.mark.deadline(300)
 def test_an_undo_that_is_stopped_at_every_step(gone):
-    step, code = 0, None
-    while code != 0:
-        step += 1
-        gone.reset()
-        code = gone.p.call("undo", env={"MAILHAUL_STOP_AT": str(step)}).code
-        assert code in (0, 100), step
-        gone.srv.wait_for_quiet()
+    for step in gone.stopped("undo"):
         if step % 2:
             assert gone.p.run("both").code == 0
         gone.whole("step %d" % step)
@@ -639,15 +620,10 @@ def test_an_undo_that_is_stopped_at_every_step(gone):
 @pytest.mark.deadline(600)
 @pytest.mark.parametrize("calls", CALLS)
 def test_an_undo_that_is_killed_at_every_nth_system_call(gone, calls):
-    calls = known_calls(calls)
-    gone.reset()
-    for n in points(count_calls(gone.p, calls, "undo"), SHORT_KILLS):
-        gone.reset()
-        gone.p.call("undo", prefix=killed(calls, n))
-        gone.srv.wait_for_quiet()
-        if n % 2:
+    for i, what in enumerate(gone.killed(calls, SHORT_KILLS, "undo")):
+        if i % 2 == 0:
             assert gone.p.run("both").code == 0
-        gone.whole("%s %d" % (calls, n))
+        gone.whole(what)
 
 
 @needs_strace
@@ -655,11 +631,5 @@ def test_an_undo_that_is_killed_at_every_nth_system_call(gone, calls):
 @pytest.mark.deadline(600)
 @pytest.mark.parametrize("calls", ["write,pwrite64", "fsync,fdatasync"])
 def test_system_calls_of_an_undo_that_fail(gone, calls):
-    calls = known_calls(calls)
-    gone.reset()
-    for n in points(count_calls(gone.p, calls, "undo"), SHORT_KILLS // 2):
-        for when in ("%d" % n, "%d+" % n):
-            gone.reset()
-            r = gone.p.call("undo", prefix=failing(calls, "EIO", when))
-            assert r.code in (0, 1, 69, 70, 74, 75), (when, r)
-            gone.whole("%s %s" % (calls, when))
+    for what in gone.failing(calls, "EIO", SHORT_KILLS // 2, "undo"):
+        gone.whole(what)

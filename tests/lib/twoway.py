@@ -473,10 +473,11 @@ class Scene:
         self.p = Sync(directory / "job", srv, job)
 
     def keep(self):
-        """Here it is put back to."""
+        """Here it is put back to from now on."""
         self.srv.wait_for_quiet()
         self.parts = {"local": self.p.local.path, "state": self.p.state, "home": self.srv.home(self.p.user)}
         for name, path in self.parts.items():
+            shutil.rmtree(os.path.join(self.dir, name + ".kept"), ignore_errors=True)
             shutil.copytree(path, os.path.join(self.dir, name + ".kept"))
 
     def reset(self):
