@@ -13,6 +13,16 @@
 
 #include "base/clock.h"
 
+const char *path_in(const char *dir, const char *name)
+{
+	static char buf[8][3 * BOX_PATH];
+	static unsigned turn;
+	char *p = buf[turn++ % 8];
+
+	assert_true((size_t)snprintf(p, sizeof(buf[0]), "%s/%s", dir, name) < sizeof(buf[0]));
+	return p;
+}
+
 bool file_read(const char *path, struct strbuf *out)
 {
 	int fd = open(path, O_RDONLY);

@@ -8,6 +8,9 @@
 #define BOX_PATH 4096
 #define BOX_BYTES (64u << 20)
 
+/* "DIR/NAME", in one of eight buffers that take turns. */
+const char *path_in(const char *dir, const char *name);
+
 /* Files. A missing one reads as "" (false). */
 bool file_read(const char *path, struct strbuf *out);
 void file_write(const char *path, const void *p, size_t n);

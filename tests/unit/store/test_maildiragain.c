@@ -39,12 +39,7 @@ struct rig {
 
 static const char *at(struct rig *r, const char *name)
 {
-	static char path[4][4096];
-	static unsigned n;
-
-	n = (n + 1) % 4;
-	snprintf(path[n], sizeof(path[n]), "%s/tree/%s", r->dir, name);
-	return path[n];
+	return path_in(path_in(r->dir, "tree"), name);
 }
 
 /* "A" has a message that arrived long ago, and "B" is open. */

@@ -33,12 +33,7 @@ static void to_rig(void *arg, enum log_level level, const char *context, const c
 
 static const char *at(struct rig *r, const char *name)
 {
-	static char path[4][4096];
-	static unsigned n;
-
-	n = (n + 1) % 4;
-	snprintf(path[n], sizeof(path[n]), "%s/tree/%s", r->dir, name);
-	return path[n];
+	return path_in(path_in(r->dir, "tree"), name);
 }
 
 static void put(struct rig *r, const char *name, const char *text)

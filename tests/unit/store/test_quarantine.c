@@ -156,21 +156,10 @@ static void make_dirs(const char *path)
 	mkdir(copy, 0700);
 }
 
-/* "DIR/NAME", in one of some buffers that take turns. */
-static const char *in(const char *dir, const char *name)
-{
-	static char buf[4][3 * BOX_PATH];
-	static unsigned turn;
-	char *p = buf[turn++ % 4];
-
-	assert_true((size_t)snprintf(p, sizeof(buf[0]), "%s/%s", dir, name) < sizeof(buf[0]));
-	return p;
-}
-
 static void put(const char *dir, const char *name, const char *text)
 {
 	const struct timespec t[2] = { { .tv_sec = OLD }, { .tv_sec = OLD } };
-	const char *path = in(dir, name);
+	const char *path = path_in(dir, name);
 	char copy[3 * BOX_PATH], *slash;
 
 	snprintf(copy, sizeof(copy), "%s", path);
@@ -193,8 +182,8 @@ static void start(struct rig *r, bool across)
 	snprintf(r->kept, sizeof(r->kept), "%s/quarantine/both/12", r->dir);
 	r->params.path = r->path;
 	r->q = (struct quarantine){ .state_dir = r->dir, .name = "quarantine/both", .run = 12 };
-	make_dirs(in(r->path, "Box/Sub/cur"));
-	make_dirs(in(r->path, "Box/tmp"));
+	make_dirs(path_in(r->path, "Box/Sub/cur"));
+	make_dirs(path_in(r->path, "Box/tmp"));
 	put(r->path, "Box/new/1.a", "a\n");
 	put(r->path, "Box/cur/2.b:2,", "b\n");
 	put(r->path, "Box/cur/3.c:2,FS", "c\n");
@@ -214,7 +203,7 @@ static bool is(const char *dir, const char *name)
 {
 	struct stat st;
 
-	return lstat(in(dir, name), &st) == 0;
+	return lstat(path_in(dir, name), &st) == 0;
 }
 
 /* The file is there, with these bytes, and as old as it was. */
@@ -223,11 +212,11 @@ static void holds(const char *dir, const char *name, const char *text)
 	struct strbuf b = STRBUF_INIT(BOX_BYTES);
 	struct stat st;
 
-	if (!file_read(in(dir, name), &b))
+	if (!file_read(path_in(dir, name), &b))
 		fail_msg("no %s/%s", dir, name);
 	assert_string_equal(strbuf_str(&b), text);
 	strbuf_release(&b);
-	assert_int_equal(stat(in(dir, name), &st), 0);
+	assert_int_equal(stat(path_in(dir, name), &st), 0);
 	assert_int_equal(st.st_mtime, OLD);
 }
 
@@ -362,7 +351,7 @@ static void copies_to_another_file_system(void **state)
 	start(&r, true);
 	must_remove(&r, "Box");
 	all_kept(&r);
-	assert_int_equal(dir_count(in(r.kept, "Box/tmp")), 0);
+	assert_int_equal(dir_count(path_in(r.kept, "Box/tmp")), 0);
 	in_order("f ", "+1.a ");
 	in_order("+3.c:2,FS ", "d:Box/cur ");
 	in_order("d:Box/cur ", "-1.a ");
@@ -394,7 +383,7 @@ static void removes_nothing_that_is_not_kept(void **state)
 		assert_non_null(strstr(r.why.text, "quarantine = 0"));
 		assert_int_equal(files(r.path, "Box"), 1);
 		assert_int_equal(files(r.kept, "Box"), ALL - 1);
-		assert_int_equal(dir_count(in(r.kept, "Box/tmp")), 0);
+		assert_int_equal(dir_count(path_in(r.kept, "Box/tmp")), 0);
 		stop(&r);
 	}
 	/* nor is anything when nobody knows whether the copies are safe */
@@ -427,23 +416,23 @@ static void needs_its_place(void **state)
 		char parent[3 * BOX_PATH];
 
 		start(&r, i % 2);
-		snprintf(parent, sizeof(parent), "%s", in(r.dir, at[i / 2]));
+		snprintf(parent, sizeof(parent), "%s", path_in(r.dir, at[i / 2]));
 		*strrchr(parent, '/') = '\0';
 		make_dirs(parent);
-		make_dirs(in(r.dir, "elsewhere"));
+		make_dirs(path_in(r.dir, "elsewhere"));
 		if (i % 2 == 0)
-			assert_int_equal(symlink(in(r.dir, "elsewhere"), in(r.dir, at[i / 2])), 0);
+			assert_int_equal(symlink(path_in(r.dir, "elsewhere"), path_in(r.dir, at[i / 2])), 0);
 		else
-			file_write(in(r.dir, at[i / 2]), "x", 1);
+			file_write(path_in(r.dir, at[i / 2]), "x", 1);
 		assert_int_equal(remove_all(&r, "Box"), -1);
 		assert_int_equal(r.e.span, SPAN_BOX);
 		assert_non_null(strstr(r.e.text, "quarantine"));
 		assert_int_equal(files(r.path, "Box"), ALL);
-		assert_int_equal(dir_count(in(r.dir, "elsewhere")), 0);
+		assert_int_equal(dir_count(path_in(r.dir, "elsewhere")), 0);
 		/* nor is a folder removed then */
 		assert_int_equal(r.s->ops->folder_remove(r.s, "Box", ALL, &r.e), -1);
 		assert_int_equal(files(r.path, "Box"), ALL);
-		assert_int_equal(dir_count(in(r.dir, "elsewhere")), 0);
+		assert_int_equal(dir_count(path_in(r.dir, "elsewhere")), 0);
 		stop(&r);
 	}
 }
@@ -458,8 +447,8 @@ static void goes_on(void **state)
 		start(&r, across);
 		put(r.kept, "Box/new/1.a", "a\n");
 		put(r.kept, "Box/cur/2.b:2,S", "b\n"); /* the flags have changed since */
-		make_dirs(in(r.kept, "Box/tmp"));
-		assert_int_equal(link(in(r.path, "Box/cur/3.c:2,FS"), in(r.kept, "Box/cur/3.c:2,FS")), 0);
+		make_dirs(path_in(r.kept, "Box/tmp"));
+		assert_int_equal(link(path_in(r.path, "Box/cur/3.c:2,FS"), path_in(r.kept, "Box/cur/3.c:2,FS")), 0);
 		must_remove(&r, "Box");
 		assert_int_equal(r.done, ALL);
 		assert_int_equal(files(r.path, "Box"), 0);
@@ -470,7 +459,7 @@ static void goes_on(void **state)
 		start(&r, across);
 		put(r.kept, "Box/new/1.a", "another\n");
 		put(r.kept, "Box/cur/2.b:2,FS", "B\n");
-		make_dirs(in(r.kept, "Box/tmp"));
+		make_dirs(path_in(r.kept, "Box/tmp"));
 		must_remove(&r, "Box");
 		assert_int_equal(files(r.path, "Box"), 0);
 		assert_int_equal(files(r.kept, "Box"), ALL + 2);
@@ -538,7 +527,7 @@ static void brings_back(void **state)
 		assert_null(strstr(r.keys, "1.a "));
 		snprintf(first, sizeof(first), "Box/new/%.*s", (int)strcspn(r.keys, " "), r.keys); /* new/ comes first */
 		holds(r.path, first, "a\n");
-		assert_int_equal(dir_count(in(r.path, "Box/tmp")), 0);
+		assert_int_equal(dir_count(path_in(r.path, "Box/tmp")), 0);
 		if (across)
 			in_order("f ", "d:Box/cur ");
 		assert_non_null(strstr(sys.log, "d:Box/cur d:Box/new "));
@@ -548,7 +537,7 @@ static void brings_back(void **state)
 			char seen[BOX_PATH];
 
 			snprintf(seen, sizeof(seen), "Box/cur/%s:2,S", strrchr(first, '/') + 1);
-			assert_int_equal(rename(in(r.path, first), in(r.path, seen)), 0);
+			assert_int_equal(rename(path_in(r.path, first), path_in(r.path, seen)), 0);
 			restore(&r);
 			assert_int_equal(r.done, 1);
 			holds(r.path, seen, "a\n");
@@ -561,8 +550,8 @@ static void brings_back(void **state)
 		start(&r, across);
 		put(r.kept, "Box/new/1.a", "a\n");
 		put(r.kept, "Box/cur/2.b:2,", "b\n");
-		assert_int_equal(rename(in(r.path, "Box/cur/2.b:2,"), in(r.path, "Box/cur/2.b:2,S")), 0);
-		assert_int_equal(link(in(r.path, "Box/cur/3.c:2,FS"), in(r.kept, "Box/cur/3.c:2,FS")), 0);
+		assert_int_equal(rename(path_in(r.path, "Box/cur/2.b:2,"), path_in(r.path, "Box/cur/2.b:2,S")), 0);
+		assert_int_equal(link(path_in(r.path, "Box/cur/3.c:2,FS"), path_in(r.kept, "Box/cur/3.c:2,FS")), 0);
 		put(r.kept, "Box/cur/4.d:2,S", "d\n");
 		put(r.path, "Box/cur/4.d:2,S", "another\n");
 		restore(&r);
@@ -636,7 +625,7 @@ static void does_not_bring_back(void **state)
 			assert_int_equal(r.refused, i == 0);
 			assert_int_equal(r.done, i == 0 ? ALL - 1 : 1);
 			assert_int_equal(files(r.path, "Box") + files(r.kept, "Box"), ALL);
-			assert_int_equal(dir_count(in(r.path, "Box/tmp")), 0);
+			assert_int_equal(dir_count(path_in(r.path, "Box/tmp")), 0);
 			if (i == 1)
 				assert_int_equal(r.e.span, SPAN_BOX);
 			restore(&r);
@@ -689,15 +678,15 @@ static void knows_its_runs(void **state)
 	must_remove(&r, "Box");
 	r.q.run = 101;
 	put(r.path, "Box/Sub/new/5.e", "e\n");
-	make_dirs(in(r.path, "Box/Sub/tmp"));
+	make_dirs(path_in(r.path, "Box/Sub/tmp"));
 	must_remove(&r, "Box/Sub");
 	r.q.run = 102; /* emptied by a person */
 	put(r.path, "Box/new/6.f", "f\n");
 	must_remove(&r, "Box");
-	assert_int_equal(unlink(in(r.dir, "quarantine/both/102/Box/new/6.f")), 0);
+	assert_int_equal(unlink(path_in(r.dir, "quarantine/both/102/Box/new/6.f")), 0);
 	for (size_t i = 0; i < COUNT(odd); i++)
-		put(in(r.dir, "quarantine"), odd[i], "x\n");
-	assert_int_equal(symlink(r.kept, in(r.dir, "quarantine/both/200")), 0);
+		put(path_in(r.dir, "quarantine"), odd[i], "x\n");
+	assert_int_equal(symlink(r.kept, path_in(r.dir, "quarantine/both/200")), 0);
 	assert_int_equal(quarantine_runs(&r.q, list_run, got, &r.e), 0);
 	assert_string_equal(got, "101:1 12:3 ");
 	assert_int_equal(quarantine_last(&r.q, &last, &r.e), 0);
@@ -735,11 +724,11 @@ static void expires(void **state)
 	put(r.dir, "quarantine/both/notes/1.x", "x\n");
 	put(r.dir, "quarantine/other/12/Box/cur/1.x", "x\n");
 	put(r.dir, "precious/1.x", "x\n");
-	assert_int_equal(symlink(in(r.dir, "precious"), in(r.kept, "Box/cur/link")), 0);
-	assert_int_equal(symlink(in(r.dir, "precious"), in(r.dir, "quarantine/both/11")), 0);
+	assert_int_equal(symlink(path_in(r.dir, "precious"), path_in(r.kept, "Box/cur/link")), 0);
+	assert_int_equal(symlink(path_in(r.dir, "precious"), path_in(r.dir, "quarantine/both/11")), 0);
 	age(r.kept, 1000);
-	age(in(r.dir, "quarantine/both/13"), 2000);
-	age(in(r.dir, "quarantine/other/12"), 1000);
+	age(path_in(r.dir, "quarantine/both/13"), 2000);
+	age(path_in(r.dir, "quarantine/other/12"), 1000);
 	sys.log[0] = '\0';
 	assert_int_equal(quarantine_expire(&r.q, 1000, &r.e), 0);
 	assert_true(is(r.kept, "Box/cur/2.b:2,"));
