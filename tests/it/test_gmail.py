@@ -506,6 +506,19 @@ def test_it_arrives_there_meanwhile(tmp_path):
 
 # Stopped at every step
 
+def stopped(directory, prepare, job="", last=0, **more):
+    """A run of a job of its own behind prepare(), stopped before its first step, its second, until one is not, which ends with `last`: step, server, job."""
+    step, code = 1, 100
+    while code == 100:
+        srv, h = start(directory / str(step), job, **more)
+        with srv:
+            prepare(srv, h)
+            code = h.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
+            assert code in (100, last), step
+            yield step, srv, h
+        step += 1
+
+
 def change(srv, h):
     """Everything at once."""
     h.local.delete("INBOX", A)
@@ -527,19 +540,14 @@ def ends(srv, h):
 @pytest.mark.deadline(300)
 @pytest.mark.parametrize("trash,auto", [("no trash", True), ("trash", False)])
 def test_stopped_at_every_step(tmp_path, trash, auto):
-    want, code = None, 100
-    for step in range(0, 200):
-        srv, h = start(tmp_path / str(step), TRASHES[trash], auto_expunge=auto)
-        with srv:
-            change(srv, h)
-            code = h.call("run", env={"MAILHAUL_STOP_AT": str(step)} if step else {}).code
-            assert code == (100 if step and code else 0), step
-            settled(h)
-            want = want or ends(srv, h)
-            assert ends(srv, h) == want, step
-        if step and code == 0:
-            break
-    assert step > 25
+    left = []
+    for _, srv, h in stopped(tmp_path, change, TRASHES[trash], auto_expunge=auto):
+        settled(h)
+        left.append(ends(srv, h))
+    want = left[-1]
+    assert len(left) > 25
+    for step, end in enumerate(left, 1):
+        assert end == want, step
     assert want["labels"] == {A: ["Work"], B: [TRASH] if trash == "trash" else [], C: ["Home"], D: ["Work"], E: ["Home", "INBOX", "Work", STARRED], M: ["Home", "Work"],
                               N: ["Home", "INBOX"]}
 
@@ -549,22 +557,16 @@ def test_stopped_at_every_step(tmp_path, trash, auto):
 @pytest.mark.parametrize("ghosts", [False, True], ids=["merged", "ghost"])
 @pytest.mark.parametrize("how", ["of one that is known", "both new"])
 def test_a_second_copy_stopped_at_every_step(tmp_path, how, ghosts):
-    code = 100
-    for step in range(1, 100):
-        srv, h = start(tmp_path / str(step), ghosts=ghosts)
-        with srv:
-            body = second_copy(h, how, True)
-            code = h.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
-            for _ in range(3):
-                r = clean(h.run("both"))
-                assert not [a for a in actions(r) if a[0] != "push"], (step, r)
-            assert r.code == 0 and actions(r) == [] and r.of("error") == [], (step, r)
-            assert srv.labels(body) == ["INBOX"] and here(h, body) == {"INBOX": 2}, step
-            h.local.delete_one("INBOX", body)
-            settled(h)
-            assert srv.labels(body) == ["INBOX"], step
-        if code != 100:
-            break
+    body = B if how == "of one that is known" else letter(50)
+    for step, srv, h in stopped(tmp_path, lambda _, h: second_copy(h, how, True), last=1, ghosts=ghosts):
+        for _ in range(3):
+            r = clean(h.run("both"))
+            assert not [a for a in actions(r) if a[0] != "push"], (step, r)
+        assert r.code == 0 and actions(r) == [] and r.of("error") == [], (step, r)
+        assert srv.labels(body) == ["INBOX"] and here(h, body) == {"INBOX": 2}, step
+        h.local.delete_one("INBOX", body)
+        settled(h)
+        assert srv.labels(body) == ["INBOX"], step
     assert step > 5
 
 
