@@ -417,19 +417,12 @@ def test_what_a_mail_reader_here_has_sent(p):
 
 
 class Stubborn(Peer):
-    """Lets one message not out of its trash."""
+    """Lets one message not out of a folder."""
+
+    holds = None
 
     def copy(self, link, args):
-        if link.folder.name == "Bin" and any(m.data == letters(1, 2)[0] for m in self.chosen(link, args[0])):
-            raise Refused("NO not that one")
-        return super().copy(link, args)
-
-
-class Holds(Peer):
-    """Lets one message not go to the trash."""
-
-    def copy(self, link, args):
-        if link.folder.name == "INBOX" and any(m.data == letters(1, 2)[0] for m in self.chosen(link, args[0])):
+        if link.folder.name == self.holds and any(m.data == letters(1, 2)[0] for m in self.chosen(link, args[0])):
             raise Refused("NO not that one")
         return super().copy(link, args)
 
@@ -456,11 +449,14 @@ def scripted(directory, srv, n):
     return h
 
 
-@pytest.mark.parametrize("less", [[], ["MOVE"]], ids=["all", "no MOVE"])
+MOVES = pytest.mark.parametrize("less", [[], ["MOVE"]], ids=["all", "no MOVE"])
+
+
+@MOVES
 def test_one_is_refused(tmp_path, less):
     """It is told, and stays there; the others go on."""
     with Stubborn({"INBOX": letters(5)}) as srv:
-        srv.less = set(less)
+        srv.less, srv.holds = set(less), "Bin"
         h = scripted(tmp_path, srv, 4)
         r = undo(h, code=1)
         assert (r.end["restored"], r.end["failed"], r.end["pulled"]) == (3, 1, 3) and "not that one" in r.of("error")[0]["text"], r
@@ -471,12 +467,12 @@ def test_one_is_refused(tmp_path, less):
         assert srv.state()["INBOX"] == h.local.state()["INBOX"] == sorted((body, "S") for body in letters(5)) and srv.folders["Bin"].messages == []
 
 
-@pytest.mark.parametrize("less", [[], ["MOVE"]], ids=["all", "no MOVE"])
+@MOVES
 def test_what_did_not_go_there(tmp_path, less):
-    with Peer({"INBOX": letters(5)}) as srv:
+    with Stubborn({"INBOX": letters(5)}) as srv:
         srv.less = set(less)
         h = scripted(tmp_path, srv, 1)
-        srv.__class__ = Holds
+        srv.holds = "INBOX"
         for body in letters(3, 2):
             h.local.delete("INBOX", body)
         r = h.sync(code=1)
