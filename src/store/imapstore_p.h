@@ -220,9 +220,6 @@ int imaptake_settle(struct imapstore *t, struct err *e);
 bool imaptake_flying(const struct imapstore *t);
 int imaptake_want(struct store *s, const uint64_t *nums, size_t n, struct err *e);
 int imaptake_next(struct store *s, size_t *i, struct stream **body, struct err *e);
-/* A stream over a spool that it empties, and reads from its start; freeing it leaves the spool
- * alone. */
-struct stream *imaptake_spooled(struct spool *spool, struct err *e);
 
 /* ---- imapmark.c ---- */
 

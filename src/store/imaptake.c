@@ -101,7 +101,8 @@ static const struct stream_ops spooled_ops = {
 	.free = spooled_free,
 };
 
-struct stream *imaptake_spooled(struct spool *spool, struct err *e)
+/* A stream over the whole spool; freeing it leaves the spool alone. */
+static struct stream *spooled_new(struct spool *spool, struct err *e)
 {
 	struct spooled *s = calloc(1, sizeof(*s));
 
@@ -475,7 +476,7 @@ static int take_fetch(struct imapstore *t, const struct imap_resp *r, size_t *i,
 	if (k->held_size == 0 && (!sized || r->fetch.size > 0))
 		return fail_one(k, at, i, e, ERR_REFUSED,
 			"the server sends nothing, where there should be something");
-	*body = imaptake_spooled(&k->spool, e);
+	*body = spooled_new(&k->spool, e);
 	if (!*body)
 		return -1;
 	k->strays -= k->strays > 0;
