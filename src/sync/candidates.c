@@ -5,19 +5,24 @@
 
 #include "base/numset.h"
 #include "mail/mark.h"
+#include "sync/proof.h"
+
+/* What was told of it before. */
+static struct ident ident_of(const struct told *t)
+{
+	struct ident id = { .size = t->size, .date = t->date, .has_mid = t->has_mid, .has_object = t->has_object };
+
+	memcpy(id.mid, t->mid, sizeof(id.mid));
+	memcpy(id.object, t->object, sizeof(id.object));
+	return id;
+}
 
 int candidates_add(struct candidates *cs, struct box *b, size_t row, struct err *e)
 {
 	const struct told *told = &b->join.rows.a[row].told;
-	struct candidate c = { .box = b, .row = row, .id = { .has_object = told->has_object } };
+	struct candidate c = { .box = b, .row = row, .id = ident_of(told) };
 
-	memcpy(c.id.object, told->object, sizeof(c.id.object));
-	if (told->has_mid && told->size != 0 && told->date != 0) { /* a look has asked for it */
-		c.told = c.id.has_mid = true;
-		memcpy(c.id.mid, told->mid, sizeof(c.id.mid));
-		c.id.size = told->size;
-		c.id.date = told->date;
-	}
+	c.told = told->has_mid && told->size != 0 && told->date != 0; /* a look has asked for it */
 	return vec_push(&cs->c, c) < 0 ? twoway_no_memory(e) : 0;
 }
 
@@ -25,9 +30,7 @@ void candidate_recall(struct candidate *c, const struct pair *p)
 {
 	static const unsigned char unknown[DIGEST_SIZE];
 
-	c->id = (struct ident){ .size = p->told.size, .date = p->told.date, .has_mid = p->told.has_mid, .has_object = p->told.has_object };
-	memcpy(c->id.mid, p->told.mid, sizeof(c->id.mid));
-	memcpy(c->id.object, p->told.object, sizeof(c->id.object));
+	c->id = ident_of(&p->told);
 	memcpy(c->id.digest, p->digest, DIGEST_SIZE);
 	memcpy(c->id.plain, p->digest, DIGEST_SIZE);
 	c->id.has_digest = memcmp(p->digest, unknown, DIGEST_SIZE) != 0;
@@ -54,14 +57,7 @@ uint64_t candidate_size(const struct candidate *c)
 
 struct told candidate_told(const struct candidate *c)
 {
-	struct told t = c->box->join.rows.a[c->row].told;
-
-	if (!c->told)
-		return t;
-	t = (struct told){ .size = candidate_size(c), .date = c->id.date, .has_mid = c->id.has_mid, .has_object = c->id.has_object };
-	memcpy(t.mid, c->id.mid, sizeof(t.mid));
-	memcpy(t.object, c->id.object, sizeof(t.object));
-	return t;
+	return c->told ? proof_told(&c->id) : c->box->join.rows.a[c->row].told;
 }
 
 static int by_row(const struct candidate *x, const struct candidate *y)

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "sync/proof.h"
 
 #define CHECK_EVERY 4096 /* messages between two looks for a signal */
 
@@ -86,22 +87,10 @@ static int by_key(const void *a, const void *b)
 /* Two accounts of the same message: the later counts, but what it does not say is known from the earlier. */
 static void merge_listed(struct listed *into, const struct listed *later)
 {
-	struct told told = later->told;
+	const struct told was = into->told;
 
-	if (told.size == 0)
-		told.size = into->told.size;
-	if (told.date == 0)
-		told.date = into->told.date;
-	if (!told.has_object) {
-		told.has_object = into->told.has_object;
-		memcpy(told.object, into->told.object, sizeof(told.object));
-	}
-	if (!told.has_mid) {
-		told.has_mid = into->told.has_mid;
-		memcpy(told.mid, into->told.mid, sizeof(told.mid));
-	}
 	*into = *later;
-	into->told = told;
+	proof_keep(&into->told, &was);
 }
 
 /* All that the look tells, sorted by key, each message once. */

@@ -19,6 +19,22 @@ struct told proof_told(const struct ident *id)
 	return t;
 }
 
+void proof_keep(struct told *later, const struct told *earlier)
+{
+	if (later->size == 0)
+		later->size = earlier->size;
+	if (later->date == 0)
+		later->date = earlier->date;
+	if (!later->has_mid) {
+		later->has_mid = earlier->has_mid;
+		memcpy(later->mid, earlier->mid, sizeof(later->mid));
+	}
+	if (!later->has_object) {
+		later->has_object = earlier->has_object;
+		memcpy(later->object, earlier->object, sizeof(later->object));
+	}
+}
+
 /* Of the same size and time, as far as is known. */
 static bool is_alike(const struct told *t, const struct told *now)
 {

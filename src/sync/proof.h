@@ -31,6 +31,9 @@ struct proofs {
 /* What tells a message apart, in the base's terms. */
 struct told proof_told(const struct ident *id);
 
+/* Two accounts of the same message: what the later does not say is known from the earlier. */
+void proof_keep(struct told *later, const struct told *earlier);
+
 /* Is what is there surely another message than the one that is meant? */
 bool proof_is_other(const struct told *t, const struct told *now);
 

@@ -170,12 +170,7 @@ static void learn(void *arg, uint64_t num, const struct ident *id)
 		return;
 	was = h->told;
 	h->told = proof_told(id);
-	if (h->told.date == 0)
-		h->told.date = was.date;
-	if (!h->told.has_object && was.has_object) {
-		h->told.has_object = true;
-		memcpy(h->told.object, was.object, sizeof(was.object));
-	}
+	proof_keep(&h->told, &was);
 }
 
 static int ask_idents(struct bin *b, hit_list *hits, struct err *e)
