@@ -1,6 +1,6 @@
 /*
  * A message that another folder of the tree holds is staged without its bytes being sent again: a second name for its file, or a copy of it where the file system
- * gives none, or where it arrived at another time here.
+ * gives none, or where it arrived at another time here. Its bytes are read before, as others may have written to the file; what can't be read is asked of the server.
  */
 #include "store/maildir_p.h"
 
@@ -13,6 +13,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "mail/eol.h"
 
 void maildir_again_close(struct maildir *m)
 {
@@ -75,11 +76,33 @@ static int open_file(struct maildir *m, struct slice key, const struct staged *a
 	return fd;
 }
 
+/* Are a file's bytes still those of the message? They are digested as store_read_idents does it: of one that came with CR CR LF it can't be said, and it is read anew. */
+static bool holds(struct maildir *m, int from, const struct staged *as)
+{
+	unsigned char digest[DIGEST_SIZE];
+	struct err why = ERR_INIT;
+	struct eol eol = { 0 };
+	char last;
+	ssize_t n;
+	bool ok = true;
+
+	while ((n = fs_read(from, m->in, MAILDIR_CHUNK, m->what.s, &why)) > 0)
+		ok &= digest_put(m->digest, m->out, eol_to_lf(&eol, m->in, (size_t)n, m->out)) == 0;
+	if (eol_end(&eol, &last) > 0)
+		ok &= digest_put(m->digest, &last, 1) == 0;
+	ok &= digest_end(m->digest, digest) == 0; /* in any case: ready for the next */
+	if (n < 0)
+		log_debug("what '%s' holds can't be used: %s", m->again.folder, why.text);
+	return n == 0 && ok && memcmp(digest, as->digest, DIGEST_SIZE) == 0;
+}
+
 /* Copy the bytes as they are. */
 static int copy(struct maildir *m, int from, struct maildir_rec *r, int64_t date, struct err *e)
 {
 	ssize_t n = 0;
 
+	if (lseek(from, 0, SEEK_SET) < 0)
+		return err_errno(e, "can't read %s", m->what.s);
 	if (maildir_new_file(m, r, e) < 0)
 		return -1;
 	while ((n = fs_read(from, m->in, MAILDIR_CHUNK, m->what.s, e)) > 0)
@@ -110,6 +133,10 @@ int maildir_stage_again(struct store *s, const char *folder, struct slice key, c
 	from = open_file(m, key, as, &st);
 	if (from < 0)
 		return 0;
+	if (!holds(m, from, as)) {
+		close(from);
+		return 0;
+	}
 	maildir_new_name(m, r.name, sizeof(r.name));
 	/* what was not read for long is taken for stale in tmp/ */
 	if ((meta->date != 0 && st.st_mtime != meta->date) || futimens(from, now) < 0 || maildir_give_name(from, m->tmp, r.name) < 0)

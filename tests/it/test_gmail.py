@@ -92,6 +92,20 @@ def test_new_mail_and_labels_that_come_and_go(tmp_path):
         assert srv.labels(E) == [] and srv.is_kept(E)
 
 
+def test_a_label_more_for_what_was_edited_here(tmp_path):
+    """To the same length: what comes under the other label is the message, and what was edited stays as it is."""
+    srv, h = start(tmp_path)
+    with srv:
+        edited = B.replace(b"text", b"TEXT")
+        path = h.local.find("INBOX", B)
+        with open(path, "r+b") as f:
+            f.write(edited)
+        srv.tag(B, "Home")
+        assert counts(h.sync()) == {"pulled": 1}
+        assert here(h, B) == {"Home": 1} and here(h, edited) == {"INBOX": 1} and srv.bodies_given()[B] == 2
+        h.quiet()
+
+
 def test_mail_that_is_moved_there(tmp_path):
     """From label to label, to the trash, and out of it."""
     srv, h = start(tmp_path)

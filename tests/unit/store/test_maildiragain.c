@@ -13,9 +13,15 @@
 #include "store/maildir.h"
 
 #define TEXT "Subject: x\n\nbody\n"
+#define OTHER "Subject: x\n\nBODY\n"
 #define DATE 1500000000
 
 static int no_links; /* errno of each link */
+static struct {
+	int reads; /* of "A/cur/1.a:2,FS": let so many pass, then fail with EIO; -1 never */
+	ino_t ino;
+	int writes; /* errno of each; 0 */
+} fail;
 
 /* The file system's word. */
 int linkat(int from, const char *name, int to, const char *dest, int flags)
@@ -29,6 +35,33 @@ int linkat(int from, const char *name, int to, const char *dest, int flags)
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, "linkat");
 	return real(from, name, to, dest, flags);
+}
+
+ssize_t read(int fd, void *p, size_t n)
+{
+	static ssize_t (*real)(int, void *, size_t);
+	struct stat st;
+
+	if (fail.reads >= 0 && fstat(fd, &st) == 0 && st.st_ino == fail.ino && fail.reads-- == 0) {
+		errno = EIO;
+		return -1;
+	}
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "read");
+	return real(fd, p, n);
+}
+
+ssize_t write(int fd, const void *p, size_t n)
+{
+	static ssize_t (*real)(int, const void *, size_t);
+
+	if (fail.writes) {
+		errno = fail.writes;
+		return -1;
+	}
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "write");
+	return real(fd, p, n);
 }
 
 struct rig {
@@ -51,6 +84,8 @@ static void start(struct rig *r)
 	struct box_info info;
 
 	no_links = 0;
+	fail.reads = -1;
+	fail.writes = 0;
 	*r = (struct rig){ .dir = scratch_make() };
 	for (size_t i = 0; i < COUNT(dirs); i++)
 		assert_int_equal(mkdir(at(r, dirs[i]), 0700), 0);
@@ -69,11 +104,23 @@ static void stop(struct rig *r)
 	scratch_remove(r->dir);
 }
 
-static const struct staged as = { .size = sizeof(TEXT) - 1, .raw = true, .digest = "a digest" };
+/* What the base says of a message of these bytes. */
+static struct staged known(const char *text, const char *lf)
+{
+	struct digest *d = digest_new(NULL);
+	struct staged as = { .size = strlen(text), .raw = true };
+
+	assert_non_null(d);
+	assert_int_equal(digest_put(d, lf, strlen(lf)), 0);
+	assert_int_equal(digest_end(d, as.digest), 0);
+	digest_free(d);
+	return as;
+}
 
 static int again(struct rig *r, const char *folder, const char *key, uint64_t flags, int64_t date, struct staged *out)
 {
 	struct store_meta meta = { .flags = flags, .date = date };
+	const struct staged as = known(TEXT, TEXT);
 
 	return r->s->ops->stage_again(r->s, folder, slice_str(key), &as, &meta, out, &r->e);
 }
@@ -98,6 +145,7 @@ static void one_file_with_two_names(void **state)
 	static const struct { int64_t date; uint64_t flags; const char *part, *letters; } rows[] = {
 		{ DATE, 0, "new", "" }, { 0, FLAG_SEEN | FLAG_ANSWERED, "cur", ":2,RS" },
 	};
+	const struct staged as = known(TEXT, TEXT);
 	struct stat a, b;
 
 	(void)state;
@@ -166,6 +214,36 @@ static void is_not_there(void **state)
 	stop(&r);
 }
 
+/* Nor of a file to which somebody else has written, however it was to be taken over; whatever its line ends are. */
+static void is_something_else(void **state)
+{
+	static const struct { const char *text, *lf, *now; } rows[] = {
+		{ TEXT, TEXT, OTHER },
+		{ "a: b\r\n\r\nc\nd\r\n", "a: b\n\nc\nd\n", "a: b\r\n\r\nC\nd\r\n" }, /* kept as it came, or as somebody else's program writes them */
+		{ "a: b\n\nc\r", "a: b\n\nc\r", "a: b\n\nc\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		for (int link = 0; link < 2; link++) {
+			const struct staged as = known(rows[i].text, rows[i].lf);
+			struct store_meta meta = { .flags = 0 };
+			struct staged st;
+			struct rig r;
+
+			start(&r);
+			no_links = link ? 0 : EXDEV;
+			file_write(at(&r, "A/cur/1.a:2,FS"), rows[i].text, strlen(rows[i].text));
+			assert_int_equal(r.s->ops->stage_again(r.s, "A", slice_str("1.a"), &as, &meta, &st, &r.e), 1);
+			assert_int_equal(dir_count(at(&r, "B/tmp")), 1);
+			file_write(at(&r, "A/cur/1.a:2,FS"), rows[i].now, strlen(rows[i].now));
+			assert_int_equal(r.s->ops->stage_again(r.s, "A", slice_str("1.a"), &as, &meta, &st, &r.e), 0);
+			assert_int_equal(dir_count(at(&r, "B/tmp")), 1);
+			stop(&r);
+		}
+	}
+}
+
 /* What was staged so is dropped as any other, and the first file stays. */
 static void is_dropped(void **state)
 {
@@ -191,7 +269,8 @@ static void is_dropped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_file_with_two_names), cmocka_unit_test(copies), cmocka_unit_test(is_not_there), cmocka_unit_test(is_dropped),
+		cmocka_unit_test(one_file_with_two_names), cmocka_unit_test(copies), cmocka_unit_test(is_not_there), cmocka_unit_test(is_something_else),
+		cmocka_unit_test(is_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
