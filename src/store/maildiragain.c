@@ -96,24 +96,29 @@ static bool holds(struct maildir *m, int from, const struct staged *as)
 	return n == 0 && ok && memcmp(digest, as->digest, DIGEST_SIZE) == 0;
 }
 
-/* Copy the bytes as they are. */
+/* Copy the bytes as they are: 1; 0 they can't be read; -1. */
 static int copy(struct maildir *m, int from, struct maildir_rec *r, int64_t date, struct err *e)
 {
+	struct err why = ERR_INIT;
 	ssize_t n = 0;
+	int rc = 1;
 
 	if (lseek(from, 0, SEEK_SET) < 0)
-		return err_errno(e, "can't read %s", m->what.s);
+		return 0;
 	if (maildir_new_file(m, r, e) < 0)
 		return -1;
-	while ((n = fs_read(from, m->in, MAILDIR_CHUNK, m->what.s, e)) > 0)
+	while (rc == 1 && (n = fs_read(from, m->in, MAILDIR_CHUNK, m->what.s, &why)) > 0)
 		if (fs_write_all(r->fd, m->in, (size_t)n, m->what.s, e) < 0)
-			break;
-	if (n == 0) {
-		maildir_set_date(r, date);
-		return 0;
+			rc = -1;
+	if (n < 0) {
+		log_debug("what '%s' holds can't be used: %s", m->again.folder, why.text);
+		rc = 0;
 	}
-	maildir_drop_file(m, r);
-	return -1;
+	if (rc == 1)
+		maildir_set_date(r, date);
+	else
+		maildir_drop_file(m, r);
+	return rc;
 }
 
 /* store_ops.stage_again */
@@ -138,12 +143,13 @@ int maildir_stage_again(struct store *s, const char *folder, struct slice key, c
 		return 0;
 	}
 	maildir_new_name(m, r.name, sizeof(r.name));
+	rc = 1;
 	/* what was not read for long is taken for stale in tmp/ */
 	if ((meta->date != 0 && st.st_mtime != meta->date) || futimens(from, now) < 0 || maildir_give_name(from, m->tmp, r.name) < 0)
 		rc = copy(m, from, &r, meta->date ? meta->date : st.st_mtime, e);
 	close(from);
-	if (rc < 0)
-		return -1;
+	if (rc <= 0)
+		return rc;
 	if (vec_push(&m->recs, r) < 0) {
 		maildir_drop_file(m, &r);
 		return err_set(e, ERR_LOCAL, "out of memory");

@@ -18,7 +18,7 @@
 
 static int no_links; /* errno of each link */
 static struct {
-	int reads; /* of "A/cur/1.a:2,FS": let so many pass, then fail with EIO; -1 never */
+	int reads; /* of this file: let so many pass, then fail with EIO, once; -1 never */
 	ino_t ino;
 	int writes; /* errno of each; 0 */
 } fail;
@@ -244,6 +244,39 @@ static void is_something_else(void **state)
 	}
 }
 
+/* Of a file that can't be read nothing is staged, wherever reading ends; what can't be written is an error. */
+static void cannot_be_read(void **state)
+{
+	struct staged st;
+	struct stat a;
+	struct rig r;
+
+	(void)state;
+	/* digested, and copied: each until its end is read */
+	for (int reads = 0; reads < 4; reads++) {
+		start(&r);
+		no_links = EXDEV;
+		assert_int_equal(stat(at(&r, "A/cur/1.a:2,FS"), &a), 0);
+		fail.ino = a.st_ino;
+		fail.reads = reads;
+		assert_int_equal(again(&r, "A", "1.a", 0, DATE, &st), 0);
+		assert_int_equal(fail.reads, -1);
+		assert_int_equal(dir_count(at(&r, "B/tmp")), 0);
+		/* and the store is as before */
+		assert_int_equal(again(&r, "A", "1.a", 0, DATE, &st), 1);
+		deliver(&r, &st, "new", "", &a);
+		stop(&r);
+	}
+	start(&r);
+	no_links = EXDEV;
+	fail.writes = ENOSPC;
+	assert_int_equal(again(&r, "A", "1.a", 0, DATE, &st), -1);
+	fail.writes = 0;
+	assert_true(strstr(r.e.text, "No space left") && r.e.span == SPAN_ACCT);
+	assert_int_equal(dir_count(at(&r, "B/tmp")), 0);
+	stop(&r);
+}
+
 /* What was staged so is dropped as any other, and the first file stays. */
 static void is_dropped(void **state)
 {
@@ -269,7 +302,7 @@ static void is_dropped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_file_with_two_names), cmocka_unit_test(copies), cmocka_unit_test(is_not_there), cmocka_unit_test(is_something_else),
+		cmocka_unit_test(one_file_with_two_names), cmocka_unit_test(copies), cmocka_unit_test(is_not_there), cmocka_unit_test(is_something_else), cmocka_unit_test(cannot_be_read),
 		cmocka_unit_test(is_dropped),
 	};
 
