@@ -180,6 +180,7 @@ void maildir_again_close(struct maildir *m);
 
 /* maildirput.c. A new file for r, in tmp/ or without a name; and take one away again that was staged. */
 int maildir_new_file(struct maildir *m, struct maildir_rec *r, struct err *e);
+int maildir_put_one_more(struct maildir *m, struct err *e); /* before a record gets a descriptor from elsewhere; the caller counts it */
 void maildir_drop_file(struct maildir *m, struct maildir_rec *r);
 /* Give an open file a name, or another one. -1 with errno; EEXIST if it is taken. */
 int maildir_give_name(int fd, int dir, const char *name);

@@ -143,11 +143,17 @@ int maildir_stage_again(struct store *s, const char *folder, struct slice key, c
 		return 0;
 	}
 	maildir_new_name(m, r.name, sizeof(r.name));
-	rc = 1;
+	rc = maildir_put_one_more(m, e) < 0 ? -1 : 1;
 	/* what was not read for long is taken for stale in tmp/ */
-	if ((meta->date != 0 && st.st_mtime != meta->date) || futimens(from, now) < 0 || maildir_give_name(from, m->tmp, r.name) < 0)
+	if (rc == 1 && ((meta->date != 0 && st.st_mtime != meta->date) || futimens(from, now) < 0 || maildir_give_name(from, m->tmp, r.name) < 0)) {
 		rc = copy(m, from, &r, meta->date ? meta->date : st.st_mtime, e);
-	close(from);
+	} else if (rc == 1) {
+		/* whoever wrote it may not have waited for the disk: harden does */
+		r.fd = from;
+		m->open++;
+		from = -1;
+	}
+	maildir_close_fd(&from);
 	if (rc <= 0)
 		return rc;
 	if (vec_push(&m->recs, r) < 0) {

@@ -177,12 +177,20 @@ static int sync_oldest(struct maildir *m, struct err *e)
 	return 0;
 }
 
-/* A new file for r, in tmp/ or without a name. */
-int maildir_new_file(struct maildir *m, struct maildir_rec *r, struct err *e)
+/* Make room for one more that stays open until it is on disk. */
+int maildir_put_one_more(struct maildir *m, struct err *e)
 {
 	while (m->open >= m->max_open && m->first_open < m->recs.n)
 		if (sync_oldest(m, e) < 0)
 			return -1;
+	return 0;
+}
+
+/* A new file for r, in tmp/ or without a name. */
+int maildir_new_file(struct maildir *m, struct maildir_rec *r, struct err *e)
+{
+	if (maildir_put_one_more(m, e) < 0)
+		return -1;
 	for (int i = 0; i < NAME_TRIES; i++) {
 		maildir_new_name(m, r->name, sizeof(r->name));
 		r->named = !m->nameless;
