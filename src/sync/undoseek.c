@@ -20,8 +20,11 @@ struct hit {
 
 typedef VEC(struct hit) hit_list;
 
-/* By what they are brought together, in this order. A store whose bodies are at hand keeps the names of its messages when it moves them. */
-enum by { BY_KEY, BY_OBJECT, BY_MID_AND_DATE, BY_MID, BY_DATE, BYS };
+/*
+ * By what they are brought together, in this order. A store whose bodies are at hand keeps the names of its messages when it moves them. A server may call all the same by its
+ * own names: these alone are enough only where nothing was noted of when the message arrived, and no Message-ID tells.
+ */
+enum by { BY_KEY, BY_OBJECT_AND_DATE, BY_MID_AND_DATE, BY_MID, BY_OBJECT, BY_DATE, BYS };
 
 /* All that makes two the same, and which of the same come first. */
 struct mark {
@@ -42,13 +45,13 @@ static bool mark_of(enum by by, const struct told *t, struct slice key, struct m
 	if (t->size == 0)
 		return false;
 	memcpy(out->by, &t->size, sizeof(t->size));
-	if (by == BY_OBJECT && t->has_object)
+	if ((by == BY_OBJECT || by == BY_OBJECT_AND_DATE) && t->has_object)
 		memcpy(out->by + 8, t->object, sizeof(t->object));
 	else if ((by == BY_MID || by == BY_MID_AND_DATE) && t->has_mid)
 		memcpy(out->by + 8, t->mid, sizeof(t->mid));
 	else if (by != BY_DATE || t->has_mid)
 		return false;
-	if (by == BY_DATE || by == BY_MID_AND_DATE)
+	if (by == BY_DATE || by == BY_MID_AND_DATE || by == BY_OBJECT_AND_DATE)
 		memcpy(out->by + 16, &t->date, sizeof(t->date));
 	return t->date != 0 || by == BY_OBJECT || by == BY_MID;
 }
@@ -78,7 +81,7 @@ static int match(binned_list *rows, hit_list *hits, enum by by, struct err *e)
 	for (size_t i = 0; rc == 0 && i < rows->n; i++) {
 		struct mark m = { .at = i, .num = i };
 
-		if (rows->a[i]->hit.n == 0)
+		if (rows->a[i]->hit.n == 0 && !(by == BY_OBJECT && rows->a[i]->told.date != 0))
 			rc = mark_of(by, &rows->a[i]->told, rows->a[i]->key, &m) && vec_push(&r, m) < 0 ? undo_no_memory(e) : 0;
 	}
 	for (size_t i = 0; rc == 0 && i < hits->n; i++) {
@@ -206,7 +209,7 @@ int undoseek(struct bin *b, struct search *s, binned_list *rows, struct err *e)
 		rc = list(b, s, &hits, e);
 	if (rc == 0 && !s->by_key)
 		rc = ask_idents(b, &hits, e);
-	for (enum by by = s->by_key ? BY_KEY : BY_OBJECT; rc == 0 && by < (s->by_key ? BY_OBJECT : BYS); by++)
+	for (enum by by = s->by_key ? BY_KEY : BY_KEY + 1; rc == 0 && by < (s->by_key ? BY_KEY + 1 : BYS); by++)
 		rc = match(rows, &hits, by, e);
 	b->s->ops->close_box(b->s);
 	vec_release(&hits);

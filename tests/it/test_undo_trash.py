@@ -437,6 +437,14 @@ class Cut(Peer):
         return out
 
 
+class AllTheSame(Peer):
+    """Its names of messages (EMAILID) are none."""
+    caps = Peer.caps + ["OBJECTID"]
+
+    def more_items(self, link, m):
+        return {"EMAILID": "(M1)"}
+
+
 def scripted(directory, srv, n):
     """A job with a scripted server; of the inbox's messages all but one were deleted here, and are in the trash."""
     srv.folders["Bin"] = Folder("Bin", 2000)
@@ -501,6 +509,19 @@ def test_a_copy_of_which_nobody_heard(tmp_path, run_between):
         h.quiet()
         assert srv.state()["INBOX"] == h.local.state()["INBOX"] == sorted((body, "S") for body in letters(5))
         assert kept(h) == [] and len(srv.folders["Bin"].messages) == 4
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["time", "no time"])
+def test_a_name_that_is_none(tmp_path, noted):
+    """What is of the same length, but came at another time, or has another Message-ID, is another message."""
+    with AllTheSame({"INBOX": letters(4)}) as srv:
+        h = scripted(tmp_path, srv, 3)
+        srv.folders["Bin"].add(letters(1, 7)[0])
+        if not noted:
+            change(h, "UPDATE trashed SET told_date = 0")
+        r = undo(h)
+        assert r.end["restored"] == 3 and r.of("warning") == [], r
+        assert srv.state()["INBOX"] == h.local.state()["INBOX"] == sorted((body, "S") for body in letters(4)) and srv.folders["Bin"].bodies() == letters(1, 7)
 
 
 # ---- disturbed ----
