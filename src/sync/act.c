@@ -256,9 +256,9 @@ static void go_on_counting(const struct exec *from, struct exec *to)
 static int copy_all(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct todo *t, struct err *e)
 {
 	struct pairing m = { .g = g, .b = b, .t = t, .policy = policy };
-	int rc = 0;
+	int rc = act_doubt_elsewhere(g, t->copy[RIGHT].a, t->copy[RIGHT].n, e);
 
-	if (t->copy[LEFT].n > 0 && t->copy[RIGHT].n > 0) {
+	if (rc == 0 && t->copy[LEFT].n > 0 && t->copy[RIGHT].n > 0) {
 		rc = know_twins(&m, e);
 		g->x[RIGHT].twin = pair_twin;
 		g->x[RIGHT].twin_arg = &m;

@@ -12,6 +12,12 @@ struct strangers {
 /* Is a message that comes from the left here in another folder already? By the name that the left gives it wherever it is: ->elsewhere then. */
 int act_find_elsewhere(struct twoway *g, struct box *b, const struct joined *row, struct work *w, struct err *e);
 
+/*
+ * That name may be none, if the server errs: the other folder's file is the message only if its Message-ID is the same as well. That is asked of all of them at once; of what has
+ * none nobody can say it, and it is read.
+ */
+int act_doubt_elsewhere(struct twoway *g, struct work *w, size_t n, struct err *e);
+
 /* A message is removed for good at the server only when it is the one that is gone here: what is another asks for nothing any more. w: of the left, whose box is open. */
 int act_find_strangers(struct twoway *g, struct work *w, size_t n, struct strangers *out, struct err *e);
 

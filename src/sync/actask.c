@@ -26,7 +26,7 @@ int act_find_elsewhere(struct twoway *g, struct box *b, const struct joined *row
 	for (int64_t after = 0; (rc = pairs_by_object(g->db, row->told.object, after, &p, e)) == 1; after = p.id) {
 		struct box *other = box_of(g, p.folder);
 
-		if (!other || other == b || (!box_there(other, RIGHT) && !other->create[RIGHT]) || other->remove[RIGHT] || p.right.n == 0 || p.told.size == 0 || !candidates_alike(&p.told, &row->told))
+		if (!other || other == b || (!box_there(other, RIGHT) && !other->create[RIGHT]) || other->remove[RIGHT] || p.right.n == 0 || p.told.size == 0 || !p.told.has_mid || !candidates_alike(&p.told, &row->told))
 			continue;
 		x = arena_new(&b->join.arena, struct elsewhere, 1);
 		if (!x)
@@ -38,6 +38,30 @@ int act_find_elsewhere(struct twoway *g, struct box *b, const struct joined *row
 		w->elsewhere = x;
 		return 0;
 	}
+	return rc;
+}
+
+int act_doubt_elsewhere(struct twoway *g, struct work *w, size_t n, struct err *e)
+{
+	struct proofs ps = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct proof p = { .num = w[i].num, .tag = i };
+
+		if (w[i].elsewhere)
+			rc = vec_push(&ps.a, p) < 0 ? twoway_no_memory(e) : 0;
+	}
+	if (rc == 0 && g->side[LEFT]->ops->idents)
+		rc = proofs_ask(g->side[LEFT], &ps, e);
+	for (size_t i = 0; i < ps.a.n; i++) {
+		struct work *one = &w[ps.a.a[i].tag];
+		const struct told *now = &ps.a.a[i].now;
+
+		if (ps.a.a[i].end == PROOF_NONE || !now->has_mid || memcmp(now->mid, one->elsewhere->told.mid, sizeof(now->mid)) != 0)
+			one->elsewhere = NULL;
+	}
+	vec_release(&ps.a);
 	return rc;
 }
 

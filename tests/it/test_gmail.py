@@ -106,6 +106,27 @@ def test_a_label_more_for_what_was_edited_here(tmp_path):
         h.quiet()
 
 
+class AllTheSame(Gmail):
+    """Its names of messages are none."""
+    def more_items(self, link, m):
+        return {**super().more_items(link, m), "X-GM-MSGID": "7"}
+
+
+@pytest.mark.parametrize("mid", [True, False], ids=["Message-ID", "no Message-ID"])
+def test_a_name_that_is_none(tmp_path, mid):
+    """Of two of one length, which arrived in the same second, each comes as itself."""
+    first, second, third = (letter(i, mid) for i in range(1, 4))
+    with AllTheSame(["Home", "Work"]) as srv:
+        srv.put(first, "INBOX", date=1600000000)
+        srv.put(second, "Work", date=1600000000)
+        h = Job(tmp_path, srv)
+        h.settle()
+        h.same()
+        srv.put(third, "Home", date=1600000000)
+        settled(h)
+        assert here(h, first) == {"INBOX": 1} and here(h, second) == {"Work": 1} and here(h, third) == {"Home": 1}
+
+
 def test_mail_that_is_moved_there(tmp_path):
     """From label to label, to the trash, and out of it."""
     srv, h = start(tmp_path)

@@ -402,7 +402,8 @@ static int look_box(struct store *s, size_t *i, struct box_info *out, struct err
 static bool object_of(struct tree *t, const struct tree_msg *x, unsigned char out[IDENT_OBJECT])
 {
 	memset(out, 0, IDENT_OBJECT);
-	memcpy(out, &x->content, sizeof(x->content));
+	if (!side(t)->one_object)
+		memcpy(out, &x->content, sizeof(x->content));
 	return side(t)->objects;
 }
 

@@ -40,6 +40,7 @@ struct tree_side {
 	uint32_t refuse;     /* this content is refused as a copy; 0 none */
 	bool refuse_flags, refuse_copies;
 	bool objects;        /* it calls the same content the same in all folders */
+	bool one_object;     /* and others, too: all of them */
 	bool merges;         /* a second copy of a message in a folder is taken for the first (Gmail) */
 	bool dates;          /* it tells when messages arrived: both tell the same of the same content */
 	bool no_moves;       /* a move is refused */

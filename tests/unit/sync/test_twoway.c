@@ -1202,6 +1202,28 @@ static void copied_but_gone(void **state)
 	assert_true(is_in(f, "Work", 21) && is_in(f, "Work", 22));
 }
 
+/* A server that calls all its messages the same: what is of the same length is read all the same, and is not the other. */
+static void copied_by_no_name(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int at_once = 0; at_once < 2; at_once++) {
+		fresh(f);
+		f->w->side[L].objects = f->w->side[L].one_object = true;
+		tree_add(f->w, L, "INBOX", 21, 0);
+		tree_add(f->w, L, "A/B", 9, 0);
+		if (!at_once)
+			settle(f);
+		tree_add(f->w, L, "Work", 22, 0);
+		tree_add(f->w, L, "Work", 21, 0);
+		settle(f);
+		assert_true(is_in(f, "INBOX", 21) && is_in(f, "Work", 22) && is_in(f, "Work", 21) && is_in(f, "A/B", 9));
+		/* what has the Message-ID as well is */
+		assert_int_equal(f->w->side[R].again, 1);
+		assert_int_equal(f->w->side[L].read, 3);
+	}
+}
+
 /* The run ends at one of its steps, or with one of its commits. */
 static int number_given_and_stopped(struct fixture *f, bool at_commit, int stop)
 {
@@ -1674,7 +1696,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(removals_cut_off), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
-		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_and_copied_by_name), T(copied_but_gone), T(copied_at_once), T(copied_and_interrupted), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
+		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_and_copied_by_name), T(copied_but_gone), T(copied_by_no_name),
+		T(copied_at_once), T(copied_and_interrupted), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
 		T(known_again), T(number_given_again), T(numbers_not_believed), T(dry_run), T(model),
 		T(second_copies), T(found_as_another),
 	};
