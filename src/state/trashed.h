@@ -1,6 +1,6 @@
 /*
- * What the runs of a two-way job have moved to the trash at the left, for undo to move it back: one row each. A row is there before its message goes, as who is killed in
- * between could not write it any more; when it does not go after all, the row is dropped.
+ * What the runs of a two-way job have moved to the trash at the left, or taken from one folder of several, for undo to bring it back: one row each. A row is there before its
+ * message goes, as who is killed in between could not write it any more; when it does not go after all, the row is dropped.
  */
 #ifndef STATE_TRASHED_H
 #define STATE_TRASHED_H
@@ -13,12 +13,15 @@ enum trashed_state {
 	TRASHED_DONE,  /* it was moved back, or is not in the trash any more */
 };
 
+/* Its trash, of a message that did not go there, but lost one of the folders that it was in: it is in the others still. */
+#define TRASHED_ELSEWHERE ""
+
 /* Of one run no two rows have the same folder and key. */
 struct trashed {
 	int64_t run;
 	const char *folder; /* where it was, as the left calls that now */
 	struct slice key;   /* by which it was known there */
-	const char *trash;  /* where it went, likewise */
+	const char *trash;  /* where it went, likewise; or TRASHED_ELSEWHERE */
 	int64_t noted;      /* seconds since 1970 */
 	enum trashed_state state;
 	struct told told;   /* but the size is that with the mark of another program, if it has one */

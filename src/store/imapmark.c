@@ -246,7 +246,9 @@ int imapmark_remove(
 
 		only.c = c;
 		only.n = elsewhere;
+		s->elsewhere = true;
 		rc = imapmark_mark(t, &only, NULL, e);
+		s->elsewhere = false;
 	}
 	j.c = c + elsewhere;
 	j.n = n - elsewhere;

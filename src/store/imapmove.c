@@ -1,5 +1,6 @@
 /*
- * Moves of messages from the open IMAP mailbox to another: MOVE (RFC 6851), else COPY and removal.
+ * Moves of messages from the open IMAP mailbox to another: MOVE (RFC 6851), else COPY and removal;
+ * and copies.
  * What their UIDs are there is what COPYUID says (RFC 4315); where it says nothing, nobody knows.
  */
 #include <inttypes.h>
@@ -15,7 +16,8 @@ struct moving {
 	struct uidset left;  /* and about to leave this one */
 };
 
-static void refuse(void *arg, uint64_t num, const struct err *why)
+/* imapbatch.tell where no key is known, nor asked for. */
+static void tell_keyless(void *arg, uint64_t num, const struct err *why)
 {
 	struct moving *w = arg;
 
@@ -26,7 +28,7 @@ static void refuse(void *arg, uint64_t num, const struct err *why)
 static void tell_move(void *arg, uint64_t num, const struct err *why)
 {
 	if (why)
-		refuse(arg, num, why);
+		tell_keyless(arg, num, why);
 }
 
 /* imapbatch.tell of the removal behind a COPY. */
@@ -35,7 +37,7 @@ static void tell_mark(void *arg, uint64_t num, const struct err *why)
 	struct moving *w = arg;
 
 	if (why && !uidset_has(&w->there, (uint32_t)num))
-		refuse(arg, num, why);
+		tell_keyless(arg, num, why);
 	else if (why || uidset_add(&w->left, (uint32_t)num, NULL) < 0)
 		w->done(w->arg, num, (struct slice){ 0 }, NULL);
 }
@@ -148,5 +150,42 @@ int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder
 	vec_release(&j.copies);
 	uidset_release(&w.there);
 	uidset_release(&w.left);
+	return rc < 0 ? imapstore_fail(t, e) : 0;
+}
+
+/* store_ops.copy */
+int imapmove_copy(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+	struct keyword_view *there, void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why),
+	void *arg, struct err *e)
+{
+	struct imapstore *t = imapstore_of(s);
+	struct moving w = { .done = done, .arg = arg };
+	struct imapbatch j = { .verb = "COPY",
+		.failing = "can't be copied",
+		.n = n,
+		.done = imapbatch_tell,
+		.tell = tell_keyless,
+		.arg = &w };
+	struct flag_change *c;
+	struct imapfolder *f;
+	int rc;
+
+	(void)there; /* they go along by their names */
+	if (imapstore_need_box(t, false, e) < 0)
+		return -1;
+	if (imaptree_find(t, folder, &f, e) < 0)
+		return imapstore_fail(t, e);
+	c = calloc(n ? n : 1, sizeof(*c));
+	if (!c) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		return imapstore_fail(t, e);
+	}
+	for (size_t i = 0; i < n; i++)
+		c[i].num = nums[i];
+	j.c = c;
+	j.wire = f->wire;
+	rc = imapbatch_run(t, &j, NULL, e);
+	t->box = NULL;
+	free(c);
 	return rc < 0 ? imapstore_fail(t, e) : 0;
 }

@@ -528,6 +528,7 @@ static const struct store_ops ops = {
 	.find = imapstore_find,
 	.idents = imapident,
 	.move = imapmove,
+	.copy = imapmove_copy,
 	.set_flags = imapmark_set_flags,
 	.restore = store_cannot_restore,
 	.free = imapstore_free,

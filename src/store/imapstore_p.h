@@ -13,7 +13,7 @@
  *   imapbatch.c  one command for many messages
  *   imapmark.c   flags and removals
  *   imaplabels.c what is in other folders, too
- *   imapmove.c   moves to another folder
+ *   imapmove.c   moves and copies to another folder
  *   imapstage.c  deliveries, until they are sent
  *   imapput.c    sending them
  *   imapseek.c   deliveries that are to be found again
@@ -255,6 +255,9 @@ int imaplabels_sort(
 /* ---- imapmove.c ---- */
 
 int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder,
+	struct keyword_view *there, void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg,
+	struct err *e);
+int imapmove_copy(struct store *s, const uint64_t *nums, size_t n, const char *folder,
 	struct keyword_view *there, void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg,
 	struct err *e);
 

@@ -260,6 +260,9 @@ struct store_ops {
 	 */
 	int (*move)(struct store *s, const uint64_t *nums, size_t n, const char *folder, struct keyword_view *there,
 		    void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e);
+	/* As move, but they stay where they are as well; keys are not told. NULL: the driver can't. */
+	int (*copy)(struct store *s, const uint64_t *nums, size_t n, const char *folder, struct keyword_view *there,
+		    void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e);
 	/* The directory of a folder, for the notes that other programs keep there beside its messages: a descriptor, which the caller closes. NULL: the store has none. */
 	int (*folder_dir)(struct store *s, const char *folder, struct err *e);
 	/* done is called once for each, NULL or why not (SPAN_MSG), when the change is durable or acknowledged. One that is not there any more is done: the next look tells. */
@@ -281,6 +284,7 @@ struct store {
 	const struct store_ops *ops;
 	struct net_stats stats; /* remote drivers count here, over all their connections */
 	bool torn;              /* set by a call of next that failed: the end of the body before it made no sense, so nobody knows whether that was whole */
+	bool elsewhere;         /* set while remove tells what is done, if there is a trash: the message did not go to it, but has left this folder alone, and is in others still */
 	struct keyword_view *keywords; /* STORE_TREE: of the folder that is opened next, or is open; NULL: they don't count. Borrowed, set by the engine */
 	const char *trash;      /* STORE_TREE: the folder that removed messages are moved to, unless they are in it; NULL: none. Borrowed, set by the engine */
 	struct quarantine *quarantine; /* where removed messages, and those of removed folders, are kept for a while; NULL: they are not. As trash. Of a driver that can restore */

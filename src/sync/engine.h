@@ -72,13 +72,13 @@ struct undo_params {
 
 struct undone {
 	int64_t run;
-	uint64_t trashed;             /* so many messages of it had gone to the trash at the left, as the base has it; those that came back before are among them */
+	uint64_t trashed;             /* so many messages of it had gone to the trash at the left, or stayed in others of its folders, as the base has it; those that came back before are among them */
 	int steps;                    /* of the tests */
 };
 
 /*
- * Put back at the right what a run deleted there, and at the left what it moved to the trash there; the next run brings it to the other side. As engine_sync. The left
- * is not asked for anything where nothing is known to be in its trash.
+ * Put back at the right what a run deleted there, and at the left what it moved to the trash there, or took from one folder of several; the next run brings it to the other
+ * side. As engine_sync. The left is not asked for anything where nothing is known to be so.
  * Interrupted at any moment and done again, each message comes back once. What is not in the trash any more is told, and not looked for again. ERR_USAGE: there is nothing
  * to put back.
  */

@@ -33,7 +33,7 @@ struct event_totals {
 	uint64_t pulled, pushed, deleted, flagged, moved, skipped, failed;
 	uint64_t made, removed, renamed; /* folders */
 	uint64_t deleted_left;  /* of those deleted */
-	uint64_t quarantined, trashed, run; /* of those deleted: kept for a while, or moved to the trash at the left, which undo can take back under this number */
+	uint64_t quarantined, trashed, run; /* of those deleted: kept for a while, or gone to the trash at the left, or from one folder of several there, which undo can take back under this number */
 	uint64_t restored;      /* put back by undo */
 	uint64_t bytes_in, bytes_out, round_trips;
 	uint64_t kept;       /* left on the server by `keep` */

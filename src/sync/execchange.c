@@ -13,6 +13,7 @@ struct removing {
 	unsigned act;
 	VEC(size_t) flagged;
 	VEC(size_t) refused; /* removals */
+	VEC(size_t) elsewhere; /* removals that did not go to the trash (store.elsewhere) */
 	bool failed; /* out of memory */
 };
 
@@ -132,6 +133,8 @@ static void removed_one(void *arg, uint64_t num, const struct err *why)
 		r->failed |= vec_push(&r->refused, (size_t)(w - r->w)) < 0;
 		return;
 	}
+	if (x->src->elsewhere)
+		r->failed |= vec_push(&r->elsewhere, (size_t)(w - r->w)) < 0;
 	if (vec_push(&x->removed, w->pair) < 0)
 		return; /* as if the link broke after it: the next listing tells */
 	x->fresh += !w->again;
@@ -144,6 +147,13 @@ static bool notes_trash(const struct exec *x)
 	return x->run > 0 && !x->back && x->src->trash && strcmp(x->src->trash, x->folder_name) != 0;
 }
 
+static int note_one(struct exec *x, const struct work *w, const char *trash, struct err *e)
+{
+	const struct trashed t = { .run = x->run, .folder = x->folder_name, .key = w->key, .trash = trash, .noted = x->policy.now, .told = w->told };
+
+	return trashed_add(x->db, &t, e);
+}
+
 /* What is about to go to the trash. */
 static int note_trashed(struct exec *x, const struct work *w, size_t n, unsigned act, struct err *e)
 {
@@ -151,11 +161,9 @@ static int note_trashed(struct exec *x, const struct work *w, size_t n, unsigned
 	if (db_begin(x->db, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		struct trashed t = { .run = x->run, .folder = x->folder_name, .key = w[i].key, .trash = x->src->trash, .noted = x->policy.now, .told = w[i].told };
-
 		if (!(w[i].acts & act) || w[i].pair == 0)
 			continue;
-		if (trashed_add(x->db, &t, e) < 0) {
+		if (note_one(x, &w[i], x->src->trash, e) < 0) {
 			db_rollback(x->db);
 			return -1;
 		}
@@ -164,19 +172,22 @@ static int note_trashed(struct exec *x, const struct work *w, size_t n, unsigned
 }
 
 /* What has not gone there. */
-static int note_refused(struct exec *x, const struct removing *r, struct err *e)
+static int note_not_trashed(struct exec *x, const struct removing *r, struct err *e)
 {
-	if (r->refused.n == 0 || !notes_trash(x))
+	if (r->refused.n + r->elsewhere.n == 0 || !notes_trash(x))
 		return 0;
 	if (db_begin(x->db, e) < 0)
 		return -1;
-	for (size_t i = 0; i < r->refused.n; i++) {
-		if (trashed_drop(x->db, x->run, x->folder_name, r->w[r->refused.a[i]].key, e) < 0) {
-			db_rollback(x->db);
-			return -1;
-		}
-	}
+	for (size_t i = 0; i < r->refused.n; i++)
+		if (trashed_drop(x->db, x->run, x->folder_name, r->w[r->refused.a[i]].key, e) < 0)
+			goto fail;
+	for (size_t i = 0; i < r->elsewhere.n; i++)
+		if (note_one(x, &r->w[r->elsewhere.a[i]], TRASHED_ELSEWHERE, e) < 0)
+			goto fail;
 	return db_commit(x->db, e);
+fail:
+	db_rollback(x->db);
+	return -1;
 }
 
 void exec_forget_marks(struct exec *x)
@@ -212,11 +223,12 @@ int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 	rc = x->src->ops->remove(x->src, nums.a, nums.n, removed_one, &r, e);
 	if (r.failed && rc == 0)
 		rc = err_set(e, ERR_LOCAL, "out of memory");
-	if (note_refused(x, &r, rc == 0 ? e : NULL) < 0)
+	if (note_not_trashed(x, &r, rc == 0 ? e : NULL) < 0)
 		rc = -1;
 out:
 	vec_release(&nums);
 	vec_release(&r.refused);
+	vec_release(&r.elsewhere);
 	return rc;
 }
 

@@ -8,13 +8,13 @@
 
 /* One of the run's messages. */
 struct binned {
-	const char *folder, *trash;
+	const char *folder, *trash; /* as in struct trashed */
 	struct slice key;         /* then, in that folder */
 	int64_t noted;
 	struct told told;
 	enum trashed_state state; /* as the base has it */
 	struct slice hit;         /* its key where it was looked for last; empty: it is not there */
-	struct slice now;         /* in the trash */
+	struct slice now;         /* in the trash, or the folder that shows all */
 	uint64_t flags, num;      /* likewise */
 	enum { END_UNKNOWN, END_MOVED, END_GONE, END_REFUSED, END_STAYS } end;
 };
@@ -25,7 +25,7 @@ struct bin {
 	struct arena arena;
 	VEC(struct binned) rows;  /* that are not done; in the end by trash, folder and key */
 	VEC(struct folder_info) there; /* folders of the left */
-	size_t missing;
+	size_t missing, missing_elsewhere;
 };
 
 typedef VEC(struct binned *) binned_list;

@@ -5,6 +5,9 @@
  * An undo that was interrupted in between leaves open what became of those it was about to move. What is not in the trash any more was moved. What is there may have been
  * copied, by a server without MOVE: if the folder has such a message, and had it not when the run was, that is the copy, and what is in the trash stays there.
  *
+ * Where a server shows a message in several folders, a run may have taken it from one of them, and not to the trash. The folder that shows all has it still: from there it is
+ * copied. That comes last, as it may be what came out of the trash just before.
+ *
  * A run that was interrupted may have noted what it did not come to. As long as such a message is in its folder nothing was deleted, whatever a server without MOVE has copied.
  */
 #include <stdio.h>
@@ -15,6 +18,11 @@
 #include "mail/flags.h"
 #include "sync/proof.h"
 #include "sync/undoseek_p.h"
+
+static bool is_elsewhere(const struct binned *r)
+{
+	return strcmp(r->trash, TRASHED_ELSEWHERE) == 0;
+}
 
 /* ---- the base ---- */
 
@@ -81,6 +89,13 @@ static int ended(binned_list *out, const binned_list *rows, int end, struct err 
 	return 0;
 }
 
+/* So many of these are neither where they went nor where they were. */
+static void count_missing(struct bin *b, const binned_list *rows, size_t n)
+{
+	if (rows->n > 0)
+		*(is_elsewhere(rows->a[0]) ? &b->missing_elsewhere : &b->missing) += n;
+}
+
 /* What became of those that were to be moved. */
 static int note_ends(struct bin *b, const binned_list *rows, struct err *e)
 {
@@ -93,7 +108,7 @@ static int note_ends(struct bin *b, const binned_list *rows, struct err *e)
 		undo_tell(b->u, AT_LEFT, some.a[i]->now, some.a[i]->told.size);
 	if (rc == 0)
 		rc = ended(&some, rows, END_GONE, e);
-	b->missing += some.n;
+	count_missing(b, rows, some.n);
 	if (rc == 0)
 		rc = note(b, &some, TRASHED_DONE, e);
 	if (rc == 0)
@@ -121,7 +136,7 @@ static int unmark(struct bin *b, const binned_list *rows, struct err *e)
 	for (size_t i = 0; rc == 0 && i < rows->n; i++) {
 		struct flag_change c = { .num = rows->a[i]->num, .del = FLAG_DELETED };
 
-		if (rows->a[i]->end != END_GONE && rows->a[i]->flags & FLAG_DELETED && vec_push(&changes, c) < 0)
+		if (rows->a[i]->end != END_GONE && !is_elsewhere(rows->a[i]) && rows->a[i]->flags & FLAG_DELETED && vec_push(&changes, c) < 0)
 			rc = undo_no_memory(e);
 	}
 	if (rc == 0 && changes.n > 0)
@@ -130,9 +145,10 @@ static int unmark(struct bin *b, const binned_list *rows, struct err *e)
 	return rc;
 }
 
-/* Move them. It is noted that this is about to happen. */
+/* Move them, or copy what is elsewhere. It is noted that this is about to happen. */
 static int move(struct bin *b, const char *trash, const char *folder, binned_list *rows, struct err *e)
 {
+	const struct store_ops *ops = b->s->ops;
 	struct moving m = { b, rows };
 	VEC(uint64_t) nums = { 0 };
 	struct box_info info;
@@ -155,7 +171,7 @@ static int move(struct bin *b, const char *trash, const char *folder, binned_lis
 		rc = unmark(b, rows, e);
 	exec_step(&b->u->x, "move back");
 	if (rc >= 0)
-		rc = nums.n == 0 ? 0 : b->s->ops->move(b->s, nums.a, nums.n, folder, NULL, moved, &m, e);
+		rc = nums.n == 0 ? 0 : (is_elsewhere(rows->a[0]) ? ops->copy : ops->move)(b->s, nums.a, nums.n, folder, NULL, moved, &m, e);
 	exec_step(&b->u->x, "was moved back");
 	b->s->ops->close_box(b->s);
 	vec_release(&nums);
@@ -302,20 +318,40 @@ static int settle_unfinished(struct bin *b, struct binned *rows, size_t n, struc
 
 /* ---- one trash ---- */
 
+static const char *find_role(const struct bin *b, unsigned role)
+{
+	for (size_t i = 0; i < b->there.n; i++)
+		if (b->there.a[i].attrs & role && !(b->there.a[i].attrs & FOLDER_NO_SELECT))
+			return b->there.a[i].name;
+	return NULL;
+}
+
+/* The folder that shows all. NULL: there is none. */
+static const char *find_all(const struct bin *b, size_t n, struct err *e)
+{
+	const char *all = b->s->ops->copy ? find_role(b, FOLDER_ALL) : NULL;
+
+	if (all)
+		return all;
+	err_set_span(e, ERR_CONF, SPAN_BOX, "%zu message%s that run %lld took from a folder at the server %s in others there still, and can't be copied back: the server shows no folder of "
+		     "all messages", n, n == 1 ? "" : "s", (long long)b->u->run, n == 1 ? "is" : "are");
+	err_hint(e, "in the settings of Gmail, let All Mail be shown in IMAP, and do the same again");
+	return NULL;
+}
+
 /* The trash that they went to, or, if it is not there any more, the one that the job has now. NULL: neither is there. */
 static const char *find_trash(const struct bin *b, const char *then, size_t n, struct err *e)
 {
 	const char *now = b->u->p->trash;
 	unsigned role = now && now[0] == '@' ? folder_role(slice_str(now + 1)) : 0;
 	const struct folder_info *f = find_folder(b, then);
+	const char *name;
 
 	if (!f && now && role == 0)
 		f = find_folder(b, now);
-	for (size_t i = 0; !f && role != 0 && i < b->there.n; i++)
-		if (b->there.a[i].attrs & role)
-			f = &b->there.a[i];
-	if (f)
-		return f->name;
+	name = f ? f->name : find_role(b, role);
+	if (name)
+		return name;
 	err_set_span(e, ERR_CONF, SPAN_BOX, "the trash '%s' is not there any more: %zu message%s that run %lld moved to it can't be moved back", then, n, n == 1 ? "" : "s",
 		     (long long)b->u->run);
 	err_hint(e, "if it has another name now, say so by `trash`, and do the same again");
@@ -339,12 +375,12 @@ static int settle_missing(struct bin *b, const binned_list *rows, struct err *e)
 	if (rc == 0)
 		rc = note(b, &gone, TRASHED_DONE, e);
 	if (rc == 0)
-		b->missing += missing;
+		count_missing(b, rows, missing);
 	vec_release(&gone);
 	return rc;
 }
 
-/* All that went to one trash. */
+/* All that went to one trash, or is elsewhere. */
 static int from_trash(struct bin *b, binned_list *rows, struct err *e)
 {
 	struct search look = { .folder = NULL };
@@ -352,8 +388,8 @@ static int from_trash(struct bin *b, binned_list *rows, struct err *e)
 	const char *trash;
 	int rc = 0;
 
-	b->u->folder = rows->a[0]->trash;
-	trash = find_trash(b, rows->a[0]->trash, rows->n, e);
+	b->u->folder = is_elsewhere(rows->a[0]) ? rows->a[0]->folder : rows->a[0]->trash;
+	trash = is_elsewhere(rows->a[0]) ? find_all(b, rows->n, e) : find_trash(b, rows->a[0]->trash, rows->n, e);
 	if (!trash)
 		return -1;
 	exec_step(&b->u->x, "look into the trash");
@@ -403,20 +439,24 @@ static int note_folder(void *arg, const struct folder_info *f, struct err *e)
 static int by_place(const void *a, const void *b)
 {
 	const struct binned *x = a, *y = b;
-	int rc = strcmp(x->trash, y->trash);
+	int rc = is_elsewhere(x) - is_elsewhere(y);
 
+	if (rc == 0)
+		rc = strcmp(x->trash, y->trash);
 	if (rc == 0)
 		rc = strcmp(x->folder, y->folder);
 	return rc != 0 ? rc : slice_cmp(x->key, y->key);
 }
 
-static void tell_missing(const struct bin *b)
+static void tell_missing(const struct bin *b, size_t missing, const char *what)
 {
 	char text[ERR_TEXT_MAX];
 	struct event ev = { .type = EVENT_WARNING, .job = b->u->p->job, .text = text };
 
-	snprintf(text, sizeof(text), "%zu message%s that run %lld moved to the trash at the server %s not there any more", b->missing, b->missing == 1 ? "" : "s",
-		 (long long)b->u->run, b->missing == 1 ? "is" : "are");
+	if (missing == 0)
+		return;
+	snprintf(text, sizeof(text), "%zu message%s that run %lld %s at the server %s not there any more", missing, missing == 1 ? "" : "s", (long long)b->u->run, what,
+		 missing == 1 ? "is" : "are");
 	event_put(b->u->sink, &ev);
 }
 
@@ -462,8 +502,8 @@ static int bring_back(struct bin *b, struct err *e)
 		if (rc == 0 && from_trash(b, &some, &why) < 0)
 			rc = undo_box_error(b->u, &why, e);
 	}
-	if (b->missing > 0)
-		tell_missing(b);
+	tell_missing(b, b->missing, "moved to the trash");
+	tell_missing(b, b->missing_elsewhere, "took from one folder of several");
 	vec_release(&some);
 	return rc;
 }

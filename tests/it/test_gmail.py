@@ -404,6 +404,97 @@ def test_undo_gives_the_label_back(tmp_path):
         assert srv.labels(A) == ["INBOX", "Work"] and srv.labels(B) == ["INBOX"] and len(srv.mails) == 5
 
 
+def lose(h):
+    """A loses one of its labels, B and E are in the trash: E lost both of its labels for that."""
+    h.local.delete("INBOX", A)
+    h.local.delete("INBOX", B)
+    h.local.delete("Home", E)
+    h.local.delete("Work", E)
+    r = h.sync()
+    assert (r.end["deleted"], r.end["trashed"]) == (4, 4), r
+    return r.end["run"]
+
+
+def whole(srv, h):
+    """All have the labels that they had, and each is there once."""
+    settled(h)
+    assert (srv.labels(A), srv.labels(B), srv.labels(E)) == (["INBOX", "Work"], ["INBOX"], ["Home", "Work"]) and len(srv.mails) == 5
+    assert (here(h, A), here(h, B), here(h, E)) == ({"INBOX": 1, "Work": 1}, {"INBOX": 1}, {"Home": 1, "Work": 1})
+
+
+@MOVES
+@EXPUNGES
+def test_undo_gives_back_what_was_taken_there(tmp_path, less, auto):
+    srv, h = start(tmp_path, TRASHES["trash"], less=set(less), auto_expunge=auto)
+    with srv:
+        run = lose(h)
+        given = srv.bodies_given()
+        r = h.call("--json", "undo")
+        assert r.code == 0 and r.end["restored"] == 4 and r.of("warning") == [], r
+        whole(srv, h)
+        assert srv.bodies_given()[A] == given[A]
+        r = h.call("--json", "undo", "both", str(run))
+        assert r.code == 64, r
+
+
+def test_undo_gives_back_the_label_of_what_is_nowhere_else(tmp_path):
+    """But in All Mail."""
+    srv, h = start(tmp_path, TRASHES["trash"])
+    with srv:
+        run = lose(h)
+        srv.untag(A, "Work")
+        settled(h)
+        assert here(h, A) == {}
+        assert h.call("--json", "undo", "both", str(run)).end["restored"] == 4
+        settled(h)
+        assert srv.labels(A) == ["INBOX"] and here(h, A) == {"INBOX": 1} and len(srv.mails) == 5
+
+
+def test_undo_of_what_is_in_the_trash_meanwhile(tmp_path):
+    srv, h = start(tmp_path, TRASHES["trash"])
+    with srv:
+        run = lose(h)
+        srv.tag(A, TRASH)
+        r = h.call("--json", "undo")
+        assert r.end["restored"] == 3 and "1 message that run %d took from one folder of several at the server is not there any more" % run in r.of("warning")[0]["text"], r
+        settled(h)
+        assert srv.labels(A) == [TRASH]
+
+
+def test_undo_without_all_mail(tmp_path):
+    """The server can be told not to show it: then the person is, and the rest comes later."""
+    srv, h = start(tmp_path, TRASHES["trash"])
+    with srv:
+        lose(h)
+        shown, srv.folders[ALL].attrs = srv.folders[ALL].attrs, ["\\Noselect"]
+        r = h.call("--json", "undo")
+        assert r.code == 1 and r.end["restored"] == 2, r
+        assert re.search("2 messages that run .* in others there still, and can't be copied back: the server shows no folder of all messages.*let All Mail be shown", only_error(r)["text"])
+        assert srv.labels(A) == ["Work"] and srv.labels(B) == ["INBOX"] and srv.labels(E) == ["Work"]
+        srv.folders[ALL].attrs = shown
+        assert h.call("--json", "undo").end["restored"] == 2
+        whole(srv, h)
+
+
+@pytest.mark.crash
+@pytest.mark.deadline(300)
+def test_an_undo_of_labels_stopped_at_every_step(tmp_path):
+    code = 100
+    for step in range(1, 100):
+        srv, h = start(tmp_path / str(step), TRASHES["trash"])
+        with srv:
+            lose(h)
+            code = h.call("undo", env={"MAILHAUL_STOP_AT": str(step)}).code
+            assert code in (0, 100), step
+            for _ in range(2):
+                r = h.call("--json", "undo")
+                assert r.code in (0, 64) and r.of("warning") == [], (step, r)
+            whole(srv, h)
+        if code != 100:
+            break
+    assert step > 12
+
+
 def test_moved_here_to_where_it_is_already(tmp_path):
     """Two of it here are one there. The one that is too many is told, and stays; nothing is lost when it goes."""
     srv, h = start(tmp_path)

@@ -455,14 +455,14 @@ static void tell_moved(void *arg, uint64_t num, struct slice key, const struct e
 		strbuf_printf(&r->told, ">%.*s", (int)key.n, key.n ? key.p : "");
 }
 
-/* move SET FOLDER ('_': no messages): " 1>7" it is 7 there, " 1>" as nobody knows what */
-static void do_move(struct rig *r, char **w)
+/* move, copy SET FOLDER ('_': no messages): " 1>7" it is 7 there, " 1>" as nobody knows what */
+static void do_move(struct rig *r, bool copy, char **w)
 {
 	uint64_t nums[2000];
 	size_t n = strcmp(w[0], "_") == 0 ? 0 : numbers(w[0], nums, 2000);
 	struct err e = ERR_INIT;
 
-	if (r->s->ops->move(r->s, nums, n, w[1], NULL, tell_moved, r, &e) < 0)
+	if ((copy ? r->s->ops->copy : r->s->ops->move)(r->s, nums, n, w[1], NULL, tell_moved, r, &e) < 0)
 		tell_err(r, &e);
 }
 
@@ -507,8 +507,8 @@ static void do_one(struct rig *r, char *command)
 		do_flags(r, w, n);
 	} else if (strcmp(verb, "remove") == 0) {
 		do_remove(r, w[0]);
-	} else if (strcmp(verb, "move") == 0) {
-		do_move(r, w);
+	} else if (strcmp(verb, "move") == 0 || strcmp(verb, "copy") == 0) {
+		do_move(r, *verb == 'c', w);
 	} else if (strcmp(verb, "commit") == 0) {
 		rc = ops->commit(r->s, &e);
 	} else if (strcmp(verb, "stage") == 0) {
@@ -2001,6 +2001,23 @@ static void test_moves_by_copy(void **state)
 	play_all(rows, COUNT(rows));
 }
 
+/* They stay, and what they are there nobody asks. */
+static void test_copies(void **state)
+{
+	static const struct row rows[] = {
+		{ "copied", { IN("UIDPLUS MOVE"), TARGET(PERMANENT), COPIES("A6", "1:3", "A6 OK [COPYUID 5 1:3 11:13] ok\r\n"), { 0 } },
+			.act = SEEN_BOX "copy 1:3 Box;copy 1 Box", .want = BOTH " 1> 2> 3>; !bug/acct", .trash = "Bin" },
+		{ "some are refused",
+			{ IN(""), TARGET(PERMANENT), COPIES("A6", "1:2", "A6 NO no\r\n"), COPIES("A7", "1", "A7 NO too large\r\n"), COPIES("A8", "2", OK("A8")),
+				{ 0 } },
+			.act = SEEN_BOX "copy 1:2 Box", .want = BOTH " 1!refused/msg 2>", .text = "it can't be copied: the server says \"too large\"" },
+		{ "nothing to copy", { IN("UIDPLUS MOVE"), TARGET(PERMANENT), { 0 } }, .act = SEEN_BOX "copy _ Box", .want = BOTH },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
 /* UIDs from, from + step ... as a list. */
 static void put_uids(struct strbuf *b, uint32_t from, uint32_t step, size_t n)
 {
@@ -2560,6 +2577,7 @@ int main(void)
 		cmocka_unit_test(test_removals),
 		cmocka_unit_test(test_moves),
 		cmocka_unit_test(test_moves_by_copy),
+		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_many_moves),
 		cmocka_unit_test(test_deliveries),
 		cmocka_unit_test(test_tree),
