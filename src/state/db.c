@@ -246,7 +246,8 @@ static int open_handle(struct db *db, const char *path, int flags, struct err *e
 	sqlite3_busy_timeout(db->h, BUSY_MS);
 	sqlite3_db_config(db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(db->h, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	return db_run_sql(db, "PRAGMA cell_size_check = ON; PRAGMA cache_size = -1024; PRAGMA temp_store = FILE; PRAGMA synchronous = FULL", "open", e);
+	db_cache(db, false);
+	return db_run_sql(db, "PRAGMA cell_size_check = ON; PRAGMA temp_store = FILE; PRAGMA synchronous = FULL", "open", e);
 }
 
 /* What an attempt to make the file may have left. */
@@ -408,6 +409,11 @@ void db_close(struct db *db)
 	free(db->path);
 	free(db->dir);
 	free(db);
+}
+
+void db_cache(struct db *db, bool much)
+{
+	sqlite3_exec(db->h, much ? "PRAGMA cache_size = -8192" : "PRAGMA cache_size = -1024", NULL, NULL, NULL); /* KiB */
 }
 
 void db_touch(struct db *db)

@@ -33,6 +33,9 @@ void db_close(struct db *db); /* NULL is fine; an open transaction is rolled bac
 /* DB_LOOK only: there is no file yet. */
 bool db_empty(const struct db *db);
 
+/* Most pairs of a folder are about to change in one transaction: keep more of the file in memory meanwhile; or (false) no more than usual. */
+void db_cache(struct db *db, bool much);
+
 /* Note that a run has ended now (the lock file's mtime). */
 void db_touch(struct db *db);
 /* When a run last ended, seconds since 1970; 0 never. Needs no open db. */

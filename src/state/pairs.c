@@ -261,15 +261,29 @@ int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, str
 	return db_step(db, s, "move a pair", e) < 0 ? -1 : 0;
 }
 
+/* What is not known now is kept. */
+#define TELL "told_size = iif(?2 > 0, ?2, told_size), told_date = iif(?3 > 0, ?3, told_date), mid = coalesce(?4, mid), object = coalesce(?5, object)"
+
 int pairs_tell(struct db *db, int64_t id, const struct told *told, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET told_size = iif(?2 > 0, ?2, told_size), told_date = iif(?3 > 0, ?3, told_date), mid = coalesce(?4, mid),"
-				      " object = coalesce(?5, object) WHERE id = ?1", e);
+	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET " TELL " WHERE id = ?1", e);
 
 	if (!s)
 		return -1;
 	sqlite3_bind_int64(s, 1, id);
 	told_bind(s, 2, told);
+	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
+}
+
+int pairs_rename(struct db *db, int64_t id, struct slice left, const struct told *told, struct err *e)
+{
+	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET left = ?6, " TELL " WHERE id = ?1", e);
+
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, id);
+	told_bind(s, 2, told);
+	db_bind(s, 6, left);
 	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
 }
 

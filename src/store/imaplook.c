@@ -59,11 +59,7 @@ static bool nothing_gone(const struct imapstamp *base, uint32_t messages, uint32
 /* The commands of a way. */
 static void plan_commands(const struct imapstore *t, struct imaplook_item *it)
 {
-	const struct imapstamp *now = &it->f->stamp; /* by STATUS */
-
 	it->cmds[it->n++] = CMD_SELECT;
-	if (it->base.validity != 0 && now->validity != 0 && imapstamp_other(now, &it->base))
-		return;
 	if (it->mode != MODE_FULL && it->base.uidnext > 1)
 		it->cmds[it->n++] = CMD_OLD;
 	if (it->mode == MODE_MODSEQ && it->search && !imaplook_vanished(t) && it->base.uidnext > 1)
@@ -74,18 +70,20 @@ static void plan_commands(const struct imapstore *t, struct imaplook_item *it)
 /* The way for a folder. */
 static void plan(const struct imapstore *t, struct imaplook_item *it, const struct look *l)
 {
-	const struct imapstamp *now = &it->f->stamp;
+	const struct imapstamp *now = &it->f->stamp; /* by STATUS */
 
 	if (!imapstamp_parse(l->stamp, &it->base))
 		it->base = (struct imapstamp){ 0 };
-	if (l->all || it->base.validity == 0 || it->base.uidnext == 0)
+	it->anew = it->base.validity != 0 && now->validity != 0 &&
+		(imapstamp_other(now, &it->base) || (now->uidnext != 0 && now->uidnext < it->base.uidnext));
+	if (l->all || it->anew || it->base.validity == 0 || it->base.uidnext == 0)
 		it->mode = MODE_FULL;
 	else if (it->base.modseq == 0 || !(t->conn.caps.have & IMAP_CAP_CONDSTORE))
 		it->mode = MODE_FLAGS;
 	else
 		it->mode = MODE_MODSEQ;
 	it->sizes = l->sizes;
-	it->idents = l->idents;
+	it->idents = l->idents || it->anew;
 	it->keywords = l->keywords;
 	it->search = now->validity == 0 || !nothing_gone(&it->base, now->messages, now->uidnext);
 	plan_commands(t, it);
@@ -436,11 +434,11 @@ static int begin(struct imapstore *t, const struct look *l, size_t n, unsigned h
 	for (size_t i = 0; i < n; i++) {
 		struct imaplook_item it = { .i = i };
 
-		if (l[i].idents && !k->part.reader && !(k->part.reader = ident_reader_new(e)))
-			return -1;
 		if (imaptree_find(t, l[i].folder, &it.f, e) < 0)
 			return -1;
 		plan(t, &it, &l[i]);
+		if (it.idents && !k->part.reader && !(k->part.reader = ident_reader_new(e)))
+			return -1;
 		if (vec_push(&k->items, it) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");
 	}
@@ -471,10 +469,10 @@ static int again(struct imapstore *t, enum imaplook_mode mode, bool search, stru
 	};
 
 	log_debug("%s: '%s' is to be asked once more", t->login.what, it->f->name);
-	plan_commands(t, &other);
-	if (other.n == 1) { /* STATUS spoke of another UIDVALIDITY than SELECT */
+	if (it->anew) { /* STATUS spoke of another UIDVALIDITY than SELECT */
 		it->f->stamp = (struct imapstamp){ 0 };
-		other.n = 0;
+		plan(t, &other, &k->l[it->i]);
+	} else {
 		plan_commands(t, &other);
 	}
 	return vec_push(&k->items, other) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
@@ -501,15 +499,15 @@ static int judge(struct imapstore *t, struct box_info *out, struct err *e)
 			(sel->uidnext != 0 && sel->uidnext < base->uidnext))) {
 		/* An UIDNEXT that went back: UIDs may have been given again */
 		out->reborn = true;
-		out->extent = LOOK_CHANGES;
-		it->skip = true;
+		out->extent = it->anew ? LOOK_ALL : LOOK_CHANGES;
+		it->skip = !it->anew;
 		return 1;
 	}
 	if (mode == MODE_MODSEQ && (sel->modseq == 0 || sel->modseq < base->modseq))
 		mode = MODE_FLAGS;
 	else if (mode == MODE_MODSEQ && !imaplook_vanished(t) && !search)
 		search = sel->uidnext == 0 || !nothing_gone(base, sel->exists, sel->uidnext);
-	if (mode != it->mode || search != it->search || it->n == 1) {
+	if (mode != it->mode || search != it->search || it->anew) {
 		it->skip = true;
 		return again(t, mode, search, e);
 	}

@@ -16,6 +16,7 @@ struct imaplook_item {
 	struct imapstamp base; /* validity 0: none */
 	enum imaplook_mode mode;
 	bool search; /* MODE_MODSEQ without QRESYNC */
+	bool anew;   /* STATUS speaks of another UIDVALIDITY, or a lower UIDNEXT: everything is asked for at once, and SELECT tells whether it is true */
 	bool sizes;  /* size and date are wanted of old ones, too */
 	bool idents; /* and the Message-ID of new ones */
 	struct keyword_view *keywords; /* NULL: they don't count */

@@ -132,7 +132,7 @@ struct box_info {
 	bool keyless;       /* it can't name its messages: keys are all empty */
 	/* STORE_TREE only. */
 	enum look_extent extent; /* of a look */
-	bool reborn;        /* keys do not mean what they meant when the stamp was taken (UIDVALIDITY): nothing may be concluded from them */
+	bool reborn;        /* keys do not mean what they meant when the stamp was taken (UIDVALIDITY): nothing may be concluded from them. LOOK_ALL: all is told as by a look without that stamp, with sizes and idents */
 	uint32_t validity;  /* keys are numbers under this one (UIDVALIDITY); 0: they are none */
 	bool read_only;
 	uint64_t can_hold;  /* flags that it knows at all (mail/flags.h, PERMANENTFLAGS): that one is not shown means something */

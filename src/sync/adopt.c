@@ -178,21 +178,45 @@ static int match_marked(struct twoway *g, struct box *b, struct candidates *left
 	return rc;
 }
 
+/* Candidates of the right along the base, both by pair. */
+struct recalling {
+	struct candidates *cs;
+	size_t at;
+};
+
+static int64_t pair_of(const struct candidate *c)
+{
+	return c->box->join.rows.a[c->row].pair;
+}
+
+static int by_pair(const void *a, const void *b)
+{
+	int64_t x = pair_of(a), y = pair_of(b);
+
+	return (x > y) - (x < y);
+}
+
+static int recall_pair(void *arg, const struct pair *p, struct err *e)
+{
+	struct recalling *w = arg;
+
+	(void)e;
+	while (w->at < w->cs->c.n && pair_of(&w->cs->c.a[w->at]) < p->id)
+		w->at++;
+	if (w->at < w->cs->c.n && pair_of(&w->cs->c.a[w->at]) == p->id)
+		candidate_recall(&w->cs->c.a[w->at], p);
+	return 0;
+}
+
 /* What the base says of the right's messages need not be learned. */
 static int recall(struct twoway *g, struct box *b, struct candidates *right, struct err *e)
 {
-	for (size_t i = 0; i < right->c.n; i++) {
-		struct candidate *c = &right->c.a[i];
-		const struct joined *row = &b->join.rows.a[c->row];
-		struct pair p;
-		int rc = row->pair != 0 ? pairs_by_id(g->db, row->pair, &p, e) : 0;
+	struct recalling w = { .cs = right };
 
-		if (rc < 0)
-			return -1;
-		if (rc == 1)
-			candidate_recall(c, &p);
-	}
-	return 0;
+	if (!b->reborn || right->c.n == 0)
+		return 0; /* what the base has is no candidate */
+	qsort(right->c.a, right->c.n, sizeof(*right->c.a), by_pair);
+	return pairs_present(g->db, b->f->base.id, recall_pair, &w, e);
 }
 
 /* Bring together what one side alone shows. */
@@ -317,31 +341,40 @@ int adopt_missing(struct twoway *g, struct box *b, struct err *e)
 	return 0;
 }
 
-/* From now on the left's keys are these. All or nothing. */
-int adopt_note(struct twoway *g, struct box *b, struct err *e)
+static int note_all(struct twoway *g, struct box *b, struct err *e)
 {
 	struct folder_row *base = &b->f->base;
 
-	if (!b->reborn)
-		return 0;
-	if (db_begin(g->db, e) < 0)
-		return -1;
 	if (pairs_unkey_all(g->db, base->id, e) < 0 || failures_forget(g->db, base->id, false, e) < 0)
-		goto fail;
+		return -1;
 	for (size_t i = 0; i < b->orphans.n; i++)
 		if (pairs_drop(g->db, b->orphans.a[i], e) < 0)
-			goto fail;
+			return -1;
 	for (size_t i = 0; i < b->join.rows.n; i++)
-		if (b->join.rows.a[i].rekey && (pairs_rekey(g->db, b->join.rows.a[i].pair, b->join.rows.a[i].left, e) < 0 ||
-						pairs_tell(g->db, b->join.rows.a[i].pair, &b->join.rows.a[i].told, e) < 0))
-			goto fail;
+		if (b->join.rows.a[i].rekey && pairs_rename(g->db, b->join.rows.a[i].pair, b->join.rows.a[i].left, &b->join.rows.a[i].told, e) < 0)
+			return -1;
 	look_keys_only(base->left_stamp, sizeof(base->left_stamp), b->stamp[LEFT]);
 	look_weaken(base->right_stamp, sizeof(base->right_stamp));
-	if (folders_stamp(g->db, base->id, base->left_stamp, base->right_stamp, e) < 0)
-		goto fail;
-	b->reborn = b->distrusted = false;
-	return db_commit(g->db, e);
-fail:
-	db_rollback(g->db);
-	return -1;
+	return folders_stamp(g->db, base->id, base->left_stamp, base->right_stamp, e);
+}
+
+/* From now on the left's keys are these. All or nothing. */
+int adopt_note(struct twoway *g, struct box *b, struct err *e)
+{
+	int rc;
+
+	if (!b->reborn)
+		return 0;
+	db_cache(g->db, true);
+	rc = db_begin(g->db, e);
+	if (rc == 0 && note_all(g, b, e) < 0) {
+		db_rollback(g->db);
+		rc = -1;
+	}
+	if (rc == 0) {
+		b->reborn = b->distrusted = false;
+		rc = db_commit(g->db, e);
+	}
+	db_cache(g->db, false);
+	return rc;
 }

@@ -332,8 +332,9 @@ static int take_look(struct twoway *g, struct box *b, int side, struct err *e)
 	const struct box_info *info = &b->info[side];
 
 	if (info->reborn && side == LEFT && !b->reborn) {
-		b->reborn = true; /* nothing can be concluded from this look: another one asks for everything */
-		return 0;
+		b->reborn = true;
+		if (info->extent != LOOK_ALL)
+			return 0; /* nothing can be concluded from this look: another one asks for everything */
 	}
 	b->looked[side] = true;
 	b->whole[side] = info->extent == LOOK_ALL;
@@ -386,7 +387,7 @@ static int look_reborn(struct twoway *g, struct err *e)
 		struct box *b = &g->boxes.a[i];
 		struct look l = { .folder = box_name(b, LEFT), .stamp = "", .keywords = &b->view[LEFT], .all = true, .sizes = true, .idents = true };
 
-		if (b->reborn && !b->failed && (vec_push(&looks, l) < 0 || vec_push(&which, i) < 0))
+		if (b->reborn && !b->looked[LEFT] && !b->failed && (vec_push(&looks, l) < 0 || vec_push(&which, i) < 0))
 			rc = twoway_no_memory(e);
 	}
 	if (rc == 0)

@@ -24,7 +24,7 @@ struct tree {
 	struct tree_folder *looking;
 	uint64_t since;
 	uint32_t fresh;          /* from this key on messages are new, and told with their sizes */
-	bool all;
+	bool all, names;         /* names: Message-IDs of new messages */
 	char key[STORE_KEY_MAX];
 	/* bodies */
 	VEC(uint64_t) want;
@@ -393,6 +393,7 @@ static int look_box(struct store *s, size_t *i, struct box_info *out, struct err
 	t->fresh = l->all ? 0 : next;
 	t->msg_at = t->gone_at = 0;
 	t->all = l->all || l->stamp[0] == '\0' || side(t)->looks == TREE_ALL;
+	t->names = l->idents || (out->reborn && t->all);
 	out->extent = t->all ? LOOK_ALL : LOOK_CHANGES;
 	if (!l->all && l->stamp[0] && strcmp(l->stamp, out->stamp) == 0)
 		out->extent = LOOK_SAME;
@@ -456,7 +457,7 @@ static int look_next(struct store *s, struct store_msg *m, struct err *e)
 			m->date = date_of(t, x);
 			m->has_object = object_of(t, x, m->object);
 		}
-		if (side(t)->remote && t->look[t->look_at - 1].idents && x->key >= t->fresh && name_in_look(t, x, m, e) < 0)
+		if (side(t)->remote && t->names && x->key >= t->fresh && name_in_look(t, x, m, e) < 0)
 			return -1;
 		return 1;
 	}
