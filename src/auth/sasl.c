@@ -372,6 +372,12 @@ bool sasl_client_first(const struct sasl *s)
 	return s->mech->first;
 }
 
+/* Whether the initial response is all. */
+bool sasl_one_line(const struct sasl *s)
+{
+	return s->mech->first && s->mech->steps == 1 && s->mech->cred != CRED_TOKEN;
+}
+
 /* What the server told. */
 const char *sasl_failure(const struct sasl *s)
 {

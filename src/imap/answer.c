@@ -1,4 +1,5 @@
 /* Answers in, one by one: see conn.h. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -157,6 +158,26 @@ static int bye(struct imap_conn *c, struct err *e)
 }
 
 /*
+ * Is it the end of the NOOP behind the login? Once what was sent later is answered, that will not be
+ * any more.
+ */
+static void note_probe(struct imap_conn *c, const struct imap_flight *f)
+{
+	char tag[16];
+
+	if (c->probe == 0 || f->tag < c->probe)
+		return;
+	if (f->tag > c->probe) {
+		snprintf(tag, sizeof(tag), "A%u", c->probe);
+		log_debug("%s: the server has dropped what stood behind the login", tag);
+		imap_land(c, imap_flight_of(c, slice_str(tag)));
+	} else if (c->flies && c->resp.cond == IMAP_OK) {
+		*c->flies = IMAP_FLIES_YES;
+	}
+	c->probe = 0;
+}
+
+/*
  * The end of a command. One that was not sent completely (its literal was not wanted) can only be
  * refused, and the rest is not sent.
  */
@@ -182,6 +203,7 @@ static int ended(struct imap_conn *c, uint32_t *tag, struct err *e)
 		c->put = end;
 	}
 	imap_drop_stops(c, end);
+	note_probe(c, f);
 	*tag = f->own ? 0 : f->tag;
 	if (f->own && c->resp.cond != IMAP_OK)
 		log_debug("A%u: refused: %s", f->tag, shown(c->resp.text, buf));
@@ -288,6 +310,7 @@ enum imap_event imap_next(struct imap_conn *c, uint32_t *tag, const struct imap_
 /* Hand data on that nobody here waits for. */
 static void stray(struct imap_conn *c)
 {
+	c->strayed |= c->resp.kind != IMAP_UNTAGGED;
 	if (c->stray)
 		c->stray(c->arg, &c->resp);
 }
@@ -346,6 +369,17 @@ int imap_settle(struct imap_conn *c, struct err *e)
 	if (imap_flying(c) > 0)
 		return err_set(e, ERR_BUG, "commands are in flight while others are waited for");
 	while (c->fly_own > 0)
+		if (imap_turn(c, &tag, e) < 0)
+			return -1;
+	return 0;
+}
+
+/* Read to the end of all. */
+int imap_drain(struct imap_conn *c, struct err *e)
+{
+	uint32_t tag;
+
+	while (imap_flying(c) + c->fly_own > 0)
 		if (imap_turn(c, &tag, e) < 0)
 			return -1;
 	return 0;

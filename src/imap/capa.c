@@ -183,3 +183,25 @@ void imap_caps_end(struct imap_caps *caps, unsigned disabled)
 	if (!(caps->have & IMAP_CAP_UTF8_ACCEPT))
 		caps->utf8_only = false;
 }
+
+/* And back to words. */
+int imap_caps_print(const struct imap_caps *caps, struct strbuf *out)
+{
+	struct slice rest = slice_str(caps->auth), mech;
+	const char *blank = "";
+
+	for (size_t i = 0; i < ROWS; i++) {
+		if (!(caps->have & table[i].bit) || table[i].bit == IMAP_CAP_AUTH)
+			continue;
+		strbuf_printf(out, "%s%s", blank,
+			table[i].bit == IMAP_CAP_UTF8_ACCEPT && caps->utf8_only ? "UTF8=ONLY" : table[i].name);
+		if (table[i].bit == IMAP_CAP_APPENDLIMIT && caps->append_limit > 0)
+			strbuf_printf(out, "=%llu", (unsigned long long)caps->append_limit);
+		blank = " ";
+	}
+	while ((mech = slice_word(&rest)).n > 0) {
+		strbuf_printf(out, "%sAUTH=%.*s", blank, (int)mech.n, mech.p);
+		blank = " ";
+	}
+	return out->failed ? -1 : 0;
+}

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "base/strbuf.h"
 
 enum imap_cap {
 	IMAP_CAP_REV1 = 1 << 0,
@@ -76,5 +77,8 @@ const struct imap_capinfo *imap_capinfo(size_t *n);
 void imap_caps_begin(struct imap_caps *caps);
 void imap_caps_word(struct imap_caps *caps, struct slice word);
 void imap_caps_end(struct imap_caps *caps, unsigned disabled);
+
+/* The words, as the same functions read them. -1: out is full. */
+int imap_caps_print(const struct imap_caps *caps, struct strbuf *out);
 
 #endif

@@ -51,6 +51,12 @@ struct imap_space {
 };
 #define IMAP_SPACES_MAX 16
 
+/*
+ * Does a server carry out what stands behind a login before it has answered that? Some drop it. NO
+ * also while it is being tried.
+ */
+enum imap_flies { IMAP_FLIES_UNKNOWN, IMAP_FLIES_NO, IMAP_FLIES_YES };
+
 /* A command in flight; command.c's own. */
 struct imap_flight {
 	uint32_t tag;
@@ -72,6 +78,7 @@ struct imap_conn {
 	char greeting[512];       /* printable */
 	char server[256];         /* what the server's ID says it is, printable, or "" */
 	bool logged_in;
+	bool flew;                /* see imap_login */
 	/*
 	 * names of mailboxes are UTF-8, not modified UTF-7 (UTF8=ACCEPT is on, or the server speaks
 	 * only IMAP4rev2)
@@ -122,6 +129,9 @@ struct imap_conn {
 	/* the server has said what it can since this was last set to false */
 	bool caps_fresh;
 	bool reading;             /* a response is being read: what is taken is not for a caller */
+	bool strayed;             /* data came that no caller has seen */
+	uint32_t probe;           /* a NOOP behind the login; 0: none flies */
+	enum imap_flies *flies;   /* what comes of it. Borrowed; NULL: nobody wants to know */
 	/* bytes read from the stream, and how many before the response that is being read */
 	uint64_t taken, mark;
 	uint64_t unasked;         /* bytes that were said without an end of a command */
@@ -214,6 +224,9 @@ int imap_finish(struct imap_conn *c, uint32_t tag, imap_on *on, void *arg,
  * c->enabled, c->spaces ... can be looked at. With none of the caller's in flight.
  */
 int imap_settle(struct imap_conn *c, struct err *e);
+
+/* Read all that flies to its end, whatever it brings: nobody has use for it any more. */
+int imap_drain(struct imap_conn *c, struct err *e);
 
 /*
  * For AUTHENTICATE: a line of our own (no CR, LF), flushed; and the answer: 2 "+ text", 1 OK, 0

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "auth/login.h"
+#include "base/log.h"
 #include "net/tls.h"
 
 #define RESPONSE_MAX (128 << 10)
@@ -11,9 +12,98 @@
 /* What is at hand while logging in. */
 struct way {
 	struct imap_conn *c;
+	const struct imap_params *p;
 	const struct login *l;
-	uint32_t tag; /* of AUTHENTICATE */
+	struct imap_remembered *mem; /* NULL: nothing may be remembered on this link */
+	uint32_t tag;                /* of AUTHENTICATE */
+	bool plain;                  /* nothing is sent before its time */
+	bool behind;                 /* something stands behind the login */
+	bool flew;                   /* that is the caller's first commands */
+	bool refused;                /* by the server, for what it is */
 };
+
+/* Queue what every session begins with. */
+static int introduce(struct imap_conn *c, unsigned enable, struct err *e)
+{
+	static const char id[] = "ID (\"name\" \"mailhaul\" \"version\" \"" MAILHAUL_VERSION "\")";
+	unsigned have = c->caps.have & IMAP_CAP_ENABLE ? c->caps.have : 0;
+	bool utf8 = have & IMAP_CAP_UTF8_ACCEPT &&
+		    (enable & IMAP_CAP_UTF8_ACCEPT || c->caps.utf8_only);
+	const char *modseq = have & enable & IMAP_CAP_QRESYNC ? " QRESYNC" :
+			     have & enable & IMAP_CAP_CONDSTORE ? " CONDSTORE" : "";
+
+	if (!(c->caps.have & IMAP_CAP_REV1))
+		c->utf8 = true; /* RFC 9051 section 5.1 */
+	if (c->caps.have & IMAP_CAP_ID && imap_send_own(c, e, "%s", id) < 0)
+		return -1;
+	if ((*modseq || utf8) &&
+	    imap_send_own(c, e, "ENABLE%s%s", modseq, utf8 ? " UTF8=ACCEPT" : "") < 0)
+		return -1;
+	if (c->caps.have & IMAP_CAP_NAMESPACE && imap_send_own(c, e, "NAMESPACE") < 0)
+		return -1;
+	return utf8;
+}
+
+/* ---- what flies behind the login ---- */
+
+/* Queue the session's and the caller's first commands, for what the server could the last time. */
+static int fly(struct way *w, struct err *e)
+{
+	struct imap_conn *c = w->c;
+
+	if (!w->mem->told && imap_send_own(c, e, "CAPABILITY") < 0)
+		return -1;
+	c->caps = w->mem->after;
+	w->flew = true;
+	if (introduce(c, w->p->enable, e) < 0)
+		return -1;
+	return w->p->first(w->p->first_arg, c, e);
+}
+
+/* The login is one line and stands in the queue: put something behind it. */
+static int put_behind(struct way *w, struct err *e)
+{
+	struct imap_conn *c = w->c;
+	struct imap_remembered *mem = w->mem;
+
+	if (!mem || w->plain || c->stops.n > 0 || mem->flies == IMAP_FLIES_NO)
+		return 0;
+	if (mem->flies == IMAP_FLIES_YES && !(w->p->first && mem->after.known))
+		return 0;
+	if (imap_secret(c, false, e) < 0) /* all is said; the answer is none */
+		return -1;
+	c->strayed = false;
+	w->behind = true;
+	if (mem->flies == IMAP_FLIES_YES)
+		return fly(w, e);
+	if (imap_send_own(c, e, "NOOP") < 0)
+		return -1;
+	c->probe = c->last_tag;
+	c->flies = &mem->flies;
+	mem->flies = IMAP_FLIES_NO; /* should it not survive this */
+	return 0;
+}
+
+/*
+ * The login was answered: was it right to take the server for what it was the last time? Else what
+ * flies is of no use. 1, 0, -1.
+ */
+static int was_right(struct way *w, struct err *e)
+{
+	struct imap_conn *c = w->c;
+	uint32_t tag;
+
+	while (!c->caps_fresh && !c->strayed && c->fly_own > 0) /* the answer to our CAPABILITY */
+		if (imap_turn(c, &tag, e) < 0)
+			return -1;
+	if (c->caps_fresh && !c->strayed && c->caps.have == w->mem->after.have &&
+	    c->caps.utf8_only == w->mem->after.utf8_only)
+		return 1;
+	log_debug("the server can other things than the last time");
+	return imap_drain(c, e);
+}
+
+/* ---- the login ---- */
 
 /* login_link.say */
 static int say(void *arg, const char *line, struct err *e)
@@ -25,8 +115,15 @@ static int say(void *arg, const char *line, struct err *e)
 static int hear(void *arg, struct slice *text, struct err *e)
 {
 	struct way *w = arg;
+	int r = imap_challenge(w->c, w->tag, text, e);
 
-	return imap_challenge(w->c, w->tag, text, e);
+	if (r == 2 && w->behind) {
+		/* it would take the next command for the response (RFC 3501 section 5.5) */
+		err_set(e, ERR_PROTO, "the server asks for more where all was said");
+		return imap_dead(w->c);
+	}
+	w->refused |= r == 0;
+	return r;
 }
 
 /*
@@ -48,7 +145,8 @@ static int start(struct way *w, struct sasl *s, const char *mech, struct strbuf 
 		imap_put(c, "%s", out->len ? strbuf_str(out) : "=");
 		strbuf_clear(out);
 	}
-	if (imap_end(c, &w->tag, e) < 0 || imap_secret(c, true, e) < 0 || imap_flush(c, e) < 0)
+	if (imap_end(c, &w->tag, e) < 0 || imap_secret(c, true, e) < 0 ||
+	    (along && sasl_one_line(s) && put_behind(w, e) < 0) || imap_flush(c, e) < 0)
 		return -1;
 	return along || !first;
 }
@@ -86,7 +184,6 @@ static int by_login(struct way *w, struct err *e)
 {
 	struct imap_conn *c = w->c;
 	struct slice user = slice_str(w->l->user), password = strbuf_slice(&w->l->password);
-	uint32_t tag;
 	int r = -1;
 
 	if (!w->l->g->secure)
@@ -105,21 +202,23 @@ static int by_login(struct way *w, struct err *e)
 		imap_astring(c, user);
 		imap_put(c, " ");
 		imap_astring(c, password);
-		if (imap_end(c, &tag, e) == 0)
+		if (imap_end(c, &w->tag, e) == 0 && put_behind(w, e) == 0)
 			r = imap_flush(c, e);
 	}
 	if (r == 0 && c->stops.n == 0)
 		imap_secret(c, false, NULL); /* all is said; the answer is none */
 	if (r == 0)
-		r = imap_finish(c, tag, NULL, NULL, NULL, e);
+		r = imap_finish(c, w->tag, NULL, NULL, NULL, e);
 	imap_secret(c, false, NULL);
+	w->refused = r == 0;
 	return r < 0 ? -1 : r == 0 ? login_refused(w->l, "LOGIN", "", e) : 0;
 }
 
 /* Take the best way in. */
-static int authenticate(struct imap_conn *c, const struct login *l, struct err *e)
+static int authenticate(struct way *w, struct err *e)
 {
-	struct way w = { .c = c, .l = l };
+	struct imap_conn *c = w->c;
+	const struct login *l = w->l;
 	bool command = (!l->g->auth[0] || login_named(l->g, "LOGIN")) && l->has_password &&
 		!(c->caps.have & IMAP_CAP_LOGINDISABLED);
 	struct sasl_params sp;
@@ -130,9 +229,9 @@ static int authenticate(struct imap_conn *c, const struct login *l, struct err *
 	if (c->caps.auth[0])
 		mech = sasl_choose(&sp, c->caps.auth, &why);
 	if (mech)
-		return by_sasl(&w, &sp, mech, e);
+		return by_sasl(w, &sp, mech, e);
 	if (command)
-		return by_login(&w, e);
+		return by_login(w, e);
 	if (c->caps.auth[0]) {
 		if (e)
 			*e = why;
@@ -147,75 +246,113 @@ static int authenticate(struct imap_conn *c, const struct login *l, struct err *
 	return -1;
 }
 
-/* Know what the server can now: it said so with its OK, or earlier, or is asked. */
-static int refresh(struct imap_conn *c, const struct imap_caps *remembered, struct err *e)
+/* Know what the server can now: it said so with its OK, or to this process, or is asked. */
+static int refresh(struct imap_conn *c, const struct imap_remembered *mem, struct err *e)
 {
 	if (c->caps_fresh)
 		return 0;
-	if (!remembered || !remembered->known)
+	if (!mem || !mem->heard || !mem->after.known)
 		return imap_capability(c, e);
-	c->caps = *remembered;
-	c->caps.have &= ~c->disabled;
+	c->caps = mem->after;
 	return 0;
 }
 
-/* Queue what every session begins with. */
-static int introduce(struct imap_conn *c, unsigned enable, struct err *e)
+/* Make a session of what is logged in. */
+static int begin(struct way *w, struct err *e)
 {
-	static const char id[] = "ID (\"name\" \"mailhaul\" \"version\" \"" MAILHAUL_VERSION "\")";
-	unsigned have = c->caps.have & IMAP_CAP_ENABLE ? c->caps.have : 0;
-	bool utf8 = have & IMAP_CAP_UTF8_ACCEPT &&
-		    (enable & IMAP_CAP_UTF8_ACCEPT || c->caps.utf8_only);
-	const char *modseq = have & enable & IMAP_CAP_QRESYNC ? " QRESYNC" :
-			     have & enable & IMAP_CAP_CONDSTORE ? " CONDSTORE" : "";
+	struct imap_conn *c = w->c;
+	int r = w->flew ? was_right(w, e) : 0;
 
-	if (!(c->caps.have & IMAP_CAP_REV1))
-		c->utf8 = true; /* RFC 9051 section 5.1 */
-	if (c->caps.have & IMAP_CAP_ID && imap_send_own(c, e, "%s", id) < 0)
+	if (r != 0) {
+		c->flew = r > 0;
+		return r < 0 ? -1 : 0;
+	}
+	if (refresh(c, w->flew ? NULL : w->mem, e) < 0)
 		return -1;
-	if ((*modseq || utf8) &&
-	    imap_send_own(c, e, "ENABLE%s%s", modseq, utf8 ? " UTF8=ACCEPT" : "") < 0)
-		return -1;
-	if (c->caps.have & IMAP_CAP_NAMESPACE && imap_send_own(c, e, "NAMESPACE") < 0)
-		return -1;
-	return utf8 ? imap_settle(c, e) : 0;
+	r = introduce(c, w->p->enable, e);
+	return r > 0 ? imap_settle(c, e) : r;
 }
 
 /* From an open connection to a session. */
-static int log_in(struct imap_conn *c, const struct imap_params *p, struct login *l,
-	const struct login_given *g, bool *gathered, struct err *e)
+static int log_in(struct way *w, struct err *e)
 {
-	bool tls = stream_find(c->s, &tls_ops) != NULL;
-	struct imap_remembered *mem = tls ? p->remembered : NULL;
+	struct imap_conn *c = w->c;
+	struct imap_remembered *mem = w->mem;
 	struct imap_caps before = c->caps;
+	bool told = false;
 
 	if (!c->logged_in) {
-		if (!*gathered && login_gather(l, g, e) < 0)
-			return -1;
-		*gathered = true;
 		c->caps_fresh = false;
-		if (authenticate(c, l, e) < 0) {
-			if (p->remembered)
-				/* perhaps it is that which no longer holds */
-				*p->remembered = (struct imap_remembered){ 0 };
+		if (authenticate(w, e) < 0)
 			return -1;
-		}
 		c->logged_in = true;
-		if (refresh(c, mem ? &mem->after : NULL, e) < 0)
-			return -1;
+		told = c->caps_fresh;
+	} else {
+		c->caps_fresh = true;
 	}
-	if (introduce(c, p->enable, e) < 0)
+	if (begin(w, e) < 0)
 		return -1;
-	if (mem && !c->preauth)
-		*mem = (struct imap_remembered){ .before = before, .after = c->caps };
+	if (mem && !c->preauth) {
+		mem->before = before;
+		mem->after = c->caps;
+		mem->told = told;
+		mem->heard = true;
+	}
 	return 0;
 }
+
+/*
+ * May it be our haste that failed? A refusal is the server's word if all that stood behind the login
+ * was answered, too: then it has taken none of it for something else.
+ */
+static bool hasty(struct way *w, const struct err *why)
+{
+	if (!w->behind || why->kind == ERR_CANCEL || why->kind == ERR_LOCAL || why->kind == ERR_BUG)
+		return false;
+	return !w->refused || imap_drain(w->c, NULL) < 0;
+}
+
+/* ---- all of it ---- */
 
 /* Whether the person said where the secret comes from. */
 static bool has_source(const struct imap_params *p)
 {
 	return p->token_command || p->secret.command || p->secret.file || p->secret.literal ||
 		p->secret.netrc;
+}
+
+/* Open and log in, once. 1: it failed, and another try without haste is due. */
+static int attempt(struct way *w, struct login *l, const struct login_given *g, bool *gathered,
+	struct net_stats *stats, struct err *e)
+{
+	const struct imap_params *p = w->p;
+	struct imap_conn *c = w->c;
+	struct imap_remembered *mem = p->remembered;
+	struct err why = ERR_INIT;
+	int r;
+
+	*c = (struct imap_conn){ .alert = p->alert, .arg = p->arg };
+	if (imap_open(c, &p->dial, p->disabled, p->what, mem && mem->heard ? &mem->before : NULL,
+		stats, e) < 0)
+		return -1;
+	w->mem = stream_find(c->s, &tls_ops) ? mem : NULL;
+	r = c->logged_in || *gathered ? 0 : login_gather(l, g, &why);
+	*gathered |= r == 0 && !c->logged_in;
+	if (r == 0)
+		r = log_in(w, &why);
+	if (r == 0)
+		return 0;
+	r = hasty(w, &why);
+	imap_close(c);
+	if (mem)
+		/* perhaps it is that which no longer holds */
+		*mem = (struct imap_remembered){ .flies = r ? IMAP_FLIES_NO : mem->flies };
+	if (r)
+		log_debug("%s: %s: once more, waiting for each answer", p->what, why.text);
+	if (e)
+		*e = why;
+	err_in(e, "%s", p->what);
+	return r ? 1 : -1;
 }
 
 /* Open and log in. */
@@ -232,9 +369,9 @@ int imap_login(struct imap_conn *c, const struct imap_params *p, struct net_stat
 		.secure = p->secure,
 	};
 	struct login l = { 0 };
+	struct way w = { .c = c, .p = p, .l = &l };
 	/* behind a tunnel there may be nothing to ask for: PREAUTH */
 	bool gathered = has_source(p) || !p->dial.tunnel;
-	const struct imap_caps *before = p->remembered ? &p->remembered->before : NULL;
 	int r = -1;
 
 	*c = (struct imap_conn){ .alert = p->alert, .arg = p->arg };
@@ -242,14 +379,13 @@ int imap_login(struct imap_conn *c, const struct imap_params *p, struct net_stat
 		err_in(e, "%s", p->what);
 		goto out;
 	}
-	if (imap_open(c, &p->dial, p->disabled, p->what, before, stats, e) < 0)
-		goto out;
-	r = log_in(c, p, &l, &g, &gathered, e);
-	if (r < 0) {
-		imap_close(c);
-		err_in(e, "%s", p->what);
+	r = attempt(&w, &l, &g, &gathered, stats, e);
+	if (r > 0) {
+		err_clear(e);
+		w = (struct way){ .c = c, .p = p, .l = &l, .plain = true };
+		r = attempt(&w, &l, &g, &gathered, stats, e);
 	}
 out:
 	login_release(&l);
-	return r;
+	return r < 0 ? -1 : 0;
 }

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "job/remember.h"
 #include "net/tls.h"
 #include "state/pairs.h"
 #include "state/trashed.h"
@@ -15,8 +16,8 @@
 
 #define ON_NEW_MS 60000 /* how long the on-new command may take */
 
-/* DIR/NAME and a suffix. malloc'd */
-static char *job_path(const char *dir, const char *job, const char *suffix, struct err *e)
+/* DIR/NAME and a suffix. */
+char *job_path(const char *dir, const char *job, const char *suffix, struct err *e)
 {
 	struct strbuf b = STRBUF_INIT(4096);
 
@@ -34,7 +35,7 @@ static char *job_path(const char *dir, const char *job, const char *suffix, stru
 	strbuf_puts(&b, suffix);
 	if (b.failed) {
 		strbuf_release(&b);
-		err_set(e, ERR_CONF, "job '%s': the name is too long", job);
+		err_set(e, ERR_CONF, "'%s': the name is too long", job);
 		return NULL;
 	}
 	return strbuf_detach(&b);
@@ -325,9 +326,18 @@ static int run_two_way(const struct job_params *p, struct store *left, struct st
 	return rc;
 }
 
+/* A store for one end, which knows of its server what earlier runs learnt. */
+static struct store *open_store(const struct job_params *p, const struct config_end *end, struct remember *r, struct err *e)
+{
+	const struct imapstore_params *knowing = remember_load(r, p->state_dir, end);
+
+	return knowing ? imapstore_new(knowing, e) : job_store(end, e);
+}
+
 /* The work itself: stores, state, engine. */
 static int run_engine(const struct job_params *p, const struct event_sink *sink, struct event_totals *totals, struct err *e)
 {
+	struct remember near = { 0 }, far = { 0 };
 	struct store *left = NULL, *right = NULL;
 	struct db *db = NULL;
 	int64_t started = clock_wall();
@@ -338,8 +348,8 @@ static int run_engine(const struct job_params *p, const struct event_sink *sink,
 		return -1;
 	if (heed_pause(p, db, e) < 0)
 		goto out;
-	left = job_store(p->job->left, e);
-	right = left ? job_store(p->job->right, e) : NULL;
+	left = open_store(p, p->job->left, &near, e);
+	right = left ? open_store(p, p->job->right, &far, e) : NULL;
 	if (right && p->job->mode == CONFIG_SYNC)
 		rc = run_two_way(p, left, right, db, started, sink, totals, &number, e);
 	else if (right)
@@ -349,6 +359,8 @@ static int run_engine(const struct job_params *p, const struct event_sink *sink,
 out:
 	store_free(left);
 	store_free(right);
+	remember_end(&near, !p->dry_run);
+	remember_end(&far, !p->dry_run);
 	db_close(db);
 	return rc;
 }

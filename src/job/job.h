@@ -25,6 +25,8 @@ struct job_params {
  */
 int job_run(const struct job_params *p, const struct event_sink *sink);
 
+/* DIR/NAME and a suffix, the name made one of a file. malloc'd. */
+char *job_path(const char *dir, const char *name, const char *suffix, struct err *e);
 /* DIR/NAME.db, the name made safe for a file system. malloc'd. */
 char *job_state_path(const char *state_dir, const char *job, struct err *e);
 

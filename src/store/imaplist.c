@@ -454,15 +454,39 @@ static int data_list(struct imapstore *t, void *arg, const struct imap_resp *r, 
 	return collect(arg, r, e);
 }
 
-/* Send the commands of a listing and read their answers. */
+/* How many commands a listing is. */
+static size_t commands(const struct imapstore *t)
+{
+	return t->conn.caps.have & IMAP_CAP_LIST_EXTENDED ? 1 : 2;
+}
+
+/* Queue them behind the login, if that is what the link is dialled for. */
+int imaplist_first(void *arg, struct imap_conn *conn, struct err *e)
+{
+	struct imapstore *t = arg;
+	struct collecting c = { .t = t, .status = true };
+	uint32_t tag;
+
+	(void)conn; /* it is the store's */
+	for (size_t n = t->ahead.wanted ? commands(t) : 0; t->ahead.n < n; t->ahead.n++) {
+		if (send_list(t, &c, t->ahead.n, &tag, e) < 0)
+			return -1;
+		if (t->ahead.n == 0)
+			t->ahead.first = tag;
+	}
+	return 0;
+}
+
+/* Send the commands of a listing, if they aren't on their way, and read their answers. */
 static int list_rows(struct imapstore *t, struct collecting *c, struct err *e)
 {
 	struct imapstore_flight f = {
-		.send = send_list, .end = end_list, .data = data_list, .arg = c
+		.n = commands(t), .send = send_list, .end = end_list, .data = data_list, .arg = c,
+		.sent = t->ahead.n, .first = t->ahead.first
 	};
 	char sep = '\0';
 
-	f.n = t->conn.caps.have & IMAP_CAP_LIST_EXTENDED ? 1 : 2;
+	t->ahead.n = 0;
 	if (imapstore_fly(t, &f, e) < 0)
 		return -1;
 	if (imap_settle(&t->conn, e) < 0)

@@ -70,9 +70,12 @@ static int dial_in(struct imapstore *t, struct err *e)
 {
 	hang_up(t);
 	memset(&t->conn, 0, sizeof(t->conn));
+	t->ahead = (struct imapahead){ .wanted = t->ahead.wanted };
 	if (imap_login(&t->conn, &t->login, &t->s.stats, e) < 0)
 		return -1;
 	t->up = true;
+	if (!t->conn.flew)
+		t->ahead.n = 0;
 	return 0;
 }
 
@@ -146,8 +149,8 @@ static int flight_end(struct imapstore *t, const struct imapstore_flight *f, uin
 int imapstore_fly(struct imapstore *t, const struct imapstore_flight *f, struct err *e)
 {
 	struct imap_conn *c = &t->conn;
-	uint32_t first = 0, tag;
-	size_t sent = 0, ended = 0;
+	uint32_t first = f->first, tag;
+	size_t sent = f->sent, ended = 0;
 	bool stop = false;
 
 	while (ended < sent || (sent < f->n && !stop)) {
@@ -554,6 +557,8 @@ struct store *imapstore_new(const struct imapstore_params *p, struct err *e)
 		t->login.alert = tell_alert;
 		t->login.arg = t;
 	}
+	t->login.first = imaplist_first;
+	t->login.first_arg = t;
 	t->login.enable |= IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE | IMAP_CAP_UTF8_ACCEPT;
 	return &t->s;
 }

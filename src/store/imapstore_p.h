@@ -62,6 +62,13 @@ struct imapselected {
 	bool star;                 /* PERMANENTFLAGS \*: keywords can be made */
 };
 
+/* The commands of a listing that left with the login. */
+struct imapahead {
+	bool wanted;    /* the link is dialled for a listing */
+	size_t n;
+	uint32_t first; /* tag */
+};
+
 struct imaplook;
 struct imaptake;
 struct imapput;
@@ -72,6 +79,7 @@ struct imapstore {
 	struct imap_params login;
 	struct imap_remembered remembered;
 	struct imap_conn conn;
+	struct imapahead ahead;
 	bool up; /* conn stands, logged in, or did before it died */
 	struct imapselected sel;
 	struct imapfolder *box; /* open: selected, and the link has not been lost since */
@@ -121,6 +129,8 @@ struct imapstore_flight {
 	int (*data)(struct imapstore *t, void *arg, const struct imap_resp *r,
 		struct err *e); /* may be NULL; -1 as above */
 	void *arg;
+	size_t sent;    /* so many were sent before, the first with this tag */
+	uint32_t first;
 };
 int imapstore_fly(struct imapstore *t, const struct imapstore_flight *f, struct err *e);
 
@@ -178,6 +188,8 @@ char *imapname_wire(struct imapstore *t, const char *name, struct err *e);
 
 /* List, and know what is there. status: stamps are wanted. */
 int imaplist(struct imapstore *t, bool status, struct err *e);
+/* imap_params.first: its commands leave with the login, if t->ahead wants them. */
+int imaplist_first(void *arg, struct imap_conn *c, struct err *e);
 
 /* ---- imaptree.c ---- */
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "store/imapstore_p.h"
 
 static void free_folder(struct imapfolder *f)
@@ -78,16 +79,43 @@ int imaptree_find(struct imapstore *t, const char *name, struct imapfolder **out
 	return 0;
 }
 
+/* List with stamps. The link is dialled for it, if need be: the commands leave with the login where they can. */
+static int list(struct imapstore *t, struct err *e)
+{
+	struct err why = ERR_INIT;
+	bool flew;
+	int rc;
+
+	t->ahead.wanted = true;
+	rc = imapstore_ready(t, e);
+	t->ahead.wanted = false;
+	if (rc < 0)
+		return -1;
+	flew = t->ahead.n > 0;
+	rc = imaplist(t, true, &why);
+	if (rc < 0 && flew && t->conn.dead && why.kind != ERR_CANCEL) {
+		/* the server has taken the login, and stumbled over what stood behind it */
+		log_debug("%s: %s: once more, waiting for each answer", t->login.what, why.text);
+		t->login.remembered->flies = IMAP_FLIES_NO;
+		if (imapstore_ready(t, e) < 0)
+			return -1;
+		err_clear(&why);
+		rc = imaplist(t, true, &why);
+	}
+	if (rc == 0)
+		return 0;
+	imapstore_give(e, &why);
+	return imapstore_fail(t, e);
+}
+
 /* store_ops.folders */
 int imaptree_folders(struct store *s,
 	int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e)
 {
 	struct imapstore *t = imapstore_of(s);
 
-	if (imapstore_ready(t, e) < 0)
+	if (list(t, e) < 0)
 		return -1;
-	if (imaplist(t, true, e) < 0)
-		return imapstore_fail(t, e);
 	for (size_t i = 0; i < t->folders.n; i++) {
 		const struct imapfolder *f = t->folders.a[i];
 		struct folder_info info = { .name = f->name,

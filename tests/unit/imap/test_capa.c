@@ -94,6 +94,37 @@ static void test_lists(void **state)
 	}
 }
 
+/* What was printed is read as what it was. */
+static void test_printed(void **state)
+{
+	static const char *const says[] = { "IMAP4rev1", "IMAP4rev2 AUTH=PLAIN AUTH=SCRAM-SHA-256",
+		"IMAP4rev1 SASL-IR AUTH=XOAUTH2 ENABLE CONDSTORE QRESYNC X-NEW UTF8=ONLY APPENDLIMIT=35651584",
+		"IMAP4rev1 IMAP4rev2 APPENDLIMIT UTF8=ACCEPT ENABLE" };
+	static const unsigned without[] = { 0, IMAP_CAP_QRESYNC | IMAP_CAP_MOVE, IMAP_CAP_AUTH };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(says) * COUNT(without); i++) {
+		unsigned disabled = without[i % COUNT(without)];
+		struct slice rest = slice_str(says[i / COUNT(without)]), word;
+		struct strbuf text = STRBUF_INIT(4096);
+		struct imap_caps once = { 0 }, twice = { 0 };
+
+		while ((word = slice_word(&rest)).n > 0)
+			imap_caps_word(&once, word);
+		imap_caps_end(&once, disabled);
+		assert_int_equal(imap_caps_print(&once, &text), 0);
+		rest = strbuf_slice(&text);
+		while ((word = slice_word(&rest)).n > 0)
+			imap_caps_word(&twice, word);
+		imap_caps_end(&twice, disabled);
+		assert_int_equal(once.have, twice.have);
+		assert_string_equal(once.auth, twice.auth);
+		assert_int_equal(once.append_limit, twice.append_limit);
+		assert_int_equal(once.utf8_only, twice.utf8_only);
+		strbuf_release(&text);
+	}
+}
+
 /* UTF8=ONLY is more than UTF8=ACCEPT; more mechanisms than fit are left out. */
 static void test_odd(void **state)
 {
@@ -118,6 +149,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_printed),
 		cmocka_unit_test(test_odd),
 	};
 

@@ -450,6 +450,7 @@ static int teardown_pki(void **state)
 /* What a server says in clear, and what over TLS; want NULL: unasked. */
 struct front {
 	struct turn clear[4], tls[12];
+	const struct turn *again; /* over TLS in all connections but the first; NULL: the same */
 	char *heard; /* shared with the child */
 };
 
@@ -479,7 +480,6 @@ static void serve_front(int fd, int nth, void *arg)
 	char line[1024];
 	SSL *ssl;
 
-	(void)nth;
 	for (const struct turn *t = f->clear; t->say; t++) {
 		if (t->want)
 			peer_recv(fd, line, strlen(t->want) + 2);
@@ -490,13 +490,19 @@ static void serve_front(int fd, int nth, void *arg)
 	ssl = SSL_new(ctx);
 	if (!ssl || SSL_set_fd(ssl, fd) != 1 || SSL_accept(ssl) != 1)
 		_exit(6);
-	for (const struct turn *t = f->tls; t->say; t++) {
+	for (const struct turn *t = nth > 0 && f->again ? f->again : f->tls; t->want || t->say; t++) {
 		if (t->want) {
 			if (!hear_tls(ssl, line, sizeof(line)))
 				break;
 			note(f, line, "|");
 			if (strcmp(line, t->want) != 0)
 				break;
+		}
+		if (!t->say) {
+			note(f, "", "#");
+			SSL_free(ssl);
+			SSL_CTX_free(ctx);
+			return;
 		}
 		if (*t->say)
 			SSL_write(ssl, t->say, (int)strlen(t->say));
@@ -554,8 +560,8 @@ static void test_starttls(void **state)
 			   { "A1 STARTTLS",
 			     "* ENABLED UTF8=ACCEPT\r\n* ID (\"name\" \"forged\")\r\n* OK [ALERT] forged\r\n* NAMESPACE ((\"x\" \"y\")) NIL NIL\r\nA1 OK go\r\n" } },
 		.tls = { CAPS("A2", "AUTH=PLAIN SASL-IR"), { "A3 AUTHENTICATE PLAIN " SECRET,
-			"* OK [ALERT] true\r\nA3 OK in\r\n" }, CAPS("A4", "MOVE"),
-			 { "A5 LOGOUT", "" } },
+			"* OK [ALERT] true\r\nA3 OK in\r\n" }, { "A4 NOOP", "A4 OK\r\n" },
+			 CAPS("A5", "MOVE"), { "A6 LOGOUT", "" } },
 	};
 	struct peer peer;
 	struct imap_params p;
@@ -578,12 +584,14 @@ static void test_starttls(void **state)
 	assert_string_equal(c.server, "");
 	assert_false(c.utf8 || c.enabled || c.spaces_known || c.nspaces);
 	assert_int_equal(c.caps.have, IMAP_CAP_REV1 | IMAP_CAP_MOVE);
-	assert_true(mem.before.known && mem.after.known);
+	assert_true(mem.before.known && mem.after.known && mem.heard && !mem.told);
+	assert_int_equal(mem.flies, IMAP_FLIES_YES);
 	assert_string_equal(mem.before.auth, "PLAIN");
 	assert_int_equal(mem.after.have, IMAP_CAP_REV1 | IMAP_CAP_MOVE);
 	imap_bye(&c);
 	front_expect(&f, 1,
-		"A2 CAPABILITY|A3 AUTHENTICATE PLAIN " SECRET "|A4 CAPABILITY|A5 LOGOUT|#");
+		"A2 CAPABILITY|A3 AUTHENTICATE PLAIN " SECRET
+		"|A4 NOOP|A5 CAPABILITY|A6 LOGOUT|#");
 	peer_stop(&peer);
 	munmap(f.heard, HEARD_MAX);
 
@@ -635,6 +643,148 @@ static void test_preauth(void **state)
 	front_expect(&f, 1, "A1 NOOP|A2 LOGOUT|#");
 	peer_stop(&peer);
 	munmap(f.heard, HEARD_MAX);
+}
+
+/* ---- what flies behind the login ---- */
+
+#define CAN "IMAP4rev1 SASL-IR AUTH=PLAIN"
+#define AFTER CAN " ID NAMESPACE"
+#define ID(tag) tag " ID (\"name\" \"mailhaul\" \"version\" \"" MAILHAUL_VERSION "\")"
+#define GREETS { NULL, "* OK [CAPABILITY " CAN "] hi\r\n" }
+#define OKS(a, b, c) a " OK\r\n" b " OK\r\n" c " OK\r\n"
+#define IN_ONE(said) GREETS, { AUTH1, "" }, { ID("A2"), "" }, { "A3 NAMESPACE", "" }, { "A4 NOOP", said }
+#define FLIGHT AUTH1 "|" ID("A2") "|A3 NAMESPACE|A4 NOOP|"
+
+/* A login for whose end is waited, the session's first commands, and the caller's NOOP. */
+static const struct turn slowly[] = { GREETS, { AUTH1, "A1 OK [CAPABILITY " AFTER "] in\r\n" },
+	{ ID("A2"), "" }, { "A3 NAMESPACE", "" }, { "A4 NOOP", OKS("A2", "A3", "A4") },
+	{ "A5 LOGOUT", "" }, { 0 } };
+#define SLOWLY FLIGHT "A5 LOGOUT|#"
+
+static const struct flown {
+	const char *name;
+	struct turn tls[12];
+	const char *heard;
+	enum imap_flies flies, comes; /* what is known before, and after */
+	bool untold, flew, lost;
+	int rc, links;
+	const char *text;
+} flown[] = {
+	{ "it flies", { IN_ONE("A1 OK [CAPABILITY " AFTER "] in\r\n" OKS("A2", "A3", "A4")),
+	    { "A5 LOGOUT", "" } }, SLOWLY, .flies = IMAP_FLIES_YES, .comes = IMAP_FLIES_YES, .flew = true },
+	{ "the server is asked what it can", { GREETS, { AUTH1, "" }, { "A2 CAPABILITY", "" },
+	    { ID("A3"), "" }, { "A4 NAMESPACE", "" }, { "A5 NOOP",
+	      "A1 OK in\r\n* CAPABILITY " AFTER "\r\nA2 OK\r\n" OKS("A3", "A4", "A5") },
+	    { "A6 LOGOUT", "" } },
+	  AUTH1 "|A2 CAPABILITY|" ID("A3") "|A4 NAMESPACE|A5 NOOP|A6 LOGOUT|#",
+	  .flies = IMAP_FLIES_YES, .comes = IMAP_FLIES_YES, .untold = true, .flew = true },
+	{ "the same by LOGIN", { { NULL, "* OK [CAPABILITY IMAP4rev1] hi\r\n" },
+	    { "A1 LOGIN \"jane\" \"5ecret\"", "" }, { ID("A2"), "" }, { "A3 NAMESPACE", "" },
+	    { "A4 NOOP", "A1 OK [CAPABILITY " AFTER "] in\r\n" OKS("A2", "A3", "A4") },
+	    { "A5 LOGOUT", "" } },
+	  "A1 LOGIN \"jane\" \"5ecret\"|" ID("A2") "|A3 NAMESPACE|A4 NOOP|A5 LOGOUT|#",
+	  .flies = IMAP_FLIES_YES, .comes = IMAP_FLIES_YES, .flew = true },
+	{ "the server can less now", {
+	    IN_ONE("A1 OK [CAPABILITY IMAP4rev1 ID]\r\nA2 OK\r\nA3 BAD what\r\nA4 OK\r\n"),
+	    { ID("A5"), "" }, { "A6 NOOP", "A5 OK\r\nA6 OK\r\n" }, { "A7 LOGOUT", "" } },
+	  FLIGHT ID("A5") "|A6 NOOP|A7 LOGOUT|#", .flies = IMAP_FLIES_YES, .comes = IMAP_FLIES_YES },
+	{ "it tells no more", { IN_ONE("A1 OK in\r\n" OKS("A2", "A3", "A4")),
+	    { "A5 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nA5 OK\r\n" }, { "A6 NOOP", "A6 OK\r\n" },
+	    { "A7 LOGOUT", "" } }, FLIGHT "A5 CAPABILITY|A6 NOOP|A7 LOGOUT|#", .flies = IMAP_FLIES_YES,
+	  .comes = IMAP_FLIES_YES },
+	{ "an answer before its time", {
+	    IN_ONE("* LIST () \"/\" x\r\nA1 OK [CAPABILITY " AFTER "]\r\n" OKS("A2", "A3", "A4")),
+	    { ID("A5"), "" }, { "A6 NAMESPACE", "" }, { "A7 NOOP", OKS("A5", "A6", "A7") },
+	    { "A8 LOGOUT", "" } }, FLIGHT ID("A5") "|A6 NAMESPACE|A7 NOOP|A8 LOGOUT|#",
+	  .flies = IMAP_FLIES_YES, .comes = IMAP_FLIES_YES },
+	{ "refused, once", {
+	    IN_ONE("A1 NO wrong\r\nA2 OK\r\nA3 BAD log in\r\nA4 OK\r\n") }, FLIGHT "#",
+	  .flies = IMAP_FLIES_YES, .comes = IMAP_FLIES_YES, .rc = -1, .text = "the server says \"wrong\"" },
+	{ "it asks for more", { GREETS, { AUTH1, "+ \r\n" } }, FLIGHT "#" SLOWLY,
+	  .flies = IMAP_FLIES_YES, .comes = IMAP_FLIES_NO, .links = 2 },
+	{ "it takes a command for the response", { GREETS, { AUTH1, "" },
+	    { ID("A2"), "A1 NO\r\n" }, { "A3 NAMESPACE", "A3 BAD log in\r\n" },
+	    { "A4 NOOP", NULL } }, FLIGHT "#" SLOWLY, .flies = IMAP_FLIES_YES, .comes = IMAP_FLIES_NO, .links = 2 },
+	{ "it closes", { GREETS, { AUTH1, NULL } }, AUTH1 "|#" SLOWLY, .flies = IMAP_FLIES_YES,
+	  .comes = IMAP_FLIES_NO, .links = 2 },
+	{ "seen to fly", { GREETS, { AUTH1, "" },
+	    { "A2 NOOP", "A1 OK [CAPABILITY " AFTER "] in\r\nA2 OK\r\n" }, { ID("A3"), "" },
+	    { "A4 NAMESPACE", "" }, { "A5 NOOP", OKS("A3", "A4", "A5") }, { "A6 LOGOUT", "" } },
+	  AUTH1 "|A2 NOOP|" ID("A3") "|A4 NAMESPACE|A5 NOOP|A6 LOGOUT|#",
+	  .flies = IMAP_FLIES_UNKNOWN, .comes = IMAP_FLIES_YES },
+	{ "seen to be dropped", { GREETS, { AUTH1, "" },
+	    { "A2 NOOP", "A1 OK [CAPABILITY " AFTER "] in\r\n" }, { ID("A3"), "" },
+	    { "A4 NAMESPACE", "" }, { "A5 NOOP", OKS("A3", "A4", "A5") }, { "A6 LOGOUT", "" } },
+	  AUTH1 "|A2 NOOP|" ID("A3") "|A4 NAMESPACE|A5 NOOP|A6 LOGOUT|#",
+	  .flies = IMAP_FLIES_UNKNOWN, .comes = IMAP_FLIES_NO },
+	{ "refused, once, with the trial", { GREETS, { AUTH1, "" },
+	    { "A2 NOOP", "A1 NO wrong\r\nA2 OK\r\n" } }, AUTH1 "|A2 NOOP|#",
+	  .flies = IMAP_FLIES_UNKNOWN, .comes = IMAP_FLIES_YES, .rc = -1, .text = "the server says \"wrong\"" },
+	{ "not tried where it is known", { GREETS, { AUTH1, "A1 OK [CAPABILITY " AFTER "] in\r\n" },
+	    { ID("A2"), "" }, { "A3 NAMESPACE", "" }, { "A4 NOOP", OKS("A2", "A3", "A4") },
+	    { "A5 LOGOUT", "" } }, SLOWLY, .flies = IMAP_FLIES_NO, .comes = IMAP_FLIES_NO },
+	{ "closed after the trial", { GREETS, { AUTH1, "" },
+	    { "A2 NOOP", "A1 OK [CAPABILITY " AFTER "] in\r\n" }, { ID("A3"), NULL } },
+	  AUTH1 "|A2 NOOP|" ID("A3") "|#", .flies = IMAP_FLIES_UNKNOWN, .comes = IMAP_FLIES_NO, .lost = true },
+};
+
+/* imap_params.first */
+static int first(void *arg, struct imap_conn *c, struct err *e)
+{
+	return imap_send(c, arg, e, "NOOP");
+}
+
+static void fly_one(const struct flown *r)
+{
+	struct front f = { .again = slowly };
+	struct peer peer;
+	struct imap_params p;
+	struct imap_conn c;
+	struct imap_remembered mem = { .flies = r->flies, .told = !r->untold };
+	struct slice rest = slice_str(AFTER), word;
+	struct err e = ERR_INIT;
+	struct net_stats stats = { 0 };
+	uint32_t tag, ended;
+	int rc;
+
+	while ((word = slice_word(&rest)).n > 0)
+		imap_caps_word(&mem.after, word);
+	imap_caps_end(&mem.after, 0);
+	memcpy(f.tls, r->tls, sizeof(f.tls));
+	front_start(&f, &peer);
+	p = params(peer.port);
+	p.dial.security = DIAL_TLS;
+	p.dial.tls.ca_file = pki_path(&pki, "ca", ".crt");
+	p.remembered = &mem;
+	p.first = first;
+	p.first_arg = &tag;
+	rc = imap_login(&c, &p, &stats, &e);
+	if (rc != r->rc || (rc == 0 && c.flew != r->flew) || (r->text && !strstr(e.text, r->text)))
+		fail_msg("%s: %d, %d, %s (heard %s)", r->name, rc, c.flew, e.text, f.heard);
+	if (r->flew && stats.turns > 3)
+		fail_msg("%s: %d stand-stills", r->name, (int)stats.turns);
+	if (rc == 0) {
+		if (!c.flew)
+			assert_int_equal(imap_send(&c, &tag, &e, "NOOP"), 0);
+		rc = imap_next(&c, &ended, NULL, &e);
+		if (rc != (r->lost ? IMAP_LOST : IMAP_DONE) || (!r->lost && ended != tag))
+			fail_msg("%s: %d %s", r->name, rc, e.text);
+		imap_bye(&c);
+	}
+	front_expect(&f, r->links ? r->links : 1, r->heard);
+	if (mem.flies != r->comes)
+		fail_msg("%s: %d", r->name, mem.flies);
+	assert_int_equal(mem.after.known, r->rc == 0);
+	peer_stop(&peer);
+	munmap(f.heard, HEARD_MAX);
+}
+
+/* The caller's first command leaves with the login where that was seen to work, and nothing is lost where it doesn't. */
+static void test_flown(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(flown); i++)
+		fly_one(&flown[i]);
 }
 
 /* ---- COMPRESS ---- */
@@ -715,7 +865,8 @@ int main(void)
 		cmocka_unit_test(test_trace),  cmocka_unit_test_setup_teardown(test_starttls,
 			setup_pki, teardown_pki),
 		cmocka_unit_test_setup_teardown(test_preauth, setup_pki, teardown_pki),
-			cmocka_unit_test(test_compress),
+		cmocka_unit_test_setup_teardown(test_flown, setup_pki, teardown_pki),
+		cmocka_unit_test(test_compress),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,221 @@
+"""What a run waits for between connect and the list of folders, and servers that are not any more what they were."""
+
+import os
+import re
+
+import pytest
+
+import disturb
+import dovecot
+import twoway
+from hostile import TLS, clean
+from imappeer import Hangup, Peer, Refused
+from test_hostile_imap import Job
+from twoway import Sync
+
+LETTERS = [b"Message-ID: <%d@example.org>\nSubject: letter %d\n\ntext\n" % (i, i) for i in range(3)]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A server to which everybody logs in by PLAIN."""
+    with dovecot.Dovecot(tmp_path_factory.mktemp("plain"), auth_mechanisms="plain") as srv:
+        yield srv
+
+
+@pytest.fixture
+def far(plain, tmp_path):
+    """A job whose server is far away."""
+    proxy = disturb.Proxy(plain.imaps_port, "--rtt-ms", "60")
+    plain.front_port = proxy.port
+    p = Sync(tmp_path, plain)
+    p.remote.fill("INBOX", 3)
+    yield p
+    proxy.stop()
+
+
+def known(p):
+    """The file of what is known of the server."""
+    return os.path.join(p.state, "server", "work")
+
+
+def waits(p):
+    """How often, at the most, a run that has nothing to do stands still for the server: a slow client may find that an answer is there already."""
+    r = clean(p.run("both"))
+    assert r.code == 0 and twoway.actions(r) == [] and not r.of("warning"), r
+    return r.end["round_trips"] + 1     # connect()
+
+
+def flies(p):
+    """Whether LIST leaves before the login is answered."""
+    r = p.call("-vv", "run", "both")
+    assert r.code == 0 and "nothing new" in r.out, r
+    said = re.search(r"^both: > A\d+ LIST ", r.err, re.M).start()
+    return said < re.search(r"^both: < (A1 OK|<secret>)", r.err, re.M).start()
+
+
+def test_waits(far):
+    """Connect, TLS, greeting, and the login with all that comes behind it."""
+    assert clean(far.run("both")).code == 0
+    assert os.stat(known(far)).st_mode & 0o777 == 0o600
+    before = os.stat(known(far)).st_mtime_ns
+    assert max(waits(far) for _ in range(2)) <= 4
+    assert flies(far)
+    assert os.stat(known(far)).st_mtime_ns == before, "a run that learns nothing writes nothing"
+    far.same()
+
+
+@pytest.mark.parametrize("damage", ["lost", "empty", "cut", "other words", "garbage", "readable", "other settings"])
+def test_what_is_known_is_damaged(far, damage):
+    far.settle()
+    path, text = known(far), open(known(far), "rb").read()
+    if damage == "lost":
+        os.unlink(path)
+    elif damage == "readable":
+        os.chmod(path, 0o644)
+    elif damage == "other settings":
+        far.account = "disable-extensions = QRESYNC"
+        far.configure("")
+    else:
+        with open(path, "wb") as f:
+            f.write({"empty": b"", "cut": text[:len(text) // 2], "other words": text.replace(b"flies yes", b"flies high"), "garbage": os.urandom(500)}[damage])
+    assert not flies(far)
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    if damage == "other settings":
+        assert b"QRESYNC" in text and b"QRESYNC" not in open(path, "rb").read()
+    assert flies(far)
+
+
+def test_a_dry_run_keeps_nothing(far):
+    assert clean(far.run("--dry-run", "both")).code == 0
+    assert not os.path.exists(os.path.join(far.state, "server"))
+
+
+def test_a_wrong_password(far):
+    """The error is that of the login alone, and the server is asked once."""
+    far.settle()
+    with open(far.secret, "w") as f:
+        f.write("wrong\n")
+    refused = far.srv.log().count("auth failed")
+    r = clean(far.run("both"))
+    assert r.code == 77 and [e["kind"] for e in r.of("error")] == ["auth"], r
+    assert "AUTHENTICATIONFAILED" in r.of("error")[0]["text"]
+    assert len(re.findall(r"auth failed, 1 attempts", far.srv.log())) == refused + 1
+
+
+# Scripted servers
+
+def job(directory, srv, ca):
+    return Job(directory, srv, scheme="imaps", ca_file=ca.cert, tls=TLS, host="localhost")
+
+
+class Other(Peer):
+    """It can less than before."""
+
+    less = {"LIST-EXTENDED", "LIST-STATUS", "NAMESPACE"}
+
+
+class Dropping(Peer):
+    """What came along with the login is dropped."""
+
+    def let_in(self, link, tag, user, password):
+        super().let_in(link, tag, user, password)
+        link.buf = b""
+
+
+class Closing(Peer):
+    """It can't bear anything behind a login."""
+
+    def let_in(self, link, tag, user, password):
+        if link.buf:
+            raise Hangup
+        super().let_in(link, tag, user, password)
+
+
+class Asking(Peer):
+    """The initial response is not taken, but asked for: the next command would be sent for it."""
+
+    def authenticate(self, link, tag, args):
+        try:
+            super().authenticate(link, tag, args[:1] if link.buf else args)
+        except ValueError as e:
+            raise Refused("BAD no base64") from e
+
+
+class NoPlain(Peer):
+    """PLAIN is gone; the greeting says so."""
+
+    less = {"AUTH=PLAIN", "SASL-IR"}
+
+
+class Mute(Peer):
+    """Silence behind the login, if anything came along with it."""
+
+    def let_in(self, link, tag, user, password):
+        if not link.buf:
+            return super().let_in(link, tag, user, password)
+        super().let_in(link, tag, user, password)
+        return link.hang()
+
+
+def start(ca, certificate, kind=Peer):
+    return kind({"INBOX": LETTERS, "Work": LETTERS[:1]}, pair=certificate, tls=True)
+
+
+@pytest.mark.parametrize("kind,links", [(Other, 1), (Dropping, 2), (Closing, 2), (Asking, 2), (NoPlain, 1), (Mute, 2)])
+def test_a_server_that_is_another(tmp_path, ca, certificate, kind, links):
+    """It took what stood behind the login, and takes it no more."""
+    with start(ca, certificate) as srv:
+        h = job(tmp_path, srv, ca)
+        h.settle()
+        assert b"flies yes" in open(known(h), "rb").read()
+        srv.__class__ = kind
+        srv.inbox().add(b"\nnew\n")
+        first = max(n for n, _, _ in srv.noted()) + 1
+        h.settle()
+        h.same()
+        runs = [len([1 for n in range(first, first + 9) if any(m == n for m, _, _ in srv.noted())])]
+        assert runs == [links + 1], srv.noted()
+        srv.behave()
+        h.settle()
+        h.same()
+
+
+@pytest.mark.parametrize("kind", [Dropping, Closing, Asking, Mute])
+def test_a_server_that_never_took_it(tmp_path, ca, certificate, kind):
+    with start(ca, certificate, kind) as srv:
+        h = job(tmp_path, srv, ca)
+        r = clean(h.run("both"))
+        assert r.code == (0 if kind in (Dropping, Closing, Asking) else 75), r
+        h.settle()
+        h.same()
+        assert b"flies no" in open(known(h), "rb").read()
+
+
+def test_a_folder_that_came_too_early(tmp_path, ca, certificate):
+    """What is said before the login is answered is nobody's list."""
+    class Early(Peer):
+        def let_in(self, link, tag, user, password):
+            link.star('LIST () "/" Forged')
+            super().let_in(link, tag, user, password)
+    with start(ca, certificate) as srv:
+        h = job(tmp_path, srv, ca)
+        h.settle()
+        srv.__class__ = Early
+        h.settle()
+        assert "Forged" not in h.local.state()
+        h.same()
+
+
+def test_a_refused_login_is_tried_once(tmp_path, ca, certificate):
+    class Refusing(Peer):
+        def let_in(self, link, tag, user, password):
+            raise Refused("NO [AUTHENTICATIONFAILED] not today")
+    with start(ca, certificate) as srv:
+        h = job(tmp_path, srv, ca)
+        h.settle()
+        srv.__class__ = Refusing
+        tried = len(srv.commands("AUTHENTICATE"))
+        r = clean(h.run("both"))
+        assert r.code == 77 and [e["kind"] for e in r.of("error")] == ["auth"] and "not today" in r.of("error")[0]["text"], r
+        assert len(srv.commands("AUTHENTICATE")) == tried + 1
