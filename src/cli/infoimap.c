@@ -172,7 +172,7 @@ int info_imap(struct cli *c, struct config_end *end, struct err *e)
 	if (rc == 0)
 		rc = imap_settle(&conn, e);
 	else if (rc == 1 || refused)
-		rc = imap_open(&conn, &p.dial, p.disabled, p.what, NULL, &stats, refused ? NULL : e);
+		rc = imap_open(&conn, &p.dial, p.disabled, p.what, NULL, NULL, &stats, refused ? NULL : e);
 	if (rc == 0) {
 		l.before = conn.logged_in && heard.before.known ? &heard.before : &conn.caps;
 		l.have = conn.caps.have | (l.before->have & FOR_LOGIN);

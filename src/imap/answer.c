@@ -231,6 +231,23 @@ static int unread(struct imap_conn *c, int r, struct err *why, struct err *e)
 	return imap_dead(c);
 }
 
+/* The greeting, of which we were ahead. */
+static int meet(struct imap_conn *c, struct err *e)
+{
+	c->ahead = false;
+	c->caps_fresh = false;
+	if (imap_greeting(c, e) < 0)
+		return -1;
+	if (c->preauth) {
+		err_set(e, ERR_PROTO, "the server says that we are logged in already (PREAUTH)");
+		return imap_dead(c);
+	}
+	if (c->caps_fresh)
+		c->greeted_with = c->caps;
+	c->caps_fresh = false; /* after the login it is to say it again */
+	return 0;
+}
+
 /* One response. */
 int imap_read(struct imap_conn *c, uint32_t *tag, struct err *e)
 {
@@ -239,6 +256,8 @@ int imap_read(struct imap_conn *c, uint32_t *tag, struct err *e)
 	int n;
 
 	*tag = 0;
+	if (c->ahead && !c->dead && meet(c, e) < 0)
+		return -1;
 	c->mark = c->taken - bufin_pending(&c->in);
 	if (c->dead)
 		return err_set(e, ERR_TEMP, "the connection is lost");

@@ -125,6 +125,8 @@ struct imap_conn {
 	unsigned messages;        /* of the APPEND that is being built */
 	bool greeted;
 	bool preauth;
+	bool ahead;               /* the greeting is still to come, and is not waited for */
+	struct imap_caps greeted_with; /* what it then said of what the server can */
 	bool clear;               /* TLS is still to come: nothing that is said is believed */
 	/* the server has said what it can since this was last set to false */
 	bool caps_fresh;
@@ -287,10 +289,15 @@ int imap_greeting(struct imap_conn *c, struct err *e); /* c->preauth tells its k
  *
  * PREAUTH over TLS from the first byte, or through a tunnel, is login: c->logged_in is set.
  * Elsewhere it is ERR_AUTH. c is as for imap_attach; closed on failure.
+ *
+ * ahead (may be NULL): what the same server could before login the last time that a session of TLS
+ * was made with it. Where TLS from the first byte takes up that session, the server is who it was,
+ * and the greeting is not waited for (c->ahead): the commands that come first are sent as if it had
+ * told so. It is read before the first answer. PREAUTH is an error then.
  */
 int imap_open(struct imap_conn *c, const struct dial_params *d, unsigned disabled_caps,
-	const char *what, const struct imap_caps *remembered,
-	      struct net_stats *stats, struct err *e);
+	const char *what, const struct imap_caps *remembered, const struct imap_caps *ahead,
+	struct net_stats *stats, struct err *e);
 
 /*
  * The capabilities, asked for; a server that won't tell is one without extensions. With nothing of

@@ -19,7 +19,11 @@ struct way {
 	bool plain;                  /* nothing is sent before its time */
 	bool behind;                 /* something stands behind the login */
 	bool flew;                   /* that is the caller's first commands */
-	bool refused;                /* by the server, for what it is */
+	bool refused;                /* by the server */
+	bool denied;                 /* for the password */
+	bool ahead;                  /* of the greeting */
+	bool outdated;               /* it may no longer offer what we took it at its word for */
+	struct imap_caps before;     /* what it could before the login, for all that we knew */
 };
 
 /* Queue what every session begins with. */
@@ -105,6 +109,13 @@ static int was_right(struct way *w, struct err *e)
 
 /* ---- the login ---- */
 
+/* Note what a refusal was for. */
+static void take_refusal(struct way *w, bool refused)
+{
+	w->refused = refused;
+	w->denied = refused && w->c->resp.code.kind == IMAP_CODE_AUTHENTICATIONFAILED;
+}
+
 /* login_link.say */
 static int say(void *arg, const char *line, struct err *e)
 {
@@ -122,7 +133,7 @@ static int hear(void *arg, struct slice *text, struct err *e)
 		err_set(e, ERR_PROTO, "the server asks for more where all was said");
 		return imap_dead(w->c);
 	}
-	w->refused |= r == 0;
+	take_refusal(w, r == 0);
 	return r;
 }
 
@@ -210,7 +221,7 @@ static int by_login(struct way *w, struct err *e)
 	if (r == 0)
 		r = imap_finish(c, w->tag, NULL, NULL, NULL, e);
 	imap_secret(c, false, NULL);
-	w->refused = r == 0;
+	take_refusal(w, r == 0);
 	return r < 0 ? -1 : r == 0 ? login_refused(w->l, "LOGIN", "", e) : 0;
 }
 
@@ -278,9 +289,9 @@ static int log_in(struct way *w, struct err *e)
 {
 	struct imap_conn *c = w->c;
 	struct imap_remembered *mem = w->mem;
-	struct imap_caps before = c->caps;
 	bool told = false;
 
+	w->before = c->caps;
 	if (!c->logged_in) {
 		c->caps_fresh = false;
 		if (authenticate(w, e) < 0)
@@ -293,7 +304,7 @@ static int log_in(struct way *w, struct err *e)
 	if (begin(w, e) < 0)
 		return -1;
 	if (mem && !c->preauth) {
-		mem->before = before;
+		mem->before = c->greeted_with.known ? c->greeted_with : w->before;
 		mem->after = c->caps;
 		mem->told = told;
 		mem->heard = true;
@@ -302,14 +313,23 @@ static int log_in(struct way *w, struct err *e)
 }
 
 /*
- * May it be our haste that failed? A refusal is the server's word if all that stood behind the login
- * was answered, too: then it has taken none of it for something else.
+ * May it be our haste that failed? A refusal is the server's word if it was asked in a way that it
+ * offers, and if all that stood behind the login was answered, too: then it has taken none of it for
+ * something else.
  */
 static bool hasty(struct way *w, const struct err *why)
 {
-	if (!w->behind || why->kind == ERR_CANCEL || why->kind == ERR_LOCAL || why->kind == ERR_BUG)
+	struct imap_conn *c = w->c;
+
+	if (!(w->behind || w->ahead) || why->kind == ERR_CANCEL || why->kind == ERR_LOCAL || why->kind == ERR_BUG)
 		return false;
-	return !w->refused || imap_drain(w->c, NULL) < 0;
+	if (w->ahead && !c->greeted && c->resp.cond == IMAP_BYE)
+		return false;
+	if (w->ahead && w->refused && !w->denied && strcmp(c->greeted_with.auth, w->before.auth) != 0) {
+		w->outdated = true;
+		return true;
+	}
+	return !w->refused || imap_drain(c, NULL) < 0;
 }
 
 /* ---- all of it ---- */
@@ -333,8 +353,9 @@ static int attempt(struct way *w, struct login *l, const struct login_given *g, 
 
 	*c = (struct imap_conn){ .alert = p->alert, .arg = p->arg };
 	if (imap_open(c, &p->dial, p->disabled, p->what, mem && mem->heard ? &mem->before : NULL,
-		stats, e) < 0)
+		mem && mem->flies == IMAP_FLIES_YES && !w->plain ? &mem->before : NULL, stats, e) < 0)
 		return -1;
+	w->ahead = c->ahead;
 	w->mem = stream_find(c->s, &tls_ops) ? mem : NULL;
 	r = c->logged_in || *gathered ? 0 : login_gather(l, g, &why);
 	*gathered |= r == 0 && !c->logged_in;
@@ -345,8 +366,13 @@ static int attempt(struct way *w, struct login *l, const struct login_given *g, 
 	r = hasty(w, &why);
 	imap_close(c);
 	if (mem)
-		/* perhaps it is that which no longer holds */
-		*mem = (struct imap_remembered){ .flies = r ? IMAP_FLIES_NO : mem->flies };
+		/*
+		 * Perhaps it is that which no longer holds. A link may be lost for other reasons:
+		 * whether the server takes what stands behind a login is tried once more, but not
+		 * whether it takes what comes before its greeting.
+		 */
+		*mem = (struct imap_remembered){ .flies = !r || w->outdated ? mem->flies :
+			w->flew && !w->ahead ? IMAP_FLIES_UNKNOWN : IMAP_FLIES_NO };
 	if (r)
 		log_debug("%s: %s: once more, waiting for each answer", p->what, why.text);
 	if (e)

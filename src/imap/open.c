@@ -226,8 +226,15 @@ static int check_preauth(struct imap_conn *c, const struct dial_params *d, struc
 
 /* All of imap_open but its error's place and the closing on failure. */
 static int open_steps(struct imap_conn *c, const struct dial_params *d,
-	const struct imap_caps *remembered, struct err *e)
+	const struct imap_caps *remembered, const struct imap_caps *ahead, struct err *e)
 {
+	struct tls_info tls;
+
+	if (ahead && ahead->known && d->security == DIAL_TLS && tls_info(c->s, &tls) == 0 && tls.resumed) {
+		c->caps = *ahead;
+		c->ahead = true;
+		return 0;
+	}
 	c->clear = d->security == DIAL_STARTTLS;
 	if (imap_greeting(c, e) < 0)
 		return -1;
@@ -248,14 +255,14 @@ static int open_steps(struct imap_conn *c, const struct dial_params *d,
 
 /* From parameters to a connection that may be logged in. */
 int imap_open(struct imap_conn *c, const struct dial_params *d, unsigned disabled_caps,
-	const char *what, const struct imap_caps *remembered,
-	      struct net_stats *stats, struct err *e)
+	const char *what, const struct imap_caps *remembered, const struct imap_caps *ahead,
+	struct net_stats *stats, struct err *e)
 {
 	struct stream *s = dial(d, stats, e);
 
 	if (!s || imap_attach(c, s, d->timeout, disabled_caps, what, e) < 0)
 		return err_in(e, "%s", what);
-	if (open_steps(c, d, remembered, e) < 0) {
+	if (open_steps(c, d, remembered, ahead, e) < 0) {
 		imap_close(c);
 		return err_in(e, "%s", what);
 	}

@@ -1,19 +1,21 @@
 /*
- * What was learnt of an account's server, kept from run to run in DIR/server/ACCOUNT (mode 0600): what it can, and whether it takes commands behind a login. It
- * saves waits and proves nothing: a file that is damaged, of other settings of the account, or not ours alone, is as none, and is replaced.
+ * What was learnt of an account's server, kept from run to run in DIR/server/ACCOUNT (mode 0600): what it can, whether it takes
+ * commands behind a login, and the last session of TLS, which is a secret. It saves waits and proves nothing: a file that is damaged, of other settings of the account
+ * (or other files of authorities), or not ours alone, is as none, and is replaced.
  */
 #ifndef JOB_REMEMBER_H
 #define JOB_REMEMBER_H
 
 #include "base/strbuf.h"
 #include "config/load.h"
-#include "mail/digest.h"
 
 struct remember {
 	struct imapstore_params params; /* the end's, pointing to what is here */
+	const struct config_end *end;
 	struct imap_remembered imap;
+	struct tls_memory *tls;         /* NULL: none */
+	int64_t refused;                /* when the server last did not take up a session */
 	char *path;                     /* NULL: nothing is kept */
-	char settings[DIGEST_HEX];
 	struct strbuf text;             /* of the file */
 };
 

@@ -32,6 +32,7 @@ struct tls {
 	bool missed_cert;     /* the server asked for a client certificate, and there is none */
 	bool up;              /* handshake done, certificate accepted */
 	bool broken;          /* a write failed: nothing may follow it */
+	bool offered;         /* a session */
 	struct tls_check check;
 	struct tls_memory *memory; /* borrowed */
 	SSL_SESSION *fresh;   /* came before the certificate was accepted */
@@ -259,7 +260,7 @@ static int make_ssl(struct tls *t, struct err *e)
 			t->check.host);
 	session = tls_memory_get(t->memory, &t->key);
 	if (session)
-		SSL_set_session(t->ssl, session); /* if it doesn't, the handshake is a full one */
+		t->offered = SSL_set_session(t->ssl, session) == 1; /* if it doesn't, the handshake is a full one */
 	SSL_SESSION_free(session);
 	return 0;
 }
@@ -400,6 +401,8 @@ static int handshake(struct tls *t, struct err *e)
 	if (tls_check_final(&t->check, t->ssl, e) < 0)
 		return -1;
 	t->up = true;
+	if (t->offered)
+		tls_memory_used(t->memory, SSL_session_reused(t->ssl));
 	if (t->fresh)
 		tls_memory_put(t->memory, &t->key, t->fresh);
 	t->fresh = NULL;

@@ -13,6 +13,17 @@
 struct tls_memory; /* remembers a session, for resumption in the next connection to the same server by the same process */
 struct tls_memory *tls_memory_new(void);
 void tls_memory_free(struct tls_memory *m);
+struct tls_params;
+struct strbuf;
+/*
+ * The session for another process, to be loaded there for the same *p (whose host is set) while nothing has changed by which it was verified: the caller's care
+ * (tls_memory_key in tlsmem.h tells all of it). Its bytes are a secret. Nothing is put out for a session of TLS 1.2, whose bytes would open what was recorded of
+ * it. One that was loaded is given out again as long as the server takes it up and half of its time is left: it may be used more than once, and a run that finds
+ * nothing new then writes nothing. 0; -1: out is full, or what should be loaded is no session.
+ */
+int tls_memory_save(const struct tls_memory *m, struct strbuf *out);
+int tls_memory_load(struct tls_memory *m, const struct tls_params *p, const void *bytes, size_t n);
+bool tls_memory_refused(const struct tls_memory *m); /* the server did not take up what was loaded */
 
 #define TLS_PINS_MAX 8
 

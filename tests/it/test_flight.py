@@ -2,11 +2,14 @@
 
 import os
 import re
+import shutil
 
 import pytest
 
 import disturb
 import dovecot
+import haul
+import tlscert
 import twoway
 from hostile import TLS, clean
 from imappeer import Hangup, Peer, Refused
@@ -46,12 +49,21 @@ def waits(p):
     return r.end["round_trips"] + 1     # connect()
 
 
-def flies(p):
-    """Whether LIST leaves before the login is answered."""
+def said(p, sent, got):
+    """Whether we say the one before we hear the other."""
     r = p.call("-vv", "run", "both")
     assert r.code == 0 and "nothing new" in r.out, r
-    said = re.search(r"^both: > A\d+ LIST ", r.err, re.M).start()
-    return said < re.search(r"^both: < (A1 OK|<secret>)", r.err, re.M).start()
+    return re.search("^both: > " + sent, r.err, re.M).start() < re.search("^both: < " + got, r.err, re.M).start()
+
+
+def flies(p):
+    """Whether LIST leaves before the login is answered."""
+    return said(p, r"A\d+ LIST ", "(A1 OK|<secret>)")
+
+
+def is_ahead(p):
+    """Whether the login leaves before the greeting came."""
+    return said(p, "A1 AUTHENTICATE ", r"\* OK ")
 
 
 def test_waits(far):
@@ -84,6 +96,27 @@ def test_what_is_known_is_damaged(far, damage):
     if damage == "other settings":
         assert b"QRESYNC" in text and b"QRESYNC" not in open(path, "rb").read()
     assert flies(far)
+
+
+@pytest.mark.parametrize("mechanisms", ["plain", "plain scram-sha-256"])
+def test_a_session_is_taken_up(tmp_path, mechanisms):
+    """Connect, TLS, and all the rest."""
+    with dovecot.Dovecot(tmp_path / "srv", auth_mechanisms=mechanisms) as srv:
+        proxy = disturb.Proxy(srv.imaps_port, "--rtt-ms", "60")
+        srv.front_port = proxy.port
+        p = Sync(tmp_path, srv)
+        p.remote.fill("INBOX", 3)
+        assert clean(p.run("both")).code == 0
+        before = os.stat(known(p)).st_mtime_ns
+        assert b"\nsession " in open(known(p), "rb").read()
+        assert max(waits(p) for _ in range(2)) <= (3 if mechanisms == "plain" else 7)
+        assert is_ahead(p) == (mechanisms == "plain")
+        assert os.stat(known(p)).st_mtime_ns == before
+        srv.stop()
+        srv.start()     # with another key
+        assert not is_ahead(p)
+        p.same()
+        proxy.stop()
 
 
 def test_a_dry_run_keeps_nothing(far):
@@ -162,7 +195,7 @@ def start(ca, certificate, kind=Peer):
     return kind({"INBOX": LETTERS, "Work": LETTERS[:1]}, pair=certificate, tls=True)
 
 
-@pytest.mark.parametrize("kind,links", [(Other, 1), (Dropping, 2), (Closing, 2), (Asking, 2), (NoPlain, 1), (Mute, 2)])
+@pytest.mark.parametrize("kind,links", [(Other, 1), (Dropping, 2), (Closing, 2), (Asking, 2), (NoPlain, 2), (Mute, 2)])
 def test_a_server_that_is_another(tmp_path, ca, certificate, kind, links):
     """It took what stood behind the login, and takes it no more."""
     with start(ca, certificate) as srv:
@@ -219,3 +252,87 @@ def test_a_refused_login_is_tried_once(tmp_path, ca, certificate):
         r = clean(h.run("both"))
         assert r.code == 77 and [e["kind"] for e in r.of("error")] == ["auth"] and "not today" in r.of("error")[0]["text"], r
         assert len(srv.commands("AUTHENTICATE")) == tried + 1
+
+
+# The session of TLS: what is trusted now counts, not what was when it was made
+
+def refused(r):
+    assert clean(r).code == 77 and "certificate" in r.of("error")[0]["text"], r
+
+
+def test_another_certificate(tmp_path, ca, certificate):
+    """The server shows one that nobody should trust."""
+    with start(ca, certificate) as srv:
+        h = job(tmp_path, srv, ca)
+        h.settle()
+        assert b"\nsession " in open(known(h), "rb").read()
+        srv.show(ca.issue("wrong", names=["DNS:elsewhere.example"]))
+        said_before = len(srv.noted())
+        refused(h.run("both"))
+        assert len(srv.noted()) == said_before
+        srv.show(certificate)
+        h.settle()
+
+
+@pytest.mark.parametrize("how", ["another file", "another content", "a fingerprint"])
+def test_trust_is_withdrawn(tmp_path, ca, certificate, how):
+    """The server still takes up the session."""
+    other = tlscert.CA(str(tmp_path / "other"), "Other CA").cert
+    mine = str(tmp_path / "trusted.pem")
+    shutil.copy(ca.cert, mine)
+    with start(ca, certificate) as srv:
+        def configured(ca_file, account=""):
+            return Job(tmp_path, srv, scheme="imaps", ca_file=ca_file, tls=TLS, host="localhost", account=account)
+        h = configured(mine)
+        h.settle()
+        if how == "another content":
+            shutil.copy(other, mine)
+        elif how == "another file":
+            h = configured(other)
+        else:
+            h = configured(None, "fingerprint = \"%s\"" % (64 * "0"))
+        said_before = len(srv.noted())
+        refused(h.run("both"))
+        assert len(srv.noted()) == said_before
+
+
+def test_a_client_certificate_is_not_kept(tmp_path, ca, certificate):
+    with start(ca, certificate) as srv:
+        h = Job(tmp_path, srv, scheme="imaps", ca_file=ca.cert, tls=TLS, host="localhost",
+                account="client-cert = %s\n\tclient-key = %s" % (haul.quoted(certificate.cert), haul.quoted(certificate.key)))
+        h.settle()
+        text = open(known(h), "rb").read()
+        assert b"flies yes" in text and b"session" not in text
+
+
+def test_preauth_where_the_greeting_is_not_waited_for(tmp_path, ca, certificate):
+    class Preauth(Peer):
+        def greeting(self, link):
+            link.in_ = True
+            link.star("PREAUTH [CAPABILITY %s] welcome" % " ".join(self.caps))
+
+        def authenticate(self, link, tag, args):
+            raise Refused("BAD you are in")
+    with start(ca, certificate) as srv:
+        h = job(tmp_path, srv, ca)
+        h.settle()
+        srv.__class__ = Preauth
+        h.settle()
+        h.same()
+
+
+def test_a_stronger_mechanism_is_taken_at_once(tmp_path, ca, certificate):
+    """Where no session is taken up, the greeting counts, not what is remembered."""
+    class Stronger(Peer):
+        caps = Peer.caps + ["AUTH=SCRAM-SHA-256"]
+
+        def authenticate(self, link, tag, args):
+            assert args[0] != "PLAIN"
+            raise Refused("NO [AUTHENTICATIONFAILED] not today")
+    with start(ca, certificate) as srv:
+        h = job(tmp_path, srv, ca)
+        h.settle()
+        srv.show(certificate)
+        srv.__class__ = Stronger
+        r = clean(h.run("both"))
+        assert r.code == 77 and "SCRAM-SHA-256" in r.of("error")[0]["text"], r

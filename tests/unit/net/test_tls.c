@@ -405,6 +405,55 @@ static void test_resume(void **state)
 	}
 }
 
+/* What another process is given: a session of TLS 1.3, as long as the server takes it up. */
+static void test_resume_kept(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+
+	(void)state;
+	for (size_t v = 0; v < COUNT(versions); v++) {
+		struct tls_peer t = { .pki = &pki, .cert = "good", .version = versions[v] };
+		struct strbuf kept = STRBUF_SECRET(65536), again = STRBUF_SECRET(65536);
+		struct tls_memory *m = tls_memory_new();
+		struct tls_params p = { .host = "localhost", .ca_file = ca_file, .memory = m };
+		struct peer peer;
+
+		peer_start(&peer, tls_peer_serve, &t);
+		assert_int_equal(tls_memory_save(m, &kept), 0);
+		assert_int_equal(kept.len, 0);
+		visit(&peer, &p, "full", true);
+		assert_int_equal(tls_memory_save(m, &kept), 0);
+		tls_memory_free(m);
+		assert_int_equal(kept.len > 0, versions[v] == TLS1_3_VERSION);
+		for (int i = 0; kept.len > 0 && i < 3; i++) {
+			p.memory = m = tls_memory_new();
+			assert_int_equal(tls_memory_load(m, &p, kept.s, kept.len), 0);
+			p.host = i == 1 ? "127.0.0.1" : "localhost";
+			visit(&peer, &p, i == 1 ? "full" : "resumed", true);
+			assert_false(tls_memory_refused(m));
+			strbuf_clear(&again);
+			assert_int_equal(tls_memory_save(m, &again), 0);
+			assert_true(slice_eq(strbuf_slice(&kept), strbuf_slice(&again)));
+			p.host = "localhost";
+			tls_memory_free(m);
+		}
+		peer_stop(&peer);
+		/* another process of the server has another key */
+		peer_start(&peer, tls_peer_serve, &t);
+		p.memory = m = tls_memory_new();
+		for (size_t n = 0; n < kept.len; n += 97)
+			assert_int_equal(tls_memory_load(m, &p, kept.s, n), -1);
+		if (kept.len > 0)
+			assert_int_equal(tls_memory_load(m, &p, kept.s, kept.len), 0);
+		visit(&peer, &p, "full", true);
+		assert_int_equal(tls_memory_refused(m), kept.len > 0);
+		tls_memory_free(m);
+		peer_stop(&peer);
+		strbuf_release(&kept);
+		strbuf_release(&again);
+	}
+}
+
 /* What one way of trust accepted is no way around another. */
 static void test_resume_trust(void **state)
 {
@@ -744,6 +793,7 @@ int main(void)
 		cmocka_unit_test(test_bad_params),
 		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_resume_trust),
+		cmocka_unit_test(test_resume_kept),
 		cmocka_unit_test(test_client_cert),
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_no_ems),
