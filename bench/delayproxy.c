@@ -10,6 +10,9 @@
  * A connection behaves as over a real line of that round-trip time: the server sees it after one
  * and a half of them, and what the client sends is counted from the end of the first, as connect()
  * on loopback returns at once.
+ *
+ * With a rate, all connections share a line that carries so much in each direction: what comes
+ * starts when all that came before it has left.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,6 +39,9 @@
 #define USEC 1000LL
 #define MSEC (1000 * USEC)
 #define MARK_STEP (100 * USEC)          /* data read within this time shares a mark */
+#define QUEUE_MSEC 100                  /* what may wait before a slow line */
+#define RECORD_HEAD 5                   /* bytes before each TLS record */
+#define RECORD_DATA 23                  /* type of a TLS record that holds data, or hides what it holds */
 
 /* Bytes up to the position may go on at the time. */
 struct mark {
@@ -59,15 +65,20 @@ struct conn {
 	bool used, linked, asked, stalled, cut;
 	int client, server;
 	int64_t born, last_down;
+	unsigned char head[RECORD_HEAD];        /* of the client's TLS record that is read now */
+	size_t head_len, record_left;
+	bool shaken;                            /* the TLS handshake is over */
 	struct flow up, down;
 };
 
 struct stats {
 	uint64_t connections, up, down, turns, waits, cuts;
+	uint64_t hello_up, hello_down;          /* what TLS handshakes took of up and down */
 };
 
 static struct options {
 	int64_t rtt;
+	uint64_t rate;                  /* bytes per second in each direction; 0: no limit */
 	uint64_t ring;
 	uint64_t cut_down, cut_up, stall_down;
 	bool cut_once;
@@ -77,6 +88,7 @@ static struct options {
 
 static struct conn conns[MAX_CONNS];
 static struct stats stats;
+static int64_t free_up, free_down;      /* when the slow line has sent what it was given */
 static volatile sig_atomic_t stop;
 
 /* Remembers that the program is to end. */
@@ -227,6 +239,47 @@ static int64_t flow_due(const struct flow *f)
 	return f->read_end ? f->eof_due : NEVER;
 }
 
+/* When n bytes that come now have left over the slow line. */
+static int64_t line_sends(bool down, int64_t now, size_t n)
+{
+	int64_t *line = down ? &free_down : &free_up;
+
+	if (!opt.rate)
+		return now;
+	if (*line < now)
+		*line = now;
+	*line += (int64_t)(n * 1000000000ULL / opt.rate);
+	return *line;
+}
+
+/* Follows the client's TLS records to the end of the first that may hold data, which in TLS 1.3 is
+ * the last of its handshake. */
+static void follow_hello(struct conn *c, const char *p, size_t n)
+{
+	while (n && !c->shaken) {
+		size_t part = 1;
+
+		if (c->head_len < RECORD_HEAD) {
+			c->head[c->head_len++] = (unsigned char)*p;
+			if (c->head_len == RECORD_HEAD)
+				c->record_left = (size_t)c->head[3] << 8 | c->head[4];
+		} else {
+			part = c->record_left < n ? c->record_left : n;
+			c->record_left -= part;
+		}
+		p += part;
+		n -= part;
+		stats.hello_up += part;
+		if (c->head_len < RECORD_HEAD || c->record_left)
+			continue;
+		c->head_len = 0;
+		if (c->head[0] == RECORD_DATA) {
+			c->shaken = true;
+			stats.hello_down += c->down.tail;
+		}
+	}
+}
+
 /* Reads what the source has; false if the line broke. */
 static bool flow_read(struct conn *c, struct flow *f, int64_t now)
 {
@@ -240,20 +293,25 @@ static bool flow_read(struct conn *c, struct flow *f, int64_t now)
 		room = opt.ring - at;
 	if (room > 1 << 18)
 		room = 1 << 18;
+	/* In pieces so small that each has its own time. */
+	if (opt.rate && room > opt.rate / 500 + 1500)
+		room = opt.rate / 500 + 1500;
 	n = read(f->from, f->ring + at, room);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	if (!f->down && sent < c->born + opt.rtt)
 		sent = c->born + opt.rtt;
-	due = sent + opt.rtt / 2;
+	due = line_sends(f->down, sent, (size_t)n) + opt.rtt / 2;
 	if (n == 0) {
 		f->read_end = true;
 		f->eof_due = due;
 		return true;
 	}
 	f->head += (uint64_t)n;
-	if (!f->down)
+	if (!f->down) {
 		c->asked = true;
+		follow_hello(c, f->ring + at, (size_t)n);
+	}
 	last = &f->marks[(f->mark_head - 1) % MAX_MARKS];
 	if (f->mark_head != f->mark_tail && due - last->due < MARK_STEP && opt.rtt > 0) {
 		last->end = f->head;
@@ -436,11 +494,13 @@ static void print_stats(FILE *f)
 {
 	fprintf(f,
 		"{\"rtt_ms\":%.3f,\"connections\":%llu,\"up\":%llu,\"down\":%llu,"
-		"\"turns\":%llu,\"waits\":%llu,\"cuts\":%llu}\n",
+		"\"turns\":%llu,\"waits\":%llu,\"cuts\":%llu,"
+		"\"hello_up\":%llu,\"hello_down\":%llu}\n",
 		(double)opt.rtt / 1e6, (unsigned long long)stats.connections,
 		(unsigned long long)stats.up, (unsigned long long)stats.down,
 		(unsigned long long)stats.turns, (unsigned long long)stats.waits,
-		(unsigned long long)stats.cuts);
+		(unsigned long long)stats.cuts,
+		(unsigned long long)stats.hello_up, (unsigned long long)stats.hello_down);
 	fflush(f);
 }
 
@@ -500,9 +560,22 @@ bad:
 	exit(2);
 }
 
+/* Room for what is on the line in one direction, and waits before it if it is slow. */
+static uint64_t ring_size(void)
+{
+	/* 500 MB/s; small without a delay. */
+	uint64_t size = (1 << 20) + (uint64_t)opt.rtt / 2 / 2;
+	uint64_t slow = opt.rate / 1000 * (uint64_t)(opt.rtt / 2 / MSEC + QUEUE_MSEC) + (1 << 16);
+
+	if (opt.rate && size > slow)
+		size = slow;
+	return size < 64 << 20 ? size : 64 << 20;
+}
+
 static const char usage[] =
 	"usage: delayproxy [options] IPV4-ADDRESS:PORT\n"
 	"  --rtt-ms N       round-trip time to add (default 0)\n"
+	"  --rate N         bytes per second that the line carries each way (default: no limit)\n"
 	"  --listen PORT    port of 127.0.0.1 to listen on (default: a free one)\n"
 	"  --stats FILE     write the counts there too\n"
 	"  --cut-down N     break a connection after N bytes from the server\n"
@@ -514,6 +587,7 @@ int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "rtt-ms", required_argument, NULL, 'r' },
+		{ "rate", required_argument, NULL, 'a' },
 		{ "listen", required_argument, NULL, 'l' },
 		{ "stats", required_argument, NULL, 's' },
 		{ "cut-down", required_argument, NULL, 'd' },
@@ -531,6 +605,7 @@ int main(int argc, char **argv)
 	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (o) {
 		case 'r': opt.rtt = (int64_t)number(optarg, 10000) * MSEC; break;
+		case 'a': opt.rate = number(optarg, UINT32_MAX); break;
 		case 'l': port = (uint16_t)number(optarg, 65535); break;
 		case 's': opt.stats = optarg; break;
 		case 'd': opt.cut_down = number(optarg, UINT64_MAX - 1); break;
@@ -545,11 +620,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	parse_target(argv[optind]);
-	/* Room for what 500 MB/s put on the line in one direction; small without a delay. */
-	opt.ring = 1 << 20;
-	opt.ring += (uint64_t)opt.rtt / 2 / 2;
-	if (opt.ring > 64 << 20)
-		opt.ring = 64 << 20;
+	opt.ring = ring_size();
 	/* The signals are let in by ppoll() alone, so none comes between test and wait. */
 	sigemptyset(&block);
 	sigaddset(&block, SIGTERM);
