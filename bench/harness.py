@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections import namedtuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "lib"))
@@ -16,6 +17,10 @@ sys.path.insert(0, os.path.join(HERE, "..", "tests", "lib"))
 PASSWORD = "secret"
 ONCE_SECONDS = 60               # rows slower than this are run once
 FIGURES = ("seconds", "user", "system", "rss", "waits", "turns", "up", "down")
+
+# Between client and server: round-trip time in ms, and bytes per second each way (0: no limit).
+Line = namedtuple("Line", "rtt rate", defaults=(0,))
+LOCAL = Line(0)
 
 
 # -- programs and files -----------------------------------------------------------------------
@@ -96,24 +101,25 @@ class Harness:
         """A new one for a client's files."""
         return tempfile.mkdtemp(dir=self.work, prefix=client.name.replace("+", "-") + "-")
 
-    def proxy(self, rtt, target, port=0):
+    def proxy(self, line, target, port=0):
         """A delayproxy to the port target: its process and the port it listens on."""
-        p = subprocess.Popen([self.tools["delayproxy"], "--rtt-ms", str(rtt),
-                              "--listen", str(port), "127.0.0.1:%d" % target],
+        p = subprocess.Popen([self.tools["delayproxy"], "--rtt-ms", str(line.rtt),
+                              "--rate", str(line.rate), "--listen", str(port),
+                              "127.0.0.1:%d" % target],
                              stdout=subprocess.PIPE, text=True)
         return p, int(p.stdout.readline().split()[1])
 
     def port(self, target):
         """A port that is free now, for a client that knows a mailbox by its port."""
-        proxy, port = self.proxy(0, target)
+        proxy, port = self.proxy(LOCAL, target)
         proxy.terminate()
         proxy.wait()
         return port
 
-    def measure(self, command, directory, rtt, target, timeout, port=0, user=None):
+    def measure(self, command, directory, line, target, timeout, port=0, user=None):
         """Runs what command(port) gives, (argv, environment), once through a proxy of its own;
         returns the figures, or an error. user: who it runs as, if not we."""
-        proxy, port = self.proxy(rtt, target, port)
+        proxy, port = self.proxy(line, target, port)
         try:
             argv, extra = command(port)
             env = dict(os.environ, HOME=directory, **extra)
@@ -139,7 +145,10 @@ class Harness:
             proxy.wait()
         with open(out) as f:
             got = json.load(f)
-        got.update({k: counted[k] for k in ("waits", "turns", "up", "down", "connections")})
+        got.update({k: counted[k] for k in ("waits", "turns", "connections", "hello_up",
+                                            "hello_down")})
+        for way in ("up", "down"):
+            got[way] = counted[way] - counted["hello_" + way]
         with open(os.path.join(directory, "output"), errors="replace") as f:
             got["output"] = f.read().strip()[-300:].replace("\n", " | ")
         if got["status"] != 0:
@@ -172,6 +181,8 @@ class Harness:
                 got[c].append(one)
                 if "error" in one:
                     out[c] = dict(one, samples=got[c])
+                elif one["seconds"] > ONCE_SECONDS:
+                    repeat[c] = 1
         return [out.get(c) or median(got[c]) for c in clients]
 
     def project(self, once, count):
@@ -199,21 +210,26 @@ def median(got):
 
 # -- report -----------------------------------------------------------------------------------
 
-HEAD = "%-14s %4s  %-13s %9s %8s %7s %8s %7s %9s %8s %8s" % (
-    "work", "rtt", "client", "seconds", "best", "ratio", "cpu s", "rss MB", "waits", "down MB",
-    "up MB")
+HEAD = "%-18s %4s  %-14s %9s %8s %7s %9s %7s %6s %9s %9s" % (
+    "work", "rtt", "client", "seconds", "best", "ratio", "cpu s", "rss MB", "waits", "down",
+    "up")
+
+
+def size(count):
+    """Bytes for a person."""
+    return "%.1f kB" % (count / 1e3) if count < 1e6 else "%.1f MB" % (count / 1e6)
 
 
 def show(row):
     """One line of the table."""
     r = row["result"]
-    head = "%-14s %4d  %-13s" % (row["work"], row["rtt_ms"], row["client"])
+    head = "%-18s %4d  %-14s" % (row["work"], row["rtt_ms"], row["client"])
     if "error" in r:
         return "%s  %s" % (head, r["error"])
-    return "%s %9.2f %8.2f %7s %8.2f %7.1f %9s %8.1f %8.2f  %s" % (
+    return "%s %9.2f %8.2f %7s %9.3f %7.1f %6s %9s %9s  %s" % (
         head, r["seconds"], r["best"], "%.2f" % row["ratio"] if row.get("ratio") else "-",
         r["user"] + r["system"], r["rss"] / 1048576, "%d" % r["waits"] if row["rtt_ms"] else "-",
-        r["down"] / 1e6, r["up"] / 1e6,
+        size(r["down"]), size(r["up"]),
         "projected from %d messages" % r["projected"] if "projected" in r else
         "one run" if len(r.get("samples", ())) == 1 else "")
 
@@ -222,7 +238,8 @@ class Work:
     """One row of the table for each client and round-trip time."""
 
     name = None
-    delayed = True              # worth a look with a delay
+    rtts = None                 # ms; None: those that were asked for
+    rate = 0                    # bytes per second that the line carries each way; 0: no limit
 
     def __init__(self, harness, clients):
         self.harness, self.clients = harness, clients
@@ -231,6 +248,6 @@ class Work:
         """Makes what the runs need; returns the row's headline."""
         raise NotImplementedError
 
-    def results(self, clients, rtt):
+    def results(self, clients, line):
         """A result for each of these clients."""
         raise NotImplementedError

@@ -18,7 +18,7 @@ class ImapClient(Client):
 
     def near(self, seat):
         """Its own side, empty."""
-        return Tree(os.path.join(seat.dir, "Mail"))
+        return Tree(os.path.join(seat.dir, "Mail"), seat.account.exact)
 
     def command(self, seat, port, seeding=False):
         raise NotImplementedError
@@ -49,6 +49,7 @@ class RawSync(Raw):
 
 class Mailhaul(ImapClient):
     name = "mailhaul"
+    settings = ""               # of the account
 
     def __init__(self, path):
         self.exe = path
@@ -60,11 +61,16 @@ class Mailhaul(ImapClient):
         secret = write(os.path.join(seat.dir, "password"), PASSWORD + "\n")
         conf = write(os.path.join(seat.dir, "mailhaul.conf"), (
             'account work {\n  url = "imaps://%s@127.0.0.1:%d"\n  password-file = "%s"\n'
-            '  ca-file = "%s"\n}\nsync work {\n  remote = work\n  local = "maildir:%s"\n}\n')
-            % (seat.account.user, port, secret, seat.ca, seat.near.path))
+            '  ca-file = "%s"\n%s}\nsync work {\n  remote = work\n  local = "maildir:%s"\n}\n')
+            % (seat.account.user, port, secret, seat.ca, self.settings, seat.near.path))
         state = os.path.join(seat.dir, "state")
         os.makedirs(state, mode=0o700, exist_ok=True)
         return [self.exe, "-c", conf, "--state-dir", state, "run"], {}
+
+
+class MailhaulPlain(Mailhaul):
+    name = "mailhaul-plain"
+    settings = "  compress = no\n"
 
 
 class Mbsync(ImapClient):
@@ -102,7 +108,7 @@ class Interimap(ImapClient):
     bare = False
 
     def near(self, seat):
-        near = Account(seat.account.srv, seat.account.user + "-near")
+        near = Account(seat.account.srv, seat.account.user + "-near", seat.account.exact)
         near.settle()
         return near
 

@@ -4,18 +4,25 @@ import os
 import re
 import shutil
 import time
+from collections import namedtuple
 
-from harness import PASSWORD, Work, maildir
+from harness import LOCAL, PASSWORD, Work, maildir
 
 import corpus
 from dovecot import Dovecot
-from imapclients import (Interimap, Mailhaul, Mbsync, MbsyncPlain, Offlineimap, Raw, RawSync)
+from imapclients import (Interimap, Mailhaul, MailhaulPlain, Mbsync, MbsyncPlain, Offlineimap,
+                         Raw, RawSync)
 from imapsides import Account, Picks, differ, message_id
 
 SETTLED = 1.1                   # seconds; see settled()
 # Nobody but the server changes its files, so it need not read a directory for each change.
 DOVECOT = "maildir_very_dirty_syncs = yes"
 CHANGES = {"flag": 100, "gone": 10, "new": 10}
+SLOW_RATE = 2000000             # bytes per second
+
+# What a mailbox holds: folders() gives them with their messages; server: the kind that keeps it;
+# exact: after each run every message and its flags are compared, else only how many there are.
+Mailbox = namedtuple("Mailbox", "folders server exact", defaults=("maildir", True))
 
 
 def settled():
@@ -27,9 +34,10 @@ def settled():
 class Template:
     """A mailbox of which the runs get copies."""
 
-    def __init__(self, account, count, size):
-        self.account, self.count, self.size = account, count, size
+    def __init__(self, account, count, size, bare):
+        self.account, self.count, self.size, self.bare = account, count, size, bare
         self.state = account.state()
+        self.folders = len({folder for folder, _ in self.state})
 
 
 class Seat:
@@ -46,8 +54,9 @@ class Seat:
 
 
 class Server:
-    """Two Dovecots, the second without CONDSTORE and QRESYNC; the mailboxes; and the clients that
-    have synced one and stay, by mailbox and client."""
+    """The Dovecots by kind ("bare" has neither CONDSTORE nor QRESYNC, "boxed" keeps many messages
+    in one file, so that a million can be made); the mailboxes; and the clients that have synced one
+    and stay, by mailbox and client."""
 
     def __init__(self, harness, contents):
         self.harness, self.contents = harness, contents
@@ -59,20 +68,21 @@ class Server:
         for srv in self.dovecots.values():
             srv.stop()
 
-    def dovecot(self, bare):
-        """The server; bare: the one that has no CONDSTORE."""
-        if bare not in self.dovecots:
-            imap = {"mail_plugins": "imap_zlib"}
-            if bare:
+    def dovecot(self, kind):
+        if kind not in self.dovecots:
+            imap, where = {"mail_plugins": "imap_zlib"}, "maildir:~/Maildir"
+            if kind == "bare":
                 imap["imap_capability"] = self.without()
-            srv = Dovecot(os.path.join(self.harness.work, "bare" if bare else "imap"), users={},
+            if kind == "boxed":
+                where = "mdbox:~/mdbox"
+            srv = Dovecot(os.path.join(self.harness.work, kind), users={}, mail_location=where,
                           auth_mechanisms="plain login", imap=imap, extra=DOVECOT)
-            self.dovecots[bare] = srv.start()
-        return self.dovecots[bare]
+            self.dovecots[kind] = srv.start()
+        return self.dovecots[kind]
 
     def without(self):
         """What the server can, without the two."""
-        srv = self.dovecot(False)
+        srv = self.dovecot("maildir")
         srv.add_user("nobody", PASSWORD)
         with srv.imap("nobody") as c:
             words = c.capability()[1][0].decode().split()
@@ -80,9 +90,10 @@ class Server:
 
     def template(self, name):
         if name not in self.templates:
-            account = Account(self.dovecot(name.endswith("-bare")), name)
-            count, size = account.fill(self.contents[name]())
-            self.templates[name] = Template(account, count, size)
+            box = self.contents[name]
+            account = Account(self.dovecot(box.server), name, box.exact)
+            count, size = account.fill(box.folders())
+            self.templates[name] = Template(account, count, size, box.server == "bare")
         return self.templates[name]
 
     def user(self):
@@ -96,9 +107,9 @@ class Server:
         seat.want = account.state() if limit else self.template(template).state
         return seat
 
-    def run(self, seat, rtt, timeout, seeding=False):
+    def run(self, seat, line, timeout, seeding=False):
         return self.harness.measure(lambda port: seat.client.command(seat, port, seeding),
-                                    seat.dir, rtt, seat.account.srv.imaps_port, timeout, seat.port)
+                                    seat.dir, line, seat.account.srv.imaps_port, timeout, seat.port)
 
     def synced(self, client, template):
         """The client that has synced the mailbox and stays; made if there is none."""
@@ -114,8 +125,8 @@ class Server:
         else:
             # The server's first answer takes longer, and the others had theirs.
             seat.raw = ("noop", "")
-            if seat.account.srv == self.dovecots.get(False):
-                self.run(seat, 0, self.harness.opt.limit)
+            if not self.template(template).bare:
+                self.run(seat, LOCAL, self.harness.opt.limit)
         return seat
 
     def seed(self, seat, template):
@@ -123,35 +134,42 @@ class Server:
         limit = self.harness.opt.limit
         if seat.client.slow and self.template(template).count > self.harness.probe:
             guess = self.harness.project(
-                lambda n: self.pull(seat.client, template, 0, n, seeding=True),
+                lambda n: self.pull(seat.client, template, LOCAL, n, seeding=True),
                 self.template(template).count)
             if "error" not in guess and guess["seconds"] > limit:
                 guess["error"] = "would take %d s" % guess["seconds"]
             if "error" in guess:
                 return "first run: " + guess["error"]
         for seeding in (True, False):
-            got = self.run(seat, 0, limit * 1.5 + 60, seeding)
+            got = self.run(seat, LOCAL, limit * 1.5 + 60, seeding)
             wrong = got.get("error") or unequal(seat)
             if wrong:
                 return "first run: " + wrong
             settled()
         return None
 
-    def pull(self, client, template, rtt, limit=None, seeding=False):
+    def pull(self, client, template, line, limit=None, seeding=False):
         """A timed first run that takes everything."""
         seat = self.fresh(client, template, limit)
         if not client.syncs:
-            seat.raw = ("pull", os.path.join(maildir(os.path.join(seat.near.path, "INBOX")),
-                                             "cur"))
-        got = self.run(seat, rtt, self.harness.opt.limit * 1.5 + 60, seeding)
+            into = os.path.join(maildir(os.path.join(seat.near.path, "INBOX")), "cur")
+            seat.raw = ("pull" if self.template(template).folders == 1 else "pullall", into)
+        got = self.run(seat, line, self.harness.opt.limit * 1.5 + 60, seeding)
         return judged(seat, got, unequal)
+
+
+def unsorted(state):
+    """A state as the raw client makes it: all in one directory, without flags."""
+    if any(isinstance(n, int) for n in state.values()):
+        return {"messages": sum(state.values())}
+    return {mid: None for _, mid in state}
 
 
 def unequal(seat):
     """What is wrong with the sides; None if both are as they ought to be."""
     near, want = seat.near.state(), seat.want
     if not seat.client.syncs:
-        near, want = dict.fromkeys(near), dict.fromkeys(want)
+        near, want = unsorted(near), unsorted(want)
     return differ(seat.want, seat.account.state(), "server") or differ(want, near, "client")
 
 
@@ -179,20 +197,24 @@ class ImapWork(Work):
     def prepare(self):
         made = self.server.template(self.template)
         self.count = made.count
-        folders = len({folder for folder, _ in made.state})
-        return "%d messages, %.1f MB, %d folder%s%s" % (
-            made.count, made.size / 1e6, folders, "" if folders == 1 else "s",
-            ", a server without CONDSTORE" if self.template.endswith("-bare") else "")
+        text = "%d message%s, %.1f MB, %d folder%s" % (
+            made.count, "" if made.count == 1 else "s", made.size / 1e6, made.folders,
+            "" if made.folders == 1 else "s")
+        if made.bare:
+            text += ", a server without CONDSTORE"
+        if self.rate:
+            text += ", a line of %.0f MB/s" % (self.rate / 1e6)
+        return text
 
     def usable(self, client):
         """For turns(): whether the client has synced the mailbox and stays."""
         wrong = self.server.synced(client, self.template).wrong
         return {"error": wrong} if wrong else None
 
-    def again(self, client, rtt, wrong):
+    def again(self, client, line, wrong):
         """Runs the client that stays once more; after an error it is of no use."""
         seat = self.server.synced(client, self.template)
-        got = judged(seat, self.server.run(seat, rtt, self.harness.opt.limit * 1.5 + 60), wrong)
+        got = judged(seat, self.server.run(seat, line, self.harness.opt.limit * 1.5 + 60), wrong)
         seat.wrong = got.get("error")
         return got
 
@@ -200,21 +222,33 @@ class ImapWork(Work):
 class Pull(ImapWork):
     """The first run with everything on the server."""
 
-    def once(self, client, rtt, limit=None):
-        return self.server.pull(client, self.template, rtt, limit)
+    def once(self, client, line, limit=None):
+        return self.server.pull(client, self.template, line, limit)
 
-    def results(self, clients, rtt):
+    def results(self, clients, line):
         def probe(c):
             if c.slow and self.count > self.harness.probe:
-                return self.harness.project(lambda n: self.once(c, rtt, n), self.count)
+                return self.harness.project(lambda n: self.once(c, line, n), self.count)
             return None
-        return self.harness.turns(clients, lambda c: self.once(c, rtt), probe)
+        return self.harness.turns(clients, lambda c: self.once(c, line), probe)
+
+
+class PullSlow(Pull):
+    """The same over a slow line."""
+
+    rtts, rate = (80,), SLOW_RATE
+
+
+class PullLarge(Pull):
+    """One message that no memory should hold."""
+
+    rtts = (0,)
 
 
 class Push(Pull):
     """The first run with everything on the own side."""
 
-    def once(self, client, rtt, limit=None):
+    def once(self, client, line, limit=None):
         server, made = self.server, self.server.template(self.template)
         account = Account(made.account.srv, server.user())
         account.settle()
@@ -229,20 +263,20 @@ class Push(Pull):
             seat.want = seat.near.state()
             seat.raw = ("push", os.path.join(seat.near.path, "INBOX", "cur"))
         settled()
-        got = server.run(seat, rtt, self.harness.opt.limit * 1.5 + 60)
+        got = server.run(seat, line, self.harness.opt.limit * 1.5 + 60)
         return judged(seat, got, unequal)
 
 
 class Noop(ImapWork):
     """The run that finds nothing new."""
 
-    def results(self, clients, rtt):
-        bare = self.template.endswith("-bare")
+    def results(self, clients, line):
+        bare = self.server.template(self.template).bare
 
         def once(client):
             seat = self.server.synced(client, self.template)
             seat.raw = ("--flags", "noop", "") if bare else ("noop", "")
-            got = self.again(client, rtt, unequal if client.syncs else unequal_far)
+            got = self.again(client, line, unequal if client.syncs else unequal_far)
             folders = len({folder for folder, _ in seat.want} | {"INBOX"})
             if not client.syncs and "error" not in got:
                 told = "folders %d exists" % folders, " flags %d " % (len(seat.want) if bare else 0)
@@ -273,43 +307,54 @@ class Changes(ImapWork):
             seat.want[("INBOX", message_id(data))] = frozenset()
         return flag, gone, new
 
-    def once(self, client, rtt):
+    def once(self, client, line):
         seat = self.server.synced(client, self.template)
         flag, gone, new = self.plan(seat)
         if client.syncs:
             seat.account.change(flag, gone, new)
-            return self.again(client, rtt, unequal)
+            return self.again(client, line, unequal)
         since = seat.account.stamp()
         seat.account.change(flag, gone, new)
         seat.raw = ("--since", since, "changes", self.harness.directory(client))
-        got = self.again(client, rtt, unequal_far)
+        got = self.again(client, line, unequal_far)
         told = re.search(r"flags (\d+) messages (\d+) gone (\d+) ", got.get("output", ""))
         if "error" not in got and (not told or int(told.group(1)) < len(flag) or
                                    [int(told.group(n)) for n in (2, 3)] != [len(new), len(gone)]):
             got["error"] = got["output"]
         return got
 
-    def results(self, clients, rtt):
-        return self.harness.turns(clients, lambda c: self.once(c, rtt), self.usable)
+    def results(self, clients, line):
+        return self.harness.turns(clients, lambda c: self.once(c, line), self.usable)
 
 
 class LocalChanges(Changes):
     """The same on the client's own side."""
 
-    def once(self, client, rtt):
+    def once(self, client, line):
         seat = self.server.synced(client, self.template)
         flag, gone, new = self.plan(seat)
         if client.syncs:
             seat.near.change(flag, gone, new)
             settled()
-            return self.again(client, rtt, unequal)
+            return self.again(client, line, unequal)
         files = self.harness.directory(client)
         for n, data in enumerate(new):
             with open(os.path.join(files, str(n)), "wb") as f:
                 f.write(data)
         seat.raw = ("--flag", seat.account.uids(flag), "--delete", seat.account.uids(gone),
                     "push", files)
-        return self.again(client, rtt, unequal_far)
+        return self.again(client, line, unequal_far)
+
+
+class BothChanges(Changes):
+    """The same on both sides at once."""
+
+    def once(self, client, line):
+        seat = self.server.synced(client, self.template)
+        seat.account.change(*self.plan(seat))
+        seat.near.change(*self.plan(seat))
+        settled()
+        return self.again(client, line, unequal)
 
 
 class Heal(Changes):
@@ -333,26 +378,35 @@ class Heal(Changes):
             old = os.path.join(seat.dir, "old")
             shutil.copytree(state, old)
             seat.account.change(*self.plan(seat))
-            if self.server.run(seat, 0, 60).get("error") or unequal(seat):
+            if self.server.run(seat, LOCAL, 60).get("error") or unequal(seat):
                 raise RuntimeError("a run without an accident failed")
             shutil.rmtree(state)
             os.rename(old, state)
 
-    def results(self, clients, rtt):
+    def results(self, clients, line):
         def once(client):
             seat = self.server.synced(client, self.template)
             if client.syncs:
                 self.hurt(seat)
                 settled()
-                got = self.again(client, rtt, unequal)
+                got = self.again(client, line, unequal)
                 if "error" not in got and got.get("down", 0) > 8e6:
                     got["error"] = "bodies were transferred"
                 return got
             if self.what == "renumbered":
                 seat.account.renumber()
             seat.raw = ("idents",)
-            return self.again(client, rtt, unequal_far)
+            return self.again(client, line, unequal_far)
         return self.harness.turns(clients, once, self.usable)
+
+
+def many(folders, each, size=700):
+    for n in range(folders):
+        yield "f%03d" % n, corpus.small(each, seed=100 + n, size=size)
+
+
+def one(messages):
+    return [("INBOX", messages)]
 
 
 def works(harness, quick):
@@ -361,40 +415,65 @@ def works(harness, quick):
         return few if quick else full
 
     def folders():
-        each = sized(50, 20)
-        for n in range(sized(200, 20)):
-            yield "f%03d" % n, corpus.small(each, seed=100 + n, size=700)
+        return many(sized(200, 20), sized(50, 20))
 
-    contents = {
-        "mixed": lambda: [("INBOX", corpus.mix(sized(10000, 500)))],
-        "small10": lambda: [("INBOX", corpus.small(sized(10000, 500)))],
-        "small5": lambda: [("INBOX", corpus.small(sized(5000, 500)))],
-        "small100": lambda: [("INBOX", corpus.small(sized(100000, 2000), size=700))],
-        "folders": folders, "folders-bare": folders,
-    }
-    server = Server(harness, contents)
+    server = Server(harness, {
+        "mixed": Mailbox(lambda: one(corpus.mix(sized(10000, 500)))),
+        "mixed2": Mailbox(lambda: one(corpus.mix(sized(2000, 200)))),
+        "large": Mailbox(lambda: one([("large", corpus.large_parts(sized(2 << 30, 100 << 20)))])),
+        "small10": Mailbox(lambda: one(corpus.small(sized(10000, 500)))),
+        "small5": Mailbox(lambda: one(corpus.small(sized(5000, 500)))),
+        "small100": Mailbox(lambda: one(corpus.small(sized(100000, 2000), size=700))),
+        "million": Mailbox(lambda: one(corpus.tiny(sized(1000000, 5000))), "boxed", False),
+        "folders": Mailbox(folders), "folders-bare": Mailbox(folders, "bare"),
+    })
     raw = Raw(harness.tools["rawimap"])
     rawsync = RawSync(harness.tools["rawimap"], "--fsync")
-    peers = [Mailhaul(harness.opt.mailhaul), Mbsync(), MbsyncPlain(), Interimap()]
+    mailhaul, mbsync, plain, interimap = peers = [
+        Mailhaul(harness.opt.mailhaul), Mbsync(), MbsyncPlain(), Interimap()]
     if not quick or "offlineimap" in (harness.opt.client or ()):
         peers.append(Offlineimap())
     bare = [c for c in peers if c.bare]
+    slow = [mailhaul, MailhaulPlain(harness.opt.mailhaul), mbsync, plain, interimap]
+    lean = [mailhaul, mbsync, interimap]
+    heal = [raw, mailhaul]
 
     def row(kind, name, template, clients, *more):
         return kind(harness, clients, server, name, template, *more)
-    heal = [raw, peers[0]]
     return server, [
         row(Pull, "pull", "mixed", [raw, rawsync] + peers),
+        row(PullSlow, "pullslow", "mixed2", [raw] + slow),
+        row(PullLarge, "pulllarge", "large", [raw] + lean),
         row(Pull, "pullsmall", "small10", [raw, rawsync] + peers),
-        row(Pull, "pullfolders", "folders", peers),
+        row(Pull, "pullfolders", "folders", [raw] + peers),
         row(Push, "push", "small5", [raw] + peers),
         row(Noop, "inoop", "small10", [raw] + peers),
         row(Noop, "inoop100k", "small100", [raw] + peers),
+        row(Noop, "inoop1m", "million", [raw] + lean),
         row(Noop, "folders", "folders", [raw] + peers),
         row(Noop, "folders-nocond", "folders-bare", [raw] + bare),
         row(Changes, "changes", "small100", [raw] + peers),
         row(LocalChanges, "localchanges", "small100", [raw] + peers),
+        row(BothChanges, "bothchanges", "small100", peers),
         row(Heal, "renumbered", "small10", heal, "renumbered"),
         row(Heal, "lost", "small10", heal, "lost"),
         row(Heal, "oldstate", "small10", heal, "old"),
     ]
+
+
+def growth(harness, quick):
+    """The server, and the rows that show what grows with the mailbox; each is named after its
+    sort and the number that grows."""
+    messages = (1000, 5000) if quick else (1000, 10000, 100000, 1000000)
+    folders = (1, 20) if quick else (1, 10, 100, 1000, 2000)
+    boxes = {"tiny%d" % n: Mailbox(lambda n=n: one(corpus.tiny(n)), "boxed", False)
+             for n in messages}
+    boxes.update(("tree%d" % n, Mailbox(lambda n=n: many(n, 10), "boxed", False))
+                 for n in folders)
+    server = Server(harness, boxes)
+    clients = [Raw(harness.tools["rawimap"]), Mailhaul(harness.opt.mailhaul), Mbsync()]
+    rows = [(Noop, "noop-messages-%d", "tiny%d", messages),
+            (Noop, "noop-folders-%d", "tree%d", folders),
+            (Pull, "pull-messages-%d", "tiny%d", messages[:3])]
+    return server, [kind(harness, clients, server, name % n, template % n)
+                    for kind, name, template, numbers in rows for n in numbers]

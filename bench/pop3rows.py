@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 
-from harness import HERE, PASSWORD, Client, Work, have, maildir, write
+from harness import HERE, LOCAL, PASSWORD, Client, Work, have, maildir, write
 
 import corpus
 from dovecot import Dovecot
@@ -202,7 +202,7 @@ class Server:
             p.quit()
         return user
 
-    def run(self, client, directory, user, rtt, keep, timeout, port=0):
+    def run(self, client, directory, user, line, keep, timeout, port=0):
         """Runs the client once; returns the figures, and how many messages it holds now."""
         dest = os.path.join(directory, "Maildir")
 
@@ -213,7 +213,7 @@ class Server:
             return made
 
         who = self.srv.me if client.unroot and os.geteuid() == 0 else None
-        got = self.harness.measure(command, directory, rtt, self.srv.pop3s_port, timeout, port,
+        got = self.harness.measure(command, directory, line, self.srv.pop3s_port, timeout, port,
                                    who)
         got["delivered"] = sum(len(os.listdir(os.path.join(dest, s))) for s in ("cur", "new"))
         return got
@@ -235,11 +235,11 @@ class Pop3Work(Work):
 class Fetch(Pop3Work):
     """Everything taken and deleted."""
 
-    def once(self, client, rtt, limit=None):
+    def once(self, client, line, limit=None):
         """One timed run on a fresh copy."""
         user = self.server.copy(self.name, limit)
         directory = self.harness.directory(client)
-        got = self.server.run(client, directory, user, rtt, False,
+        got = self.server.run(client, directory, user, line, False,
                               self.harness.opt.limit * 1.5 + 60)
         want = min(limit or 1 << 60, self.count)
         if "error" not in got:
@@ -249,16 +249,16 @@ class Fetch(Pop3Work):
                     got["delivered"], want, left)
         return got
 
-    def results(self, clients, rtt):
+    def results(self, clients, line):
         def probe(c):
             if c.slow and self.count > self.harness.probe:
-                return self.harness.project(lambda n: self.once(c, rtt, n), self.count)
+                return self.harness.project(lambda n: self.once(c, line, n), self.count)
             return None
-        return self.harness.turns(clients, lambda c: self.once(c, rtt), probe)
+        return self.harness.turns(clients, lambda c: self.once(c, line), probe)
 
 
 class Large(Fetch):
-    delayed = False
+    rtts = (0,)
 
 
 class Noop(Pop3Work):
@@ -283,7 +283,7 @@ class Noop(Pop3Work):
         if client.seed(Task(directory, port, self.name, srv.ca_file, True), uidls):
             kept["held"] = 0
             return None
-        first = self.server.run(client, directory, self.name, 0, True,
+        first = self.server.run(client, directory, self.name, LOCAL, True,
                                 self.harness.opt.limit * 1.5 + 60, port)
         if "error" not in first and first["delivered"] != self.count:
             first["error"] = "delivered %d of %d" % (first["delivered"], self.count)
@@ -291,16 +291,16 @@ class Noop(Pop3Work):
             kept["wrong"] = {"error": "first run: " + first["error"]}
         return kept.get("wrong")
 
-    def once(self, client, rtt):
+    def once(self, client, line):
         kept = self.kept[client]
-        one = self.server.run(client, kept["directory"], self.name, rtt, True,
+        one = self.server.run(client, kept["directory"], self.name, line, True,
                               self.harness.opt.limit, kept["port"])
         if "error" not in one and one["delivered"] != kept["held"]:
             one["error"] = "delivered %d more" % (one["delivered"] - kept["held"])
         return one
 
-    def results(self, clients, rtt):
-        return self.harness.turns(clients, lambda c: self.once(c, rtt), self.keep)
+    def results(self, clients, line):
+        return self.harness.turns(clients, lambda c: self.once(c, line), self.keep)
 
 
 def works(harness, quick):

@@ -5,6 +5,7 @@
  *
  *	pull DIR        LOGIN, EXAMINE and the flags of all in one flight, then the bodies in
  *	                batches of which several are in flight; CRLF becomes LF, a file per message
+ *	pullall DIR     LIST, then EXAMINE of each folder and all its bodies, folders in flight
  *	noop            how all folders are: LIST with STATUS in one flight with the login
  *	noop --flags    the same of a server without CONDSTORE: EXAMINE of each folder and the
  *	                flags of all its messages, folders in flight
@@ -40,7 +41,7 @@
 static struct options {
 	const char *folder, *since, *flag, *gone;
 	unsigned batch;
-	bool flags, idents;
+	bool names, flags, idents;
 } opt = { .folder = "INBOX", .batch = BATCH };
 
 static unsigned tag;            /* of the last command */
@@ -169,7 +170,7 @@ static void listed(const char *l)
 	const char *p = strchr(l, ')');
 
 	got.folders++;
-	if (!opt.flags || strstr(l, "\\NoSelect") || strstr(l, "\\Noselect"))
+	if (!opt.names || strstr(l, "\\NoSelect") || strstr(l, "\\Noselect"))
 		return;
 	p = p ? strchr(p + 2, ' ') : NULL;
 	if (!p)
@@ -269,18 +270,13 @@ static void pull(void)
 		raw_fail("%u of %u messages came", got.bodies, got.exists);
 }
 
-static void noop(void)
+/* Asks for these items of all messages in all folders, several folders in flight. */
+static void each_folder(const char *items)
 {
 	unsigned done;
 	size_t asked = 0;
 
-	login();
-	if (!opt.flags) {
-		raw_command("a%u LIST \"\" \"*\" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY"
-			    " HIGHESTMODSEQ))\r\n", ++tag);
-		logout();
-		return;
-	}
+	opt.names = true;
 	raw_command("a%u LIST \"\" \"*\"\r\n", ++tag);
 	raw_flush();
 	until(tag);
@@ -289,12 +285,30 @@ static void noop(void)
 		if (tag - done <= FOLDERS) {
 			for (; asked < n_names && tag - done < 2 * FOLDERS; tag += 2) {
 				raw_command("a%u EXAMINE %s\r\n", tag + 1, names[asked++]);
-				raw_command("a%u UID FETCH 1:* (UID FLAGS)\r\n", tag + 2);
+				raw_command("a%u UID FETCH 1:* (UID %s)\r\n", tag + 2, items);
 			}
 			raw_flush();
 		}
 		until(done += 2);
 	}
+}
+
+static void pullall(void)
+{
+	login();
+	each_folder("BODY.PEEK[]");
+	raw_settle();
+	logout();
+}
+
+static void noop(void)
+{
+	login();
+	if (opt.flags)
+		each_folder("FLAGS");
+	else
+		raw_command("a%u LIST \"\" \"*\" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY"
+			    " HIGHESTMODSEQ))\r\n", ++tag);
 	logout();
 }
 
@@ -425,7 +439,7 @@ static void (*options(int argc, char **argv))(void)
 		{ NULL, 0, NULL, 0 },
 	};
 	static const struct { const char *name; void (*run)(void); bool dir; } works[] = {
-		{ "pull", pull, true }, { "noop", noop, false },
+		{ "pull", pull, true }, { "pullall", pullall, true }, { "noop", noop, false },
 		{ "idents", idents, false }, { "changes", changes, true }, { "push", push, true },
 	};
 	int o;
@@ -455,7 +469,7 @@ static void (*options(int argc, char **argv))(void)
 	fputs("usage: rawimap --ca FILE [--user U] [--password P] [--folder F] [--batch N]\n"
 	      "               [--discard] [--fsync] [--flags] [--since VALIDITY:MODSEQ:NEXT]\n"
 	      "               [--flag SET] [--delete SET] HOST PORT\n"
-	      "               pull|noop|idents|changes|push [DIR]\n",
+	      "               pull|pullall|noop|idents|changes|push [DIR]\n",
 	      stderr);
 	exit(2);
 }

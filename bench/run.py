@@ -6,13 +6,12 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
-from harness import HEAD, Harness, first_line, have, show, tool
+from harness import HEAD, Harness, Line, first_line, have, show, tool
 
 import imaprows
 import pop3rows
@@ -37,6 +36,21 @@ def filesystem(path):
         return "?"
 
 
+def cpu():
+    """What the processor calls itself."""
+    with open("/proc/cpuinfo") as f:
+        names = [line.split(":", 1)[1].strip() for line in f if line.startswith("model name")]
+    return names[0] if names else os.uname().machine
+
+
+def machine(work):
+    """What the figures depend on. Other work at the start: the mean load of the last minute."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return "%d x %s, %.0f GB, %s, Linux %s, load %.1f at the start" % (
+        os.cpu_count(), cpu(), memory / 2**30, filesystem(work), os.uname().release,
+        os.getloadavg()[0])
+
+
 def main():
     par = argparse.ArgumentParser(description="Measure mailhaul, raw clients and the peers.")
     par.add_argument("--mailhaul", default=os.environ.get("MAILHAUL"), help="the program")
@@ -48,6 +62,8 @@ def main():
     par.add_argument("--work", action="append", help="only these rows, as in README.md, or pop3 or"
                      " imap for all of a protocol; may repeat")
     par.add_argument("--client", action="append", help="only these clients; may repeat")
+    par.add_argument("--growth", action="store_true",
+                     help="the rows that show what grows with the mailbox instead")
     par.add_argument("--limit", type=float,
                      help="rows longer than so many seconds are projected (default 1200, with"
                      " --quick %d)" % QUICK_LIMIT)
@@ -69,27 +85,33 @@ def main():
              "rawpop3": tool("rawpop3", opt.builddir, work, ["raw"], openssl),
              "rawimap": tool("rawimap", opt.builddir, work, ["raw"], openssl)}
     harness = Harness(opt, tools, work)
+    about = {"time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "machine": machine(work),
+             "versions": versions(), "repeat": opt.repeat, "quick": opt.quick}
     servers, works = [], []
-    for protocol, module in (("pop3", pop3rows), ("imap", imaprows)):
-        server, made = module.works(harness, opt.quick)
+    makers = {"pop3": pop3rows.works, "imap": imaprows.works}
+    if opt.growth:
+        makers = {"growth": imaprows.growth}
+    for protocol, maker in makers.items():
+        server, made = maker(harness, opt.quick)
         servers.append(server)
         works += [w for w in made if not opt.work or {w.name, protocol} & set(opt.work)]
     rows = []
-    rtts = opt.rtt or [0, 40]
+    rtts = opt.rtt or ([40] if opt.growth else [0, 40])
     try:
         if not works:
             par.error("no such work")
-        print("%d processors, %s, %s" % (os.cpu_count(), filesystem(work), "; ".join(versions())))
+        print("%s\n%s" % (about["machine"], "; ".join(about["versions"])))
         for w in works:
-            print("\n%s: %s\n%s" % (w.name, w.prepare(), HEAD), flush=True)
+            title = w.prepare()
+            print("\n%s: %s\n%s" % (w.name, title, HEAD), flush=True)
             clients = [c for c in w.clients if not opt.client or c.name in opt.client]
-            for rtt in rtts if w.delayed else rtts[:1]:
-                results = w.results(clients, rtt)
+            for rtt in w.rtts or rtts:
+                results = w.results(clients, Line(rtt, w.rate))
                 raw = next((r.get("seconds") for c, r in zip(clients, results)
                             if c.name == "raw"), None)
                 for client, result in zip(clients, results):
-                    row = {"work": w.name, "rtt_ms": rtt, "client": client.name,
-                           "messages": w.count, "result": result}
+                    row = {"work": w.name, "title": title, "rtt_ms": rtt,
+                           "client": client.name, "messages": w.count, "result": result}
                     if raw and "seconds" in result:
                         row["ratio"] = result["seconds"] / raw
                     rows.append(row)
@@ -100,10 +122,7 @@ def main():
         shutil.rmtree(work, ignore_errors=True)
         if opt.json:
             with open(opt.json, "w") as f:
-                json.dump({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                           "host": socket.gethostname(), "processors": os.cpu_count(),
-                           "versions": versions(), "repeat": opt.repeat, "rows": rows}, f,
-                          indent=1)
+                json.dump(dict(about, rows=rows), f, indent=1)
 
 
 if __name__ == "__main__":

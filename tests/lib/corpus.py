@@ -2,6 +2,7 @@
 
     small(n)      n messages of about 2.8 kB, for counting cost per message
     mix(n)        n messages of about 50 kB in the mean, some with attachments of 1 to 5 MB
+    tiny(n)       n messages of 150 bytes, for very many
     awkward()     messages that break careless programs, each with a telling name
     sample(kind, n)
 
@@ -136,15 +137,29 @@ def mix(count, seed=2):
         yield "mix-%06d" % n, (head + "\n" + body + "--%s--\n" % mark).encode()
 
 
-def large(size, seed=3):
-    """One message of about the given number of bytes with a base64 attachment."""
+def tiny(count):
+    """count messages with hardly a body, made fast."""
+    head = ("From: anna@example.org\nTo: bela@example.org\nDate: %s\nSubject: tiny\n"
+            % email.utils.formatdate(EPOCH)).encode()
+    for n in range(count):
+        yield "tiny-%07d" % n, head + b"Message-ID: <%d.tiny@example.org>\n\nhello\n" % n
+
+
+def large_parts(size, seed=3):
+    """The parts of one message of about the given number of bytes with a base64 attachment; many
+    of them are the same object, so that they take no memory."""
     rng = random.Random(seed)
     head = _header(rng, 0, "Content-Type: application/octet-stream\n"
                            "Content-Transfer-Encoding: base64\n").encode()
     unit = _base64(rng, 57 * 20000 * 4 // 3).encode()
     times, rest = divmod(max(0, size - len(head) - 1), len(unit))
     tail = unit[:rest]
-    return head + b"\n" + unit * times + (tail[:-1] + b"\n" if tail else b"")
+    return [head + b"\n"] + [unit] * times + [tail[:-1] + b"\n" if tail else b""]
+
+
+def large(size, seed=3):
+    """The same as bytes."""
+    return b"".join(large_parts(size, seed))
 
 
 def awkward(attachment=0):
