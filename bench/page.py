@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+"""Puts results of run.py --json into doc/performance.md, between its two marks.
+
+    bench/page.py RESULTS.json... doc/performance.md
+
+Of a row that several files hold the last one counts. What the rows ought to show is held against
+the goals below.
+"""
+
+import json
+import sys
+
+from harness import HEAD, show, size
+
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+
+
+def cpu(r):
+    return r["user"] + r["system"]
+
+
+def wire(r):
+    return r["up"] + r["down"]
+
+
+def ms(v):
+    return "%.0f ms" % (1000 * v)
+
+
+def mb(v):
+    return "%.1f MB" % (v / 2**20)
+
+
+def number(v):
+    return "%d" % v
+
+
+# Of mailhaul: work, what of its result, how that is written, and the most that it may be.
+GOALS = [(work, "waits", lambda r: r["waits"], number, 4)
+         for work in ("inoop", "inoop100k", "inoop1m", "folders")]
+GOALS += [
+    ("folders-nocond", "waits", lambda r: r["waits"], number, 10),
+    ("pullfolders", "waits", lambda r: r["waits"], number, 20),
+    ("inoop1m", "CPU", cpu, ms, 0.020),
+    ("inoop1m", "bytes after the handshake", wire, size, 4000),
+    ("inoop1m", "memory", lambda r: r["rss"], mb, 12 * 2**20),
+    ("pull", "memory", lambda r: r["rss"], mb, 16 * 2**20),
+    ("pulllarge", "memory", lambda r: r["rss"], mb, 16 * 2**20),
+]
+# The same, of its seconds over those of another client.
+RATIOS = [
+    ("pull", "raw", 1.3), ("push", "raw", 1.5),
+    ("pullslow", "mbsync", 1.0), ("pullslow", "mailhaul-plain", 1.0),
+]
+
+
+def merged(files):
+    """The heads of the files, and the last result of each row in the order of the rows."""
+    heads, rows = [], {}
+    for name in files:
+        with open(name) as f:
+            got = json.load(f)
+        heads.append(got)
+        for row in got["rows"]:
+            rows[(row["work"], row["rtt_ms"], row["client"])] = row
+    return heads, rows
+
+
+def judged(work, what, rtt, value, text, most):
+    return "| %s | %s | %d | %s | %s | %s |" % (
+        work, what, rtt, text(value), text(most), "yes" if value <= most else "**no**")
+
+
+def goals(rows):
+    good = {at: row["result"] for at, row in rows.items() if "error" not in row["result"]}
+    for work, what, of, text, most in GOALS:
+        for (name, rtt, client), r in good.items():
+            # Without a delay nobody waits.
+            if (name, client) == (work, "mailhaul") and (what != "waits" or rtt):
+                yield judged(work, what, rtt, of(r), text, most)
+    for work, other, most in RATIOS:
+        for (name, rtt, client), r in good.items():
+            than = good.get((name, rtt, other))
+            if (name, client) == (work, "mailhaul") and than:
+                yield judged(work, "seconds over those of " + other, rtt,
+                             r["seconds"] / than["seconds"], "{:.2f}".format, most)
+
+
+def page(heads, rows):
+    for head in heads:
+        yield "Taken %s on %s; %d run%s of each row%s; %s.\n" % (
+            head["time"], head["machine"], head["repeat"], "" if head["repeat"] == 1 else "s",
+            ", with few messages (`--quick`)" if head["quick"] else "",
+            "; ".join(head["versions"]))
+    yield "| work | of mailhaul | rtt | is | goal | met |\n| --- | --- | --- | --- | --- | --- |"
+    yield from goals(rows)
+    yield "\n```"
+    work = None
+    for row in rows.values():
+        if row["work"] != work:
+            yield "%s%s: %s\n%s" % ("" if work is None else "\n", row["work"], row["title"], HEAD)
+        work = row["work"]
+        yield show(row).rstrip()
+    yield "```"
+
+
+def main():
+    *files, path = sys.argv[1:]
+    with open(path) as f:
+        before, rest = f.read().split(BEGIN)
+    after = rest.split(END)[1]
+    with open(path, "w") as f:
+        f.write("%s%s\n\n%s\n\n%s%s" % (before, BEGIN, "\n".join(page(*merged(files))), END,
+                                        after))
+
+
+if __name__ == "__main__":
+    main()
