@@ -14,7 +14,7 @@ from imapclients import (Interimap, Mailhaul, MailhaulPlain, Mbsync, MbsyncPlain
                          Raw, RawSync)
 from imapsides import Account, Picks, differ, message_id
 
-SETTLED = 1.1                   # seconds; see settled()
+SETTLED = 2.1                   # seconds; see settled()
 # Nobody but the server changes its files, so it need not read a directory for each change.
 DOVECOT = "maildir_very_dirty_syncs = yes"
 CHANGES = {"flag": 100, "gone": 10, "new": 10}
@@ -27,7 +27,8 @@ Mailbox = namedtuple("Mailbox", "folders server exact", defaults=("maildir", Tru
 
 def settled():
     """Waits until the clock has left the time at which a Maildir was changed: clients look again,
-    or wait themselves, when a directory is as new as the look at it, which is rare in life."""
+    or wait themselves, when a directory is as new as the look at it (mailhaul for two seconds),
+    which is rare in life."""
     time.sleep(SETTLED)
 
 
