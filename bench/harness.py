@@ -157,13 +157,14 @@ class Harness:
 
     # -- many runs ----------------------------------------------------------------------------
 
-    def turns(self, clients, once, probe=None):
+    def turns(self, clients, once, probe=None, most=None):
         """A result for each client: the median of several runs once(client), in turns so that
         what disturbs the machine disturbs all. probe(client) may give {"error"}, or what one run
-        will take: then it is run once, or not at all and the projection is the result."""
+        will take: then it is run once, or not at all and the projection is the result. most: so
+        many runs are enough."""
         out, got, repeat = {}, {c: [] for c in clients}, {}
         for c in clients:
-            repeat[c] = self.opt.repeat
+            repeat[c] = min(self.opt.repeat, most or self.opt.repeat)
             missing = c.missing()
             if missing:
                 out[c] = {"error": missing}

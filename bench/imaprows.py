@@ -223,6 +223,8 @@ class ImapWork(Work):
 class Pull(ImapWork):
     """The first run with everything on the server."""
 
+    most = None                 # runs; None: as many as were asked for
+
     def once(self, client, line, limit=None):
         return self.server.pull(client, self.template, line, limit)
 
@@ -231,7 +233,7 @@ class Pull(ImapWork):
             if c.slow and self.count > self.harness.probe:
                 return self.harness.project(lambda n: self.once(c, line, n), self.count)
             return None
-        return self.harness.turns(clients, lambda c: self.once(c, line), probe)
+        return self.harness.turns(clients, lambda c: self.once(c, line), probe, self.most)
 
 
 class PullSlow(Pull):
@@ -241,9 +243,9 @@ class PullSlow(Pull):
 
 
 class PullLarge(Pull):
-    """One message that no memory should hold."""
+    """One message that no memory should hold; it is the memory that counts, so one run does."""
 
-    rtts = (0,)
+    rtts, most = (0,), 1
 
 
 class Push(Pull):

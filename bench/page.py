@@ -95,12 +95,11 @@ def page(heads, rows):
     yield "| work | of mailhaul | rtt | is | goal | met |\n| --- | --- | --- | --- | --- | --- |"
     yield from goals(rows)
     yield "\n```"
-    work = None
-    for row in rows.values():
-        if row["work"] != work:
-            yield "%s%s: %s\n%s" % ("" if work is None else "\n", row["work"], row["title"], HEAD)
-        work = row["work"]
-        yield show(row).rstrip()
+    for work in dict.fromkeys(row["work"] for row in rows.values()):
+        of_work = [row for row in rows.values() if row["work"] == work]
+        yield "%s: %s\n%s" % (work, of_work[0]["title"], HEAD)
+        yield from (show(row).rstrip() for row in of_work)
+        yield ""
     yield "```"
 
 

@@ -96,6 +96,12 @@ def main():
         servers.append(server)
         works += [w for w in made if not opt.work or {w.name, protocol} & set(opt.work)]
     rows = []
+
+    def keep():
+        if opt.json:
+            with open(opt.json, "w") as f:
+                json.dump(dict(about, rows=rows), f, indent=1)
+
     rtts = opt.rtt or ([40] if opt.growth else [0, 40])
     try:
         if not works:
@@ -116,13 +122,11 @@ def main():
                         row["ratio"] = result["seconds"] / raw
                     rows.append(row)
                     print(show(row), flush=True)
+                keep()
     finally:
         for server in servers:
             server.close()
         shutil.rmtree(work, ignore_errors=True)
-        if opt.json:
-            with open(opt.json, "w") as f:
-                json.dump(dict(about, rows=rows), f, indent=1)
 
 
 if __name__ == "__main__":
