@@ -1,13 +1,12 @@
 #!/usr/bin/python3
 """Writes the numbers of run.py --growth --json as a table and as a picture: FILE.csv, FILE.png.
 
-    bench/plot.py RESULTS.json FILE
+    bench/plot.py RESULTS.json... FILE
 
 It needs matplotlib (python3-matplotlib), which nothing else does.
 """
 
 import csv
-import json
 import sys
 
 import matplotlib
@@ -15,6 +14,8 @@ import matplotlib
 matplotlib.use("Agg")
 
 from matplotlib import pyplot  # noqa: E402
+
+from page import merged  # noqa: E402
 
 SORTS = [("noop-messages", "nothing new", "messages in one folder"),
          ("noop-folders", "nothing new", "folders of 10 messages"),
@@ -54,16 +55,15 @@ def draw(lines, head, path):
 
 
 def main():
-    results, name = sys.argv[1:]
-    with open(results) as f:
-        got = json.load(f)
-    lines = list(table(got["rows"]))
+    *files, name = sys.argv[1:]
+    heads, rows = merged(files)
+    lines = list(table(rows.values()))
     with open(name + ".csv", "w", newline="") as f:
         out = csv.writer(f, lineterminator="\n")
         out.writerow(("sort", "number", "client") + FIGURES)
         out.writerows(tuple("%.6g" % v if isinstance(v, float) else v for v in x)
                       for x in lines)
-    draw(lines, got, name + ".png")
+    draw(lines, heads[-1], name + ".png")
 
 
 if __name__ == "__main__":
