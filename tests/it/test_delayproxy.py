@@ -5,9 +5,25 @@ import socket
 import threading
 import time
 
+import pytest
 from disturb import Proxy
 
 RATE, EACH = 1000000, 200000
+
+
+@pytest.fixture
+def proxy():
+    """Starts a proxy to a port, which ends with the test if not before."""
+    started = []
+
+    def start(port, *args):
+        started.append(Proxy(port, *args))
+        return started[-1]
+
+    yield start
+    for p in started:
+        if p.p.poll() is None:
+            p.stop()
 
 
 class Source:
@@ -27,10 +43,10 @@ class Source:
             peer.sendall(b"x" * EACH)
 
 
-def seconds(clients, *args):
+def seconds(start, clients, *args):
     """How long it takes until all of them, at once, have all."""
     source = Source()
-    proxy = Proxy(source.port, *args)
+    proxy = start(source.port, *args)
     got = [0] * clients
 
     def take(n):
@@ -50,16 +66,16 @@ def seconds(clients, *args):
     return took
 
 
-def test_a_rate_is_kept_and_shared():
+def test_a_rate_is_kept_and_shared(proxy):
     for clients in (1, 2):
-        assert seconds(clients, "--rate", str(RATE), "--rtt-ms", "20") >= clients * EACH / RATE
+        assert seconds(proxy, clients, "--rate", str(RATE), "--rtt-ms", "20") >= clients * EACH / RATE
 
 
-def test_the_rate_is_of_each_direction():
+def test_the_rate_is_of_each_direction(proxy):
     listener = socket.create_server(("127.0.0.1", 0))
-    proxy = Proxy(listener.getsockname()[1], "--rate", str(RATE))
+    port = proxy(listener.getsockname()[1], "--rate", str(RATE)).port
     begin = time.monotonic()
-    with socket.create_connection(("127.0.0.1", proxy.port)) as s:
+    with socket.create_connection(("127.0.0.1", port)) as s:
         peer = listener.accept()[0]
         sender = threading.Thread(target=lambda: (s.sendall(b"x" * EACH), s.shutdown(socket.SHUT_WR)))
         sender.start()
@@ -69,12 +85,11 @@ def test_the_rate_is_of_each_direction():
                 got += len(part)
         sender.join()
     assert got == EACH and time.monotonic() - begin >= EACH / RATE
-    proxy.stop()
 
 
-def counted(server, commands):
+def counted(start, server, commands):
     """What the proxy counts of an IMAP session with so many commands."""
-    proxy = Proxy(server.imaps_port)
+    proxy = start(server.imaps_port)
     with socket.create_connection(("127.0.0.1", proxy.port)) as raw, server.context().wrap_socket(raw, server_hostname="localhost") as s:
         f = s.makefile("rwb")
         f.readline()
@@ -86,8 +101,8 @@ def counted(server, commands):
     return json.loads(proxy.stop())
 
 
-def test_a_handshake_is_told_apart(server):
-    few, many = counted(server, 1), counted(server, 50)
+def test_a_handshake_is_told_apart(proxy, server):
+    few, many = counted(proxy, server, 1), counted(proxy, server, 50)
     assert many["down"] > few["down"] + 1000 and many["up"] > few["up"] + 1000
     for way, least in (("up", 250), ("down", 600)):
         hello = [c["hello_" + way] for c in (few, many)]
