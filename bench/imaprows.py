@@ -12,7 +12,7 @@ import corpus
 from dovecot import Dovecot
 from imapclients import (Interimap, Mailhaul, MailhaulPlain, Mbsync, MbsyncPlain, Offlineimap,
                          Raw, RawSync)
-from imapsides import Account, Picks, differ, message_id
+from imapsides import Account, Picks, differ, message_id, volume
 
 SETTLED = 2.1                   # seconds; see settled()
 # Nobody but the server changes its files, so it need not read a directory for each change.
@@ -149,14 +149,14 @@ class Server:
             settled()
         return None
 
-    def pull(self, client, template, line, limit=None, seeding=False):
+    def pull(self, client, template, line, limit=None, seeding=False, wrong=None):
         """A timed first run that takes everything."""
         seat = self.fresh(client, template, limit)
         if not client.syncs:
             into = os.path.join(maildir(os.path.join(seat.near.path, "INBOX")), "cur")
             seat.raw = ("pull" if self.template(template).folders == 1 else "pullall", into)
         got = self.run(seat, line, self.harness.opt.limit * 1.5 + 60, seeding)
-        return judged(seat, got, unequal)
+        return judged(seat, got, wrong or unequal)
 
 
 def unsorted(state):
@@ -246,6 +246,12 @@ class PullLarge(Pull):
     """One message that no memory should hold; it is the memory that counts, so one run does."""
 
     rtts, most = (0,), 1
+
+    def once(self, client, line, limit=None):
+        def wrong(seat):
+            least = self.server.template(self.template).size
+            return unequal(seat) or (volume(seat.near.path) < least and "cut short") or None
+        return self.server.pull(client, self.template, line, limit, wrong=wrong)
 
 
 class Push(Pull):

@@ -57,6 +57,12 @@ def link_tree(src, dst):
             shutil.copy2(entry.path, to)
 
 
+def volume(path):
+    """The bytes of all files below a directory."""
+    return sum(os.path.getsize(os.path.join(top, n)) for top, _, names in os.walk(path)
+               for n in names)
+
+
 def differ(want, got, side):
     """What is wrong with a state; None if nothing is."""
     if want == got:
@@ -90,6 +96,7 @@ class Account:
 
     def __init__(self, srv, user, exact=True):
         self.srv, self.user, self.exact = srv, user, exact
+        self.path = srv.home(user)
         self.known = {}         # folder: {UID: Message-ID}
         srv.add_user(user, PASSWORD)
 
