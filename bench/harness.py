@@ -136,9 +136,11 @@ class Harness:
                 try:
                     p.wait(timeout)
                 except subprocess.TimeoutExpired:
-                    os.killpg(p.pid, signal.SIGKILL)
-                    p.wait()
                     return {"error": "longer than %d s" % timeout}
+                finally:
+                    if p.returncode is None:
+                        os.killpg(p.pid, signal.SIGKILL)
+                        p.wait()
         finally:
             proxy.terminate()
             counted = json.loads(proxy.stdout.read())
