@@ -19,6 +19,7 @@ SETTLED = 2.1                   # seconds; see settled()
 DOVECOT = "maildir_very_dirty_syncs = yes"
 CHANGES = {"flag": 100, "gone": 10, "new": 10}
 SLOW_RATE = 2000000             # bytes per second
+LARGE = 0.0062                  # of the messages: then 10,000 have 420 MB
 
 # What a mailbox holds: folders() gives them with their messages; server: the kind that keeps it;
 # exact: after each run every message and its flags are compared, else only how many there are.
@@ -427,8 +428,8 @@ def works(harness, quick):
         return many(sized(200, 20), sized(50, 20))
 
     server = Server(harness, {
-        "mixed": Mailbox(lambda: one(corpus.mix(sized(10000, 500)))),
-        "mixed2": Mailbox(lambda: one(corpus.mix(sized(2000, 200)))),
+        "mixed": Mailbox(lambda: one(corpus.mix(sized(10000, 500), large=LARGE))),
+        "mixed2": Mailbox(lambda: one(corpus.mix(sized(2000, 200), large=LARGE))),
         "large": Mailbox(lambda: one([("large", corpus.large_parts(sized(2 << 30, 100 << 20)))])),
         "small10": Mailbox(lambda: one(corpus.small(sized(10000, 500)))),
         "small5": Mailbox(lambda: one(corpus.small(sized(5000, 500)))),

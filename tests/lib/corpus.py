@@ -107,8 +107,9 @@ def _base64(rng, size):
     return base64.encodebytes(rng.randbytes(size * 3 // 4)).decode()
 
 
-def mix(count, seed=2):
-    """count messages as a mailbox has them: many short, some HTML, few with large attachments."""
+def mix(count, seed=2, large=0.009):
+    """count messages as a mailbox has them: many short, some HTML, few with attachments, of which
+    the given share of all messages is large."""
     rng = random.Random(seed)
     prose = _Prose(rng)
     for n in range(count):
@@ -125,7 +126,7 @@ def mix(count, seed=2):
             parts.append("Content-Type: text/html; charset=utf-8\n\n" + html)
             sort = "alternative"
         else:
-            size = rng.randrange(1000000, 5000000) if kind > 0.991 else \
+            size = rng.randrange(1000000, 5000000) if kind > 1 - large else \
                 rng.randrange(20000, 120000)
             parts.append("Content-Type: application/octet-stream\n"
                          "Content-Transfer-Encoding: base64\n"
