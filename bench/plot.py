@@ -49,7 +49,8 @@ def draw(lines, head, path):
             ax.grid(True, which="major", alpha=0.3)
             if ax.lines:
                 ax.legend(fontsize="small")
-    fig.suptitle("%s, %s" % (head["time"], head["machine"]), fontsize="small")
+    fig.suptitle("%s, %s, load %.1f at the start" % (head["time"], head["machine"], head["load"]),
+                 fontsize="small")
     fig.tight_layout()
     fig.savefig(path, dpi=80)
 

@@ -44,11 +44,10 @@ def cpu():
 
 
 def machine(work):
-    """What the figures depend on. Other work at the start: the mean load of the last minute."""
+    """What the figures depend on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return "%d x %s, %.0f GB, %s, Linux %s, load %.1f at the start" % (
-        os.cpu_count(), cpu(), memory / 2**30, filesystem(work), os.uname().release,
-        os.getloadavg()[0])
+    return "%d x %s, %.0f GB, %s, Linux %s" % (
+        os.cpu_count(), cpu(), memory / 2**30, filesystem(work), os.uname().release)
 
 
 def main():
@@ -86,6 +85,7 @@ def main():
              "rawimap": tool("rawimap", opt.builddir, work, ["raw"], openssl)}
     harness = Harness(opt, tools, work)
     about = {"time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "machine": machine(work),
+             "load": os.getloadavg()[0],         # other work: of the last minute
              "versions": versions(), "repeat": opt.repeat, "quick": opt.quick}
     servers, works = [], []
     makers = {"pop3": pop3rows.works, "imap": imaprows.works}
@@ -106,7 +106,8 @@ def main():
     try:
         if not works:
             par.error("no such work")
-        print("%s\n%s" % (about["machine"], "; ".join(about["versions"])))
+        print("%s, load %.1f\n%s" % (about["machine"], about["load"],
+                                     "; ".join(about["versions"])))
         for w in works:
             title = w.prepare()
             print("\n%s: %s\n%s" % (w.name, title, HEAD), flush=True)
