@@ -163,6 +163,14 @@ int tls_memory_save(const struct tls_memory *m, struct strbuf *out)
 	return 0;
 }
 
+/* Is the certificate that it was verified by still valid? It is not looked at again when the session is taken up. */
+static bool outlived(SSL_SESSION *s)
+{
+	X509 *peer = SSL_SESSION_get0_peer(s);
+
+	return !peer || X509_cmp_current_time(X509_get0_notAfter(peer)) <= 0;
+}
+
 /* Take what was kept. */
 int tls_memory_load(struct tls_memory *m, const struct tls_params *p, const void *bytes, size_t n)
 {
@@ -170,7 +178,7 @@ int tls_memory_load(struct tls_memory *m, const struct tls_params *p, const void
 	SSL_SESSION *s = n > 0 && n <= SESSION_MAX ? d2i_SSL_SESSION(NULL, &at, (long)n) : NULL;
 
 	ERR_clear_error();
-	if (!s || at != (const unsigned char *)bytes + n || SSL_SESSION_get_protocol_version(s) < TLS1_3_VERSION || tls_memory_key(&m->key, p) < 0 ||
+	if (!s || at != (const unsigned char *)bytes + n || SSL_SESSION_get_protocol_version(s) < TLS1_3_VERSION || outlived(s) || tls_memory_key(&m->key, p) < 0 ||
 	    !SSL_SESSION_up_ref(s)) {
 		SSL_SESSION_free(s);
 		return -1;

@@ -480,6 +480,29 @@ static void test_resume_trust(void **state)
 	tls_memory_free(NULL);
 }
 
+/* A session whose certificate has expired since: it is to be looked at anew. One that is pinned is believed in spite of that, and shows it. */
+static void test_resume_expired(void **state)
+{
+	struct tls_peer t = { .pki = &pki, .cert = "expired" };
+	struct strbuf kept = STRBUF_SECRET(65536);
+	struct tls_memory *m = tls_memory_new();
+	struct tls_params p = { .host = "localhost", .memory = m };
+	struct peer peer;
+	char print[65];
+
+	(void)state;
+	pki_fingerprint(&pki, "expired", print);
+	p.pins[0] = print;
+	peer_start(&peer, tls_peer_serve, &t);
+	visit(&peer, &p, "full", true);
+	peer_stop(&peer);
+	assert_int_equal(tls_memory_save(m, &kept), 0);
+	assert_true(kept.len > 0);
+	assert_int_equal(tls_memory_load(m, &p, kept.s, kept.len), -1);
+	strbuf_release(&kept);
+	tls_memory_free(m);
+}
+
 static void test_client_cert(void **state)
 {
 	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
@@ -792,7 +815,7 @@ int main(void)
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_bad_params),
 		cmocka_unit_test(test_resume),
-		cmocka_unit_test(test_resume_trust),
+		cmocka_unit_test(test_resume_trust), cmocka_unit_test(test_resume_expired),
 		cmocka_unit_test(test_resume_kept),
 		cmocka_unit_test(test_client_cert),
 		cmocka_unit_test(test_versions),
