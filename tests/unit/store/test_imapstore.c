@@ -47,6 +47,10 @@
 	") INTERNALDATE \"01-Jan-1970 00:01:40 +0000\" RFC822.SIZE 9)\r\n"
 #define FLAGS(seq, uid, flags) "* " seq " FETCH (UID " uid " FLAGS (" flags "))\r\n"
 #define ALL "(UID FLAGS INTERNALDATE RFC822.SIZE)"
+#define NAMED "(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
+#define NAMED_ROW(seq, uid, header)                                                                \
+	"* " seq " FETCH (UID " uid                                                                \
+	" FLAGS () INTERNALDATE \"01-Jan-1970 00:01:40 +0000\" RFC822.SIZE 9 BODY[HEADER.FIELDS (MESSAGE-ID)] " header ")\r\n"
 #define WITH(object) "(UID FLAGS INTERNALDATE RFC822.SIZE " object ")"
 #define OBJECT(seq, uid, object)                                                                   \
 	"* " seq " FETCH (UID " uid                                                                \
@@ -128,6 +132,8 @@ static void tell_msg(struct rig *r, const struct store_msg *m)
 		strbuf_printf(&r->told, "(%d,%d)", (int)m->size, (int)m->date);
 	if (m->has_object)
 		strbuf_printf(&r->told, "#%02x%02x", m->object[0], m->object[1]);
+	if (m->has_mid)
+		strbuf_printf(&r->told, "@%02x%02x", m->mid[0], m->mid[1]);
 }
 
 static void tell_box(struct rig *r, const struct box_info *b)
@@ -1246,16 +1252,44 @@ static void test_changes(void **state)
 				{ "A10 " NEW, ROW("4", "6", "") OK("A10") }, { 0 } },
 			.act = "folders;look r INBOX 7.6.4.10 1:4",
 			.want = "INBOX '7 7 5 20' 5|; [0 changes'7 7 4 20'4: 1 6(9,100) -3]" },
-		{ "renumbered, by STATUS",
+		{ "renumbered, by STATUS and SELECT: all is asked for at once (fd42 is <a@b>)",
 			{ QRESYNC("LIST-EXTENDED LIST-STATUS"),
 				{ STATUS_LIST,
-					"* LIST () \"/\" INBOX\r\n* STATUS INBOX (MESSAGES 5 UIDNEXT 7 UIDVALIDITY 8 HIGHESTMODSEQ 20)\r\n" OK(
+					"* LIST () \"/\" INBOX\r\n* STATUS INBOX (MESSAGES 3 UIDNEXT 7 UIDVALIDITY 8 HIGHESTMODSEQ 20)\r\n" OK(
 						"A3") },
 				{ "A4 EXAMINE \"INBOX\"",
-					BOX("5", "8", "7", MODSEQ("20")) OK("A4") },
+					BOX("3", "8", "7", MODSEQ("20")) OK("A4") },
+				{ "A5 UID FETCH 1:* " NAMED,
+					NAMED_ROW("1", "2", "{21}\r\nMessage-ID: <a@b>\r\n\r\n") NAMED_ROW(
+						"2", "3", "NIL") NAMED_ROW("3", "4", "{2}\r\n\r\n") OK("A5") },
 				{ 0 } },
 			.act = "folders;look r INBOX 7.6.4.10 1:4",
-			.want = "INBOX '8 7 5 20' 5|; [0 changes'8 7 5 20'5 reborn:]" },
+			.want = "INBOX '8 7 3 20' 3|; [0 all'8 7 3 20'3 reborn: 2(9,100)@fd42 3(9,100) 4(9,100)]" },
+		{ "UIDNEXT went back, by STATUS and SELECT",
+			{ QRESYNC("LIST-EXTENDED LIST-STATUS"),
+				{ STATUS_LIST,
+					"* LIST () \"/\" INBOX\r\n* STATUS INBOX (MESSAGES 1 UIDNEXT 5 UIDVALIDITY 7 HIGHESTMODSEQ 20)\r\n" OK(
+						"A3") },
+				{ "A4 EXAMINE \"INBOX\"",
+					BOX("1", "7", "5", MODSEQ("20")) OK("A4") },
+				{ "A5 UID FETCH 1:* " NAMED, NAMED_ROW("1", "2", "NIL") OK("A5") },
+				{ 0 } },
+			.act = "folders;look r INBOX 7.6.4.10 1:4",
+			.want = "INBOX '7 5 1 20' 1|; [0 all'7 5 1 20'1 reborn: 2(9,100)]" },
+		{ "renumbered, by STATUS alone: that is a lie, and nothing of it is told",
+			{ QRESYNC("LIST-EXTENDED LIST-STATUS"),
+				{ STATUS_LIST,
+					"* LIST () \"/\" INBOX\r\n* STATUS INBOX (MESSAGES 3 UIDNEXT 7 UIDVALIDITY 8 HIGHESTMODSEQ 20)\r\n" OK(
+						"A3") },
+				{ "A4 EXAMINE \"INBOX\"",
+					BOX("4", "7", "7", MODSEQ("20")) OK("A4") },
+				{ "A5 UID FETCH 1:* " NAMED, NAMED_ROW("1", "2", "{2}\r\n\r\n") OK("A5") },
+				{ "A6 EXAMINE \"INBOX\"",
+					BOX("4", "7", "7", MODSEQ("20")) OK("A6") },
+				{ "A7 " OLD("10", " VANISHED"), FLAGS("1", "1", "") OK("A7") },
+				{ "A8 " NEW, ROW("4", "6", "") OK("A8") }, { 0 } },
+			.act = "folders;look r INBOX 7.6.4.10 1:4",
+			.want = "INBOX '8 7 3 20' 3|; [0 changes'7 7 4 20'4: 1 6(9,100)]" },
 		{ "no ENABLE",
 			{ IN("CONDSTORE"),
 				{ "A2 EXAMINE \"INBOX\" (CONDSTORE)",
