@@ -23,13 +23,25 @@ void exec_step(struct exec *x, const char *what)
 
 int exec_init(struct exec *x, struct err *e)
 {
-	x->items = calloc(EXEC_GROUP_MESSAGES, sizeof(*x->items));
-	x->staged = calloc(EXEC_GROUP_MESSAGES, sizeof(*x->staged));
-	if (!x->items || !x->staged)
-		return err_set(e, ERR_LOCAL, "out of memory");
 	if (x->two_way)
 		x->reader = ident_reader_new(e);
 	return x->two_way && !x->reader ? -1 : 0;
+}
+
+int exec_make_room(struct exec *x, size_t n, struct err *e)
+{
+	if (n > EXEC_GROUP_MESSAGES)
+		n = EXEC_GROUP_MESSAGES;
+	if (n <= x->room)
+		return 0;
+	if (x->n > 0)
+		return err_set(e, ERR_BUG, "a group that was left behind");
+	free(x->items);
+	free(x->staged);
+	x->items = calloc(n, sizeof(*x->items));
+	x->staged = calloc(n, sizeof(*x->staged));
+	x->room = x->items && x->staged ? n : 0;
+	return x->room == 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
 }
 
 void exec_release(struct exec *x)
@@ -43,7 +55,7 @@ void exec_release(struct exec *x)
 	vec_release(&x->removed);
 	x->items = NULL;
 	x->staged = NULL;
-	x->n = 0;
+	x->n = x->room = 0;
 }
 
 void exec_tell_message(struct exec *x, enum event_action action, struct slice key, uint64_t size)

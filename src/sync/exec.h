@@ -74,8 +74,9 @@ struct exec {
 	struct event_totals *totals;
 	struct claims *claims;
 	/* Private. */
-	struct exec_item *items;  /* the group: EXEC_GROUP_MESSAGES */
+	struct exec_item *items;  /* the group */
 	struct staged *staged;
+	size_t room;              /* for so many; EXEC_GROUP_MESSAGES at most */
 	struct ident_reader *reader; /* two-way */
 	size_t n;
 	uint64_t bytes;

@@ -11,6 +11,9 @@ struct exec_item {
 	struct told told; /* two-way */
 };
 
+/* Memory for a group of n messages, or as many as a group may have. Between groups. */
+int exec_make_room(struct exec *x, size_t n, struct err *e);
+
 /*
  * Notes on single messages share a transaction, the group's if one comes by: each commit waits for the disk. How many wait, and for how long, is bounded, as a
  * process can be killed; exec_copy leaves none behind.

@@ -258,6 +258,8 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 	bool unsure = false; /* what comes behind the message staged last tells whether it was whole; a refusal tells nothing, as it may be a line of its rest */
 	int rc = -1;
 
+	if (exec_make_room(x, n, e) < 0)
+		goto out;
 	if (copy_elsewhere(x, w, n, e) < 0) {
 		rc = copy_broken(x, e);
 		goto out;
