@@ -315,7 +315,7 @@ static int log_in(struct way *w, struct err *e)
 /*
  * May it be our haste that failed? A refusal is the server's word if it was asked in a way that it
  * offers, and if all that stood behind the login was answered, too: then it has taken none of it for
- * something else.
+ * something else. That the password is wrong is its word in any case: it need not be told it twice.
  */
 static bool hasty(struct way *w, const struct err *why)
 {
@@ -329,7 +329,7 @@ static bool hasty(struct way *w, const struct err *why)
 		w->outdated = true;
 		return true;
 	}
-	return !w->refused || imap_drain(c, NULL) < 0;
+	return !w->refused || (imap_drain(c, NULL) < 0 && !w->denied);
 }
 
 /* ---- all of it ---- */

@@ -336,3 +336,21 @@ def test_a_stronger_mechanism_is_taken_at_once(tmp_path, ca, certificate):
         srv.__class__ = Stronger
         r = clean(h.run("both"))
         assert r.code == 77 and "SCRAM-SHA-256" in r.of("error")[0]["text"], r
+
+
+@pytest.mark.parametrize("known_before", [True, False])
+def test_a_wrong_password_and_good_bye(tmp_path, ca, certificate, known_before):
+    """A server that closes behind the refusal is told the password once."""
+    class Refusing(Peer):
+        def let_in(self, link, tag, user, password):
+            link.line(tag + " NO [AUTHENTICATIONFAILED] not today")
+            raise Hangup
+    with start(ca, certificate, Peer if known_before else Refusing) as srv:
+        h = job(tmp_path, srv, ca)
+        if known_before:
+            h.settle()
+        srv.__class__ = Refusing
+        tried = len(srv.commands("AUTHENTICATE"))
+        r = clean(h.run("both"))
+        assert r.code == 77 and [e["kind"] for e in r.of("error")] == ["auth"] and "not today" in r.of("error")[0]["text"], r
+        assert len(srv.commands("AUTHENTICATE")) == tried + 1
