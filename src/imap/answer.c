@@ -159,7 +159,7 @@ static int bye(struct imap_conn *c, struct err *e)
 
 /*
  * Is it the end of the NOOP behind the login? Once what was sent later is answered, that will not be
- * any more.
+ * any more. A server that answers it before the login has not waited with it.
  */
 static void note_probe(struct imap_conn *c, const struct imap_flight *f)
 {
@@ -171,7 +171,7 @@ static void note_probe(struct imap_conn *c, const struct imap_flight *f)
 		snprintf(tag, sizeof(tag), "A%u", c->probe);
 		log_debug("%s: the server has dropped what stood behind the login", tag);
 		imap_land(c, imap_flight_of(c, slice_str(tag)));
-	} else if (c->flies && c->resp.cond == IMAP_OK) {
+	} else if (c->flies && f == &c->fly[c->fly_first] && c->resp.cond == IMAP_OK) {
 		*c->flies = IMAP_FLIES_YES;
 	}
 	c->probe = 0;

@@ -19,6 +19,7 @@ struct way {
 	bool plain;                  /* nothing is sent before its time */
 	bool behind;                 /* something stands behind the login */
 	bool flew;                   /* that is the caller's first commands */
+	size_t flying;               /* so many stood behind it, with our own */
 	bool refused;                /* by the server */
 	bool denied;                 /* for the password */
 	bool ahead;                  /* of the greeting */
@@ -59,9 +60,10 @@ static int fly(struct way *w, struct err *e)
 		return -1;
 	c->caps = w->mem->after;
 	w->flew = true;
-	if (introduce(c, w->p->enable, e) < 0)
+	if (introduce(c, w->p->enable, e) < 0 || w->p->first(w->p->first_arg, c, e) < 0)
 		return -1;
-	return w->p->first(w->p->first_arg, c, e);
+	w->flying = imap_flying(c) + c->fly_own - 1; /* the login flies as well */
+	return 0;
 }
 
 /* The login is one line and stands in the queue: put something behind it. */
@@ -89,14 +91,20 @@ static int put_behind(struct way *w, struct err *e)
 }
 
 /*
- * The login was answered: was it right to take the server for what it was the last time? Else what
- * flies is of no use. 1, 0, -1.
+ * The login was answered: was it right to take the server for what it was the last time, and has it
+ * answered nothing before, as to somebody whom it does not know? Else what flies is of no use. 1, 0,
+ * -1.
  */
 static int was_right(struct way *w, struct err *e)
 {
 	struct imap_conn *c = w->c;
 	uint32_t tag;
 
+	if (imap_flying(c) + c->fly_own < w->flying) {
+		log_debug("the server has answered what stood behind the login before that");
+		w->mem->flies = IMAP_FLIES_NO;
+		return imap_drain(c, e);
+	}
 	while (!c->caps_fresh && !c->strayed && c->fly_own > 0) /* the answer to our CAPABILITY */
 		if (imap_turn(c, &tag, e) < 0)
 			return -1;
@@ -194,7 +202,7 @@ static bool can_be_said(struct slice s)
 static int by_login(struct way *w, struct err *e)
 {
 	struct imap_conn *c = w->c;
-	struct slice user = slice_str(w->l->user), password = strbuf_slice(&w->l->password);
+	struct slice user = slice_str(w->l->user), password = strbuf_slice(&w->l->password), text;
 	int r = -1;
 
 	if (!w->l->g->secure)
@@ -219,7 +227,9 @@ static int by_login(struct way *w, struct err *e)
 	if (r == 0 && c->stops.n == 0)
 		imap_secret(c, false, NULL); /* all is said; the answer is none */
 	if (r == 0)
-		r = imap_finish(c, w->tag, NULL, NULL, NULL, e);
+		do /* a "+" that nothing waits for is passed over */
+			r = imap_challenge(c, w->tag, &text, e);
+		while (r == 2);
 	imap_secret(c, false, NULL);
 	take_refusal(w, r == 0);
 	return r < 0 ? -1 : r == 0 ? login_refused(w->l, "LOGIN", "", e) : 0;

@@ -93,8 +93,9 @@ static int list(struct imapstore *t, struct err *e)
 		return -1;
 	flew = t->ahead.n > 0;
 	rc = imaplist(t, true, &why);
-	if (rc < 0 && flew && t->conn.dead && why.kind != ERR_CANCEL) {
-		/* the server has taken the login, and stumbled over what stood behind it */
+	if (rc < 0 && flew && why.kind != ERR_CANCEL && why.kind != ERR_LOCAL) {
+		/* the server has taken the login, and stumbled over what stood behind it, or refused it: perhaps what came before LIST as well */
+		t->conn.dead = true;
 		log_debug("%s: %s: once more, waiting for each answer", t->login.what, why.text);
 		t->login.remembered->flies = IMAP_FLIES_NO;
 		if (imapstore_ready(t, e) < 0)

@@ -338,6 +338,72 @@ def test_a_stronger_mechanism_is_taken_at_once(tmp_path, ca, certificate):
         assert r.code == 77 and "SCRAM-SHA-256" in r.of("error")[0]["text"], r
 
 
+class Parallel(Peer):
+    """What stands behind a login is answered before that, as to somebody who is not in yet."""
+
+    def let_in(self, link, tag, user, password):
+        while b"\n" in link.buf:
+            other, parts = self.command(link)
+            try:
+                self.obey(link, other, parts)
+            except Refused as why:
+                self.finished(link, other, str(why))
+        super().let_in(link, tag, user, password)
+
+
+class Strict(Peer):
+    """What came along with a login is refused behind it."""
+
+    def let_in(self, link, tag, user, password):
+        super().let_in(link, tag, user, password)
+        link.in_ = False
+        while b"\n" in link.buf:
+            other, parts = self.command(link)
+            try:
+                self.obey(link, other, parts)
+            except Refused as why:
+                self.finished(link, other, str(why))
+        link.in_ = True
+
+
+@pytest.mark.parametrize("mechanism", ["AUTH=PLAIN", "LOGIN"])
+@pytest.mark.parametrize("kind", [Parallel, Strict])
+def test_a_server_that_refuses_what_is_behind_the_login(tmp_path, ca, certificate, kind, mechanism):
+    """From the first, and later."""
+    class Good(Peer):
+        less = {"AUTH=PLAIN"} if mechanism == "LOGIN" else set()
+
+        def namespace(self, link, tag, args):
+            if not link.in_:
+                raise Refused("BAD log in first")
+            link.star('NAMESPACE (("Mail/" "/")) NIL NIL')
+            link.ok(tag)
+
+        def name_of(self, folder):
+            return super().name_of(folder) if folder.name == "INBOX" else b'"Mail/%s"' % folder.name.encode()
+
+        def folder(self, word, make=False):
+            return super().folder(re.sub("^Mail/", "", word.decode() if isinstance(word, bytes) else word), make)
+
+    class This(kind, Good):
+        pass
+
+    with start(ca, certificate, This) as srv:
+        h = job(tmp_path, srv, ca)
+        for _ in range(4):
+            h.settle()
+        srv.__class__ = Good
+        os.unlink(known(h))
+        h.settle()
+        h.settle()
+        assert b"flies yes" in open(known(h), "rb").read()
+        srv.__class__ = This
+        for _ in range(3):
+            srv.inbox().add(b"\nnew\n")
+            h.settle()
+            h.same()
+
+
 @pytest.mark.parametrize("known_before", [True, False])
 def test_a_wrong_password_and_good_bye(tmp_path, ca, certificate, known_before):
     """A server that closes behind the refusal is told the password once."""
