@@ -370,6 +370,11 @@ static int read_looks(struct twoway *g, int side, const struct look *l, const si
 		b->info[side] = info;
 		if (rc == 1)
 			rc = take_look(g, b, side, &why);
+		if (rc < 0 && side == LEFT && (l[i].idents || b->reborn) && !b->plain && !err_ends_all(&why)) {
+			b->plain = true; /* one message that can't be read is enough; the others can be listed */
+			b->looked[side] = false;
+			rc = 0;
+		}
 		if (rc < 0)
 			rc = box_error(g, b, &why, e);
 	}
@@ -385,7 +390,7 @@ static int look_reborn(struct twoway *g, struct err *e)
 
 	for (size_t i = 0; rc == 0 && i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
-		struct look l = { .folder = box_name(b, LEFT), .stamp = "", .keywords = &b->view[LEFT], .all = true, .sizes = true, .idents = true };
+		struct look l = { .folder = box_name(b, LEFT), .stamp = "", .keywords = &b->view[LEFT], .all = true, .sizes = true, .idents = !b->plain };
 
 		if (b->reborn && !b->looked[LEFT] && !b->failed && (vec_push(&looks, l) < 0 || vec_push(&which, i) < 0))
 			rc = twoway_no_memory(e);
@@ -397,8 +402,8 @@ static int look_reborn(struct twoway *g, struct err *e)
 	return rc;
 }
 
-/* Look at all folders of a side that may have changed. */
-static int look_side(struct twoway *g, int side, struct err *e)
+/* Look at all folders of a side that may have changed; plain: at those that are to be asked once more. */
+static int look_changed(struct twoway *g, int side, bool plain, struct err *e)
 {
 	VEC(struct look) looks = { 0 };
 	VEC(size_t) which = { 0 };
@@ -408,11 +413,11 @@ static int look_side(struct twoway *g, int side, struct err *e)
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
 		struct look l = { .folder = box_name(b, side), .known = side == LEFT ? known_left : known_right, .arg = g, .keywords = &b->view[side],
-				  .sizes = side == LEFT && has_limits(g, b), .idents = side == LEFT && b->join.fresh[RIGHT] > 0 };
+				  .sizes = side == LEFT && has_limits(g, b), .idents = side == LEFT && b->join.fresh[RIGHT] > 0 && !plain };
 		char own[STORE_STAMP_MAX];
 		char *copy;
 
-		if (b->failed || !box_there(b, side) || (!box_there(b, !side) && !b->create[!side] && !b->remove[side]))
+		if (b->plain != plain || (plain && b->reborn) || b->failed || !box_there(b, side) || (!box_there(b, !side) && !b->create[!side] && !b->remove[side]))
 			continue;
 		memcpy(b->stamp[side], side == LEFT ? b->f->left_stamp : b->f->right_stamp, sizeof(b->stamp[side]));
 		if (unchanged(g, b, side) && !b->force[side])
@@ -440,8 +445,6 @@ static int look_side(struct twoway *g, int side, struct err *e)
 		}
 	}
 	rc = read_looks(g, side, looks.a, which.a, looks.n, e);
-	if (rc == 0 && side == LEFT)
-		rc = look_reborn(g, e);
 out:
 	for (size_t i = 0; i < stamps.n; i++)
 		free(stamps.a[i]);
@@ -462,5 +465,7 @@ int look_recover(struct twoway *g, struct err *e)
 /* First the right: where it has something new, what is new at the left may be the same, and is asked at once what tells it apart. */
 int look_messages(struct twoway *g, struct err *e)
 {
-	return look_side(g, RIGHT, e) < 0 || look_side(g, LEFT, e) < 0 ? -1 : 0;
+	if (look_changed(g, RIGHT, false, e) < 0 || look_changed(g, LEFT, false, e) < 0 || look_changed(g, LEFT, true, e) < 0)
+		return -1;
+	return look_reborn(g, e) < 0 || look_reborn(g, e) < 0 ? -1 : 0; /* the second time for those that are to be asked once more */
 }

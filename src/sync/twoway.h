@@ -55,6 +55,7 @@ struct box {
 	bool distrusted;              /* so they do because the server gave them to other messages */
 	VEC(int64_t) orphans;         /* pairs that are to be forgotten then */
 	bool stays;                   /* it is gone on one side, and not removed on the other, or on both: nothing is done in it but moves, and nothing remembered */
+	bool plain;                   /* the left is not asked for Message-IDs by a look: it has refused that */
 	bool failed;                  /* nothing more is done with it, and nothing remembered */
 	struct join join;
 	uint64_t deletions[2], copies;

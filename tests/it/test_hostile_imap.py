@@ -700,7 +700,7 @@ class NoUid(Looks):
 
 class UidLast(Looks):
     def bend(self, link, m, row):
-        return re.sub(r"\(UID (\d+) (.*)\)", r"(\2 UID \1)", row)
+        return re.sub(r"(?s)\(UID (\d+) (.*)\)\r\n$", r"(\2 UID \1)\r\n", row)
 
 
 class RowsTwice(Looks):

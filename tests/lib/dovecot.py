@@ -214,6 +214,13 @@ class Dovecot:
         except FileNotFoundError:
             return ""
 
+    def wait_for_log(self, text, times):
+        """Waits until it has logged that so many times; how often it has."""
+        end = time.monotonic() + STOP_SECONDS
+        while self.log().count(text) < times and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.log().count(text)
+
     def wait_for_quiet(self):
         """Waits until no session of IMAP is left: what a client that is gone had still sent has
         then been carried out."""
