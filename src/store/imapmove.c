@@ -107,6 +107,29 @@ static int move_by_copy(struct imapstore *t, struct moving *w, struct imapbatch 
 	return imapmark_expunge(t, e);
 }
 
+/* A batch over nums for another folder: the changes it is made of, to be freed; NULL: closed. */
+static struct flag_change *batch_to(struct imapstore *t, struct imapbatch *j, const uint64_t *nums, const char *folder,
+	uint32_t add, struct imapfolder **f, struct err *e)
+{
+	struct flag_change *c;
+
+	if (imaptree_find(t, folder, f, e) < 0) {
+		imapstore_fail(t, e);
+		return NULL;
+	}
+	c = calloc(j->n ? j->n : 1, sizeof(*c));
+	if (!c) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		imapstore_fail(t, e);
+		return NULL;
+	}
+	for (size_t i = 0; i < j->n; i++)
+		c[i] = (struct flag_change){ .num = nums[i], .add = add };
+	j->c = c;
+	j->wire = (*f)->wire;
+	return c;
+}
+
 /* store_ops.move */
 int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder,
 	struct keyword_view *there, void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why),
@@ -129,17 +152,9 @@ int imapmove(struct store *s, const uint64_t *nums, size_t n, const char *folder
 	(void)there; /* they go along by their names */
 	if (imapstore_need_box(t, true, e) < 0)
 		return -1;
-	if (imaptree_find(t, folder, &f, e) < 0)
-		return imapstore_fail(t, e);
-	c = calloc(n ? n : 1, sizeof(*c));
-	if (!c) {
-		err_set(e, ERR_LOCAL, "out of memory");
-		return imapstore_fail(t, e);
-	}
-	for (size_t i = 0; i < n; i++)
-		c[i] = (struct flag_change){ .num = nums[i], .add = FLAG_DELETED };
-	j.c = c;
-	j.wire = f->wire;
+	c = batch_to(t, &j, nums, folder, FLAG_DELETED, &f, e);
+	if (!c)
+		return -1;
 	j.validity = f->looked ? f->looked : f->stamp.validity;
 	t->sel.stale |= n > 0;
 	rc = moves ? imapbatch_run(t, &j, NULL, e) : move_by_copy(t, &w, &j, e);
@@ -173,17 +188,9 @@ int imapmove_copy(struct store *s, const uint64_t *nums, size_t n, const char *f
 	(void)there; /* they go along by their names */
 	if (imapstore_need_box(t, false, e) < 0)
 		return -1;
-	if (imaptree_find(t, folder, &f, e) < 0)
-		return imapstore_fail(t, e);
-	c = calloc(n ? n : 1, sizeof(*c));
-	if (!c) {
-		err_set(e, ERR_LOCAL, "out of memory");
-		return imapstore_fail(t, e);
-	}
-	for (size_t i = 0; i < n; i++)
-		c[i].num = nums[i];
-	j.c = c;
-	j.wire = f->wire;
+	c = batch_to(t, &j, nums, folder, 0, &f, e);
+	if (!c)
+		return -1;
 	rc = imapbatch_run(t, &j, NULL, e);
 	t->box = NULL;
 	free(c);

@@ -240,6 +240,13 @@ def test_a_folder_that_came_too_early(tmp_path, ca, certificate):
         h.same()
 
 
+def told_once(h, srv):
+    tried = len(srv.commands("AUTHENTICATE"))
+    r = clean(h.run("both"))
+    assert r.code == 77 and [e["kind"] for e in r.of("error")] == ["auth"] and "not today" in r.of("error")[0]["text"], r
+    assert len(srv.commands("AUTHENTICATE")) == tried + 1
+
+
 def test_a_refused_login_is_tried_once(tmp_path, ca, certificate):
     class Refusing(Peer):
         def let_in(self, link, tag, user, password):
@@ -248,10 +255,7 @@ def test_a_refused_login_is_tried_once(tmp_path, ca, certificate):
         h = job(tmp_path, srv, ca)
         h.settle()
         srv.__class__ = Refusing
-        tried = len(srv.commands("AUTHENTICATE"))
-        r = clean(h.run("both"))
-        assert r.code == 77 and [e["kind"] for e in r.of("error")] == ["auth"] and "not today" in r.of("error")[0]["text"], r
-        assert len(srv.commands("AUTHENTICATE")) == tried + 1
+        told_once(h, srv)
 
 
 # The session of TLS: what is trusted now counts, not what was when it was made
@@ -416,7 +420,4 @@ def test_a_wrong_password_and_good_bye(tmp_path, ca, certificate, known_before):
         if known_before:
             h.settle()
         srv.__class__ = Refusing
-        tried = len(srv.commands("AUTHENTICATE"))
-        r = clean(h.run("both"))
-        assert r.code == 77 and [e["kind"] for e in r.of("error")] == ["auth"] and "not today" in r.of("error")[0]["text"], r
-        assert len(srv.commands("AUTHENTICATE")) == tried + 1
+        told_once(h, srv)
