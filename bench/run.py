@@ -12,6 +12,7 @@ import tempfile
 import time
 
 from harness import HEAD, Harness, Line, first_line, have, show, tool
+from dovecot import available
 
 import imaprows
 import pop3rows
@@ -69,6 +70,8 @@ def main():
     par.add_argument("--dir", type=os.path.abspath, help="work there (default: a new directory below /var/tmp)")
     par.add_argument("--json", help="write all figures to this file")
     opt = par.parse_args()
+    if not available():
+        par.error("needs Dovecot: apt-get install dovecot-pop3d dovecot-imapd")
     opt.repeat = opt.repeat or (1 if opt.quick else 3)
     # Clients run in directories of their own.
     opt.mailhaul = opt.mailhaul and os.path.abspath(opt.mailhaul)
