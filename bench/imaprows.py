@@ -369,11 +369,12 @@ class BothChanges(Changes):
 
 class Heal(Changes):
     """The run that finds nothing new, and has to find that out: the server has renumbered the folder,
-    or the client's state is lost, or as old as the last changes. No other client goes on then."""
+    or the client's state is lost, or as old as the last changes. No other client goes on then.
+    Cold: the server has to read the messages to tell of them, as after an accident of its own."""
 
-    def __init__(self, harness, clients, server, name, template, what):
+    def __init__(self, harness, clients, server, name, template, what, cold=False):
         super().__init__(harness, clients, server, name, template)
-        self.what = what
+        self.what, self.cold = what, cold
 
     def prepare(self):
         return ImapWork.prepare(self)
@@ -393,18 +394,24 @@ class Heal(Changes):
             shutil.rmtree(state)
             os.rename(old, state)
 
+    def chill(self, seat):
+        settled()
+        if self.cold:
+            seat.account.chill()
+
     def results(self, clients, line):
         def once(client):
             seat = self.server.synced(client, self.template)
             if client.syncs:
                 self.hurt(seat)
-                settled()
+                self.chill(seat)
                 got = self.again(client, line, unequal)
                 if "error" not in got and got.get("down", 0) > 8e6:
                     got["error"] = "bodies were transferred"
                 return got
             if self.what == "renumbered":
                 seat.account.renumber()
+            self.chill(seat)
             seat.raw = ("idents",)
             return self.again(client, line, unequal_far)
         return self.harness.turns(clients, once, self.usable)
@@ -468,6 +475,9 @@ def works(harness, quick):
         row(Heal, "renumbered", "small10", heal, "renumbered"),
         row(Heal, "lost", "small10", heal, "lost"),
         row(Heal, "oldstate", "small10", heal, "old"),
+        row(Heal, "renumbered-cold", "small10", heal, "renumbered", True),
+        row(Heal, "lost-cold", "small10", heal, "lost", True),
+        row(Heal, "oldstate-cold", "small10", heal, "old", True),
     ]
 
 

@@ -241,6 +241,10 @@ class Account:
         self.settle()
         self.state()
 
+    def chill(self):
+        """The server forgets what it has read of the inbox's messages."""
+        os.unlink(os.path.join(self.srv.maildir(self.user), "dovecot.index.cache"))
+
     def stamp(self):
         """Where the inbox is now: VALIDITY:MODSEQ:NEXT."""
         with self.srv.imap(self.user) as c:
