@@ -10,7 +10,7 @@ import pytest
 import dovecot
 import haul
 import twoway
-from disturb import needs_strace
+from disturb import needs_strace, strace
 from imappeer import Peer, Refused, text
 from twoway import HELLO, Sync, actions, counts, state_of_version
 
@@ -243,7 +243,7 @@ def test_a_run_without_changes_does_not_read_them(h, tmp_path):
     calls = str(tmp_path / "calls")
 
     def run():
-        h.sync(prefix=("strace", "-f", "-qq", "-e", "trace=openat,openat2", "-o", calls))
+        h.sync(prefix=strace("-e", "trace=openat,openat2", log=calls))
         with open(calls, encoding="utf-8", errors="replace") as f:
             return "dovecot-keywords" in f.read()
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import haul
-from disturb import CALLS, SmallDisk, needs_strace
+from disturb import CALLS, SmallDisk, needs_strace, strace
 from twoway import HELLO, Pair, Scene, Sync, actions, state_of_version
 
 SHORT_KILLS = 4
@@ -238,7 +238,7 @@ def test_a_run_with_nothing_to_do_writes_nothing(p):
     time.sleep(2.1)
     p.quiet()
     log = os.path.join(p.dir, "calls")
-    p.sync(prefix=("strace", "-f", "-qq", "-o", log, "-e", "trace=mkdirat,renameat2,unlinkat,utimensat,fsync"))
+    p.sync(prefix=strace("-e", "trace=mkdirat,renameat2,unlinkat,utimensat,fsync", log=log))
     with open(log, encoding="utf-8") as f:
         assert [line for line in f if "quarantine" in line or "fsync" in line] == []
 
