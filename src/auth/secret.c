@@ -34,6 +34,8 @@ static int from_command(const struct secret_params *p, struct strbuf *out, msec_
 	struct strbuf all = STRBUF_SECRET(SECRET_MAX);
 	int rc = proc_output(p->command, &all, deadline, e);
 
+	if (rc < 0 && e && e->kind == ERR_LOCAL)
+		err_hint(e, "run it in a shell to see why");
 	if (rc == 0)
 		rc = first_line(&all, out, e);
 	strbuf_release(&all);

@@ -170,6 +170,15 @@ static void explain(const struct race *r, struct strbuf *out)
 	}
 }
 
+/* Did all attempts fail in one of these ways? */
+static bool all_failed(const struct race *r, int failure, int or_failure)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->at[i].failure != failure && r->at[i].failure != or_failure)
+			return false;
+	return r->n > 0;
+}
+
 /* The error of a lost race, naming each address. */
 static void lost(const struct race *r, const char *what, struct err *e)
 {
@@ -183,6 +192,12 @@ static void lost(const struct race *r, const char *what, struct err *e)
 		err_set(e, ERR_UNAVAIL, "can't connect to %s: %s", what,
 			r->n ? strbuf_str(&why) : "it has no address");
 	strbuf_release(&why);
+	if (all_failed(r, ECONNREFUSED, ECONNREFUSED))
+		err_hint(e, "nothing listens there: is it the right port, and is the server running?");
+	else if (all_failed(r, ENETUNREACH, EHOSTUNREACH))
+		err_hint(e, "is this machine on the network?");
+	else if (late)
+		err_hint(e, "the server is down, or a firewall keeps it from answering");
 }
 
 /* Connect to whichever address answers first. */

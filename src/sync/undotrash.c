@@ -455,7 +455,7 @@ static void tell_missing(const struct bin *b, size_t missing, const char *what)
 
 	if (missing == 0)
 		return;
-	snprintf(text, sizeof(text), "%zu message%s that run %lld %s at the server %s not there any more", missing, missing == 1 ? "" : "s", (long long)b->u->run, what,
+	snprintf(text, sizeof(text), "%zu message%s that run %lld %s at the server %s not there any more: deleted for good since, or moved by hand", missing, missing == 1 ? "" : "s", (long long)b->u->run, what,
 		 missing == 1 ? "is" : "are");
 	event_put(b->u->sink, &ev);
 }

@@ -81,7 +81,7 @@ static const struct {
 	{ "printf '\\r\\nhunter2\\n'", 0, "empty", ERR_CONF },
 	{ "printf 'hunter2\\0x\\n'", 0, "NUL", ERR_CONF },
 	{ "/nonexistent/hunter2x 2>/dev/null", 0, "the password command: ", ERR_LOCAL },
-	{ "echo hunter2; echo first >&2; echo locked store >&2; exit 3", 0, "locked store", ERR_LOCAL },
+	{ "echo hunter2; echo first >&2; echo locked store >&2; exit 3", 0, "locked store (run it in a shell to see why)", ERR_LOCAL },
 	{ "echo hunter2; kill -KILL $$", 0, "the password command: ", ERR_LOCAL },
 	{ "head -c 100000 /dev/zero", 0, "the password command: ", ERR_LOCAL },
 	{ "yes hunter2", 0, "the password command: ", ERR_LOCAL },

@@ -130,7 +130,8 @@ static void test_refused(void **state)
 	assert_int_equal(sock_connect(&r, "'mail.example.org' port 995", clock_in(5000), &e), -1);
 	assert_int_equal(e.kind, ERR_UNAVAIL);
 	assert_string_equal(e.text,
-		"can't connect to 'mail.example.org' port 995: 127.0.0.1: Connection refused; 127.0.0.2: Connection refused");
+		"can't connect to 'mail.example.org' port 995: 127.0.0.1: Connection refused; 127.0.0.2: Connection refused"
+		" (nothing listens there: is it the right port, and is the server running?)");
 	assert_int_equal(open_fds(), before);
 }
 
@@ -191,7 +192,8 @@ static void test_timeout(void **state)
 	assert_in_range(clock_now() - t, 390, 1500);
 	assert_int_equal(e.kind, ERR_TIMEOUT);
 	assert_string_equal(e.text,
-		"can't connect to 'x' in time: 127.0.0.1: no answer; 127.0.0.2: Connection refused");
+		"can't connect to 'x' in time: 127.0.0.1: no answer; 127.0.0.2: Connection refused"
+		" (the server is down, or a firewall keeps it from answering)");
 	assert_int_equal(open_fds(), before);
 	hole_close(&h);
 }
