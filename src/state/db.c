@@ -10,10 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
+#include "state/seal.h"
 
 #define APPLICATION_ID 0x6d61686c      /* "mahl" */
-#define SMALL_FILE (8 * 1024 * 1024)   /* checked through and through at each open; larger ones after a crash only */
 #define BUSY_MS 5000                   /* `status` may be reading */
 
 /* SQL: take a word off the end of a text, with the blank before it. */
@@ -135,17 +136,13 @@ fail:
 	return -1;
 }
 
-/* Read every page of a file that may have been torn: a small one always, a large one when the last run did not end cleanly. */
+/* Read every page, unless the file is as the last run has left it. */
 static int check_integrity(struct db *db, struct err *e)
 {
-	struct stat st;
-	char dirty[8] = "";
 	sqlite3_stmt *s;
 	int rc;
 
-	if (db_meta_get(db, "dirty", dirty, sizeof(dirty), e) < 0)
-		return -1;
-	if (stat(db->path, &st) == 0 && st.st_size > SMALL_FILE && dirty[0] != '1')
+	if (db->read_through != 0)
 		return 0;
 	if (sqlite3_prepare_v2(db->h, "PRAGMA integrity_check(1)", -1, &s, NULL) != SQLITE_OK)
 		return db_fail(db, "check", e);
@@ -158,6 +155,8 @@ static int check_integrity(struct db *db, struct err *e)
 		rc = db_fail(db, "check", e);
 	}
 	sqlite3_finalize(s);
+	if (rc == 0)
+		db->read_through = clock_wall();
 	return rc;
 }
 
@@ -211,6 +210,19 @@ static int take_lock(struct db *db, struct err *e)
 	}
 	free(name);
 	return rc;
+}
+
+/* Is the file, which is not open yet, as the last run has left it? Who only looks has no lock. */
+static void read_seal(struct db *db)
+{
+	char *name = db->look ? beside(db->path, ".lock") : NULL;
+	int fd = name ? open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : db->lock;
+
+	if (fd >= 0)
+		(void)seal_holds(fd, db->path, clock_wall(), &db->read_through);
+	if (name && fd >= 0)
+		close(fd);
+	free(name);
 }
 
 /* What has the state file's name? 1: a file of ours, private now; 0: nothing; -1. Who only looks may look at another user's. */
@@ -286,7 +298,7 @@ static int make_file(struct db *db, struct err *e)
 	if (open_handle(db, new, SQLITE_OPEN_READWRITE, e) < 0 || migrate(db, e) < 0)
 		goto out;
 	db_drop_handle(db);
-	db->making = db->marked = false;
+	db->making = false;
 	if (rename(new, db->path) < 0) {
 		err_errno(e, "can't make the state file %s", db->path);
 		goto out;
@@ -368,12 +380,14 @@ int db_open(const char *path, enum db_how how, const char *source, struct db **o
 		return 0;
 	}
 	if (db->look) {
+		read_seal(db);
 		if (open_to_look(db, e) < 0)
 			goto fail;
 	} else {
 		if (take_lock(db, e) < 0)
 			goto fail;
 		there = check_file(db, e); /* another run may just have made it */
+		read_seal(db);
 		if (there < 0 || (!there && make_file(db, e) < 0) || open_to_run(db, e) < 0)
 			goto fail;
 	}
@@ -399,10 +413,12 @@ void db_close(struct db *db)
 		return;
 	if (db->h) {
 		db_rollback(db);
-		if (db->marked)
-			sqlite3_exec(db->h, "DELETE FROM meta WHERE key = 'dirty'", NULL, NULL, NULL);
 		db_drop_handle(db);
 	}
+	if (db->lock >= 0 && db->suspect)
+		seal_break(db->lock);
+	else if (db->lock >= 0 && db->read_through != 0)
+		seal_put(db->lock, db->path, db->read_through);
 	vec_release(&db->stmts);
 	if (db->lock >= 0)
 		close(db->lock);

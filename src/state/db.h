@@ -2,7 +2,7 @@
  * The base of one job: one SQLite file (WAL, synchronous=FULL: a commit that returned has survived a power cut), mode 0600, and beside it FILE.lock, whose
  * holder runs the job; the lock dies with its process. The lock file's mtime is when the job last ended, so that a run in which nothing changed writes nothing.
  *
- * A file that is damaged, of a newer version, or of another mailbox is an error that says how to go on; it is never replaced by an empty one.
+ * A file that is not as the last run left it (seal.h) is read through before it is used. One that is damaged, of a newer version, or of another mailbox is an error that says how to go on; it is never replaced by an empty one.
  */
 #ifndef STATE_DB_H
 #define STATE_DB_H

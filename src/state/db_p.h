@@ -16,7 +16,9 @@ struct db {
 	sqlite3 *h;
 	char *path, *dir; /* without links */
 	int lock;
-	bool look, in_txn, marked;
+	bool look, in_txn;
+	bool suspect;         /* SQLite has failed */
+	int64_t read_through; /* when the whole file was last found sound, seconds since 1970; 0: it must be now */
 	bool making; /* it has no name yet */
 	bool made;   /* the schema is there */
 	VEC(struct stmt) stmts;

@@ -28,6 +28,7 @@ int db_fail(struct db *db, const char *doing, struct err *e)
 {
 	int rc = sqlite3_extended_errcode(db->h);
 
+	db->suspect = true;
 	if (damaged(rc))
 		return db_damage(db->path, sqlite3_errmsg(db->h), e);
 	rc &= 0xff;
@@ -143,20 +144,13 @@ int db_begin(struct db *db, struct err *e)
 
 int db_commit(struct db *db, struct err *e)
 {
-	bool mark = !db->marked && !db_empty(db);
-
 	assert(db->in_txn);
-	/* The first commit of a run marks the file; db_close takes the mark away. A run that only looks writes nothing. */
-	if (mark && db_meta_put(db, "dirty", "1", e) < 0)
-		goto fail;
-	if (db_run_sql(db, "COMMIT", "commit", e) < 0)
-		goto fail;
-	db->marked |= mark;
+	if (db_run_sql(db, "COMMIT", "commit", e) < 0) {
+		db_rollback(db);
+		return -1;
+	}
 	db->in_txn = false;
 	return 0;
-fail:
-	db_rollback(db);
-	return -1;
 }
 
 void db_rollback(struct db *db)

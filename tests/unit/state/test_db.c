@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "state/pairs.h"
 #include "state/runs.h"
@@ -419,47 +420,87 @@ static void commit_and_die(void)
 		_exit(1);
 }
 
-static void die_with_many(void)
+/* What the seal says of when the file was last read through; -1: there is none. */
+static int64_t sealed(void)
 {
-	struct err e = ERR_INIT;
-	struct db *db = open_db(DB_RUN);
+	const char *lock = scratch_path(dir, "job.db.lock");
+	struct strbuf b = STRBUF_INIT(4096);
+	const char *last;
+	int64_t when = -1;
 
-	if (db_begin(db, &e) < 0)
-		_exit(1);
-	add_pairs(db, 50000, 5);
-	if (db_commit(db, &e) < 0)
-		_exit(1);
+	read_file(lock, &b);
+	last = strrchr(strbuf_str(&b), ' ');
+	if (last)
+		when = strtoll(last, NULL, 10);
+	strbuf_release(&b);
+	return when;
 }
 
-static void a_run_that_died_leaves_a_mark(void **state)
+/* A file that was written a moment ago is not sealed: run without changes until it is; then say that it was read through at this time. */
+static void seal(int64_t when)
 {
-	struct db *db;
+	const char *lock = scratch_path(dir, "job.db.lock");
+	struct strbuf b = STRBUF_INIT(4096);
+	msec_t until = clock_in(5000);
+	const char *last;
+
+	while (sealed() < 0) {
+		assert_true(clock_now() < until);
+		db_close(open_db(DB_RUN));
+	}
+	read_file(lock, &b);
+	last = strrchr(strbuf_str(&b), ' ');
+	strbuf_cut(&b, (size_t)(last + 1 - b.s));
+	strbuf_printf(&b, "%lld\n", (long long)when);
+	write_file(lock, b.s, b.len);
+	strbuf_release(&b);
+}
+
+/* A file that is as the last run left it is not read through each time. */
+static void read_through_once(void **state)
+{
+	int64_t before = clock_wall() - 100;
 	struct err e = ERR_INIT;
+	struct db *db;
+	struct stat a, b;
+	const char *lock = scratch_path(dir, "job.db.lock");
 
 	(void)state;
 	make_filled(5);
-	assert_int_equal(ask("SELECT count(*) FROM meta WHERE key = 'dirty'"), 0);
-	apart(commit_and_die, false);
-	assert_int_equal(ask("SELECT count(*) FROM meta WHERE key = 'dirty'"), 1);
-	/* a run that only looks on does not take it away; one that writes and ends does */
+	seal(before);
+	assert_int_equal(stat(lock, &a), 0);
 	db_close(open_db(DB_RUN));
-	assert_int_equal(ask("SELECT count(*) FROM meta WHERE key = 'dirty'"), 1);
+	db_close(open_db(DB_LOOK));
+	assert_int_equal(sealed(), before);
+	/* when the last run ended is not when the seal was made */
 	db = open_db(DB_RUN);
 	assert_int_equal(db_begin(db, &e), 0);
 	add_pairs(db, 2000, 1);
 	assert_int_equal(db_commit(db, &e), 0);
 	db_close(db);
-	assert_int_equal(ask("SELECT count(*) FROM meta WHERE key = 'dirty'"), 0);
+	assert_int_equal(stat(lock, &b), 0);
+	assert_int_equal(a.st_mtim.tv_sec, b.st_mtim.tv_sec);
+	assert_int_equal(a.st_mtim.tv_nsec, b.st_mtim.tv_nsec);
+	/* after a day it is */
+	seal(clock_wall() - 86401);
+	db_close(open_db(DB_RUN));
+	assert_true(sealed() >= before + 100);
+	/* and after a run that died */
+	seal(before);
+	apart(commit_and_die, false);
+	assert_int_equal(sealed(), before);
+	seal(before);
+	db_close(open_db(DB_RUN));
+	assert_true(sealed() < 0 || sealed() >= before + 100);
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 11);
 }
 
-/* A large file is not read through each time, but after a run that died it is. */
+/* A large one, too, that was damaged since. */
 static void large_and_torn(void **state)
 {
 	struct strbuf b = STRBUF_INIT(64 << 20);
 	struct err e = ERR_INIT;
 	struct db *db = open_db(DB_RUN);
-	char name[5000];
 	size_t at;
 
 	(void)state;
@@ -467,15 +508,14 @@ static void large_and_torn(void **state)
 	add_pairs(db, 0, 49000);
 	assert_int_equal(db_commit(db, &e), 0);
 	db_close(db);
-	apart(die_with_many, false);
-	snprintf(name, sizeof(name), "%s-wal", path);
-	assert_true(ask("PRAGMA wal_checkpoint(TRUNCATE)") == 0);
+	seal(clock_wall());
 	read_file(path, &b);
 	assert_true(b.len > 8 << 20);
 	at = b.len / 2 / 4096 * 4096;
 	memset(b.s + at, 0xff, 512);
 	write_file(path, b.s, b.len);
 	refused(DB_RUN, SOURCE, ERR_LOCAL, "damaged");
+	refused(DB_LOOK, SOURCE, ERR_LOCAL, "damaged");
 	strbuf_release(&b);
 }
 
@@ -933,7 +973,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(new_file), T(mode_is_mended), T(rollback), T(one_run_at_a_time), T(looking_changes_nothing),
-		T(a_run_without_changes_writes_nothing), T(a_run_that_died_leaves_a_mark), T(large_and_torn), T(other_files), T(names_in_the_way), T(other_users), T(versions), T(first_version), T(second_version), T(fourth_version),
+		T(a_run_without_changes_writes_nothing), T(read_through_once), T(large_and_torn), T(other_files), T(names_in_the_way), T(other_users), T(versions), T(first_version), T(second_version), T(fourth_version),
 		T(other_sources), T(linked_directory), T(damaged_anywhere), T(torn_wal), T(full_disk),
 		T(commits_wait_for_the_disk),
 	};

@@ -1,0 +1,95 @@
+#include "state/seal.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TEXT_MAX 160
+
+/* What the file is like; false: it can't be told, or something of an interrupted run stands beside it. */
+static bool describe(const char *path, int64_t read_through, char text[TEXT_MAX])
+{
+	struct stat st;
+	char *wal = NULL;
+	bool left = asprintf(&wal, "%s-wal", path) < 0 || (stat(wal, &st) == 0 && st.st_size > 0);
+
+	free(wal);
+	if (left || lstat(path, &st) < 0)
+		return false;
+	snprintf(text, TEXT_MAX, "%ju %jd %jd.%09ld %jd.%09ld %" PRId64 "\n", (uintmax_t)st.st_ino, (intmax_t)st.st_size,
+		 (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, read_through);
+	return true;
+}
+
+static bool read_seal(int lock, char text[TEXT_MAX])
+{
+	ssize_t n = pread(lock, text, TEXT_MAX - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* Would whoever writes to it now leave another time in it? Times are as coarse as the kernel's clock. */
+static bool would_show(const char *path)
+{
+	struct timespec now, step;
+	struct stat st;
+	int64_t past;
+
+	if (lstat(path, &st) < 0 || clock_gettime(CLOCK_REALTIME_COARSE, &now) < 0 || clock_getres(CLOCK_REALTIME_COARSE, &step) < 0)
+		return false;
+	past = (now.tv_sec - st.st_mtim.tv_sec) * INT64_C(1000000000) + now.tv_nsec - st.st_mtim.tv_nsec;
+	return past > step.tv_nsec;
+}
+
+bool seal_holds(int lock, const char *path, int64_t now, int64_t *read_through)
+{
+	char seal[TEXT_MAX], text[TEXT_MAX];
+	const char *last;
+	int64_t when;
+
+	*read_through = 0;
+	if (!read_seal(lock, seal) || !(last = strrchr(seal, ' ')))
+		return false;
+	when = strtoll(last, NULL, 10);
+	if (when > now || now - when >= SEAL_SECONDS || !describe(path, when, text) || strcmp(text, seal) != 0)
+		return false;
+	*read_through = when;
+	return true;
+}
+
+/* The lock file says this, and its mtime, which is when the last run ended, what it said. */
+static void write_lock(int lock, const char *text)
+{
+	size_t n = strlen(text);
+	struct stat st;
+	struct timespec times[2];
+
+	if (fstat(lock, &st) < 0 || (n == 0 && st.st_size == 0))
+		return;
+	if (pwrite(lock, text, n, 0) != (ssize_t)n || ftruncate(lock, (off_t)n) < 0)
+		return; /* what stands there now describes no file */
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
+	futimens(lock, times);
+}
+
+void seal_put(int lock, const char *path, int64_t read_through)
+{
+	char seal[TEXT_MAX], text[TEXT_MAX];
+
+	if (!would_show(path) || !describe(path, read_through, text))
+		seal_break(lock);
+	else if (!read_seal(lock, seal) || strcmp(seal, text) != 0)
+		write_lock(lock, text);
+}
+
+void seal_break(int lock)
+{
+	write_lock(lock, "");
+}
