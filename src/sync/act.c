@@ -94,7 +94,7 @@ static int sort_flags(struct twoway *g, struct joined *row, const struct plan_sy
 		if (vec_push(&t->flag[s], w) < 0)
 			return twoway_no_memory(e);
 	}
-	if (plan->base == row->m.flags && plan->acts == PLAN_NOTHING)
+	if (plan->base == row->m.flags && !(plan->acts & (PLAN_FLAG_LEFT | PLAN_FLAG_RIGHT)))
 		return 0;
 	return vec_push(&t->agree, a) < 0 ? twoway_no_memory(e) : 0;
 }
@@ -116,7 +116,9 @@ static int pair_row(struct twoway *g, const struct box *b, struct joined *row, s
 	row->pair = p.id;
 	row->m.flags = p.flags;
 	/* one that failed before on its way here, or there */
-	return failures_clear(g->db, p.folder, false, row->left, e) < 0 || failures_clear(g->db, p.folder, true, row->right, e) < 0 ? -1 : 0;
+	if (look_earlier(g, p.folder, false, row->left) && failures_clear(g->db, p.folder, false, row->left, e) < 0)
+		return -1;
+	return look_earlier(g, p.folder, true, row->right) ? failures_clear(g->db, p.folder, true, row->right, e) : 0;
 }
 
 /*
