@@ -315,6 +315,15 @@ out:
 	return rc;
 }
 
+/* There is no file. Was there one? */
+static int never_was(const struct db *db, struct err *e)
+{
+	if (!seal_was_there(db->lock))
+		return 0;
+	err_set(e, ERR_LOCAL, "the state file %s was lost: nobody knows any more which mail was fetched", db->path);
+	return err_hint(e, "restore it; or, if what is still on the server may be fetched once more, remove %s.lock", db->path);
+}
+
 /* Open the file that is there for a run. */
 static int open_to_run(struct db *db, struct err *e)
 {
@@ -388,7 +397,9 @@ int db_open(const char *path, enum db_how how, const char *source, struct db **o
 			goto fail;
 		there = check_file(db, e); /* another run may just have made it */
 		read_seal(db);
-		if (there < 0 || (!there && make_file(db, e) < 0) || open_to_run(db, e) < 0)
+		if (there < 0 || (!there && how == DB_RUN && never_was(db, e) < 0))
+			goto fail;
+		if ((!there && make_file(db, e) < 0) || open_to_run(db, e) < 0)
 			goto fail;
 	}
 	if (migrate(db, e) < 0)
@@ -415,9 +426,9 @@ void db_close(struct db *db)
 		db_rollback(db);
 		db_drop_handle(db);
 	}
-	if (db->lock >= 0 && db->suspect)
+	if (db->lock >= 0 && db->suspect && seal_was_there(db->lock))
 		seal_break(db->lock);
-	else if (db->lock >= 0 && db->read_through != 0)
+	else if (db->lock >= 0 && !db->suspect && db->read_through != 0) /* there is a file */
 		seal_put(db->lock, db->path, db->read_through);
 	vec_release(&db->stmts);
 	if (db->lock >= 0)

@@ -18,7 +18,8 @@ struct db;
 struct sqlite3_stmt;
 
 enum db_how {
-	DB_RUN,         /* take the lock, create when missing */
+	DB_RUN,         /* take the lock, create when there never was one */
+	DB_RUN_ANEW,    /* the same, also when it was lost: the job finds out by itself what both sides hold */
 	DB_RUN_ADOPT,   /* the same, and take over a file that was written for another source */
 	DB_LOOK,        /* no lock, no writes; a missing file is an empty base (dry run, status) */
 };

@@ -66,11 +66,12 @@ bool seal_holds(int lock, const char *path, int64_t now, int64_t *read_through)
 /* The lock file says this, and its mtime, which is when the last run ended, what it said. */
 static void write_lock(int lock, const char *text)
 {
+	char old[TEXT_MAX];
 	size_t n = strlen(text);
 	struct stat st;
 	struct timespec times[2];
 
-	if (fstat(lock, &st) < 0 || (n == 0 && st.st_size == 0))
+	if (fstat(lock, &st) < 0 || (read_seal(lock, old) && strcmp(old, text) == 0))
 		return;
 	if (pwrite(lock, text, n, 0) != (ssize_t)n || ftruncate(lock, (off_t)n) < 0)
 		return; /* what stands there now describes no file */
@@ -81,15 +82,22 @@ static void write_lock(int lock, const char *text)
 
 void seal_put(int lock, const char *path, int64_t read_through)
 {
-	char seal[TEXT_MAX], text[TEXT_MAX];
+	char text[TEXT_MAX];
 
-	if (!would_show(path) || !describe(path, read_through, text))
-		seal_break(lock);
-	else if (!read_seal(lock, seal) || strcmp(seal, text) != 0)
+	if (would_show(path) && describe(path, read_through, text))
 		write_lock(lock, text);
+	else
+		seal_break(lock);
 }
 
 void seal_break(int lock)
 {
-	write_lock(lock, "");
+	write_lock(lock, "-\n");
+}
+
+bool seal_was_there(int lock)
+{
+	char text[TEXT_MAX];
+
+	return read_seal(lock, text);
 }

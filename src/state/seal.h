@@ -18,7 +18,9 @@ bool seal_holds(int lock, const char *path, int64_t now, int64_t *read_through);
  * of a file that was written a moment ago, as it could be written again and look the same.
  */
 void seal_put(int lock, const char *path, int64_t read_through);
-/* Break it. */
+/* There is a file, and no seal. */
 void seal_break(int lock);
+/* Was there ever a file that a run closed, be it sealed or not? */
+bool seal_was_there(int lock);
 
 #endif

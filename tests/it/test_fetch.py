@@ -284,6 +284,20 @@ def test_damaged_state_stops_the_job_and_says_what_to_do(mailbox, tmp_path):
     assert len(h.messages()) == 5 and mailbox.count() == 5
 
 
+def test_lost_state_stops_the_job_and_says_what_to_do(mailbox, tmp_path):
+    mailbox.fill(corpus.small(5))
+    h = mailbox.haul(tmp_path, fetch="keep = yes")
+    assert h.run().code == 0
+    os.unlink(h.db)
+    for _ in range(2):
+        r = h.run()
+        assert r.code == 74 and "was lost" in r.out and h.db + ".lock" in r.out
+        assert len(h.messages()) == 5 and mailbox.count() == 5
+    os.unlink(h.db + ".lock")
+    assert h.run().code == 0
+    assert len(h.messages()) == 10
+
+
 def test_state_of_another_mailbox_is_refused(mailbox, new_mailbox, tmp_path):
     mailbox.fill(corpus.small(2))
     h = mailbox.haul(tmp_path, fetch="keep = yes")

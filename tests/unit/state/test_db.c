@@ -495,6 +495,25 @@ static void read_through_once(void **state)
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 11);
 }
 
+/* One that was there, and is lost, is not replaced by an empty one unless the job can do without; a run that died before it was made has left no trace of one. */
+static void lost(void **state)
+{
+	const char *lock = scratch_path(dir, "job.db.lock");
+
+	(void)state;
+	write_file(lock, "", 0);
+	make_filled(5);
+	assert_int_equal(unlink(path), 0);
+	refused(DB_RUN, SOURCE, ERR_LOCAL, "was lost");
+	refused(DB_RUN, SOURCE, ERR_LOCAL, "job.db.lock");
+	assert_int_equal(access(path, F_OK), -1);
+	db_close(open_db(DB_RUN_ANEW));
+	db_close(open_db(DB_RUN));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(unlink(lock), 0);
+	db_close(open_db(DB_RUN));
+}
+
 /* A large one, too, that was damaged since. */
 static void large_and_torn(void **state)
 {
@@ -973,7 +992,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(new_file), T(mode_is_mended), T(rollback), T(one_run_at_a_time), T(looking_changes_nothing),
-		T(a_run_without_changes_writes_nothing), T(read_through_once), T(large_and_torn), T(other_files), T(names_in_the_way), T(other_users), T(versions), T(first_version), T(second_version), T(fourth_version),
+		T(a_run_without_changes_writes_nothing), T(read_through_once), T(lost), T(large_and_torn), T(other_files), T(names_in_the_way), T(other_users), T(versions), T(first_version), T(second_version), T(fourth_version),
 		T(other_sources), T(linked_directory), T(damaged_anywhere), T(torn_wal), T(full_disk),
 		T(commits_wait_for_the_disk),
 	};
