@@ -239,7 +239,7 @@ static int cancel(const struct login_link *link)
 	struct err ignored = ERR_INIT;
 	struct slice text;
 
-	if (link->say(link->arg, "*", &ignored) == 0)
+	if (link->say(link->arg, "*", false, &ignored) == 0)
 		link->hear(link->arg, &text, &ignored);
 	return -1;
 }
@@ -276,7 +276,7 @@ int login_rounds(const struct login *l, struct sasl *s, const char *mech, bool h
 			}
 		}
 		held = false;
-		r = link->say(link->arg, strbuf_str(out), e);
+		r = link->say(link->arg, strbuf_str(out), sasl_said_all(s), e);
 		strbuf_clear(out);
 		if (r < 0)
 			return -1;

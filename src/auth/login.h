@@ -55,8 +55,11 @@ bool login_named(const struct login_given *g, const char *mech);
 /* The protocol's part of the rounds. */
 struct login_link {
 	void *arg;
-	/* a line of ours, perhaps empty; it goes out at the latest when hear waits */
-	int (*say)(void *arg, const char *line, struct err *e);
+	/*
+	 * a line of ours, perhaps empty; it goes out at the latest when hear waits. last: nothing but
+	 * the server's OK is expected then
+	 */
+	int (*say)(void *arg, const char *line, bool last, struct err *e);
 	/*
 	 * 2: a challenge, 1: OK, 0: refused (*e), -1: the link is lost. *text until the next call
 	 */

@@ -378,6 +378,12 @@ bool sasl_one_line(const struct sasl *s)
 	return s->mech->first && s->mech->steps == 1 && s->mech->cred != CRED_TOKEN;
 }
 
+/* Whether nothing is left to be said. SCRAM's last word, an empty one, is about the server's signature. */
+bool sasl_said_all(const struct sasl *s)
+{
+	return s->step == s->mech->steps + (s->scram != NULL) && s->mech->cred != CRED_TOKEN;
+}
+
 /* What the server told. */
 const char *sasl_failure(const struct sasl *s)
 {

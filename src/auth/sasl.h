@@ -48,6 +48,8 @@ void sasl_free(struct sasl *s); /* wipes; NULL is fine */
 bool sasl_client_first(const struct sasl *s); /* it has an initial response */
 /* All is said by that, and the server asks for nothing more (those with a token are asked once, when they fail). */
 bool sasl_one_line(const struct sasl *s);
+/* The response that was made last is the last of all, unless something goes wrong; never so with a token. */
+bool sasl_said_all(const struct sasl *s);
 
 /*
  * One step. challenge is the server's base64 text (empty for the initial response); the base64 of our response is appended to *out (marked secret by

@@ -125,9 +125,13 @@ static void take_refusal(struct way *w, bool refused)
 }
 
 /* login_link.say */
-static int say(void *arg, const char *line, struct err *e)
+static int say(void *arg, const char *line, bool last, struct err *e)
 {
-	return imap_say(((struct way *)arg)->c, line, e);
+	struct way *w = arg;
+
+	if (imap_say(w->c, line, e) < 0)
+		return -1;
+	return last ? put_behind(w, e) : 0;
 }
 
 /* login_link.hear */

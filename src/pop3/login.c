@@ -164,8 +164,9 @@ static int queue_auth(struct pop3_conn *c, struct sasl *s, const char *mech, str
 }
 
 /* login_link.say */
-static int say(void *arg, const char *line, struct err *e)
+static int say(void *arg, const char *line, bool last, struct err *e)
 {
+	(void)last;
 	return pop3_send(arg, "%s", line) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
 }
 

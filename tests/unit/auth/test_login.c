@@ -173,13 +173,13 @@ struct fake {
 	struct strbuf heard;
 };
 
-static int fake_say(void *arg, const char *line, struct err *e)
+static int fake_say(void *arg, const char *line, bool last, struct err *e)
 {
 	struct fake *f = arg;
 
 	(void)e;
 	strbuf_puts(&f->heard, line);
-	strbuf_putc(&f->heard, '|');
+	strbuf_putc(&f->heard, last ? '.' : '|');
 	return 0;
 }
 
@@ -205,13 +205,13 @@ static const struct {
 	const char *text, *heard;
 } rounds[] = {
 	{ "PLAIN", { "K" }, false, 0, ERR_NONE, "", "" },
-	{ "PLAIN", { "+", "K" }, true, 0, ERR_NONE, "", "AGphbmUANWVjcmV0|" },
+	{ "PLAIN", { "+", "K" }, true, 0, ERR_NONE, "", "AGphbmUANWVjcmV0." },
 	{ "PLAIN", { "K" }, true, -1, ERR_AUTH, "before it has seen", "" },
 	{ "PLAIN", { "Nno" }, false, -1, ERR_AUTH, "login of jane by PLAIN: the server says \"no\"",
 	  "" },
 	{ "PLAIN", { "X" }, false, -1, ERR_TEMP, "lost", "" },
 	{ "PLAIN", { "+", "Ncancelled" }, false, -1, ERR_PROTO, "none belongs", "*|" },
-	{ "LOGIN", { "+VXNlcm5hbWU6", "+", "K" }, false, 0, ERR_NONE, "", "amFuZQ==|NWVjcmV0|" },
+	{ "LOGIN", { "+VXNlcm5hbWU6", "+", "K" }, false, 0, ERR_NONE, "", "amFuZQ==|NWVjcmV0." },
 	{ "LOGIN", { "+VXNlcm5hbWU6", "K" }, false, -1, ERR_PROTO, "middle", "amFuZQ==|" },
 	{ "CRAM-MD5", { "+%%", "Ncancelled" }, false, -1, ERR_PROTO, "base64", "*|" },
 	{ "CRAM-MD5", { "+%%", "X" }, false, -1, ERR_PROTO, "base64", "*|" },
@@ -307,7 +307,7 @@ static void test_endless(void **state)
 	sasl = sasl_new(&sp, "LOGIN", "LOGIN", &e);
 	assert_int_equal(login_rounds(&l, sasl, "LOGIN", false, &out, &link, &e), -1);
 	assert_int_equal(e.kind, ERR_PROTO);
-	assert_string_equal(strbuf_str(&f.heard), "amFuZQ==|NWVjcmV0|*|");
+	assert_string_equal(strbuf_str(&f.heard), "amFuZQ==|NWVjcmV0.*|");
 	sasl_free(sasl);
 	login_release(&l);
 	strbuf_release(&out);
