@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #define TEXT_MAX 160
+#define TICK_MAX 20000000 /* nanoseconds; kernels have 1 to 10 million */
+#define WAITS 4
 
 /* What the file is like; false: it can't be told, or something of an interrupted run stands beside it. */
 static bool describe(const char *path, int64_t read_through, char text[TEXT_MAX])
@@ -34,17 +36,27 @@ static bool read_seal(int lock, char text[TEXT_MAX])
 	return n > 0;
 }
 
-/* Would whoever writes to it now leave another time in it? Times are as coarse as the kernel's clock. */
+/*
+ * Would whoever writes to it now leave another time in it? Times are as coarse as the kernel's clock: of a file that was just written, the next tick (some milliseconds) is
+ * waited for.
+ */
 static bool would_show(const char *path)
 {
 	struct timespec now, step;
 	struct stat st;
-	int64_t past;
 
-	if (lstat(path, &st) < 0 || clock_gettime(CLOCK_REALTIME_COARSE, &now) < 0 || clock_getres(CLOCK_REALTIME_COARSE, &step) < 0)
+	if (lstat(path, &st) < 0 || clock_getres(CLOCK_REALTIME_COARSE, &step) < 0 || step.tv_sec > 0 || step.tv_nsec > TICK_MAX)
 		return false;
-	past = (now.tv_sec - st.st_mtim.tv_sec) * INT64_C(1000000000) + now.tv_nsec - st.st_mtim.tv_nsec;
-	return past > step.tv_nsec;
+	for (int waited = 0; clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0; waited++) {
+		int64_t past = (now.tv_sec - st.st_mtim.tv_sec) * INT64_C(1000000000) + now.tv_nsec - st.st_mtim.tv_nsec;
+
+		if (past > step.tv_nsec)
+			return true;
+		if (past < -step.tv_nsec || waited == WAITS) /* a time can be finer than the clock, and before its tick */
+			return false;
+		nanosleep(&step, NULL);
+	}
+	return false;
 }
 
 bool seal_holds(int lock, const char *path, int64_t now, int64_t *read_through)
