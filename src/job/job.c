@@ -580,6 +580,16 @@ int job_failures(const struct job_params *p, int (*cb)(void *arg, const char *fo
 	return rc;
 }
 
+/* As in the first run: there may be no local side yet. */
+static int no_right(void *arg, struct err *e)
+{
+	(void)arg;
+	if (e->kind != ERR_LOCAL)
+		return -1;
+	err_clear(e);
+	return 0;
+}
+
 int job_folders(const struct job_params *p, struct folders *out, void (*warn)(void *arg, const char *text), void *arg, struct err *e)
 {
 	struct store *left = job_store(p->job->left, e), *right = left ? job_store(p->job->right, e) : NULL;
@@ -590,14 +600,7 @@ int job_folders(const struct job_params *p, struct folders *out, void (*warn)(vo
 	*out = (struct folders)FOLDERS_INIT;
 	if (rc == 0) {
 		left->counts = right->counts = true;
-		rc = folders_read(out, &p->job->sync.folders, left, right, db, false, warn, arg, e);
-	}
-	if (rc < 0 && right && db && e->kind == ERR_LOCAL) {
-		/* as in the first run: there may be no local side yet */
-		folders_release(out);
-		*out = (struct folders)FOLDERS_INIT;
-		err_clear(e);
-		rc = folders_read(out, &p->job->sync.folders, left, right, db, true, warn, arg, e);
+		rc = folders_read(out, &p->job->sync.folders, left, right, db, no_right, warn, arg, e);
 	}
 	store_free(left);
 	store_free(right);

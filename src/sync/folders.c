@@ -324,17 +324,22 @@ static int read_rows(struct folders *fs, struct db *db, struct err *e)
 	return 0;
 }
 
-int folders_read(struct folders *fs, const struct folders_params *p, struct store *left, struct store *right, struct db *db, bool right_missing,
+int folders_read(struct folders *fs, const struct folders_params *p, struct store *left, struct store *right, struct db *db, int (*no_right)(void *arg, struct err *e),
 		 void (*warn)(void *arg, const char *text), void *arg, struct err *e)
 {
 	struct reading r = { .fs = fs, .p = p, .warn = warn, .arg = arg };
 	struct known k = { .r = &r, .db = db };
-	int rc = -1;
+	int rc = -1, again;
 
 	if (left->ops->folders(left, keep_left, &r, e) < 0)
 		goto out;
-	if (!right_missing && right->ops->folders(right, keep_right, &r, e) < 0)
-		goto out;
+	if (right->ops->folders(right, keep_right, &r, e) < 0) {
+		vec_clear(&r.right);
+		fs->n_right = 0;
+		again = no_right(arg, e);
+		if (again < 0 || (again > 0 && right->ops->folders(right, keep_right, &r, e) < 0))
+			goto out;
+	}
 	if (r.right.n > 0)
 		qsort(r.right.a, r.right.n, sizeof(*r.right.a), by_right);
 	if (resolve_roles(&r, e) < 0 || match_left(&r, e) < 0 || match_right(&r, e) < 0)

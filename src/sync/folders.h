@@ -51,9 +51,9 @@ struct folders {
 
 /*
  * Read both trees and the base. What is wrong with a single folder (two that would be called the same on the right) is told by warn, and the folder left out.
- * right_missing: the right's tree need not be there (a dry run before the first).
+ * no_right is called when the right's tree can't be read, with *e saying why: 1 by now it can, 0 it is empty (a dry run before the first), -1 (*e).
  */
-int folders_read(struct folders *fs, const struct folders_params *p, struct store *left, struct store *right, struct db *db, bool right_missing,
+int folders_read(struct folders *fs, const struct folders_params *p, struct store *left, struct store *right, struct db *db, int (*no_right)(void *arg, struct err *e),
 		 void (*warn)(void *arg, const char *text), void *arg, struct err *e);
 
 /* The left's folder of a role or a name ("@trash", "Deleted Items"); NULL: there is none. Valid while fs is. */

@@ -203,16 +203,14 @@ static int pass_over(void *arg, const struct folder_info *f, struct err *e)
 	return 0;
 }
 
-/* Both trees. The right's root need not be there before the first run, or when it is to be filled again. */
-static int read_trees(struct twoway *g, struct err *e)
+/* The right's root need not be there before the first run, or when it is to be filled again. */
+static int make_right(void *arg, struct err *e)
 {
+	struct twoway *g = arg;
 	struct store *right = g->side[RIGHT];
 	struct err why = ERR_INIT;
 	uint64_t held;
 
-	g->folders = (struct folders)FOLDERS_INIT;
-	if (folders_read(&g->folders, &g->p->folders, g->side[LEFT], right, g->db, false, twoway_warn, g, e) == 0)
-		return 0;
 	if (e->kind != ERR_LOCAL || right->ops->folders(right, pass_over, NULL, &why) == 0 || why.kind != ERR_LOCAL)
 		return -1;
 	if (pairs_total(g->db, &held, &why) < 0) {
@@ -222,11 +220,16 @@ static int read_trees(struct twoway *g, struct err *e)
 	if (held > 0 && !g->p->restore)
 		return err_hint(e, "put it back; or run the job by name with --restore to fetch everything again");
 	err_clear(e);
-	if (!g->p->dry_run && right->ops->folder_create(right, "", 0, e) < 0)
-		return -1;
-	folders_release(&g->folders);
+	if (g->p->dry_run)
+		return 0;
+	return right->ops->folder_create(right, "", 0, e) < 0 ? -1 : 1;
+}
+
+/* Both trees. */
+static int read_trees(struct twoway *g, struct err *e)
+{
 	g->folders = (struct folders)FOLDERS_INIT;
-	return folders_read(&g->folders, &g->p->folders, g->side[LEFT], right, g->db, g->p->dry_run, twoway_warn, g, e);
+	return folders_read(&g->folders, &g->p->folders, g->side[LEFT], g->side[RIGHT], g->db, make_right, twoway_warn, g, e);
 }
 
 int look_trees(struct twoway *g, struct err *e)

@@ -119,6 +119,14 @@ def test_a_session_is_taken_up(tmp_path, mechanisms):
         proxy.stop()
 
 
+@pytest.mark.parametrize("command", ["list", "run", "run --dry-run"])
+def test_a_first_run_lists_once(far, command):
+    """Though nothing is here to be held against it."""
+    r = far.call("-vv", *command.split(), "both")
+    assert r.code == 0 and len(re.findall(r"^(?:both: )?> A\d+ LIST ", r.err, re.M)) == 1, r
+    assert os.path.exists(far.local.path) == (command == "run")
+
+
 def test_a_dry_run_keeps_nothing(far):
     assert clean(far.run("--dry-run", "both")).code == 0
     assert not os.path.exists(os.path.join(far.state, "server"))
