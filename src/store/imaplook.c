@@ -285,14 +285,6 @@ static bool is_later(const struct imaplook *k, uint32_t tag)
 	return false;
 }
 
-/* Nobody knows any more which folder an answer is about. */
-static int out_of_order(struct imapstore *t, struct err *e)
-{
-	t->conn.dead = true;
-	err_set(e, ERR_PROTO, "the server answers in another order than it was asked");
-	return imapstore_broken(t, e);
-}
-
 /* The end of a command: ok, or why not. */
 static int take_end(struct imapstore *t, uint32_t tag, const struct imap_resp *r, struct err *why,
 	struct err *e)
@@ -309,10 +301,10 @@ static int take_end(struct imapstore *t, uint32_t tag, const struct imap_resp *r
 		 * a listing may have left one behind; what is of a later folder must not come yet,
 		 * for all before it could be of either
 		 */
-		return is_later(k, tag) ? out_of_order(t, e) : 0;
+		return is_later(k, tag) ? imapstore_disorder(t, e) : 0;
 	}
 	if (c > 0 && !(it->ended & 1))
-		return out_of_order(t, e);
+		return imapstore_disorder(t, e);
 	it->ended |= 1u << c;
 	if (it->cmds[c] == CMD_SELECT) {
 		t->sel.f = NULL;

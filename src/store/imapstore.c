@@ -36,6 +36,7 @@ static void forget(struct imapstore *t)
 {
 	imaplook_drop(t);
 	imaptake_drop(t);
+	imapsoon_drop(t);
 	t->sel.f = NULL;
 	t->box = NULL;
 	uidset_clear(&t->marked);
@@ -87,12 +88,13 @@ static int settle(struct imapstore *t, struct err *e)
 	return 0;
 }
 
-/* The link stands. */
-int imapstore_ready(struct imapstore *t, struct err *e)
+/* The link stands, and quiet has read what is in flight. */
+static int ready(
+	struct imapstore *t, int (*quiet)(struct imapstore *t, struct err *e), struct err *e)
 {
 	struct err why = ERR_INIT;
 
-	if (t->up && !t->conn.dead && settle(t, &why) == 0)
+	if (t->up && !t->conn.dead && quiet(t, &why) == 0)
 		return 0;
 	if (why.kind != ERR_NONE && !t->conn.dead) {
 		imapstore_give(e, &why);
@@ -103,6 +105,12 @@ int imapstore_ready(struct imapstore *t, struct err *e)
 		return -1;
 	}
 	return dial_in(t, e);
+}
+
+/* Nothing but what login left is in flight. */
+int imapstore_ready(struct imapstore *t, struct err *e)
+{
+	return ready(t, settle, e);
 }
 
 /* The open box can be used. */
@@ -116,12 +124,20 @@ int imapstore_need_box(struct imapstore *t, bool write, struct err *e)
 		return err_set(e, ERR_BUG, "%s: no box is open", t->login.what);
 	if (settle(t, e) < 0)
 		return imapstore_fail(t, e);
-	if (t->sel.f != t->box)
-		return err_set(e, ERR_BUG, "%s: the open box is not selected", t->login.what);
+	if (t->sel.f != t->box && imapstore_select_again(t, e) < 0)
+		return imapstore_fail(t, e);
 	if (write && (!t->sel.write || t->sel.read_only))
 		return err_set_span(e, ERR_REFUSED, SPAN_BOX, "%s: '%s' can only be read",
 			t->login.what, t->box->name);
 	return 0;
+}
+
+/* Nobody knows any more which folder an answer is about. */
+int imapstore_disorder(struct imapstore *t, struct err *e)
+{
+	t->conn.dead = true;
+	err_set(e, ERR_PROTO, "the server answers in another order than it was asked");
+	return imapstore_broken(t, e);
 }
 
 /* What the server wants a person to read. */
@@ -153,6 +169,8 @@ int imapstore_fly(struct imapstore *t, const struct imapstore_flight *f, struct 
 	size_t sent = f->sent, ended = 0;
 	bool stop = false;
 
+	if (imapsoon_flies(t))
+		return err_set(e, ERR_BUG, "%s: another folder is selected", t->login.what);
 	while (ended < sent || (sent < f->n && !stop)) {
 		const struct imap_resp *r = NULL;
 		struct err why = ERR_INIT, second = ERR_INIT;
@@ -377,18 +395,28 @@ static int on_select(void *arg, const struct imap_resp *r, struct err *e)
 	return imapselect_data(arg, r, e);
 }
 
-/* Select. 1; 0 refused (*e, SPAN_BOX); -1. */
-int imapselect(struct imapstore *t, struct imapfolder *f, bool write, struct err *e)
+/* Send it and read its end. As imapstore_finish. */
+static int ask_select(struct imapstore *t, const struct imapfolder *f, bool write,
+	const struct imap_resp **r, struct err *why, struct err *e)
 {
-	const struct imap_resp *r;
-	struct err why = ERR_INIT;
 	uint32_t tag;
-	int rc;
 
+	if (imapsoon_flies(t))
+		return err_set(e, ERR_BUG, "%s: another folder is selected", t->login.what);
 	imapselect_begin(t, t->s.keywords);
 	if (imapselect_send(t, f, write, &tag, e) < 0)
 		return imapstore_broken(t, e);
-	rc = imapstore_finish(t, tag, on_select, t, &r, &why, e);
+	return imapstore_finish(t, tag, on_select, t, r, why, e);
+}
+
+/* Select; soon: by what imapsoon.c has sent, or will. 1; 0 refused (*e, SPAN_BOX); -1. */
+static int select_folder(
+	struct imapstore *t, struct imapfolder *f, bool write, bool soon, struct err *e)
+{
+	const struct imap_resp *r;
+	struct err why = ERR_INIT;
+	int rc = soon ? imapsoon_select(t, &r, &why, e) : ask_select(t, f, write, &r, &why, e);
+
 	if (rc <= 0) {
 		t->sel.f = NULL;
 		if (rc == 0) {
@@ -402,18 +430,42 @@ int imapselect(struct imapstore *t, struct imapfolder *f, bool write, struct err
 	return imapselect_end(t, f, write, r, e) < 0 ? -1 : 1;
 }
 
+int imapselect(struct imapstore *t, struct imapfolder *f, bool write, struct err *e)
+{
+	return select_folder(t, f, write, false, e);
+}
+
+/* The open box is not selected any more. */
+int imapstore_select_again(struct imapstore *t, struct err *e)
+{
+	struct imapfolder *f = t->box;
+	int rc = imapselect(t, f, t->write, e);
+
+	if (rc > 0 && t->sel.validity == f->looked)
+		return 0;
+	t->box = NULL;
+	return rc <= 0 ? -1
+		       : err_set_span(e, ERR_TEMP, SPAN_BOX,
+				 "'%s' was made anew (UIDVALIDITY) since it was opened", f->name);
+}
+
 /* Open, when the link stands and the folder is known. */
 static int open_folder(struct imapstore *t, struct imapfolder *f, unsigned how, struct err *e)
 {
-	bool write = how & (BOX_WRITE | BOX_CREATE);
+	bool write = how & (BOX_WRITE | BOX_CREATE), soon = imapsoon_is_next(t, f->name, how);
 	struct err why = ERR_INIT;
 	int rc;
 
-	if (t->sel.f == f && !t->sel.stale && t->sel.keywords == t->s.keywords && (t->sel.write || !write))
+	if (soon && imapsoon_flies(t))
+		return select_folder(t, f, write, true, e) > 0 ? 0 : -1;
+	if (t->sel.f == f && !t->sel.stale && t->sel.keywords == t->s.keywords && (t->sel.write || !write)) {
+		if (soon)
+			imapsoon_skip(t);
 		return 0;
+	}
 	if (how & BOX_CREATE && t->listed && !f->listed && imaptree_create(t, f, 0, e) < 0)
 		return -1;
-	rc = imapselect(t, f, write, &why);
+	rc = select_folder(t, f, write, soon, &why);
 	if (rc == 0 && why.span == SPAN_BOX && how & BOX_CREATE && !(t->listed && !f->listed)) {
 		if (imaptree_create(t, f, 0, e) < 0)
 			return -1;
@@ -434,13 +486,18 @@ static int imapstore_open_box(
 	struct imapstore *t = imapstore_of(s);
 	struct err why = ERR_INIT;
 	struct imapfolder *f;
-	bool old = t->up && !t->conn.dead;
+	bool old = t->up && !t->conn.dead, flies;
 
 	imapstore_close_box(s);
 	*out = (struct box_info){ 0 };
-	if (imapstore_ready(t, e) < 0)
+	if (!*folder)
+		folder = "INBOX";
+	flies = imapsoon_flies(t) && imapsoon_is_next(t, folder, how);
+	if (ready(t, flies ? imaptake_leave : settle, e) < 0)
 		return -1;
-	while (imaptree_find(t, *folder ? folder : "INBOX", &f, &why) < 0 ||
+	if (!imapsoon_is_next(t, folder, how))
+		imapsoon_drop(t);
+	while (imaptree_find(t, folder, &f, &why) < 0 ||
 		open_folder(t, f, how, &why) < 0) {
 		/* A server may have closed a link that was idle for long. */
 		if (!old || !t->conn.dead || why.kind != ERR_TEMP) {
@@ -458,6 +515,7 @@ static int imapstore_open_box(
 	}
 	f->looked = t->sel.validity;
 	t->box = f;
+	t->write = t->sel.write;
 	imapselect_info(t, out);
 	return 0;
 }
@@ -497,6 +555,7 @@ static void imapstore_free(struct store *s)
 	imaptree_release(t);
 	imaplook_free(t->look);
 	imaptake_free(t->take);
+	imapsoon_free(t->soon);
 	imapput_free(t->put);
 	uidset_release(&t->marked);
 	digest_free(t->ids);
@@ -512,6 +571,7 @@ static const struct store_ops ops = {
 	.list_next = imaplook_list_next,
 	.want = imaptake_want,
 	.next = imaptake_next,
+	.soon = imapsoon,
 	.remove = imapmark_remove,
 	.commit = imapmark_commit,
 	.stage = imapput_stage,

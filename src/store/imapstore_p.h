@@ -8,6 +8,8 @@
  *   imaplook.c   looks and listings
  *   imapgone.c   what a look finds gone
  *   imaptake.c   bodies
+ *   imapask.c    asking for them
+ *   imapsoon.c   and for those of the folders that are opened next
  *   imapident.c  what tells messages apart
  *   imapuids.c   one question about many messages
  *   imapbatch.c  one command for many messages
@@ -71,6 +73,7 @@ struct imapahead {
 
 struct imaplook;
 struct imaptake;
+struct imapsoon;
 struct imapput;
 
 struct imapstore {
@@ -82,7 +85,12 @@ struct imapstore {
 	struct imapahead ahead;
 	bool up; /* conn stands, logged in, or did before it died */
 	struct imapselected sel;
-	struct imapfolder *box; /* open: selected, and the link has not been lost since */
+	/*
+	 * open, and the link has not been lost since. Selected (sel.f), or to be selected again
+	 * before any command is about it: imapstore_need_box
+	 */
+	struct imapfolder *box;
+	bool write; /* so it was opened */
 
 	VEC(struct imapfolder *) folders; /* by name */
 	bool listed;
@@ -91,6 +99,7 @@ struct imapstore {
 
 	struct imaplook *look;
 	struct imaptake *take;
+	struct imapsoon *soon;
 	struct imapput *put;
 	struct uidset marked; /* to be expunged by commit */
 	struct digest *ids;   /* for the objects' ids; NULL until one was told */
@@ -110,10 +119,15 @@ struct imapstore *imapstore_of(struct store *s);
 int imapstore_fail(struct imapstore *t, struct err *e);
 /* The link stands, dialled anew if it must be, and nothing is in flight but what login left. */
 int imapstore_ready(struct imapstore *t, struct err *e);
-/* The same, for what needs the open box: it can't be dialled anew. */
+/* The same, for what needs the open box: it can't be dialled anew. It is selected. */
 int imapstore_need_box(struct imapstore *t, bool write, struct err *e);
 /* After an error: was the link lost? Then everything that depends on it is forgotten. -1 always. */
 int imapstore_broken(struct imapstore *t, struct err *e);
+
+/* Select the open box again, as it was; it must still be what was opened. Nothing flies. */
+int imapstore_select_again(struct imapstore *t, struct err *e);
+/* Nobody knows any more which folder an answer is about. -1. */
+int imapstore_disorder(struct imapstore *t, struct err *e);
 
 /* Several commands, pipelined. */
 struct imapstore_flight {
@@ -228,10 +242,37 @@ int imaplook_list_next(struct store *s, struct store_msg *m, struct err *e);
 
 void imaptake_free(struct imaptake *k);
 void imaptake_drop(struct imapstore *t);
+/* Read what is in flight, of the folder that is read; and of those behind it. */
+int imaptake_leave(struct imapstore *t, struct err *e);
 int imaptake_settle(struct imapstore *t, struct err *e);
-bool imaptake_flying(const struct imapstore *t);
 int imaptake_want(struct store *s, const uint64_t *nums, size_t n, struct err *e);
 int imaptake_next(struct store *s, size_t *i, struct stream **body, struct err *e);
+
+/* ---- imapsoon.c ---- */
+
+void imapsoon_free(struct imapsoon *q);
+/*
+ * Forget them, and what is selected, if any was sent: what then flies must be read, or the link be
+ * lost.
+ */
+void imapsoon_drop(struct imapstore *t);
+/* Are there any that were sent, and whose answers have not been read? */
+bool imapsoon_flies(const struct imapstore *t);
+/* If so, read them, and drop all. Nothing but theirs is in flight. */
+int imapsoon_settle(struct imapstore *t, struct err *e);
+/* Send as much as may fly. All of the folder before them is sent. */
+int imapsoon_pump(struct imapstore *t, struct err *e);
+/* Would this be the next one? */
+bool imapsoon_is_next(const struct imapstore *t, const char *folder, unsigned how);
+/* Pass over it; nothing flies. */
+void imapsoon_skip(struct imapstore *t);
+/*
+ * Read the end of its SELECT, which is sent if it was not. Nothing of a folder before it is in
+ * flight. As imapstore_finish.
+ */
+int imapsoon_select(
+	struct imapstore *t, const struct imap_resp **r, struct err *why, struct err *e);
+void imapsoon(struct store *s, const struct soon *x, size_t n);
 
 /* ---- imapmark.c ---- */
 

@@ -8,13 +8,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "store/imapstore_p.h"
+#include "store/imaptake_p.h"
 
-#define BATCH_BYTES (2u << 20) /* what a batch should bring */
-#define BATCH_FIRST 16 /* messages, while nobody knows how long they are; doubled with each */
-#define BATCH_MAX 512
-#define BATCHES 4   /* in flight */
-#define GUESS 16384 /* bytes of a message, until some came */
 #define COMPRESS_FROM                                                                              \
 	(512u << 10)         /* bytes to measure a link by, and to come: or it's not worth it */
 #define COMPRESS_BELOW 10000 /* bytes in a millisecond: a faster link is not the bottleneck */
@@ -31,14 +26,7 @@ enum {
 
 struct wanted {
 	uint32_t uid;
-	size_t i; /* as announced */
-};
-
-struct batch {
-	uint32_t tag;
-	size_t from, to; /* of order[] */
-	bool alone;      /* one message, whose size is asked too; from is its place in want[] */
-	bool several;
+	uint32_t i; /* as announced */
 };
 
 /* A stream over the spool. */
@@ -58,20 +46,19 @@ struct body {
 
 struct imaptake {
 	struct body body;
+	struct imapask ask;
+	bool begun;             /* it came with the SELECT, and `want` has not been called yet */
 	struct wanted *want;    /* by uid */
-	size_t *order;          /* places in want[], in the order of the announcement */
+	uint32_t *order;        /* places in want[], in the order of the announcement */
 	unsigned char *state;   /* of want[] */
-	size_t n, sent;         /* of order[] */
-	size_t size;            /* of the next batch */
+	size_t n;               /* of order[] */
 	uint64_t bytes, bodies; /* that came */
 	msec_t waited;          /* for them */
 	bool asked;             /* COMPRESS, on this link */
-	struct batch batch[BATCHES];
-	size_t flying;
-	VEC(size_t) alone; /* places in want[] that are asked for one by one */
+	VEC(size_t) alone; /* places in want[] that are asked for one by one: `from` of their batches */
 	size_t alone_at;
 	/* A batch that has ended: what became of those that did not come. */
-	struct batch ended;
+	struct imapask_batch ended;
 	bool telling, refused;
 	struct err why;
 	/* A body that is not to be handed out before its response is complete. */
@@ -153,13 +140,15 @@ static const struct stream_ops body_ops = {
 /* Nothing is wanted any more. */
 static void clear(struct imaptake *k)
 {
+	imapask_release(&k->ask);
+	k->begun = false;
 	free(k->want);
 	free(k->order);
 	free(k->state);
 	k->want = NULL;
 	k->order = NULL;
 	k->state = NULL;
-	k->n = k->sent = k->flying = 0;
+	k->n = 0;
 	vec_clear(&k->alone);
 	k->alone_at = 0;
 	k->telling = k->held = k->open = false;
@@ -185,9 +174,9 @@ void imaptake_drop(struct imapstore *t)
 	}
 }
 
-bool imaptake_flying(const struct imapstore *t)
+uint64_t imaptake_coming(const struct imapstore *t)
 {
-	return t->take && t->take->flying > 0;
+	return t->take ? imapask_coming(&t->take->ask) : 0;
 }
 
 static int by_uid(const void *a, const void *b)
@@ -215,33 +204,83 @@ static struct wanted *find(struct imaptake *k, uint32_t uid)
 	return lo < k->n && k->want[lo].uid == uid && !(k->state[lo] & OVER) ? &k->want[lo] : NULL;
 }
 
-/* Announce, when the box can be read. */
-static int announce(struct imaptake *k, const uint64_t *nums, size_t n, struct err *e)
+/* Wait for what k->ask is about. */
+static int announce(struct imaptake *k, struct err *e)
 {
-	clear(k);
-	if (n == 0)
-		return 0;
+	size_t n = k->ask.n;
+
+	k->begun = false;
 	k->want = calloc(n, sizeof(*k->want));
 	k->order = calloc(n, sizeof(*k->order));
 	k->state = calloc(n, 1);
-	if (!k->want || !k->order || !k->state) {
-		clear(k);
+	if (!k->want || !k->order || !k->state)
 		return err_set(e, ERR_LOCAL, "out of memory");
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (nums[i] == 0 || nums[i] > UINT32_MAX) {
-			clear(k);
-			return err_set(e, ERR_BUG, "%" PRIu64 " is no UID", nums[i]);
-		}
-		k->want[i] = (struct wanted){ .uid = (uint32_t)nums[i], .i = i };
-	}
+	for (size_t i = 0; i < n; i++)
+		k->want[i] = (struct wanted){ .uid = k->ask.uids[i], .i = (uint32_t)i };
 	qsort(k->want, n, sizeof(*k->want), by_uid);
 	for (size_t i = 0; i < n; i++)
-		k->order[k->want[i].i] = i;
+		k->order[k->want[i].i] = (uint32_t)i;
 	k->n = n;
-	k->size = BATCH_FIRST;
 	k->bytes = k->bodies = 0;
 	k->waited = 0;
+	return 0;
+}
+
+/* Are these what was asked for with the SELECT of the open box? */
+static bool is_begun(const struct imapstore *t, const uint64_t *nums, size_t n)
+{
+	const struct imaptake *k = t->take;
+
+	if (!k || !k->begun || !t->box || t->conn.dead || k->ask.n != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (nums[i] != k->ask.uids[i])
+			return false;
+	return true;
+}
+
+/* Ask for these, of which nothing is on its way. */
+static int ask(struct imaptake *k, const uint64_t *nums, size_t n, struct err *e)
+{
+	uint32_t *uids;
+
+	clear(k);
+	if (n == 0)
+		return 0;
+	if (n > UINT32_MAX)
+		return err_set(e, ERR_BUG, "so many messages are in no mailbox");
+	uids = malloc(n * sizeof(*uids));
+	if (!uids)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	imapask_start(&k->ask, uids, n, 0);
+	for (size_t i = 0; i < n; i++) {
+		if (nums[i] == 0 || nums[i] > UINT32_MAX)
+			return err_set(e, ERR_BUG, "%" PRIu64 " is no UID", nums[i]);
+		uids[i] = (uint32_t)nums[i];
+	}
+	return announce(k, e);
+}
+
+/* There is something to take with. */
+static int make(struct imapstore *t, struct err *e)
+{
+	if (t->take)
+		return 0;
+	t->take = calloc(1, sizeof(*t->take));
+	if (!t->take)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	t->take->spool = (struct spool)SPOOL_INIT(SPOOL_MEMORY);
+	return 0;
+}
+
+int imaptake_begin(struct imapstore *t, struct imapask *a, struct err *e)
+{
+	if (make(t, e) < 0)
+		return -1;
+	clear(t->take);
+	t->take->ask = *a;
+	t->take->begun = true;
+	*a = (struct imapask){ 0 };
 	return 0;
 }
 
@@ -249,71 +288,23 @@ static int announce(struct imaptake *k, const uint64_t *nums, size_t n, struct e
 int imaptake_want(struct store *s, const uint64_t *nums, size_t n, struct err *e)
 {
 	struct imapstore *t = imapstore_of(s);
+	int rc;
 
-	if (imapstore_need_box(t, false, e) < 0)
-		return -1;
-	if (!t->take) {
-		t->take = calloc(1, sizeof(*t->take));
-		if (!t->take) {
-			err_set(e, ERR_LOCAL, "out of memory");
-			return imapstore_fail(t, e);
-		}
-		t->take->spool = (struct spool)SPOOL_INIT(SPOOL_MEMORY);
+	if (is_begun(t, nums, n)) {
+		rc = announce(t->take, e);
+	} else {
+		if (imapstore_need_box(t, false, e) < 0)
+			return -1;
+		rc = make(t, e);
+		if (rc == 0)
+			rc = ask(t->take, nums, n, e);
+		if (rc < 0 && t->take)
+			clear(t->take);
 	}
-	if (announce(t->take, nums, n, e) < 0)
-		return imapstore_fail(t, e);
-	return 0;
+	return rc < 0 ? imapstore_fail(t, e) : 0;
 }
 
 /* ---- asking ---- */
-
-/* Send one FETCH for order[from..to). */
-static int send_batch(struct imapstore *t, size_t *to, struct err *e)
-{
-	struct imaptake *k = t->take;
-	struct batch *b = &k->batch[k->flying];
-	struct strbuf text = STRBUF_INIT(IMAP_COMMAND_MAX);
-	struct uidset set = UIDSET_INIT;
-	size_t at = 0, from = k->sent;
-	int rc = -1;
-
-	for (size_t i = from; i < *to; i++)
-		if (uidset_add(&set, k->want[k->order[i]].uid, e) < 0)
-			goto out;
-	if (uidset_print(&set, &at, IMAPSTORE_SET_MAX, &text) < 0 || at < set.n) {
-		/* too long for a line: half of them */
-		*to = from + (*to - from) / 2;
-		rc = 0;
-		goto out;
-	}
-	rc = imap_send(&t->conn, &b->tag, e, "UID FETCH %s (UID BODY.PEEK[])", strbuf_str(&text));
-	if (rc < 0)
-		goto out;
-	b->from = from;
-	b->to = *to;
-	b->alone = false;
-	b->several = b->to - b->from > 1;
-	k->flying++;
-	k->sent = *to;
-	rc = 1;
-out:
-	strbuf_release(&text);
-	uidset_release(&set);
-	return rc;
-}
-
-/* How many messages the next batch has. */
-static size_t batch_size(struct imaptake *k)
-{
-	uint64_t mean = k->bodies ? k->bytes / k->bodies + 1 : GUESS, most = BATCH_BYTES / mean;
-	size_t n = k->size;
-
-	if (most < 1)
-		most = 1;
-	if (k->size < BATCH_MAX)
-		k->size *= 2;
-	return n < most ? n : (size_t)most;
-}
 
 /*
  * Is the link slow, and much still to come? Then COMPRESS (RFC 4978), for which nothing may fly. 1:
@@ -327,48 +318,53 @@ static int compress(struct imapstore *t, struct err *e)
 		!(t->conn.caps.have & IMAP_CAP_COMPRESS))
 		return 0;
 	if (k->bytes < COMPRESS_FROM || k->bytes > (uint64_t)k->waited * COMPRESS_BELOW ||
-		(k->n - k->sent) * (k->bytes / k->bodies) < COMPRESS_FROM)
+		(k->ask.n - k->ask.sent) * (k->bytes / k->bodies) < COMPRESS_FROM)
 		return 0;
-	if (k->flying > 0)
+	if (imap_flying(&t->conn) > 0)
 		return 1;
 	k->asked = true;
 	return imap_compress(&t->conn, &t->login.dial, e) < 0 ? -1 : 0;
 }
 
-/* Send as many batches as may fly. */
+/*
+ * Ask for one alone. Behind the SELECT of another folder that can't be: what was sent ahead is read
+ * to its end, once all of this folder has come. 1; 0 not yet; -1.
+ */
+static int send_alone(struct imapstore *t, struct err *e)
+{
+	struct imaptake *k = t->take;
+	size_t at = k->alone.a[k->alone_at];
+
+	if (imapsoon_flies(t)) {
+		if (k->ask.flying > 0)
+			return 0;
+		if (imapsoon_settle(t, e) < 0 || imapstore_select_again(t, e) < 0)
+			return -1;
+	}
+	if (imapask_send_alone(t, &k->ask, k->want[at].uid, at, e) < 0)
+		return -1;
+	k->alone_at++;
+	return 1;
+}
+
+/* Send as many batches as may fly; when all are, what is to be had of the folders behind this one. */
 static int pump(struct imapstore *t, struct err *e)
 {
 	struct imaptake *k = t->take;
-	int wait = compress(t, e);
+	int rc = compress(t, e);
 
-	if (wait != 0)
-		return wait < 0 ? -1 : 0;
-	while (k->flying < BATCHES && imap_may_send(&t->conn)) {
-		if (k->sent < k->n) {
-			size_t n = batch_size(k), to = k->n - k->sent < n ? k->n : k->sent + n;
-			int rc = 0;
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	while (imap_may_send(&t->conn)) {
+		const bool batch = k->ask.sent < k->ask.n;
 
-			while (rc == 0)
-				rc = send_batch(t, &to, e);
-			if (rc < 0)
-				return -1;
-		} else if (k->alone_at < k->alone.n) {
-			struct batch *b = &k->batch[k->flying];
-			size_t at = k->alone.a[k->alone_at];
-
-			if (imap_send(&t->conn, &b->tag, e,
-				    "UID FETCH %" PRIu32 " (UID RFC822.SIZE BODY.PEEK[])",
-				    k->want[at].uid) < 0)
-				return -1;
-			b->from = at;
-			b->to = at + 1;
-			b->alone = true;
-			b->several = false;
-			k->flying++;
-			k->alone_at++;
-		} else {
-			break;
-		}
+		if (!batch && k->alone_at == k->alone.n)
+			return imapsoon_pump(t, e);
+		if (!imapask_room(&k->ask))
+			return 0;
+		rc = batch ? imapask_send(t, &k->ask, e) : send_alone(t, e);
+		if (rc < 0 || (!batch && rc == 0))
+			return rc;
 	}
 	return 0;
 }
@@ -408,6 +404,14 @@ static int hold(struct imaptake *k, const struct imap_resp *r, struct err *e)
 	return n < 0 ? -1 : 0;
 }
 
+/* One has come: how long they are. */
+static void count(struct imaptake *k, uint64_t size)
+{
+	k->bodies++;
+	k->bytes += size;
+	k->ask.mean = k->bytes / k->bodies + 1;
+}
+
 /* A body. 1: it is for the caller. */
 static int take_body(struct imapstore *t, const struct imap_resp *r, size_t *i,
 	struct stream **body, struct err *e)
@@ -425,8 +429,7 @@ static int take_body(struct imapstore *t, const struct imap_resp *r, size_t *i,
 				e, ERR_PROTO, "the server sends messages that nobody asked for");
 		return hold(k, r, e);
 	}
-	k->bodies++;
-	k->bytes += r->body.size;
+	count(k, r->body.size);
 	k->state[w - k->want] |= OVER;
 	*i = w->i;
 	k->open = true;
@@ -480,36 +483,31 @@ static int take_fetch(struct imapstore *t, const struct imap_resp *r, size_t *i,
 	if (!*body)
 		return -1;
 	k->strays -= k->strays > 0;
-	k->bodies++;
-	k->bytes += k->held_size;
+	count(k, k->held_size);
 	k->state[at] |= OVER;
 	*i = w->i;
 	return 1;
 }
 
-/* A batch has ended. */
-static void take_end(struct imaptake *k, uint32_t tag, const struct err *why)
+/* A command has ended. */
+static int take_end(struct imapstore *t, uint32_t tag, const struct err *why, struct err *e)
 {
-	size_t b = 0;
+	struct imaptake *k = t->take;
 
-	while (b < k->flying && k->batch[b].tag != tag)
-		b++;
-	if (b == k->flying)
-		return;
-	k->ended = k->batch[b];
-	k->flying--;
-	memmove(&k->batch[b], &k->batch[b + 1], (k->flying - b) * sizeof(k->batch[0]));
+	if (!imapask_end(&k->ask, tag, &k->ended))
+		return imapsoon_flies(t) ? imapstore_disorder(t, e) : 0;
 	k->telling = true;
 	k->refused = why != NULL;
 	if (why)
 		k->why = *why;
+	return 0;
 }
 
 /* Tell what did not come of the batch that has ended: 1 and -1 as next does, 0 when all is told. */
 static int tell_missing(struct imapstore *t, size_t *i, struct stream **body, struct err *e)
 {
 	struct imaptake *k = t->take;
-	struct batch *b = &k->ended;
+	struct imapask_batch *b = &k->ended;
 
 	if (k->refused && k->why.span == SPAN_ACCT) {
 		imapstore_give(e, &k->why);
@@ -561,7 +559,7 @@ static int next(struct imapstore *t, size_t *i, struct stream **body, struct err
 		}
 		if (pump(t, e) < 0)
 			return imapstore_broken(t, e);
-		if (k->flying == 0)
+		if (k->ask.flying == 0)
 			return 0;
 		begun = clock_now();
 		ev = imap_next(&t->conn, &tag, &r, &why);
@@ -573,9 +571,9 @@ static int next(struct imapstore *t, size_t *i, struct stream **body, struct err
 		}
 		k->open = false;
 		if (ev == IMAP_REFUSED)
-			take_end(k, tag, &why);
+			rc = take_end(t, tag, &why, e);
 		else if (ev == IMAP_DONE)
-			take_end(k, tag, NULL);
+			rc = take_end(t, tag, NULL, e);
 		else if (r->kind == IMAP_FETCH_BODY)
 			rc = take_body(t, r, i, body, e);
 		else if (r->kind == IMAP_FETCH)
@@ -594,19 +592,19 @@ int imaptake_next(struct store *s, size_t *i, struct stream **body, struct err *
 		err_set(e, ERR_TEMP, "the connection is lost");
 		return imapstore_fail(t, e);
 	}
-	if (!t->take)
+	if (!t->take || !t->box)
 		return err_set(e, ERR_BUG, "%s: nothing is wanted", t->login.what);
 	rc = next(t, i, body, e);
 	return rc < 0 ? imapstore_fail(t, e) : rc;
 }
 
-int imaptake_settle(struct imapstore *t, struct err *e)
+int imaptake_leave(struct imapstore *t, struct err *e)
 {
 	struct imaptake *k = t->take;
 
 	if (!k)
 		return 0;
-	while (k->flying > 0) {
+	while (k->ask.flying > 0) {
 		struct err why = ERR_INIT;
 		enum imap_event ev;
 		uint32_t tag;
@@ -616,9 +614,14 @@ int imaptake_settle(struct imapstore *t, struct err *e)
 			imapstore_give(e, &why);
 			return imapstore_broken(t, e);
 		}
-		if (ev == IMAP_DONE || ev == IMAP_REFUSED)
-			take_end(k, tag, NULL);
+		if (ev != IMAP_DATA && take_end(t, tag, NULL, e) < 0)
+			return -1;
 	}
 	clear(k);
 	return 0;
+}
+
+int imaptake_settle(struct imapstore *t, struct err *e)
+{
+	return imaptake_leave(t, e) < 0 ? -1 : imapsoon_settle(t, e);
 }

@@ -15,7 +15,8 @@
  * After a crash the executor hands the pending pairs to `recover`, which says which of them are there, and clears away what is half done.
  *
  * A two-way store (STORE_TREE) is a source and a target with folders, which it can look at: what has changed there since the base was made. Looking goes folder by
- * folder over many folders at once, so that a remote driver can ask for the next while it reads one; work is done afterwards, in a box that is opened for it.
+ * folder over many folders at once, so that a remote driver can ask for the next while it reads one; work is done afterwards, in a box that is opened for it. Where that is
+ * nothing but reading messages, the driver is told before (soon).
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -108,6 +109,16 @@ enum look_extent {
 	LOOK_SAME,          /* nothing has changed since the stamp; there is nothing to read */
 	LOOK_CHANGES,       /* what is new, what has other flags (or may have), what is gone; a key that the base does not know as gone means nothing */
 	LOOK_ALL,           /* every message; those not listed are gone */
+};
+
+/* A folder that will be opened soon to read messages from: see store_ops.soon. */
+struct soon {
+	const char *folder;
+	unsigned how;           /* as it will be opened */
+	const struct keyword_view *keywords; /* as store.keywords will be then */
+	const struct slice *keys; /* of all messages that will be wanted, in that order */
+	size_t n;
+	uint64_t bytes;         /* of them all; 0 not known */
 };
 
 struct flag_change {
@@ -203,6 +214,11 @@ struct store_ops {
 	 * more, and the last one too is whole.
 	 */
 	int (*next)(struct store *s, size_t *i, struct stream **body, struct err *e);
+	/*
+	 * A hint: these folders will be opened next, in this order, each for nothing but to want and read these messages. A remote driver asks for the next while it reads one.
+	 * It may turn out wrong in all it says, which costs time only, and replaces the hint before. No box is open. Copied, but for the views. NULL: the driver has no use for it.
+	 */
+	void (*soon)(struct store *s, const struct soon *x, size_t n);
 	/* Mark for removal. done is called once for each num, with NULL or why not (SPAN_MSG); -1 when the link or store is lost. Nothing is final before commit. */
 	int (*remove)(struct store *s, const uint64_t *nums, size_t n,
 		      void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);

@@ -68,7 +68,7 @@ struct row {
 	 * blank, and '_' for an empty word.
 	 */
 	const char *act;
-	const char *want;     /* what they told */
+	const char *want;     /* what they told; NULL: whatever */
 	const char *text;     /* stands in one of the errors or warnings */
 	struct turn again[8]; /* a second connection */
 	const char *prefix, *trash;
@@ -322,8 +322,8 @@ static void do_list(struct rig *r)
 /* want SET: "1=text", CR LF as '/'; "1=gone" */
 static void do_want(struct rig *r, const char *set)
 {
-	uint64_t nums[64];
-	size_t n = numbers(set, nums, 64), i;
+	uint64_t nums[400];
+	size_t n = numbers(set, nums, COUNT(nums)), i;
 	struct err e = ERR_INIT;
 	char buf[64];
 	ssize_t k;
@@ -356,6 +356,29 @@ static void do_want(struct rig *r, const char *set)
 			tell_err(r, &e);
 		stream_free(body);
 	}
+}
+
+/* soon (FOLDER SET HOW)...; how: "r" or "w", and how many kB a message has */
+static void do_soon(struct rig *r, char **w, size_t n)
+{
+	static char text[4][400][12];
+	static struct slice keys[4][400];
+	struct soon x[4];
+	size_t boxes = 0;
+
+	for (size_t i = 0; i + 2 < n; i += 3, boxes++) {
+		uint64_t nums[400];
+		size_t k = numbers(w[i + 1], nums, COUNT(nums));
+
+		for (size_t m = 0; m < k; m++) {
+			snprintf(text[boxes][m], sizeof(text[boxes][m]), "%u", (unsigned)nums[m]);
+			keys[boxes][m] = slice_str(text[boxes][m]);
+		}
+		x[boxes] = (struct soon){ .folder = w[i], .how = w[i + 2][0] == 'w' ? BOX_WRITE : BOX_READ,
+			.keywords = r->s->keywords, .keys = keys[boxes], .n = k,
+			.bytes = w[i + 2][1] ? 1000 * k * number(w[i + 2] + 1) : 0 };
+	}
+	r->s->ops->soon(r->s, x, boxes);
 }
 
 /* stage TEXT FLAGS DATE: '/' for CR LF, '+' for a blank */
@@ -509,6 +532,8 @@ static void do_one(struct rig *r, char *command)
 		do_list(r);
 	} else if (strcmp(verb, "want") == 0) {
 		do_want(r, w[0]);
+	} else if (strcmp(verb, "soon") == 0) {
+		do_soon(r, w, n);
 	} else if (strcmp(verb, "flags") == 0) {
 		do_flags(r, w, n);
 	} else if (strcmp(verb, "remove") == 0) {
@@ -574,13 +599,13 @@ static bool play(const struct row *row)
 		do_one(&r, act);
 	r.s->ops->abandon(r.s);
 	store_free(r.s);
-	good = strcmp(strbuf_str(&r.told), row->want) == 0 &&
+	good = (!row->want || strcmp(strbuf_str(&r.told), row->want) == 0) &&
 		!strstr(r.script.heard, "UNEXPECTED") &&
 		!strstr(strbuf_str(&r.texts), "work: work: ") &&
 		(!row->text || strstr(strbuf_str(&r.texts), row->text));
 	if (!good)
 		print_error("%s: told\n%s\nwanted\n%s (%s)\ntexts %s\nheard %s\n", row->name,
-			strbuf_str(&r.told), row->want, row->text ? row->text : "",
+			strbuf_str(&r.told), row->want ? row->want : "", row->text ? row->text : "",
 			strbuf_str(&r.texts), r.script.heard);
 	script_stop(&r.script);
 	log_set_sink(NULL, NULL);
@@ -1429,6 +1454,144 @@ static void test_bodies(void **state)
 				{ "A4 UID STORE 1 +FLAGS.SILENT (\\Seen)", OK("A4") }, { 0 } },
 			.act = "open INBOX w;want 1:2;flags 1 S _",
 			.want = OPENED " 1=1 2=2!temp/acct/60;  1" },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
+/* ---- folders that are opened soon ---- */
+
+#define ABC(caps)                                                                                  \
+	IN(caps), { LIST, "* LIST () \"/\" a\r\n* LIST () \"/\" b\r\n* LIST () \"/\" c\r\n" OK("A2") }, { LSUB, OK("A3") }
+#define BODY(seq, uid, text) "* " seq " FETCH (UID " uid " BODY[] \"" text "\")\r\n"
+#define EXAMINE(tag, name, say) { tag " EXAMINE \"" name "\"", say }
+#define ASK(tag, uids, say) { tag " UID FETCH " uids " " PEEK, say }
+#define WRITABLE(tag) PERMANENT tag " OK [READ-WRITE] ok\r\n"
+#define A_INFO "same'7 9 2 0'2:"
+#define B_INFO "same'8 9 1 0'1:"
+/* a and b leave together */
+#define A_AND_B EXAMINE("A4", "a", ""), ASK("A5", "1:2", ""), EXAMINE("A6", "b", "")
+#define A_SAYS BOX("2", "7", "9", "") OK("A4") BODY("1", "1", "a1") BODY("2", "2", "a2") OK("A5")
+#define B_SAYS BOX("1", "8", "9", "") OK("A6") BODY("1", "1", "b1") OK("A7")
+#define SOON "folders;soon a 1:2 r b 1 r;open a;"
+#define W_AND_W(a5) { "A4 SELECT \"a\"", "" }, ASK("A5", "1:2", ""), { "A6 SELECT \"b\"", "" },        \
+	ASK("A7", "1", BOX("2", "7", "9", "") WRITABLE("A4") a5 BOX("1", "8", "9", "") WRITABLE("A6") BODY("1", "1", "b1") OK("A7"))
+#define SOON_W "folders;soon a 1:2 w b 1 w;open a w;"
+#define TOLD "a|b|c|; ; " A_INFO "; "
+
+static void test_soon(void **state)
+{
+	static const struct row rows[] = {
+		{ "followed: one wait for all", { ABC(""), A_AND_B, ASK("A7", "1", A_SAYS B_SAYS), { 0 } },
+			.act = SOON "want 1:2;open b;want 1", .want = TOLD " 1=a1 2=a2; " B_INFO ";  1=b1" },
+		{ "nothing leaves before the first is opened", { ABC(""), { "A4 LOGOUT", "" } }, .act = "folders;soon a 1:2 r", .want = "a|b|c|; " },
+		{ "one that is selected need not be selected again",
+			{ ABC(""), EXAMINE("A4", "a", BOX("1", "7", "9", "") OK("A4")), { "A5 UID FETCH 1:* " ALL, ROW("1", "1", "") OK("A5") },
+				ASK("A6", "1", ""), EXAMINE("A7", "b", ""), ASK("A8", "1", BODY("1", "1", "a1") OK("A6") BOX("1", "8", "9", "") OK("A7") BODY("1", "1", "b1") OK("A8")), { 0 } },
+			.act = "folders;look r a _ _;soon a 1 r b 1 r;open a;want 1;open b;want 1",
+			.want = "a|b|c|; [0 all'7 9 1 0'1: 1(9,100)]; ; same'7 9 1 0'1:;  1=a1; " B_INFO ";  1=b1" },
+		{ "what nobody reads is passed over", { ABC(""), A_AND_B, ASK("A7", "1", A_SAYS B_SAYS), { 0 } },
+			.act = SOON "open b;want 1", .want = TOLD B_INFO ";  1=b1" },
+		{ "another hint, and the one before is none any more",
+			{ ABC(""), A_AND_B, ASK("A7", "1", A_SAYS B_SAYS), EXAMINE("A8", "b", ""), ASK("A9", "1", BOX("1", "8", "9", "") OK("A8") BODY("1", "1", "b") OK("A9")), { 0 } },
+			.act = SOON "want 1:2;soon b 1 r;open b;want 1", .want = TOLD " 1=a1 2=a2; ; " B_INFO ";  1=b" },
+		{ "another folder",
+			{ ABC(""), A_AND_B, ASK("A7", "1", A_SAYS B_SAYS), EXAMINE("A8", "c", BOX("1", "9", "9", "") OK("A8")), ASK("A9", "1", BODY("1", "1", "c1") OK("A9")), { 0 } },
+			.act = SOON "want 1:2;open c;want 1", .want = TOLD " 1=a1 2=a2; same'9 9 1 0'1:;  1=c1" },
+		{ "the same again",
+			{ ABC(""), A_AND_B, ASK("A7", "1", A_SAYS B_SAYS), EXAMINE("A8", "a", BOX("2", "7", "9", "") OK("A8")), ASK("A9", "2", BODY("2", "2", "a2") OK("A9")), { 0 } },
+			.act = SOON "want 1:2;open a;want 2", .want = TOLD " 1=a1 2=a2; " A_INFO ";  2=a2" },
+		{ "other messages",
+			{ ABC(""), A_AND_B, ASK("A7", "1", A_SAYS B_SAYS), EXAMINE("A8", "a", BOX("2", "7", "9", "") OK("A8")), ASK("A9", "2", BODY("2", "2", "a2") OK("A9")),
+				EXAMINE("A10", "b", BOX("1", "8", "9", "") OK("A10")), ASK("A11", "1", BODY("1", "1", "b1") OK("A11")), { 0 } },
+			.act = SOON "want 2;open b;want 1", .want = TOLD " 2=a2; " B_INFO ";  1=b1" },
+		{ "as many others",
+			{ ABC(""), A_AND_B, ASK("A7", "1", A_SAYS B_SAYS), EXAMINE("A8", "a", BOX("2", "7", "9", "") OK("A8")), ASK("A9", "2:3", BODY("2", "2", "a2") OK("A9")), { 0 } },
+			.act = SOON "want 2:3", .want = TOLD " 2=a2 3=gone" },
+		{ "one that is none",
+			{ ABC(""), EXAMINE("A4", "c", BOX("1", "9", "9", "") OK("A4")), ASK("A5", "1", BODY("1", "1", "c1") OK("A5")), { "A6 LOGOUT", "" } },
+			.act = "folders;soon a 1:2 r b 1 r;open c;want 1", .want = "a|b|c|; ; same'9 9 1 0'1:;  1=c1" },
+		{ "another mode",
+			{ ABC(""), A_AND_B, ASK("A7", "1", A_SAYS B_SAYS), { "A8 SELECT \"b\"", BOX("1", "8", "9", "") WRITABLE("A8") }, ASK("A9", "1", BODY("1", "1", "again") OK("A9")), { 0 } },
+			.act = SOON "want 1:2;open b w;want 1", .want = TOLD " 1=a1 2=a2; " B_INFO ";  1=again" },
+		{ "other keywords", { ABC(""), A_AND_B, ASK("A7", "1", A_SAYS B_SAYS), EXAMINE("A8", "b", BOX("1", "8", "9", WORDS(" x")) OK("A8")), ASK("A9", "1", BODY("1", "1", "b1") OK("A9")), { 0 } },
+			.act = SOON "want 1:2;words;open b;want 1", .want = TOLD " 1=a1 2=a2; ; " B_INFO ";  1=b1" },
+		{ "refused, and what comes behind it is of another folder",
+			{ ABC(""), EXAMINE("A4", "a", ""), ASK("A5", "1:2", ""), EXAMINE("A6", "b", ""), ASK("A7", "1", ""), EXAMINE("A8", "c", ""),
+				ASK("A9", "2", A_SAYS "A6 NO no\r\n" BODY("1", "1", "a1") OK("A7") BOX("2", "9", "9", "") OK("A8") BODY("2", "2", "c2") OK("A9")), { 0 } },
+			.act = "folders;soon a 1:2 r b 1 r c 2 r;open a;want 1:2;open b;want 1;open c;want 2", .want = TOLD " 1=a1 2=a2; !refused/box; !bug/acct; same'9 9 2 0'2:;  2=c2",
+			.text = "work: 'b': the server says \"no\"" },
+		{ "refused, and the rest is not sent yet",
+			{ ABC(""), EXAMINE("A4", "a", ""), ASK("A5", "1", "A4 NO no\r\n" BODY("1", "1", "x") OK("A5")), EXAMINE("A6", "b", ""), ASK("A7", "1", B_SAYS), { 0 } },
+			.act = "folders;soon a 1 r9000 b 1 r;open a;open b;want 1", .want = "a|b|c|; ; !refused/box; " B_INFO ";  1=b1" },
+		{ "made anew since it was looked at",
+			{ ABC(""), EXAMINE("A4", "b", ""), { "A5 UID FETCH 1:* " ALL, BOX("1", "8", "9", "") OK("A4") ROW("1", "1", "") OK("A5") },
+				EXAMINE("A6", "a", ""), ASK("A7", "1", ""), EXAMINE("A8", "b", ""), ASK("A9", "1", BOX("1", "7", "9", "") OK("A6") BODY("1", "1", "a1") OK("A7") BOX("1", "88", "9", "") OK("A8") BODY("1", "1", "bad") OK("A9")), { 0 } },
+			.act = "folders;look r b _ _;soon a 1 r b 1 r;open a;want 1;open b;want 1", .want = "a|b|c|; [0 all'8 9 1 0'1: 1(9,100)]; ; same'7 9 1 0'1:;  1=a1; !temp/box; !bug/acct",
+			.text = "'b' was made anew" },
+		{ "not selected as it should be",
+			{ ABC(""), A_AND_B, ASK("A7", "1", A_SAYS "* OK [UIDVALIDITY 8] ok\r\n" OK("A6") BODY("1", "1", "b1") OK("A7")), { 0 } },
+			.act = SOON "want 1:2;open b;want 1", .want = TOLD " 1=a1 2=a2; !proto/box; !bug/acct" },
+		{ "cut in the middle of the second",
+			{ ABC(""), EXAMINE("A4", "a", ""), ASK("A5", "1:2", ""), EXAMINE("A6", "b", A_SAYS BOX("1", "8", "9", "") OK("A6") "* 1 FETCH (UID 1 BODY[] {5}\r\nha"), ASK("A7", "1", NULL) },
+			.act = SOON "want 1:2;open b;want 1;open b;want 1", .want = TOLD " 1=a1 2=a2; " B_INFO ";  1=ha!temp/acct!temp/acct; " B_INFO ";  1=b1",
+			.again = { IN(""), EXAMINE("A2", "b", BOX("1", "8", "9", "") OK("A2")), ASK("A3", "1", BODY("1", "1", "b1") OK("A3")), { 0 } } },
+		{ "cut before the second",
+			{ ABC(""), EXAMINE("A4", "a", ""), ASK("A5", "1:2", ""), EXAMINE("A6", "b", A_SAYS "* 1 EXISTS\r\n"), ASK("A7", "1", NULL) },
+			.act = SOON "want 1:2;open b;want 1", .want = TOLD " 1=a1 2=a2; " B_INFO ";  1=b1",
+			.again = { IN(""), EXAMINE("A2", "b", BOX("1", "8", "9", "") OK("A2")), ASK("A3", "1", BODY("1", "1", "b1") OK("A3")), { 0 } } },
+		{ "in another order than asked", { ABC(""), A_AND_B, ASK("A7", "1", BOX("2", "7", "9", "") OK("A4") BODY("1", "1", "a1") OK("A6") BODY("2", "2", "a2") OK("A5") OK("A7")), { 0 } },
+			.act = SOON "want 1:2", .want = TOLD " 1=a1!proto/acct", .text = "in another order than it was asked" },
+		{ "and again", { ABC(""), A_AND_B, ASK("A7", "1", A_SAYS BOX("1", "8", "9", "") BODY("1", "1", "b1") OK("A7") OK("A6")), { 0 } },
+			.act = SOON "want 1:2;open b", .want = TOLD " 1=a1 2=a2; !proto/acct", .text = "in another order than it was asked" },
+		{ "an empty one is asked for alone where it is",
+			{ ABC(""), A_AND_B, ASK("A7", "1", BOX("2", "7", "9", "") OK("A4") BODY("1", "1", "") BODY("2", "2", "a2") OK("A5") B_SAYS), EXAMINE("A8", "a", BOX("2", "7", "9", "") OK("A8")),
+				{ "A9 UID FETCH 1 " SIZED, "* 1 FETCH (UID 1 RFC822.SIZE 2 BODY[] \"a1\")\r\n" OK("A9") },
+				EXAMINE("A10", "b", BOX("1", "8", "9", "") OK("A10")), ASK("A11", "1", BODY("1", "1", "b1") OK("A11")), { 0 } },
+			.act = SOON "want 1:2;open b;want 1", .want = TOLD " 2=a2 1=a1; " B_INFO ";  1=b1" },
+		{ "of those that are refused together each",
+			{ ABC(""), A_AND_B, ASK("A7", "1", BOX("2", "7", "9", "") OK("A4") "A5 NO no\r\n" B_SAYS), EXAMINE("A8", "a", BOX("2", "7", "9", "") OK("A8")),
+				{ "A9 UID FETCH 1 " SIZED, "" }, { "A10 UID FETCH 2 " SIZED, "A9 NO no\r\n* 2 FETCH (UID 2 RFC822.SIZE 2 BODY[] \"a2\")\r\n" OK("A10") }, { 0 } },
+			.act = SOON "want 1:2", .want = TOLD " 1=!refused/msg 2=a2" },
+		{ "not where it is another folder by now",
+			{ ABC(""), A_AND_B, ASK("A7", "1", BOX("2", "7", "9", "") OK("A4") BODY("1", "1", "") BODY("2", "2", "a2") OK("A5") B_SAYS), EXAMINE("A8", "a", BOX("2", "77", "9", "") OK("A8")), { 0 } },
+			.act = SOON "want 1:2;want 1", .want = TOLD " 2=a2!temp/box; !bug/acct", .text = "'a' was made anew (UIDVALIDITY) since it was opened" },
+		{ "a change goes where it should",
+			{ ABC(""), W_AND_W(BODY("1", "1", "a1") BODY("2", "2", "a2") OK("A5")), { "A8 SELECT \"a\"", BOX("2", "7", "9", "") WRITABLE("A8") }, { "A9 UID STORE 1 +FLAGS.SILENT (\\Seen)", OK("A9") },
+				{ "A10 SELECT \"b\"", BOX("1", "8", "9", "") WRITABLE("A10") }, ASK("A11", "1", BODY("1", "1", "b1") OK("A11")), { 0 } },
+			.act = SOON_W "want 1:2;flags 1 S _;open b w;want 1", .want = TOLD " 1=a1 2=a2;  1; " B_INFO ";  1=b1" },
+		{ "also before anything was read",
+			{ ABC(""), W_AND_W(BODY("1", "1", "a1") BODY("2", "2", "a2") OK("A5")), { "A8 SELECT \"a\"", BOX("2", "7", "9", "") WRITABLE("A8") }, { "A9 UID STORE 1 +FLAGS.SILENT (\\Seen)", OK("A9") }, { 0 } },
+			.act = SOON_W "flags 1 S _", .want = TOLD " 1" },
+		{ "or nowhere",
+			{ ABC(""), W_AND_W(BODY("1", "1", "a1") BODY("2", "2", "a2") OK("A5")), { "A8 SELECT \"a\"", "A8 NO gone\r\n" }, { 0 } },
+			.act = SOON_W "want 1:2;flags 1 S _;flags 1 S _;commit", .want = TOLD " 1=a1 2=a2; !refused/box; !bug/acct; !bug/acct" },
+		{ "nor where the numbers mean something else",
+			{ ABC(""), W_AND_W(BODY("1", "1", "a1") BODY("2", "2", "a2") OK("A5")), { "A8 SELECT \"a\"", BOX("2", "70", "9", "") WRITABLE("A8") }, { 0 } },
+			.act = SOON_W "want 1:2;flags 1 S _;remove 1", .want = TOLD " 1=a1 2=a2; !temp/box; !bug/acct",
+			.text = "work: 'a' was made anew (UIDVALIDITY) since it was opened" },
+		{ "what is removed is what was meant",
+			{ ABC("UIDPLUS"), W_AND_W(BODY("1", "1", "a1") BODY("2", "2", "a2") OK("A5")), { "A8 SELECT \"a\"", BOX("2", "7", "9", "") WRITABLE("A8") },
+				{ "A9 UID STORE 1 +FLAGS.SILENT (\\Deleted)", OK("A9") }, { "A10 UID EXPUNGE 1", OK("A10") }, { 0 } },
+			.act = SOON_W "want 1:2;remove 1;commit", .want = TOLD " 1=a1 2=a2;  1; " },
+		{ "what is put there goes there",
+			{ ABC("UIDPLUS"), W_AND_W(BODY("1", "1", "a1") BODY("2", "2", "a2") OK("A5")), { "A8 SELECT \"a\"", BOX("2", "7", "9", "") WRITABLE("A8") },
+				{ "A9 APPEND \"a\" \"01-Jan-1970 00:01:40 +0000\" {5+}", "" }, { "two", "" }, { "", "A9 OK [APPENDUID 7 9] ok\r\n" }, { 0 } },
+			.act = SOON_W "want 1:2;stage two/ _ 100;harden;publish", .want = TOLD " 1=a1 2=a2; ; <7 9 5 ->;  9" },
+		{ "a look begins with nothing of it",
+			{ ABC(""), A_AND_B, ASK("A7", "1", A_SAYS B_SAYS), EXAMINE("A8", "a", ""), { "A9 UID FETCH 1:* " ALL, BOX("1", "7", "9", "") OK("A8") ROW("1", "1", "") OK("A9") }, { 0 } },
+			.act = SOON "want 1:2;look r a _ _", .want = TOLD " 1=a1 2=a2; [0 all'7 9 1 0'1: 1(9,100)]" },
+		{ "one that is long comes first",
+			{ ABC(""), EXAMINE("A4", "a", ""), ASK("A5", "1:16", ""), ASK("A6", "17:48", ""), ASK("A7", "49:112", ""), ASK("A8", "113:240", BOX("300", "7", "999", "") OK("A4") OK("A5") OK("A6") OK("A7") OK("A8")),
+				ASK("A9", "241:300", ""), EXAMINE("A10", "b", ""), ASK("A11", "1", OK("A9") BOX("1", "8", "9", "") OK("A10") BODY("1", "1", "b1") OK("A11")), { 0 } },
+			.act = "folders;soon a 1:300 r1 b 1 r1;open a;want 1:300;open b;want 1", .want = NULL },
+		{ "no more at once", { ABC(""), EXAMINE("A4", "a", ""), ASK("A5", "1", ""), ASK("A6", "2", ""), ASK("A7", "3", BOX("3", "7", "9", "") OK("A4")), { "nothing more", "" } },
+			.act = "folders;soon a 1:3 r3000 b 1 r1;open a", .want = "a|b|c|; ; same'7 9 3 0'3:" },
+		{ "than can be read in good time",
+			{ ABC(""), EXAMINE("A4", "a", ""), ASK("A5", "1", ""), ASK("A6", "2", ""), ASK("A7", "3", BOX("3", "7", "9", "") OK("A4") BODY("1", "1", "a1") OK("A5") BODY("2", "2", "a2") OK("A6")),
+				EXAMINE("A8", "b", ""), ASK("A9", "1", BODY("3", "3", "a3") OK("A7") BOX("1", "8", "9", "") OK("A8") BODY("1", "1", "b1") OK("A9")), { 0 } },
+			.act = "folders;soon a 1:3 r3000 b 1 r1;open a;want 1:3;open b;want 1", .want = "a|b|c|; ; same'7 9 3 0'3:;  1=a1 2=a2 3=a3; " B_INFO ";  1=b1" },
 	};
 
 	(void)state;
@@ -2606,6 +2769,7 @@ int main(void)
 		cmocka_unit_test(test_looks),
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_soon),
 		cmocka_unit_test(test_compress),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_removals),

@@ -1,0 +1,118 @@
+/* Asking for bodies: UID FETCH in batches. See imaptake_p.h. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/imaptake_p.h"
+
+#define BATCH_FIRST 16 /* messages, while nobody knows how long they are; doubled with each */
+#define BATCH_MAX 512
+
+void imapask_start(struct imapask *a, uint32_t *uids, size_t n, uint64_t mean)
+{
+	*a = (struct imapask){
+		.uids = uids, .n = n, .size = BATCH_FIRST, .mean = mean ? mean : IMAPASK_GUESS
+	};
+}
+
+void imapask_release(struct imapask *a)
+{
+	free(a->uids);
+	*a = (struct imapask){ 0 };
+}
+
+/* Send one FETCH for the next n. 1; 0 too long for a line; -1. */
+static int send_some(struct imapstore *t, struct imapask *a, size_t n, struct err *e)
+{
+	struct imapask_batch *b = &a->batch[a->flying];
+	struct strbuf text = STRBUF_INIT(IMAP_COMMAND_MAX);
+	struct uidset set = UIDSET_INIT;
+	size_t at = 0;
+	int rc = -1;
+
+	for (size_t i = 0; i < n; i++)
+		if (uidset_add(&set, a->uids[a->sent + i], e) < 0)
+			goto out;
+	rc = 0;
+	if (uidset_print(&set, &at, IMAPSTORE_SET_MAX, &text) < 0 || at < set.n)
+		goto out;
+	rc = imap_send(&t->conn, &b->tag, e, "UID FETCH %s (UID BODY.PEEK[])", strbuf_str(&text));
+	if (rc < 0)
+		goto out;
+	b->from = a->sent;
+	b->to = a->sent += n;
+	b->alone = false;
+	b->several = n > 1;
+	b->bytes = n * a->mean;
+	a->flying++;
+	rc = 1;
+out:
+	strbuf_release(&text);
+	uidset_release(&set);
+	return rc;
+}
+
+/* How many messages the next batch has. */
+static size_t batch_size(struct imapask *a)
+{
+	uint64_t most = IMAPASK_BYTES / a->mean;
+	size_t n = a->size;
+
+	if (most < 1)
+		most = 1;
+	if (a->size < BATCH_MAX)
+		a->size *= 2;
+	if (n > most)
+		n = (size_t)most;
+	return n < a->n - a->sent ? n : a->n - a->sent;
+}
+
+int imapask_send(struct imapstore *t, struct imapask *a, struct err *e)
+{
+	size_t n = batch_size(a);
+	int rc;
+
+	while ((rc = send_some(t, a, n, e)) == 0)
+		n /= 2;
+	return rc < 0 ? -1 : 0;
+}
+
+int imapask_send_alone(
+	struct imapstore *t, struct imapask *a, uint32_t uid, size_t from, struct err *e)
+{
+	struct imapask_batch *b = &a->batch[a->flying];
+
+	if (imap_send(&t->conn, &b->tag, e,
+		    "UID FETCH %" PRIu32 " (UID RFC822.SIZE BODY.PEEK[])", uid) < 0)
+		return -1;
+	b->from = from;
+	b->to = from + 1;
+	b->alone = true;
+	b->several = false;
+	b->bytes = a->mean;
+	a->flying++;
+	return 0;
+}
+
+bool imapask_end(struct imapask *a, uint32_t tag, struct imapask_batch *out)
+{
+	size_t b = 0;
+
+	while (b < a->flying && a->batch[b].tag != tag)
+		b++;
+	if (b == a->flying)
+		return false;
+	*out = a->batch[b];
+	a->flying--;
+	memmove(&a->batch[b], &a->batch[b + 1], (a->flying - b) * sizeof(a->batch[0]));
+	return true;
+}
+
+uint64_t imapask_coming(const struct imapask *a)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < a->flying; i++)
+		bytes += a->batch[i].bytes;
+	return bytes;
+}
