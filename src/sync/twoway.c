@@ -239,6 +239,8 @@ static void count_copies(struct twoway *g)
 
 static int session(struct twoway *g, struct err *e)
 {
+	size_t told = 0;
+
 	if (look_folders(g, e) < 0 || find_trash(g, e) < 0 || look_failures(g, e) < 0)
 		return -1;
 	if (look_recover(g, e) < 0 || look_messages(g, e) < 0)
@@ -254,9 +256,13 @@ static int session(struct twoway *g, struct err *e)
 
 		if (b->failed || b->stays || !b->work)
 			continue;
-		if (g->p->dry_run)
+		if (g->p->dry_run) {
 			decide_tell(g, b);
-		else if (act_box(g, b, &why) < 0 && box_error(g, b, &why, e) < 0)
+			continue;
+		}
+		if (i >= told)
+			told = act_soon(g, i);
+		if (act_box(g, b, &why) < 0 && box_error(g, b, &why, e) < 0)
 			return -1;
 	}
 	return g->p->dry_run ? 0 : finish(g, e);

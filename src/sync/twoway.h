@@ -179,5 +179,6 @@ void act_on(struct twoway *g, struct box *b); /* the executors work on this fold
 int act_folders(struct twoway *g, struct err *e); /* those that are missing on a side are made; new ones get their rows in the base */
 int act_note_keys(struct twoway *g, struct box *b, int side, struct err *e); /* before any pair of a folder that was made just now is noted: what shows what keys mean */
 int act_box(struct twoway *g, struct box *b, struct err *e);
+size_t act_soon(struct twoway *g, size_t from); /* actsoon.c: before that box is acted on. Again before the one that this returns */
 
 #endif

@@ -27,6 +27,9 @@ struct tree {
 	bool all, names;         /* names: Message-IDs of new messages */
 	char key[STORE_KEY_MAX];
 	/* bodies */
+	struct { char folder[64]; unsigned how; uint32_t nums[TREE_MESSAGES]; size_t n; } soon[TREE_FOLDERS];
+	size_t n_soon, soon_at;
+	bool hinted;             /* the open box is soon[soon_at - 1], and its messages are to be wanted */
 	VEC(uint64_t) want;
 	size_t want_at;
 	struct digest *digest;
@@ -245,6 +248,33 @@ static int info_of(struct tree *t, const struct tree_folder *f, struct box_info 
 	return 0;
 }
 
+/* Something else is done than a hint had said. */
+static void mislead(struct tree *t)
+{
+	side(t)->misled += t->hinted || t->soon_at < t->n_soon;
+	t->hinted = false;
+	t->n_soon = t->soon_at = 0;
+}
+
+static void soon(struct store *s, const struct soon *x, size_t n)
+{
+	struct tree *t = of(s);
+
+	mislead(t);
+	if (t->open)
+		misuse(t->w, "a hint while a box is open");
+	for (size_t i = 0; i < n; i++) {
+		if (x[i].n == 0 || x[i].n > TREE_MESSAGES || i >= TREE_FOLDERS)
+			abort();
+		snprintf(t->soon[i].folder, sizeof(t->soon[i].folder), "%s", x[i].folder);
+		t->soon[i].how = x[i].how;
+		t->soon[i].n = x[i].n;
+		for (size_t k = 0; k < x[i].n; k++)
+			t->soon[i].nums[k] = key_number(t, x[i].keys[k]);
+	}
+	t->n_soon = n;
+}
+
 static void close_box(struct store *s)
 {
 	struct tree *t = of(s);
@@ -266,6 +296,10 @@ static int open_box(struct store *s, const char *folder, unsigned how, struct bo
 	if (moment(t, e) < 0)
 		return -1;
 	side(t)->opened++;
+	if (t->hinted || (t->soon_at < t->n_soon && (strcmp(t->soon[t->soon_at].folder, folder) != 0 || t->soon[t->soon_at].how != how)))
+		mislead(t);
+	t->hinted = t->soon_at < t->n_soon;
+	t->soon_at += t->hinted;
 	t->open = tree_folder(t->w, t->n, folder, how & BOX_CREATE);
 	if (!t->open)
 		return err_set_span(e, ERR_REFUSED, SPAN_BOX, "no folder %s", folder);
@@ -317,6 +351,7 @@ static int folder_remove(struct store *s, const char *folder, uint64_t expected,
 	struct tree *t = of(s);
 	struct tree_folder *f = tree_folder(t->w, t->n, folder, false);
 
+	mislead(t);
 	if (moment(t, e) < 0)
 		return -1;
 	if (f && tree_count(f) > expected)
@@ -330,6 +365,7 @@ static int folder_rename(struct store *s, const char *from, const char *to, stru
 	struct tree *t = of(s);
 	struct tree_folder *f = tree_folder(t->w, t->n, from, false);
 
+	mislead(t);
 	if (moment(t, e) < 0)
 		return -1;
 	if (!f || tree_folder(t->w, t->n, to, false))
@@ -494,6 +530,7 @@ static int idents(struct store *s, const uint64_t *nums, size_t n, bool marks, v
 	struct ident_reader *r = ident_reader_new(e);
 	int rc = r ? 0 : -1;
 
+	mislead(t);
 	side(t)->asked++;
 	side(t)->marks += marks;
 	if (!t->open)
@@ -516,6 +553,17 @@ static int want(struct store *s, const uint64_t *nums, size_t n, struct err *e)
 {
 	struct tree *t = of(s);
 
+	if (t->hinted) {
+		bool right = n == t->soon[t->soon_at - 1].n;
+
+		for (size_t i = 0; right && i < n; i++)
+			right = nums[i] == t->soon[t->soon_at - 1].nums[i];
+		if (right)
+			side(t)->foretold++;
+		else
+			mislead(t);
+		t->hinted = false;
+	}
 	vec_clear(&t->want);
 	t->want_at = 0;
 	for (size_t i = 0; i < n; i++)
@@ -554,6 +602,7 @@ static int remove_msgs(struct store *s, const uint64_t *nums, size_t n, void (*d
 {
 	struct tree *t = of(s);
 
+	mislead(t);
 	if (side(t)->read_only)
 		misuse(t->w, "something is written that can only be read");
 	if (moment(t, e) < 0)
@@ -593,6 +642,7 @@ static int move(struct store *s, const uint64_t *nums, size_t n, const char *fol
 	struct tree *t = of(s);
 	struct tree_folder *to = tree_folder(t->w, t->n, folder, false);
 
+	mislead(t);
 	(void)there;
 	if (side(t)->read_only)
 		misuse(t->w, "something is written that can only be read");
@@ -632,6 +682,7 @@ static int set_flags(struct store *s, const struct flag_change *c, size_t n, voi
 {
 	struct tree *t = of(s);
 
+	mislead(t);
 	if (side(t)->read_only)
 		misuse(t->w, "something is written that can only be read");
 	for (size_t i = 0; i < n; i++) {
@@ -662,6 +713,7 @@ static int stage(struct store *s, struct stream *body, const struct store_meta *
 	ssize_t got;
 	unsigned content;
 
+	mislead(t);
 	if (side(t)->read_only)
 		misuse(t->w, "something is written that can only be read");
 	memset(out, 0, sizeof(*out));
@@ -837,10 +889,10 @@ static void free_store(struct store *s)
 	free(t);
 }
 
-#define OPS(store_name, more, how) { \
+#define OPS(store_name, more, how, hint) { \
 	.name = store_name, .idents = how, .caps = STORE_SOURCE | STORE_TARGET | STORE_TREE | (more), \
 	.open_box = open_box, .close_box = close_box, .list_start = store_cannot_list_start, .list_next = store_cannot_list_next, \
-	.want = want, .next = next, .remove = remove_msgs, .commit = commit, \
+	.want = want, .soon = hint, .next = next, .remove = remove_msgs, .commit = commit, \
 	.stage = stage, .stage_again = stage_again, .unstage = unstage, .harden = harden, .publish = publish, .abandon = abandon, .recover = recover, \
 	.folders = folders, .folder_create = folder_create, .folder_remove = folder_remove, .folder_rename = folder_rename, \
 	.same_box = store_cannot_same_box, \
@@ -849,7 +901,7 @@ static void free_store(struct store *s)
 
 struct store *tree_store(struct tree_world *w, int n)
 {
-	static const struct store_ops local = OPS("fake", 0, NULL), remote = OPS("fake", STORE_REMOTE | STORE_LATE_KEYS, idents);
+	static const struct store_ops local = OPS("fake", 0, NULL, NULL), remote = OPS("fake", STORE_REMOTE | STORE_LATE_KEYS, idents, soon);
 	struct tree *t = calloc(1, sizeof(*t));
 
 	if (!t)

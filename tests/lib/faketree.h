@@ -48,6 +48,7 @@ struct tree_side {
 	bool mute_moves;     /* it is done, and the key of what was moved not told */
 	bool read_only;
 	uint32_t hide;       /* this content is said not to be there when it is read; 0 none */
+	unsigned foretold, misled; /* folders that were opened and read as a hint had said (store_ops.soon); hints that turned out wrong */
 	unsigned looked, opened, read, moved, staged, again, asked, marks, named; /* counts; asked: idents; marks: those that ask for them; named: Message-IDs told by looks */
 };
 

@@ -129,11 +129,15 @@ static void calm(struct fixture *f)
 
 static void run_clean(struct fixture *f)
 {
+	const unsigned misled = f->w->side[L].misled;
+
 	calm(f);
 	if (run_here(f) < 0)
 		fail_msg("%s: an undisturbed run failed: %s", where, f->e.text);
 	if (f->errors)
 		fail_msg("%s: an undisturbed run told an error: %s", where, f->text);
+	if (f->w->side[L].misled != misled)
+		fail_msg("%s: the left was told to expect something else", where);
 }
 
 static uint64_t done(const struct fixture *f)
@@ -1235,6 +1239,48 @@ static void copied_but_gone(void **state)
 	assert_true(is_in(f, "Work", 21) && is_in(f, "Work", 22));
 }
 
+/* The left is told what will be pulled, one folder after the other, until there is something else to do there. */
+static void foretold(struct fixture *f, unsigned n)
+{
+	f->w->side[L].foretold = 0;
+	settle(f);
+	assert_int_equal(f->w->side[L].foretold, n);
+}
+
+static void pulled_ahead(void **state)
+{
+	static const char *const five[] = { "A", "B", "C", "D", "E" };
+	struct fixture *f = *state;
+
+	for (int objects = 0; objects < 2; objects++) {
+		fresh(f);
+		f->w->side[L].objects = objects;
+		for (uint32_t i = 0; i < COUNT(five); i++)
+			for (uint32_t k = 0; k < 3; k++)
+				tree_add(f->w, L, five[i], 10 * i + k + 1, 0);
+		foretold(f, 5);
+		/* something to push in C, nothing at the left in D */
+		for (uint32_t i = 0; i < COUNT(five); i++)
+			if (i != 3)
+				tree_add(f->w, L, five[i], 100 + i, 0);
+		tree_add(f->w, R, "C", 110, 0);
+		tree_flag(f->w, L, tree_folder(f->w, L, "D", false), tree_find(tree_folder(f->w, L, "D", false), 31), FLAG_SEEN);
+		foretold(f, 3);
+		/* flags to be set in B, something to be deleted in D */
+		for (uint32_t i = 0; i < COUNT(five); i++)
+			tree_add(f->w, L, five[i], 120 + i, 0);
+		tree_flag(f->w, R, tree_folder(f->w, R, "B", false), tree_find(tree_folder(f->w, R, "B", false), 11), FLAG_SEEN);
+		tree_delete(f->w, R, tree_folder(f->w, R, "D", false), tree_find(tree_folder(f->w, R, "D", false), 31));
+		foretold(f, 3);
+		/* in C what A brings as well, in E what B has had since long: where they are known to be the same, they are not read */
+		for (uint32_t i = 0; i < COUNT(five); i++)
+			tree_add(f->w, L, five[i], 130 + i, 0);
+		tree_add(f->w, L, "C", 130, 0);
+		tree_add(f->w, L, "E", 101, 0);
+		foretold(f, objects ? 3 : 5);
+	}
+}
+
 /* A server that calls all its messages the same: what is of the same length is read all the same, and is not the other. */
 static void copied_by_no_name(void **state)
 {
@@ -1729,7 +1775,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(removals_cut_off), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
-		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_and_copied_by_name), T(copied_but_gone), T(copied_by_no_name),
+		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_and_copied_by_name), T(copied_but_gone), T(copied_by_no_name), T(pulled_ahead),
 		T(copied_at_once), T(copied_and_interrupted), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
 		T(known_again), T(number_given_again), T(numbers_not_believed), T(dry_run), T(model),
 		T(second_copies), T(found_as_another),
