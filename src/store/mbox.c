@@ -57,7 +57,29 @@ void mbox_let_go(struct mbox *m)
 	if (m->fd >= 0)
 		close(m->fd);
 	m->fd = -1;
+	free(m->real);
+	m->real = NULL;
 	m->created = false;
+}
+
+/*
+ * Where the name is a symbolic link, find the file itself: who else locks it makes the dotlock beside the file, by whatever name they know it. What is in
+ * the way is told by still_named, which is asked once more when the lock is held.
+ */
+static int resolve(struct mbox *m, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(m->path, &st) < 0 || !S_ISLNK(st.st_mode))
+		return 0;
+	m->real = realpath(m->path, NULL);
+	return m->real || errno == ENOENT ? 0 : err_errno(e, "can't follow %s", m->path);
+}
+
+/* The path of the file itself. */
+static const char *real_path(const struct mbox *m)
+{
+	return m->real ? m->real : m->path;
 }
 
 /* Is the name a symbolic link? Asked when there is nothing to open, and yet the name is taken. */
@@ -93,9 +115,9 @@ int mbox_lock_file(struct mbox *m, bool create, struct err *e)
 			err_errno(e, "can't open %s", m->path);
 			return why == ELOOP ? err_hint(e, "it is a symbolic link that belongs to another user") : -1;
 		}
-		rc = still_named(m, e);
+		rc = resolve(m, e) < 0 ? -1 : still_named(m, e);
 		if (rc > 0) {
-			m->lock = mboxlock_take(&m->lock_params, m->fd, m->path, e);
+			m->lock = mboxlock_take(&m->lock_params, m->fd, real_path(m), e);
 			rc = m->lock ? still_named(m, e) : -1;
 		}
 		if (rc > 0)
@@ -139,10 +161,10 @@ int mbox_look_at_file(struct mbox *m, struct err *e)
 /* fsync the directory that holds the file. */
 int mbox_sync_parent(struct mbox *m, struct err *e)
 {
-	char *slash = strrchr(m->path, '/'), *dir;
+	const char *path = real_path(m), *slash = strrchr(path, '/');
+	char *dir = !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 	int rc;
 
-	dir = !slash ? strdup(".") : slash == m->path ? strdup("/") : strndup(m->path, (size_t)(slash - m->path));
 	if (!dir)
 		return err_set(e, ERR_LOCAL, "out of memory");
 	rc = fs_sync_dir(AT_FDCWD, dir, e);

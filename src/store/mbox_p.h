@@ -34,6 +34,7 @@ struct mbox {
 	char *in, *lf, *kept, *quoted; /* a chunk on its way */
 	/* while locked */
 	int fd;
+	char *real;               /* the file itself, where path is a symbolic link; else NULL */
 	struct mboxlock *lock;
 	bool created;             /* by us: its directory is to be synced */
 	int64_t base;             /* its length before */

@@ -899,6 +899,39 @@ static void vanishes(void **state)
 	}
 }
 
+/* The name is a symbolic link: the dotlock is heeded, and made, where the file is. */
+static void linked_elsewhere(void **state)
+{
+	char text[64], spool[BOX_PATH + 32], real[BOX_PATH + 64], dot[BOX_PATH + 96], beside[BOX_PATH + 32];
+	struct staged st;
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, MBOX_RD);
+	snprintf(spool, sizeof(spool), "%s/spool", r.dir);
+	snprintf(real, sizeof(real), "%s/jane", spool);
+	snprintf(dot, sizeof(dot), "%s.lock", real);
+	snprintf(beside, sizeof(beside), "%s.lock", r.path);
+	assert_int_equal(mkdir(spool, 0700), 0);
+	file_write(real, "", 0);
+	assert_int_equal(symlink("spool/jane", r.path), 0);
+	snprintf(text, sizeof(text), "%ld", (long)getpid());
+	file_write(dot, text, strlen(text));
+	rig_open(&r);
+	stage(&r, &group[0], &st);
+	assert_int_equal(r.s->ops->harden(r.s, &st, 1, &r.e), -1);
+	assert_int_equal(r.e.kind, ERR_TEMP);
+	assert_non_null(strstr(r.e.text, dot));
+	assert_int_equal(file_size(real), 0);
+	assert_int_equal(unlink(dot), 0);
+	file_write(beside, text, strlen(text)); /* a lock on the link's name locks nothing */
+	harden(&r, &st, 1);
+	publish(&r, &st, 1);
+	assert_true(file_size(real) > 0);
+	assert_int_equal(file_size(dot), -1);
+	rig_stop(&r);
+}
+
 /* A child that holds the mbox's fcntl lock; it says so and ends when told, by what the pipes carry. */
 static pid_t hold_lock(const char *path, int *tell)
 {
@@ -1115,6 +1148,7 @@ int main(void)
 		cmocka_unit_test(times_and_modes),
 		cmocka_unit_test(what_is_no_mbox),
 		cmocka_unit_test(vanishes),
+		cmocka_unit_test(linked_elsewhere),
 		cmocka_unit_test(locked),
 		cmocka_unit_test(dotlocks),
 		cmocka_unit_test(no_lock_while_waiting),
