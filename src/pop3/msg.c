@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define BODY_RATE 100 /* bytes a second */
+#define DRAIN_MAX (64 << 20) /* bytes that are read over for the sake of what comes behind */
 #define IN_FLIGHT_MAX 65536 /* bytes of commands that any server's socket takes while we don't read */
 
 /* "RETR 2147483648" and its CRLF */
@@ -123,15 +124,23 @@ static ssize_t body_read(struct stream *s, void *buf, size_t n, struct err *e)
 	return (ssize_t)run;
 }
 
-/* stream_ops.free: the next reply stands behind the end of this body. */
+/* stream_ops.free: the next reply stands behind the end of this body. Where that is far away, or nowhere, another connection is had sooner. */
 static void body_free(struct stream *s)
 {
 	struct body *b = (struct body *)s;
+	msec_t until = clock_in(b->c->timeout);
+	uint64_t left = DRAIN_MAX;
 	char buf[4096];
 
-	while (!b->done && !b->c->dead)
-		if (body_read(s, buf, sizeof(buf), NULL) < 0)
+	while (!b->done && !b->c->dead) {
+		ssize_t n = body_read(s, buf, sizeof(buf), NULL);
+
+		if (n < 0)
 			break;
+		if ((uint64_t)n > left || clock_now() > until)
+			b->c->dead = true;
+		left -= (uint64_t)n;
+	}
 	b->c->in_body = false;
 	free(b);
 }

@@ -620,6 +620,25 @@ def test_a_body_that_breaks_off(tmp_path, peer, code, words, at):
         recover(h, srv, want)
 
 
+class NeverEnds(Peer):
+    def retr(self, link, arg):
+        if int(arg) != 1:
+            return super().retr(link, arg)
+        link.send(b"+OK\r\n")
+        while True:
+            link.send((b"x" * 70 + b"\r\n") * 1000)
+
+
+def test_a_body_without_end_that_can_not_be_kept(tmp_path):
+    """The error is told; the body is not read over until its end."""
+    want = letters(3)
+    with NeverEnds(want) as srv:
+        h = in_clear(tmp_path, srv)
+        r = clean(h.run(prefix=("sh", "-c", 'ulimit -f 2000; exec "$@"', "sh"), seconds=30))
+        assert r.code != 0 and "File too large" in r.out, r
+        recover(h, srv, want)
+
+
 class CutsOnce(Peer):
     def retr(self, link, arg):
         if link.number > 1 or int(arg) != 3:
