@@ -1,16 +1,19 @@
 /* Logging in: see login.h. */
 #include "auth/login.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#include "net/trace.h"
 
 #define ROUNDS_MAX 16    /* no mechanism has as many */
 #define SECRET_MS 120000 /* least time for a password command: it may ask a person */
 
 /* ---- the secret ---- */
 
-/* Get password or token. */
-int login_gather(struct login *l, const struct login_given *g, struct err *e)
+/* Get password or token from where it is. */
+static int gather(struct login *l, const struct login_given *g, struct err *e)
 {
 	struct secret_params sp = *g->secret;
 	msec_t deadline = clock_in(g->dial->timeout > SECRET_MS ? g->dial->timeout : SECRET_MS);
@@ -46,11 +49,50 @@ int login_gather(struct login *l, const struct login_given *g, struct err *e)
 	return secret_get(&sp, &l->password, deadline, e);
 }
 
+/* Get password or token. */
+int login_gather(struct login *l, const struct login_given *g, struct err *e)
+{
+	if (gather(l, g, e) < 0)
+		return -1;
+	if (blank_set(&l->blank, strbuf_slice(l->has_token ? &l->token : &l->password)) < 0)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	return 0;
+}
+
 /* Forget it. */
 void login_release(struct login *l)
 {
+	blank_release(&l->blank);
 	strbuf_release(&l->password);
 	strbuf_release(&l->token);
+}
+
+/* ---- the secret in what the server says ---- */
+
+/* trace_filter */
+static struct slice filter(const void *arg, struct slice line, struct strbuf *room)
+{
+	return blank_text(arg, line, room);
+}
+
+/* Keep it out of the trace. */
+void login_blank_trace(const struct login *l, struct stream *s)
+{
+	trace_blank(s, l ? filter : NULL, l ? &l->blank : NULL);
+}
+
+/* Keep it out of an error. */
+void login_blank(const struct login *l, struct err *e)
+{
+	struct strbuf room = STRBUF_INIT(2 * ERR_TEXT_MAX);
+	struct slice text;
+
+	if (!e)
+		return;
+	text = blank_text(&l->blank, slice_str(e->text), &room);
+	if (text.p != e->text)
+		snprintf(e->text, sizeof(e->text), "%.*s", (int)text.n, text.p);
+	strbuf_release(&room);
 }
 
 /* ---- the choice ---- */
@@ -201,10 +243,13 @@ static void source_hint(const struct login *l, struct err *e)
 /* Make a refused login's error of the server's refusal. */
 int login_refused(const struct login *l, const char *mech, const char *more, struct err *e)
 {
+	struct strbuf room = STRBUF_INIT(2 * ERR_TEXT_MAX);
 	const char *hint = NULL;
+	struct slice told;
 
 	if (!e)
 		return -1;
+	login_blank(l, e);
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (words[i].service && strcmp(words[i].service, l->g->service) != 0)
 			continue;
@@ -222,8 +267,10 @@ int login_refused(const struct login *l, const char *mech, const char *more, str
 	if (e->kind == ERR_AUTH && !hint)
 		hint = provider_hint(l);
 	e->span = SPAN_ACCT;
-	if (*more)
-		err_hint(e, "%s", more);
+	told = blank_text(&l->blank, slice_str(more), &room);
+	if (told.n > 0)
+		err_hint(e, "%.*s", (int)told.n, told.p);
+	strbuf_release(&room);
 	if (hint)
 		err_hint(e, "%s", hint);
 	else if (e->kind == ERR_AUTH)
@@ -271,6 +318,7 @@ int login_rounds(const struct login *l, struct sasl *s, const char *mech, bool h
 		if (!held) {
 			strbuf_clear(out);
 			if (sasl_step(s, text, out, e) < 0) {
+				login_blank(l, e);
 				err_in(e, "login of %s by %s", l->user, mech);
 				return cancel(link);
 			}

@@ -12,6 +12,7 @@
 #ifndef AUTH_LOGIN_H
 #define AUTH_LOGIN_H
 
+#include "auth/blank.h"
 #include "auth/sasl.h"
 #include "auth/secret.h"
 #include "net/dial.h"
@@ -37,6 +38,8 @@ struct login {
 	const char *user;                  /* who logs in */
 	struct strbuf password, token;     /* secrets: wiped by login_release */
 	bool has_password, has_token;
+	/* what must not be shown of the server's answers, from here until login_release */
+	struct blank blank;
 };
 
 /*
@@ -48,6 +51,15 @@ void login_release(struct login *l);
 
 /* Parameters for the choice, and for the conversation on this stream. They borrow from *l. */
 void login_sasl(const struct login *l, struct stream *s, struct sasl_params *out);
+
+/*
+ * From here on (or, with NULL, no more) the trace of this stream shows the server's lines without
+ * the secret.
+ */
+void login_blank_trace(const struct login *l, struct stream *s);
+
+/* Blank it in an error's text, which may quote the server. */
+void login_blank(const struct login *l, struct err *e);
 
 /* Whether the person's list names a mechanism (any case). */
 bool login_named(const struct login_given *g, const char *mech);

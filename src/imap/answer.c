@@ -272,6 +272,7 @@ int imap_read(struct imap_conn *c, uint32_t *tag, struct err *e)
 	if (c->unasked > IMAP_UNASKED_MAX)
 		return talks(c, e);
 	if (r->kind == IMAP_TAGGED || r->kind == IMAP_UNTAGGED) {
+		r->text = blank_text(c->blank, r->text, &c->blanked);
 		if (r->code.kind == IMAP_CODE_CAPABILITY)
 			take_caps(c, r->code.words);
 		if (r->code.kind == IMAP_CODE_ALERT)

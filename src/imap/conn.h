@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "auth/blank.h"
 #include "base/slice.h"
 #include "base/strbuf.h"
 #include "imap/capa.h"
@@ -110,6 +111,9 @@ struct imap_conn {
 	/* The layer's own. */
 	struct imap_reader rd;
 	struct imap_resp resp;
+	/* while logging in: not to be shown, if the server says it. Borrowed; NULL: nothing */
+	const struct blank *blank;
+	struct strbuf blanked;    /* resp.text without it */
 	struct pace pace;
 	struct imap_flight *fly;  /* a ring of IMAP_FLYING_MAX */
 	size_t fly_first, fly_n, fly_over, fly_own;

@@ -373,10 +373,18 @@ static int attempt(struct way *w, struct login *l, const struct login_given *g, 
 	w->mem = stream_find(c->s, &tls_ops) ? mem : NULL;
 	r = c->logged_in || *gathered ? 0 : login_gather(l, g, &why);
 	*gathered |= r == 0 && !c->logged_in;
-	if (r == 0)
+	if (r == 0) {
+		c->blank = &l->blank;
+		login_blank_trace(l, c->s);
 		r = log_in(w, &why);
-	if (r == 0)
+		if (r < 0 && why.kind == ERR_PROTO)
+			login_blank(l, &why); /* it may quote what was no answer */
+	}
+	if (r == 0) {
+		c->blank = NULL;
+		login_blank_trace(NULL, c->s);
 		return 0;
+	}
 	r = hasty(w, &why);
 	imap_close(c);
 	if (mem)

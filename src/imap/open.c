@@ -17,6 +17,7 @@ int imap_attach(struct imap_conn *c, struct stream *s, int timeout, unsigned dis
 	*c = (struct imap_conn){
 		.s = s,
 		.out = STRBUF_SECRET(IMAP_OUT_MAX),
+		.blanked = STRBUF_INIT(IMAP_OUT_MAX),
 		.timeout = timeout > 0 ? timeout : TIMEOUT_DEFAULT,
 		.patience = IMAP_PATIENCE_MS,
 		.disabled = disabled_caps,
@@ -46,6 +47,7 @@ void imap_close(struct imap_conn *c)
 	imap_reader_release(&c->rd);
 	bufin_release(&c->in);
 	strbuf_release(&c->out);
+	strbuf_release(&c->blanked);
 	vec_release(&c->stops);
 	free(c->fly);
 	c->fly = NULL;

@@ -27,6 +27,8 @@ struct trace {
 	struct side side[2];
 	int last;
 	bool secret;
+	trace_filter *filter;
+	const void *arg;
 };
 
 static const char marks[2] = { '>', '<' };
@@ -45,18 +47,24 @@ static void show_hidden(struct trace *t, int dir)
 static void show_line(struct trace *t, int dir)
 {
 	struct side *d = &t->side[dir];
-	int n = (int)d->shown;
+	struct strbuf room = STRBUF_INIT(2 * SHOWN_MAX);
+	struct slice line = slice_of(d->line, d->shown);
+	int n;
 
 	if (!d->begun)
 		return;
-	if (n > 0 && d->dropped == 0 && d->line[n - 1] == '\r')
-		n--;
+	if (line.n > 0 && d->dropped == 0 && d->line[line.n - 1] == '\r')
+		line.n--;
+	if (dir == RECEIVED && t->filter)
+		line = t->filter(t->arg, line, &room);
+	n = (int)line.n;
 	if (++d->lines > LINES_MAX)
 		d->hidden += d->shown + d->dropped + 1;
 	else if (d->dropped > 0)
-		log_at(LOG_WIRE, "%c %.*s... (%zu bytes more)", marks[dir], n, d->line, d->dropped);
+		log_at(LOG_WIRE, "%c %.*s... (%zu bytes more)", marks[dir], n, line.p, d->dropped);
 	else
-		log_at(LOG_WIRE, "%c %.*s", marks[dir], n, d->line);
+		log_at(LOG_WIRE, "%c %.*s", marks[dir], n, line.p);
+	strbuf_release(&room);
 	explicit_bzero(d->line, d->shown);
 	d->shown = d->dropped = 0;
 	d->blanked = d->begun = false;
@@ -172,6 +180,17 @@ struct stream *trace_over(struct stream *below, struct err *e)
 	}
 	t->s = (struct stream){ .ops = &trace_ops, .next = below };
 	return &t->s;
+}
+
+/* Filter what was read. */
+void trace_blank(struct stream *s, trace_filter *filter, const void *arg)
+{
+	struct trace *t = (struct trace *)stream_find(s, &trace_ops);
+
+	if (!t)
+		return;
+	t->filter = filter;
+	t->arg = arg;
 }
 
 /* Begin or end to blank. */

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "base/strbuf.h"
 #include "net/stream.h"
 
 /* Owns `below`; frees it on failure. */
@@ -14,6 +15,12 @@ struct stream *trace_over(struct stream *below, struct err *e);
 
 /* While on, written bytes are shown as "<secret>"; read bytes too (challenges). Finds the trace layer in the stack; nothing when there is none. */
 void trace_secret(struct stream *s, bool on);
+
+/* A line that was read as it may be shown: itself, or put into room. */
+typedef struct slice trace_filter(const void *arg, struct slice line, struct strbuf *room);
+
+/* From here on pass what was read through a filter first; NULL: no more. arg is borrowed. */
+void trace_blank(struct stream *s, trace_filter *filter, const void *arg);
 
 extern const struct stream_ops trace_ops;
 

@@ -34,6 +34,12 @@ static const char *shown(struct slice text, char out[TEXT_SHOWN + 1])
 	return err_printable(out, TEXT_SHOWN + 1, text.p ? text.p : "", text.n);
 }
 
+/* Text of the server that may be shown: none of it holds the secret that it was told. */
+static struct slice tellable(struct pop3_conn *c, struct slice text)
+{
+	return blank_text(c->blank, text, &c->blanked);
+}
+
 /* Queue a command. */
 int pop3_send(struct pop3_conn *c, const char *fmt, ...)
 {
@@ -78,7 +84,7 @@ static int unsent(struct pop3_conn *c, struct err *e)
 	if (e && e->kind != ERR_TIMEOUT && !c->in_body) {
 		stream_set_deadline(c->s, clock_in(LAST_WORDS_MS));
 		if (bufin_line(&c->in, POP3_LINE_MAX, &line, NULL, &why) == 1 && reply_word(line, "-ERR", &text))
-			err_set(e, ERR_TEMP, "the server closed the connection and says \"%s\"", shown(text, buf));
+			err_set(e, ERR_TEMP, "the server closed the connection and says \"%s\"", shown(tellable(c, text), buf));
 	}
 	return dead(c);
 }
@@ -206,9 +212,11 @@ static int reply(struct pop3_conn *c, bool challenge, struct slice *text, struct
 		r = 2;
 	}
 	if (r < 0)
-		return no_reply(c, line, e);
-	if (r == 0)
+		return no_reply(c, tellable(c, line), e);
+	if (r == 0) {
+		rest = tellable(c, rest);
 		refusal(c, rest, e);
+	}
 	if (text)
 		*text = rest;
 	return r;
@@ -319,6 +327,7 @@ int pop3_attach(struct pop3_conn *c, struct stream *s, int timeout, unsigned dis
 	*c = (struct pop3_conn){
 		.s = s,
 		.out = STRBUF_SECRET(OUT_MAX),
+		.blanked = STRBUF_INIT(2 * POP3_LINE_MAX),
 		.caps = { .expire = -1 },
 		.timeout = timeout > 0 ? timeout : 60000,
 		.disabled = disabled_caps,
@@ -466,6 +475,7 @@ void pop3_close(struct pop3_conn *c)
 {
 	bufin_release(&c->in);
 	strbuf_release(&c->out);
+	strbuf_release(&c->blanked);
 	stream_free(c->s);
 	c->s = NULL;
 	c->dead = true;

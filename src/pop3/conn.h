@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "auth/blank.h"
 #include "base/slice.h"
 #include "base/strbuf.h"
 #include "net/bufin.h"
@@ -64,6 +65,8 @@ struct pop3_conn {
 	unsigned disabled;       /* enum pop3_cap that the person doesn't want: never in caps.have */
 	const char *what;        /* "isp": for error texts. Borrowed */
 	char cut[64];            /* the beginning of a line that was too long (pop3_multi) */
+	const struct blank *blank; /* while logging in: not to be shown, if the server says it. Borrowed; NULL: nothing */
+	struct strbuf blanked;   /* the last status line without it */
 	struct pace pace;        /* of the running reply: who trickles is given up */
 };
 

@@ -280,15 +280,20 @@ int pop3_login(struct pop3_conn *c, const struct pop3_params *p, const char *use
 	if (pop3_open(c, &p->dial, p->disabled, p->what, p->remembered, stats, e) < 0)
 		goto out;
 	tls = stream_find(c->s, &tls_ops) != NULL;
+	c->blank = &l.blank;
+	login_blank_trace(&l, c->s);
 	r = authenticate(c, &l, e);
 	if (r < 0) {
 		if (p->remembered)
 			p->remembered->known = false; /* perhaps it is that which no longer holds */
 		pop3_close(c);
 		err_in(e, "%s", p->what);
-	} else if (p->remembered && tls && c->caps.known) {
-		*p->remembered = c->caps;
+	} else {
+		c->blank = NULL;
+		login_blank_trace(NULL, c->s);
 	}
+	if (r == 0 && p->remembered && tls && c->caps.known)
+		*p->remembered = c->caps;
 out:
 	login_release(&l);
 	return r;

@@ -286,6 +286,27 @@ def test_the_trace_shows_no_secret(tmp_path, peer, args):
             assert "USER anna" in r.err, r
 
 
+class Repeats(Peer):
+    """Says to everybody what it was told."""
+
+    said = "-ERR [AUTH] user anna password %s is wrong"
+
+    def pass_(self, link, arg):
+        link.send((self.said % arg).encode() + b"\r\n")
+
+
+@pytest.mark.parametrize("said", [Repeats.said, "-ERR %s", "%s", "-ERR " + 180 * "x" + " %s", "-ERR " + 388 * "x" + "%s"], ids=len)
+def test_a_server_that_repeats_the_password(tmp_path, said):
+    with Repeats(letters(1)) as srv:
+        srv.said = said
+        h = in_clear(tmp_path, srv, password="Hunter2-xyzzy")
+        for args in [["run"], ["--json", "run"], ["-vv", "run"], ["status"], ["check", "--connect"], ["-vv", "info", "isp"]]:
+            r = clean(h.call(*args))
+            assert "Hunter" not in r.out + r.err and "xyzzy" not in r.out + r.err, r
+        with open(h.db, "rb") as f:
+            assert b"Hunter" not in f.read()
+
+
 class LyingScram(Peer):
     """Does not know the password: it accepts anybody, with a signature that it makes up."""
 

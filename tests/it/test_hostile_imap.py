@@ -1493,6 +1493,35 @@ def test_the_trace_shows_no_secret(tmp_path, peer, less, args):
         assert "LIST" in r.err or peer is Login or "--json" in args or "check" in args
 
 
+class Repeats(Peer):
+    """Says to everybody what it was told."""
+
+    def let_in(self, link, tag, user, password):
+        told = "%s is not %s" % (base64.b64encode(b"\0%s\0%s" % (user.encode(), password.encode())).decode(), password)
+        link.star("NO [ALERT] " + told)
+        if "BYE" in self.answer:
+            link.star("BYE " + told)
+            raise Hangup
+        link.send(self.answer.replace("TAG", tag).encode() + told.encode() + b"\r\n")
+
+
+@pytest.mark.parametrize("answer", ["TAG NO [AUTHENTICATIONFAILED] ", "TAG BAD ", "BYE", "", "X", "+ "], ids=repr)
+@pytest.mark.parametrize("less", ["all", "bare"])
+def test_a_server_that_repeats_the_password(tmp_path, less, answer):
+    with Repeats({"INBOX": letters(1)}) as srv:
+        srv.secret, srv.answer, srv.less = "Hunter2-xyzzy", answer, CAPS[less]
+        h = Job(tmp_path, srv)
+        h.write_private(h.secret, srv.secret + "\n")
+        code = base64.b64encode(b"\0anna\0Hunter2-xyzzy").decode()
+        for args in [["run"], ["--json", "run"], ["-vv", "run"], ["status"], ["check", "--connect"], ["-vv", "info", "work"]]:
+            forget_pauses(h)
+            r = clean(h.call(*args))
+            assert r.code != 0 or args == ["status"]
+            assert not any(s in r.out + r.err for s in ("Hunter", "xyzzy", code[:12], code[-12:])), r
+        with open(h.db, "rb") as f:
+            assert b"Hunter" not in f.read()
+
+
 class CutsTls(Peer):
     """Breaks off in a body as somebody on the way would: without TLS's goodbye."""
 
