@@ -295,6 +295,66 @@ char *fs_expand(const char *path, struct err *e)
 	return out;
 }
 
+#define LINKS_MAX 40 /* as the kernel */
+
+/* Put a link's target in front of the rest of a path. */
+static int put_in_front(struct strbuf *rest, struct slice target)
+{
+	char *tail = strbuf_detach(rest);
+	int rc = tail ? strbuf_putsl(rest, target) : -1;
+
+	if (rc == 0 && *tail)
+		rc = strbuf_putc(rest, '/') < 0 ? -1 : strbuf_puts(rest, tail);
+	free(tail);
+	return rc;
+}
+
+/* Go down into one part of a path; *rest is what is still to come, and has a link's target put in front. *links counts. */
+static int step(struct strbuf *real, struct strbuf *rest, int *links)
+{
+	struct slice name = slice_of(strbuf_str(rest), strcspn(strbuf_str(rest), "/"));
+	char target[PATH_MAX];
+	size_t before = real->len;
+	ssize_t n;
+
+	if (name.n == 2 && memcmp(name.p, "..", 2) == 0) {
+		const char *up = strrchr(strbuf_str(real), '/');
+
+		strbuf_cut(real, up ? (size_t)(up - real->s) : 0);
+	} else if (name.n > 0 && !slice_eqs(name, ".")) {
+		strbuf_putc(real, '/');
+		strbuf_putsl(real, name);
+	}
+	strbuf_shift(rest, name.n + (name.n < rest->len));
+	if (real->failed)
+		return -1;
+	n = real->len > before ? readlink(real->s, target, sizeof(target)) : -1;
+	if (n <= 0)
+		return 0;
+	if ((size_t)n == sizeof(target) || ++*links > LINKS_MAX)
+		return -1;
+	strbuf_cut(real, target[0] == '/' ? 0 : before);
+	return put_in_front(rest, slice_of(target, (size_t)n));
+}
+
+/* One writing for each place. */
+char *fs_real(const char *path, struct err *e)
+{
+	struct strbuf real = STRBUF_INIT(PATH_MAX), rest = STRBUF_INIT((size_t)4 * PATH_MAX);
+	int links = 0, rc = strbuf_puts(&rest, path);
+
+	while (rc == 0 && rest.len > 0)
+		rc = step(&real, &rest, &links);
+	if (rc == 0 && real.len == 0)
+		rc = strbuf_putc(&real, '/');
+	strbuf_release(&rest);
+	if (rc == 0)
+		return strbuf_detach(&real);
+	strbuf_release(&real);
+	err_set(e, ERR_LOCAL, "%s: the path is too long, or has too many symbolic links", path);
+	return NULL;
+}
+
 /* Take the lock of a file. */
 int fs_lock(const char *path, pid_t *holder, struct err *e)
 {

@@ -52,6 +52,12 @@ int fs_tmpfile(const char *dir, struct err *e);
 char *fs_expand(const char *path, struct err *e);
 
 /*
+ * What an absolute path leads to, in one writing for each place: without symbolic links, "." and "..", doubled slashes and one at the end. What is not there
+ * (yet) is taken as it stands, and so is what can't be looked at. malloc'd; NULL (ERR_LOCAL) when it is too long, has too many links, or memory is out.
+ */
+char *fs_real(const char *path, struct err *e);
+
+/*
  * Take an fcntl write lock on path (created 0600). Returns the fd, which holds the lock until closed or the process dies.
  * Held by another: -1 with ERR_BUSY, and *holder (which may be NULL) its pid (0 if unknown). Such a lock belongs to the process:
  * taking it twice succeeds, and closing any descriptor of the same file gives it up.

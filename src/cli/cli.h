@@ -75,6 +75,9 @@ void cli_json_text(struct strbuf *b, const char *name, const char *text);
 void cli_json_time(struct strbuf *b, const char *name, int64_t t); /* 0: null */
 void cli_json_end(struct cli *c, struct strbuf *b);
 
+/* An ad hoc job whose state bears the name that it would have had by an earlier version goes on with it. */
+int cli_find_state(struct cli *c, struct config_job *job, struct err *e);
+
 /* What is wrong with an account or store that the command line names is the command line's fault: ERR_CONF becomes ERR_USAGE. Returns -1. */
 int cli_blame_words(struct err *e);
 

@@ -10,5 +10,7 @@ int cmd_fetch(struct cli *c, struct err *e)
 		return -1;
 	if (config_adhoc(&c->config, CONFIG_FETCH, c->argv[0], c->argv[1], &opts, &job, e) < 0)
 		return cli_blame_words(e);
+	if (cli_find_state(c, &job, e) < 0)
+		return -1;
 	return cli_run_jobs(c, jobs, 1, true, e);
 }

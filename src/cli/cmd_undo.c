@@ -98,6 +98,8 @@ int cmd_undo(struct cli *c, struct err *e)
 			return err_set(e, ERR_USAGE, "'%s' is not the number of a run; `mailhaul status %s` shows them", c->argv[1], c->argv[0]);
 		if (config_adhoc(&c->config, CONFIG_SYNC, c->argv[0], c->argv[1], NULL, &adhoc, e) < 0)
 			return cli_blame_words(e);
+		if (cli_find_state(c, &adhoc, e) < 0)
+			return -1;
 		jobs[0] = &adhoc;
 	} else {
 		jobs[0] = configured(c, e);

@@ -198,6 +198,26 @@ out:
 	return rc;
 }
 
+int cli_find_state(struct cli *c, struct config_job *job, struct err *e)
+{
+	char *now, *then = NULL;
+	int rc = -1;
+
+	if (!job->former)
+		return 0;
+	now = job_state_path(c->state_dir, job->name, e);
+	if (now)
+		then = job_state_path(c->state_dir, job->former, e);
+	if (then) {
+		rc = 0;
+		if (access(now, F_OK) < 0 && access(then, F_OK) == 0)
+			job->sync.job = job->name = job->former;
+	}
+	free(now);
+	free(then);
+	return rc;
+}
+
 int cli_blame_words(struct err *e)
 {
 	if (e->kind == ERR_CONF)

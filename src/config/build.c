@@ -14,7 +14,7 @@ _Static_assert(MAILDIR_NESTED == 0 && MAILDIR_PLUSPLUS == 1 && MAILDIR_FLAT == 2
 _Static_assert(MBOX_RD == 0 && MBOX_O == 1 && MBOX_CL2 == 2, "the schema's words of variant");
 
 /* "maildir:/path" for texts and for the names of ad hoc jobs. */
-static const char *local_url(struct config *c, enum config_store kind, const char *path)
+const char *build_local_url(struct config *c, enum config_store kind, const char *path)
 {
 	struct strbuf b = STRBUF_INIT(8192);
 	const char *s;
@@ -32,7 +32,7 @@ static void build_maildir(struct config *c, const struct parsed *s, struct confi
 
 	out->kind = CONFIG_MAILDIR;
 	out->maildir = (struct maildir_params){ .path = k->path, .layout = (enum maildir_layout)k->layout };
-	out->url = local_url(c, out->kind, k->path);
+	out->url = build_local_url(c, out->kind, k->path);
 }
 
 /* An mbox section. */
@@ -60,7 +60,7 @@ static void build_mbox(struct config *c, const struct parsed *s, struct config_e
 			else
 				lock->order[n++] = locks[j].kind;
 		}
-	out->url = local_url(c, out->kind, k->path);
+	out->url = build_local_url(c, out->kind, k->path);
 }
 
 /* The store of a spec. */
@@ -100,7 +100,7 @@ int build_spec(struct config *c, const char *spec, const char *cwd, const char *
 		out->kind = CONFIG_MBOX;
 	out->maildir.path = out->mbox.path = kept;
 	if (rc == 0)
-		out->url = local_url(c, out->kind, kept);
+		out->url = build_local_url(c, out->kind, kept);
 	strbuf_release(&full);
 	free(path);
 	return rc;

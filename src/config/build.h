@@ -17,6 +17,9 @@ void build_account(struct config *c, const struct parsed *s, struct config_end *
  */
 int build_spec(struct config *c, const char *spec, const char *cwd, const char *key, struct place at, struct config_end *out, struct problems *p);
 
+/* "maildir:/path" for texts and for the names of ad hoc jobs. */
+const char *build_local_url(struct config *c, enum config_store kind, const char *path);
+
 /* Whether a name of an end is known; the texts list near ones. NULL: a problem was noted. */
 const struct config_end *build_find(struct config *c, const char *name, const char *key, struct place at, struct problems *p);
 

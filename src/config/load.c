@@ -216,29 +216,81 @@ static const struct config_end *local(struct config *c, const char *name, const 
 	return rc == 0 ? fresh : NULL;
 }
 
-/* "fetch-0123456789ab": the same for the same places, however they were written. */
-static int adhoc_name(struct config *c, struct config_job *job, struct err *e)
+/* "fetch-0123456789ab", of two places. */
+static const char *adhoc_name(struct config *c, const struct config_job *job, const char *left, const char *right, struct err *e)
 {
 	unsigned char md[DIGEST_SIZE];
 	char hex[DIGEST_HEX], name[sizeof("fetch-") + JOB_HEX];
-	const char *mode = job->mode == CONFIG_SYNC ? "sync" : "fetch";
+	const char *mode = job->mode == CONFIG_SYNC ? "sync" : "fetch", *kept;
 	struct digest *d = digest_new(e);
 	int rc;
 
 	if (!d)
-		return -1;
-	rc = digest_put(d, job->left->url, strlen(job->left->url) + 1);
+		return NULL;
+	rc = digest_put(d, left, strlen(left) + 1);
 	if (rc == 0)
-		rc = digest_put(d, job->right->url, strlen(job->right->url));
+		rc = digest_put(d, right, strlen(right));
 	if (rc == 0)
 		rc = digest_end(d, md);
 	digest_free(d);
-	if (rc < 0)
-		return err_set(e, ERR_BUG, "can't compute a digest");
+	if (rc < 0) {
+		err_set(e, ERR_BUG, "can't compute a digest");
+		return NULL;
+	}
 	digest_hex(md, hex);
 	snprintf(name, sizeof(name), "%s-%.*s", mode, JOB_HEX, hex);
-	job->name = arena_str(&c->arena, slice_str(name));
-	return job->name ? 0 : err_set(e, ERR_LOCAL, "out of memory");
+	kept = arena_str(&c->arena, slice_str(name));
+	if (!kept)
+		err_set(e, ERR_LOCAL, "out of memory");
+	return kept;
+}
+
+/* A place in the one writing that it has: a local path with its links followed. */
+static const char *place_of(struct config *c, const struct config_end *end, struct err *e)
+{
+	const char *url;
+	char *real;
+
+	if (end->is_account || (end->kind != CONFIG_MAILDIR && end->kind != CONFIG_MBOX))
+		return end->url;
+	real = fs_real(end->kind == CONFIG_MAILDIR ? end->maildir.path : end->mbox.path, e);
+	if (!real)
+		return NULL;
+	url = build_local_url(c, end->kind, real);
+	free(real);
+	return url;
+}
+
+/* A local remote side by its real path, since the state notes by it whose messages it knows. */
+static int real_left(struct config *c, struct config_job *job, const char *url, struct err *e)
+{
+	struct config_end *end = arena_new(&c->arena, struct config_end, 1);
+
+	if (!end)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	*end = *job->left;
+	end->url = url;
+	*(end->kind == CONFIG_MAILDIR ? &end->maildir.path : &end->mbox.path) = strchr(url, ':') + 1;
+	job->left = end;
+	return 0;
+}
+
+/* The same name for the same places, however they were written. */
+static int adhoc_names(struct config *c, struct config_job *job, struct err *e)
+{
+	const char *left = place_of(c, job->left, e), *right = left ? place_of(c, job->right, e) : NULL;
+
+	if (!right)
+		return -1;
+	job->name = adhoc_name(c, job, left, right, e);
+	if (!job->name)
+		return -1;
+	if (strcmp(left, job->left->url) == 0 && strcmp(right, job->right->url) == 0)
+		return 0;
+	job->former = adhoc_name(c, job, job->left->url, job->right->url, e);
+	if (!job->former)
+		return -1;
+	return strcmp(left, job->left->url) == 0 ? 0 : real_left(c, job, left, e);
 }
 
 /* The defaults of a section. */
@@ -328,7 +380,7 @@ int config_adhoc(struct config *c, enum config_mode mode, const char *a, const c
 		problem_add(&p, command_line, ERR_LOCAL, "out of memory");
 	rc = problems_end(&p, NULL, e);
 	vec_release(&p.v);
-	if (rc < 0 || adhoc_name(c, out, e) < 0)
+	if (rc < 0 || adhoc_names(c, out, e) < 0)
 		return -1;
 	out->sync.job = out->name;
 	return 0;

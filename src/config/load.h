@@ -35,6 +35,8 @@ enum config_mode { CONFIG_FETCH, CONFIG_SYNC };
 
 struct config_job {
 	const char *name;
+	/* ad hoc: what it was called by versions that went by how the paths were written; NULL: the same */
+	const char *former;
 	enum config_mode mode;
 	const struct config_end *left, *right; /* source, target; remote, local */
 	int64_t every;                         /* seconds; 0: not scheduled */
@@ -83,7 +85,7 @@ struct config_adhoc_opts {
 
 /*
  * A job without a configuration file: `mailhaul fetch A B`, `mailhaul sync A B`. c may hold a loaded configuration whose accounts A and B can name, or be empty (zeroed);
- * the job lives as long as c. Its name is derived from what A and B stand for, so the same places give the same job. A path that is not absolute
+ * the job lives as long as c. Its name is derived from what A and B stand for, so the same places give the same job, whatever links lead to them. A path that is not absolute
  * begins at the current directory. The password of a URL comes from ~/.netrc when it has one, else it is asked for. opts are for fetch, and may be NULL.
  */
 int config_adhoc(struct config *c, enum config_mode mode, const char *a, const char *b, const struct config_adhoc_opts *opts, struct config_job *out, struct err *e);

@@ -1,7 +1,9 @@
 """POP3 into Maildir and mbox, from a real server: bytes, policies, state."""
 
 import collections
+import hashlib
 import os
+import re
 import stat
 import time
 
@@ -248,6 +250,26 @@ def test_ad_hoc_fetch_keeps_state(mailbox, tmp_path):
         assert r.code == 0 and r.end["pulled"] == pulled, r
     assert collections.Counter(haul.maildir_messages(to)) == collections.Counter(want)
     assert mailbox.count() == 5
+
+
+def test_ad_hoc_fetch_knows_a_place_however_it_is_written(mailbox, tmp_path):
+    mailbox.fill(corpus.small(3))
+    h = mailbox.haul(tmp_path)
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to("real")
+    for n, to in enumerate([real / "Mail", "%s/Mail/" % real, link / "Mail", link / ".." / "real" / "." / "Mail"]):
+        r = h.call("--json", "fetch", "--keep", "yes", "isp", "maildir:%s" % to)
+        assert r.code == 0 and r.end["pulled"] == (0 if n else 3), r
+    # and what an earlier version called the state
+    now = [n for n in os.listdir(h.state) if n.startswith("fetch-") and n.endswith(".db")]
+    assert len(now) == 1
+    with open(h.conf, encoding="utf-8") as f:
+        url = re.search(r'url = "(.*)"', f.read()).group(1)
+    then = "fetch-%s.db" % hashlib.sha256(("%s\0maildir:%s/Mail" % (url, link)).encode()).hexdigest()[:12]
+    os.rename(os.path.join(h.state, now[0]), os.path.join(h.state, then))
+    r = h.call("--json", "fetch", "--keep", "yes", "isp", "maildir:%s/Mail" % link)
+    assert r.code == 0 and r.end["pulled"] == 0 and not os.path.exists(os.path.join(h.state, now[0])), r
 
 
 def test_a_vanished_maildir_is_not_made_anew(mailbox, tmp_path):

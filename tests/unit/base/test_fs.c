@@ -707,6 +707,44 @@ static void home(void **state)
 	free(old);
 }
 
+/* One writing for each place. */
+static void real(void **state)
+{
+	static const struct {
+		const char *path, *want; /* beneath the scratch directory */
+	} rows[] = {
+		{ "", "" }, { "/", "" }, { "/a", "/a" }, { "//a///b/", "/a/b" }, { "/a/./b/.", "/a/b" }, { "/a/../c", "/c" },
+		{ "/to_a", "/a" }, { "/to_a/", "/a" }, { "/to_a/x/y", "/a/x/y" }, { "/a/up/z", "/z" }, { "/deep/b", "/a/b" }, { "/deep/../b", "/b" },
+		{ "/away/x", "/not/there/x" }, { "/none/../to_a", "/a" },
+	};
+	struct err e = ERR_INIT;
+	char *top = realpath(in(""), NULL), *got, path[4096];
+
+	(void)state;
+	assert_non_null(top);
+	assert_int_equal(mkdir(in("a"), 0700), 0);
+	assert_int_equal(symlink("a", in("to_a")), 0);
+	assert_int_equal(symlink("..", in("a/up")), 0);
+	snprintf(path, sizeof(path), "%s/to_a/", top);
+	assert_int_equal(symlink(path, in("deep")), 0);
+	assert_int_equal(symlink("not/there", in("away")), 0);
+	assert_int_equal(symlink("round", in("round")), 0);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		snprintf(path, sizeof(path), "%s%s", top, rows[i].path);
+		got = fs_real(path, &e);
+		if (!got || strncmp(got, top, strlen(top)) != 0 || strcmp(got + strlen(top), rows[i].want) != 0)
+			fail_msg("%s: %s", rows[i].path, got ? got : e.text);
+		free(got);
+	}
+	got = fs_real("/../.", &e);
+	assert_string_equal(got, "/");
+	free(got);
+	snprintf(path, sizeof(path), "%s/round/x", top);
+	assert_null(fs_real(path, &e));
+	assert_int_equal(e.kind, ERR_LOCAL);
+	free(top);
+}
+
 static void locking(void **state)
 {
 	struct err e = ERR_INIT;
@@ -769,6 +807,7 @@ int main(void)
 		T(secrets_of_others),
 		T(temporary_files),
 		T(home),
+		T(real),
 		T(locking),
 	};
 

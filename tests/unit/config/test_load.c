@@ -786,6 +786,7 @@ static void default_places(void **state)
 static void adhoc(void **state)
 {
 	static const struct config_adhoc_opts opts = { .keep = "7d", .max_size = "1k", .folder = "X" };
+	static const char *const ways[] = { "/link/Mail", "//real/Mail/", "/real/./Mail", "/link/../real/Mail", "/real/Mail/../Mail/." };
 	char *dir = scratch_make();
 	char cwd[4096], spec[4200];
 	struct config c;
@@ -822,6 +823,21 @@ static void adhoc(void **state)
 	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "a", spec, NULL, &k, &e), 0);
 	assert_string_equal(j.right->mbox.path, k.right->mbox.path);
 	assert_string_equal(j.name, k.name);
+	assert_null(j.former);
+	/* and however the way there is written */
+	assert_int_equal(mkdir(scratch_path(dir, "real"), 0700), 0);
+	assert_int_equal(symlink("real", scratch_path(dir, "link")), 0);
+	snprintf(spec, sizeof(spec), "maildir:%s/real/Mail", dir);
+	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "a", spec, NULL, &j, &e), 0);
+	for (size_t i = 0; i < COUNT(ways); i++) {
+		snprintf(spec, sizeof(spec), "maildir:%s%s", dir, ways[i]);
+		assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "a", spec, NULL, &k, &e), 0);
+		assert_string_equal(j.name, k.name);
+		assert_non_null(k.former);
+		assert_string_not_equal(k.former, k.name);
+		assert_int_equal(config_adhoc(&c, CONFIG_SYNC, spec, "maildir:/x/m", NULL, &k, &e), 0);
+		assert_string_equal(k.left->maildir.path + strlen(dir), "/real/Mail");
+	}
 	put(dir, ".netrc", 0600, "machine h login u password p\n");
 	assert_int_equal(config_adhoc(&c, CONFIG_FETCH, "pop3s://u@h", "mbox:/x/m", NULL, &j, &e), 0);
 	assert_true(j.left->pop3.pop3.secret.netrc);
