@@ -118,6 +118,7 @@ static int heed_pause(const struct job_params *p, struct db *db, struct err *e)
 
 	if (pause_get(db, &until, reason, sizeof(reason), e) < 0)
 		return -1;
+	until = runs_future(until, clock_wall(), PAUSE_MAX);
 	if (until <= clock_wall() || p->ignore_pause)
 		return 0;
 	err_set(e, ERR_TEMP, "the server asked for a pause of another %lld s: %s", (long long)(until - clock_wall()), reason);
@@ -447,10 +448,13 @@ int job_status(const struct job_params *p, struct job_status *out, struct err *e
 	out->has_run = has == 1;
 	out->last_end = db_last_end(path);
 	out->running = db_holder(path);
+	out->paused_until = runs_future(out->paused_until, clock_wall(), PAUSE_MAX);
 	if (out->paused_until <= clock_wall())
 		out->paused_until = 0;
 	if (p->job->every > 0) {
-		out->due = out->last_end > 0 ? out->last_end + p->job->every : 1;
+		bool known = out->last_end > 0 && out->last_end <= clock_wall(); /* else it never ran, or the clock was ahead then */
+
+		out->due = known ? out->last_end + p->job->every : 1;
 		if (out->due < out->paused_until)
 			out->due = out->paused_until;
 	}

@@ -110,6 +110,11 @@ int folders_drop(struct db *db, int64_t id, struct err *e)
 	return 0;
 }
 
+int64_t runs_future(int64_t when, int64_t now, int64_t most)
+{
+	return when - now > most ? 0 : when;
+}
+
 #define FAILURE_COLUMNS "folder, back, key, kind, reason, size, tries, since, next"
 
 static void failure_row(sqlite3_stmt *s, struct failure *f)

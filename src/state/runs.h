@@ -17,6 +17,12 @@ int folders_drop(struct db *db, int64_t id, struct err *e); /* with its pairs, f
 int folders_rename(struct db *db, int64_t id, const char *left, const char *right, struct err *e);
 int folders_stamp(struct db *db, int64_t id, const char *left_stamp, const char *right_stamp, struct err *e);
 
+#define FAILURE_PAUSE_MAX (7 * 86400)   /* seconds until a failed message is tried again, at most */
+#define PAUSE_MAX (7 * 86400)           /* that a server can ask for (see pop3/capa.c, imap/refusal.c) */
+
+/* A time in the future as the state has it. One that lies further away than it can was noted while the clock was wrong: it counts as past. */
+int64_t runs_future(int64_t when, int64_t now, int64_t most);
+
 struct failure {
 	int64_t folder;
 	bool back;          /* on its way from right to left */

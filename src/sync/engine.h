@@ -12,7 +12,7 @@
 #include "sync/folders.h"
 #include "sync/plan.h"
 
-#define ENGINE_FAILURE_PAUSE 3600 /* seconds before a refused message is tried again; doubles up to a week */
+#define ENGINE_FAILURE_PAUSE 3600 /* seconds before a refused message is tried again; doubles up to FAILURE_PAUSE_MAX */
 
 struct engine_params {
 	const char *job;          /* name, for events */

@@ -104,9 +104,9 @@ int exec_item_failed(struct exec *x, const struct work *w, const struct err *why
 	event_put(x->sink, &ev);
 	if (w->key.n == 0)
 		return 0;
-	for (unsigned i = 0; i < w->tries && pause < 7 * 86400; i++)
+	for (unsigned i = 0; i < w->tries && pause < FAILURE_PAUSE_MAX; i++)
 		pause *= 2;
-	f.next = now + (pause < 7 * 86400 ? pause : 7 * 86400);
+	f.next = now + (pause < FAILURE_PAUSE_MAX ? pause : FAILURE_PAUSE_MAX);
 	if (exec_begin_note(x, e) < 0)
 		return -1;
 	if (failures_put(x->db, &f, e) < 0) {

@@ -61,7 +61,7 @@ static int nothing_new(struct fetch *g, struct err *e)
 		return 0;
 	if (failures_count(g->db, &failed, &skipped, &next, e) < 0)
 		return -1;
-	if (failed > 0 && next <= p->now)
+	if (failed > 0 && runs_future(next, p->now, FAILURE_PAUSE_MAX) <= p->now)
 		return 0;
 	if (p->keep == KEEP_AGE && !p->no_remove && g->base.oldest > 0 && g->base.oldest + p->keep_seconds <= p->now)
 		return 0;

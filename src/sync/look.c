@@ -97,7 +97,7 @@ static int by_earlier(const void *a, const void *b)
 static int load_failure(void *arg, const struct failure *f, struct err *e)
 {
 	struct twoway *g = arg;
-	struct earlier x = { .folder = f->folder, .back = f->back, .next = f->next, .tries = f->tries ? f->tries : 1 };
+	struct earlier x = { .folder = f->folder, .back = f->back, .next = runs_future(f->next, g->p->now, FAILURE_PAUSE_MAX), .tries = f->tries ? f->tries : 1 };
 
 	x.key = arena_slice(&g->keys, f->key);
 	return !x.key.p || vec_push(&g->earlier, x) < 0 ? twoway_no_memory(e) : 0;

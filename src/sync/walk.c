@@ -13,7 +13,7 @@
 static int load_failure(void *arg, const struct failure *f, struct err *e)
 {
 	struct fetch *g = arg;
-	struct earlier x = { .next = f->next, .tries = f->tries ? f->tries : 1 };
+	struct earlier x = { .next = runs_future(f->next, g->x.policy.now, FAILURE_PAUSE_MAX), .tries = f->tries ? f->tries : 1 };
 
 	if (f->folder != g->folder.id)
 		return 0;

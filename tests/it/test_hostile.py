@@ -2,11 +2,13 @@
 
 import base64
 import collections
+import contextlib
 import hashlib
 import hmac
 import os
 import re
 import socket
+import sqlite3
 import time
 
 import pytest
@@ -1135,3 +1137,76 @@ def test_gmail_recent_removes_nothing(tmp_path):
             assert h.delivered() == counter(want)
         assert set(srv.commands("USER")) == {"USER recent:anna"}
         assert srv.commands("DELE") == [] and srv.contents() == want
+
+
+# The clock was ahead once, and is right since
+
+YEARS = 10 * 365 * 86400
+
+
+class RefusesTwo(Peer):
+    def retr(self, link, arg):
+        if arg == "2":
+            return link.no("[SYS/TEMP] not now")
+        return super().retr(link, arg)
+
+
+class AsksForAPause(Peer):
+    def pass_(self, link, arg):
+        return link.no("[LOGIN-DELAY] wait")
+
+
+def later(h, statement):
+    with contextlib.closing(sqlite3.connect(h.db)) as base:
+        assert base.execute(statement.replace("YEARS", str(YEARS))).rowcount == 1
+        base.commit()
+
+
+def test_a_failure_of_the_far_future_is_tried_again(tmp_path):
+    want = letters(3)
+    with RefusesTwo(want) as srv:
+        h = in_clear(tmp_path, srv)
+        assert clean(h.run()).code == 1
+        later(h, "UPDATE failure SET next = next + YEARS, since = since + YEARS")
+        srv.behave()
+        assert clean(h.run()).code == 0 and h.delivered() == counter(want)
+
+
+def test_a_failure_of_the_far_future_is_tried_again_where_nothing_is_new(tmp_path):
+    want = letters(3)
+    with RefusesTwo(want) as srv:
+        h = in_clear(tmp_path, srv, fetch="keep = yes")
+        assert clean(h.run()).code == 1
+        assert clean(h.run()).code == 0 and len(h.messages()) == 2
+        later(h, "UPDATE failure SET next = next + YEARS, since = since + YEARS")
+        srv.behave()
+        assert clean(h.run()).code == 0 and h.delivered() == counter(want)
+
+
+@pytest.mark.parametrize("ahead", [YEARS, 600])
+def test_a_pause_of_the_far_future_is_over(tmp_path, ahead):
+    want = letters(2)
+    with AsksForAPause(want) as srv:
+        h = in_clear(tmp_path, srv, fetch="every = 10m")
+        assert clean(h.run()).code == 75
+        later(h, "UPDATE meta SET value = value + %d WHERE key = 'pause'" % ahead)
+        os.utime(h.db + ".lock", (1, 1))
+        srv.behave()
+        paused = ahead != YEARS
+        assert clean(h.run("--due")).code == 0 and h.delivered() == counter([] if paused else want)
+        assert clean(h.run()).code == (75 if paused else 0)
+
+
+def test_a_last_run_in_the_future_makes_it_due(tmp_path):
+    want = letters(2)
+    with Peer(want[:1]) as srv:
+        h = in_clear(tmp_path, srv, fetch="every = 10m")
+        assert clean(h.run()).code == 0
+        srv.maildrop["new"] = want[1]
+        assert clean(h.run("--due")).code == 0 and len(h.messages()) == 1
+        ahead = time.time() + YEARS
+        os.utime(h.db + ".lock", (ahead, ahead))
+        assert "next due: now" in h.call("status").out
+        assert clean(h.run("--due")).code == 0 and h.delivered() == counter(want)
+        srv.maildrop["newer"] = letters(3)[2]
+        assert clean(h.run("--due")).code == 0 and len(h.messages()) == 2
