@@ -130,7 +130,7 @@ static void run_on_new(const struct job_params *p, const struct event_totals *t,
 {
 	struct strbuf out = STRBUF_INIT(65536);
 	struct err why = ERR_INIT;
-	struct event ev = { .type = EVENT_WARNING, .job = p->job->name, .text = why.text };
+	struct event ev = { .type = EVENT_WARNING, .job = p->job->name, .text = why.text, .trouble = true };
 	char count[32];
 
 	snprintf(count, sizeof(count), "%llu", (unsigned long long)t->pulled);

@@ -21,7 +21,7 @@ static const struct number {
 	ROW(type, INT, EVENT_END), ROW(time, WIDE, UINT64_MAX), ROW(two_way, BOOL, 1), ROW(action, INT, ACTION_RENAME), ROW(at, INT, AT_RIGHT),
 	ROW(size, WIDE, UINT64_MAX), ROW(dry, BOOL, 1),
 	ROW(total, WIDE, UINT64_MAX), ROW(total_bytes, WIDE, UINT64_MAX), ROW(done, WIDE, UINT64_MAX), ROW(done_bytes, WIDE, UINT64_MAX),
-	ROW(kind, INT, ERR_KINDS - 1), ROW(span, INT, SPAN_ACCT), ROW(retry_after, INT, INT_MAX), ROW(exit_code, INT, 255),
+	ROW(kind, INT, ERR_KINDS - 1), ROW(span, INT, SPAN_ACCT), ROW(retry_after, INT, INT_MAX), ROW(exit_code, INT, 255), ROW(trouble, BOOL, 1),
 	ROW(totals.pulled, WIDE, UINT64_MAX), ROW(totals.pushed, WIDE, UINT64_MAX), ROW(totals.deleted, WIDE, UINT64_MAX),
 	ROW(totals.flagged, WIDE, UINT64_MAX), ROW(totals.moved, WIDE, UINT64_MAX), ROW(totals.skipped, WIDE, UINT64_MAX),
 	ROW(totals.failed, WIDE, UINT64_MAX), ROW(totals.bytes_in, WIDE, UINT64_MAX), ROW(totals.bytes_out, WIDE, UINT64_MAX),

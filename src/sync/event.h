@@ -59,6 +59,7 @@ struct event {
 	enum err_span span;          /* ERROR */
 	int retry_after;             /* ERROR: seconds the server asked for; 0 none */
 	const char *text;            /* WARNING, ERROR */
+	bool trouble;                /* WARNING: a person has to see it, who otherwise would never know: it is shown without a terminal, too */
 	struct event_totals totals;  /* END */
 	int exit_code;               /* END: what the job's end means to the shell */
 };

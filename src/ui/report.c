@@ -314,7 +314,7 @@ static void show_event(struct report *r, const struct event *ev)
 		note_progress(r, ev);
 		break;
 	case EVENT_WARNING:
-		if (warnings_shown(r))
+		if (warnings_shown(r) || (ev->trouble && !r->p.quiet))
 			show_error(r, ev);
 		break;
 	case EVENT_ERROR:

@@ -1,6 +1,6 @@
 /*
  * Events for a person: on a terminal a progress line for what takes longer than half a second and one summary line per job; without a terminal nothing unless
- * something is wrong; -v each action; -q errors only. Of messages that fail the first of a job are shown, the others counted; -v shows all. With json, JSON Lines on stdout instead (jsonl.h), errors there too. One process writes, this one.
+ * something is wrong (errors, and warnings of trouble); -v each action; -q errors only. Of messages that fail the first of a job are shown, the others counted; -v shows all. With json, JSON Lines on stdout instead (jsonl.h), errors there too. One process writes, this one.
  * Output that can't be written (full disk, closed pipe) never stops a job: it is noted, and no more is written there.
  */
 #ifndef UI_REPORT_H

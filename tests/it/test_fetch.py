@@ -340,3 +340,12 @@ def test_on_new_runs_when_mail_came(mailbox, tmp_path):
     assert note.read_text() == "isp 2\n"
     assert h.run().code == 0
     assert note.read_text() == "isp 2\n"
+
+
+def test_on_new_that_fails_is_told_without_a_terminal(mailbox, tmp_path):
+    mailbox.fill(corpus.small(1))
+    h = mailbox.haul(tmp_path, fetch='on-new = "echo oops >&2; exit 3"')
+    r = h.call("run")
+    assert r.code == 0 and r.out == "" and "warning: on-new" in r.err and "status 3" in r.err and "oops" in r.err and len(r.err.splitlines()) == 1, r
+    r = h.call("run")
+    assert r.code == 0 and r.err == "", r

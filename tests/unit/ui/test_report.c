@@ -223,6 +223,26 @@ static void undo(void **state)
 	assert_string_equal(said(f, f->err), "mailhaul: isp: warning: gone\n");
 }
 
+/* What nobody would know otherwise. */
+static void trouble(void **state)
+{
+	static const struct { struct report_params p; const char *err; } rows[] = {
+		{ { .verbose = 0 }, "mailhaul: isp: warning: F: lost\n" },
+		{ { .verbose = 1 }, "mailhaul: isp: warning: F: lost\n" },
+		{ { .quiet = true }, "" },
+	};
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct fixture *f = *state;
+
+		begin(f, rows[i].p, false, false);
+		put(f, (struct event){ .type = EVENT_WARNING, .folder = "F", .text = "lost", .trouble = true });
+		assert_string_equal(said(f, f->err), rows[i].err);
+		teardown(state);
+		setup(state);
+	}
+}
+
 static void summaries(void **state)
 {
 	static const struct { struct event_totals t; int code; const char *out; } rows[] = {
@@ -652,6 +672,7 @@ int main(void)
 		TEST(quiet_on_a_terminal),
 		TEST(progress_line_shown),
 		TEST(undo),
+		TEST(trouble),
 		TEST(summaries),
 		TEST(several_jobs),
 		TEST(many_failures),
