@@ -168,7 +168,7 @@ static int run_fetch(const struct job_params *p, struct store *src, struct store
 		     struct event_totals *totals, struct err *e)
 {
 	const struct config_job *job = p->job;
-	struct engine_params ep = { .job = job->name, .policy = job->policy, .folder = job->folder ? job->folder : "", .flags = job->flags,
+	struct engine_params ep = { .job = job->name, .policy = job->policy, .folder = job->folder ? job->folder : "", .target = job->file ? job->right->url : NULL, .flags = job->flags,
 				    .purge_after = job->purge_after, .dry_run = p->dry_run, .stop_at = p->stop_at };
 
 	ep.policy.now = now;

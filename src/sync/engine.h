@@ -18,6 +18,7 @@ struct engine_params {
 	const char *job;          /* name, for events */
 	struct plan_policy policy;
 	const char *folder;       /* the target's folder, "" for its own box */
+	const char *target;       /* where that is, as the person wrote it: with another than the last time mail begins anew there. NULL: always the same */
 	uint64_t flags;           /* fetch: flags the delivered messages get */
 	unsigned purge_after;     /* make removals final after so many; 0: once at the end */
 	bool dry_run;

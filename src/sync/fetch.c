@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mail/digest.h"
+
 #define SUSPECTS_MAX 10 /* sessions that may end at a message that is left out then: who breaks off more often speaks no POP3 */
 
 /* What the source's stamp stands for: with another policy the same listing may hold work. */
@@ -70,23 +72,73 @@ static int nothing_new(struct fetch *g, struct err *e)
 	return 1;
 }
 
+#define MADE "made" /* the stamp of a target that was opened; behind it stands what tells its place, but in states of earlier versions */
+
+/* The stamp of this target. */
+static int make_target_stamp(const struct fetch *g, char out[256], struct err *e)
+{
+	unsigned char md[DIGEST_SIZE];
+	char hex[DIGEST_HEX];
+	struct digest *d;
+	int rc;
+
+	snprintf(out, 256, MADE);
+	if (!g->p->target)
+		return 0;
+	d = digest_new(e);
+	if (!d)
+		return -1;
+	rc = digest_put(d, g->p->target, strlen(g->p->target)) < 0 ? -1 : digest_end(d, md);
+	digest_free(d);
+	if (rc < 0)
+		return err_set(e, ERR_BUG, "can't compute a digest");
+	digest_hex(md, hex);
+	snprintf(out, 256, MADE " %s", hex);
+	return 0;
+}
+
+/* Mail went elsewhere before: it is known all the same, and a person may have wanted it here. */
+static int tell_elsewhere(struct fetch *g, struct err *e)
+{
+	struct event ev = { .type = EVENT_WARNING, .job = g->p->job, .trouble = true };
+	char text[ERR_TEXT_MAX];
+	uint64_t n;
+
+	if (pairs_present_count(g->db, g->folder.id, &n, e) < 0)
+		return -1;
+	if (n == 0)
+		return 0;
+	snprintf(text, sizeof(text), "`to` is another than in the last run: mail that was delivered before and is still on the server is not fetched again (%llu message%s)",
+		 (unsigned long long)n, n == 1 ? "" : "s");
+	ev.text = text;
+	event_put(g->sink, &ev);
+	return 0;
+}
+
 /* Open the target, once: where mail was delivered before, a folder that has vanished (an unmounted disk) is not made anew. */
 int fetch_open_target(struct fetch *g, struct err *e)
 {
 	struct box_info info;
-	bool made = g->folder.right_stamp[0] != '\0' && !(g->dst->ops->caps & STORE_MAY_VANISH);
+	char *old = g->folder.right_stamp, stamp[256];
+	bool elsewhere, made;
 
 	if (g->target_open)
 		return 0;
+	if (make_target_stamp(g, stamp, e) < 0)
+		return -1;
+	elsewhere = old[0] != '\0' && strcmp(old, MADE) != 0 && g->p->target && strcmp(old, stamp) != 0;
+	made = old[0] != '\0' && !elsewhere && !(g->dst->ops->caps & STORE_MAY_VANISH);
 	if (g->dst->ops->open_box(g->dst, g->p->folder, BOX_WRITE | (made ? 0 : BOX_CREATE), &info, e) < 0) {
 		if (made && e && e->kind == ERR_LOCAL)
 			err_hint(e, "mail was delivered there before: is its disk mounted? To begin a new one, make the directory and `cur` in it");
 		return -1;
 	}
 	g->target_open = true;
-	if (g->folder.right_stamp[0] != '\0')
+	if (elsewhere && tell_elsewhere(g, e) < 0)
+		return -1;
+	if (old[0] != '\0' && (!g->p->target || strcmp(old, stamp) == 0))
 		return 0;
-	snprintf(g->folder.right_stamp, sizeof(g->folder.right_stamp), "made");
+	memcpy(g->folder.right_stamp, stamp, sizeof(stamp));
 	if (db_begin(g->db, e) < 0)
 		return -1;
 	if (folders_stamp(g->db, g->folder.id, g->folder.left_stamp, g->folder.right_stamp, e) < 0) {

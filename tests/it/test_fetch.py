@@ -294,6 +294,25 @@ def test_an_mbox_that_is_a_link_to_nothing(mailbox, tmp_path):
     assert r.code == 74 and "link to nothing" in r.out and mailbox.count() == 1
 
 
+@pytest.mark.parametrize("keep", ["yes", "no"])
+def test_another_target_is_made_and_known_mail_stays_where_it_is(mailbox, tmp_path, keep):
+    mailbox.fill(corpus.small(3))
+    h = mailbox.haul(tmp_path, fetch="keep = " + keep)
+    assert h.run().code == 0
+    mailbox.fill(corpus.small(1, seed=5))
+    h.reconfigure(h.maildir + '"', h.maildir + '2"')
+    r = h.call("run")
+    assert r.code == 0 and r.out == "" and len(haul.maildir_messages(h.maildir + "2")) == 1 and len(h.messages()) == 3, r
+    assert ("warning: `to` is another" in r.err and "3 messages" in r.err and len(r.err.splitlines()) == 1) if keep == "yes" else r.err == ""
+    mailbox.fill(corpus.small(1, seed=6))
+    r = h.call("run")
+    assert r.code == 0 and r.err == "" and len(haul.maildir_messages(h.maildir + "2")) == 2, r
+    os.rename(h.maildir + "2", h.maildir + "3")
+    mailbox.fill(corpus.small(1, seed=7))
+    r = h.run()
+    assert r.code == 74 and "mounted" in r.out and not os.path.exists(h.maildir + "2"), r
+
+
 def test_damaged_state_stops_the_job_and_says_what_to_do(mailbox, tmp_path):
     mailbox.fill(corpus.small(5))
     h = mailbox.haul(tmp_path, fetch="keep = yes")
