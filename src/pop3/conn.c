@@ -60,7 +60,15 @@ int pop3_send(struct pop3_conn *c, const char *fmt, ...)
 		c->out.failed = false;
 		return -1;
 	}
+	c->piled |= c->flying++ > 0;
 	return 0;
+}
+
+/* A line was answered. */
+static void landed(struct pop3_conn *c)
+{
+	c->flying -= c->flying > 0; /* the greeting answers nothing */
+	c->piled &= c->flying > 0;
 }
 
 /* What stands behind the keyword, if the line begins with it as a word. */
@@ -201,10 +209,14 @@ static int reply(struct pop3_conn *c, bool challenge, struct slice *text, struct
 	if (r == 0)
 		return lost(c, e);
 	if (r < 0) {
-		if (e && e->kind == ERR_TIMEOUT)
+		if (e && e->kind == ERR_TIMEOUT) {
 			err_set(e, ERR_TIMEOUT, "the server did not answer within %d seconds", c->timeout / 1000);
+			if (c->piled)
+				err_hint(e, "if that happens each time: the server may offer PIPELINING and not do it; disable-extensions = {PIPELINING} does without");
+		}
 		return dead(c);
 	}
+	landed(c);
 	c->lf_only = !crlf;
 	r = reply_word(line, "+OK", &rest) ? 1 : reply_word(line, "-ERR", &rest) ? 0 : -1;
 	if (r < 0 && challenge && line.n >= 1 && line.p[0] == '+' && (line.n == 1 || line.p[1] == ' ')) {

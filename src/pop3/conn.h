@@ -60,6 +60,8 @@ struct pop3_conn {
 	bool lf_only;            /* the last status line ended in a bare LF */
 	bool dead;               /* the link is lost: nothing more can be said */
 	bool stat_plain;         /* it was seen to answer STAT with two numbers: then it always does. Set by who asked */
+	size_t flying;           /* lines sent whose answer has not been read */
+	bool piled;              /* some of them went out before the one in front of them was answered */
 	bool in_body;            /* a body stream stands open: nothing else may be read */
 	int timeout;             /* ms for each wait */
 	unsigned disabled;       /* enum pop3_cap that the person doesn't want: never in caps.have */

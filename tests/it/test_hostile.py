@@ -253,6 +253,44 @@ def test_a_refused_login(tmp_path, answer, code):
         recover(h, srv, want)
 
 
+class DropsWhatIsAhead(Peer):
+    """Offers PIPELINING, and throws away what comes behind the first command."""
+
+    def session(self, link):
+        whole = link.readline
+
+        def one():
+            line = whole()
+            link.buf = b""
+            return line
+
+        link.readline = one
+        return super().session(link)
+
+
+class NeverAnswersPass(Peer):
+    def pass_(self, link, arg):
+        while link.readline() is not None:
+            pass
+        raise Hangup
+
+
+def test_pipelining_that_is_only_offered(tmp_path):
+    want = letters(3)
+    with DropsWhatIsAhead(want) as srv:
+        h = in_clear(tmp_path, srv)
+        says(h.run(), 75, "did not answer within", "disable-extensions = {PIPELINING}")
+        h.reconfigure("tls = none", "tls = none disable-extensions = {PIPELINING}")
+        assert clean(h.run("isp")).code == 0 and h.delivered() == counter(want)
+
+
+def test_no_answer_where_nothing_was_sent_ahead(tmp_path):
+    with NeverAnswersPass(letters(1)) as srv:
+        srv.caps = ["UIDL", "USER"]
+        r = says(in_clear(tmp_path, srv).run(), 75, "did not answer within")
+        assert "PIPELINING" not in r.out, r
+
+
 class UserRefused(Peer):
     def user(self, link, arg):
         link.no("who is that?")
