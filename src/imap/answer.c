@@ -261,8 +261,7 @@ int imap_read(struct imap_conn *c, uint32_t *tag, struct err *e)
 	c->mark = c->taken - bufin_pending(&c->in);
 	if (c->dead)
 		return err_set(e, ERR_TEMP, "the connection is lost");
-	c->pace.waited = 0;
-	c->pace.got = 0;
+	pace_begin(&c->pace);
 	c->reading = true;
 	n = imap_resp_next(&c->rd, r, &why);
 	c->reading = false;

@@ -204,7 +204,7 @@ static int reply(struct pop3_conn *c, bool challenge, struct slice *text, struct
 		return dead(c);
 	}
 	arm(c);
-	c->pace = (struct pace){ 0 };
+	pace_begin(&c->pace);
 	r = bufin_line(&c->in, POP3_LINE_MAX, &line, &crlf, e);
 	if (r == 0)
 		return lost(c, e);

@@ -6,7 +6,7 @@
 
 /*
  * The body behind a +OK of RETR or TOP, as a stream in wire form: dots unstuffed, ends at CRLF "." CRLF only (or LF "." LF when the status line itself
- * ended in a bare LF). num is for error texts. Freeing it early reads on to the terminator; the link is dead if that takes more than 64 MB, or longer than c->timeout. The deadline is c->timeout for each read that brings something, and a body
+ * ended in a bare LF). num is for error texts. Freeing it early reads on to the terminator; the link is dead if that takes more than 64 MB, or longer than c->timeout. At least 1 kB must come within c->timeout, and a body
  * that trickles slower than 100 bytes a second over 5 minutes is a time-out.
  */
 struct stream *pop3_body(struct pop3_conn *c, uint64_t num, struct err *e);

@@ -681,6 +681,53 @@ def test_a_body_that_breaks_off(tmp_path, peer, code, words, at):
         recover(h, srv, want)
 
 
+class TrickleCapa(Peer):
+    """Says something all the time, and nothing much."""
+
+    def trickle(self, link, line):
+        link.send(b"+OK\r\n")
+        begun = time.monotonic()
+        while time.monotonic() - begun < 60:
+            link.send(line)
+            time.sleep(0.1)
+
+    def capa(self, link, arg):
+        self.trickle(link, b"X-CAPABILITY\r\n")
+
+
+class TrickleBody(TrickleCapa):
+    capa = Peer.capa
+
+    def retr(self, link, arg):
+        self.trickle(link, b"x" * 20 + b"\r\n")
+
+
+class SlowBody(TrickleBody):
+    """1.2 kB in a second are enough."""
+
+    def retr(self, link, arg):
+        wire = self.body(self.uid_of(link, arg))
+        link.send(b"+OK\r\n")
+        for at in range(0, len(wire), 120):
+            link.send(wire[at:at + 120])
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("peer,words", [(TrickleCapa, ["capa"]), (TrickleBody, ["middle of message"])])
+def test_who_trickles_is_given_up(tmp_path, peer, words):
+    with peer(letters(2)) as srv:
+        begun = time.monotonic()
+        says(in_clear(tmp_path, srv).run(), 75, "no more than", "in 2 seconds", *words)
+        assert time.monotonic() - begun < 15
+
+
+def test_who_is_slow_is_waited_for(tmp_path):
+    want = letters(1, size=5000)
+    with SlowBody(want) as srv:
+        h = in_clear(tmp_path, srv)
+        assert clean(h.run()).code == 0 and h.delivered() == counter(want)
+
+
 class NeverEnds(Peer):
     def retr(self, link, arg):
         if int(arg) != 1:

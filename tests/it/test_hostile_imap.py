@@ -384,6 +384,44 @@ class Breaks(Peer):
         raise Hangup
 
 
+class Trickles(Peer):
+    """Says something all the time, and nothing much."""
+
+    def stage(self, link, where):
+        if where == "body":
+            for _ in range(600):
+                link.send(b"x")
+                time.sleep(0.1)
+
+
+class StillHere(Peer):
+    """Works on a command for three times as long as a wait may take, and says so."""
+
+    def list(self, link, tag, args):
+        for _ in range(12):
+            link.star("OK Still here")
+            time.sleep(0.25)
+        return super().list(link, tag, args)
+
+
+def test_who_trickles_is_given_up(tmp_path):
+    srv, h, want = lively(tmp_path, tls=CLEAR.replace("2s", "1s"))
+    with srv:
+        srv.__class__ = Trickles
+        begun = time.monotonic()
+        says(h.run("both"), 75, "no more than", "in 1 seconds")
+        assert time.monotonic() - begun < 20
+        recover(h, want)
+
+
+def test_who_says_that_it_works_is_waited_for(tmp_path):
+    srv, h, want = lively(tmp_path, tls=CLEAR.replace("2s", "1s"))
+    with srv:
+        srv.__class__ = StillHere
+        assert clean(h.run("both")).code == 0
+        recover(h, want)
+
+
 STATIONS = ["greeting", "authenticate", "id", "enable", "namespace", "list", "select", "uid fetch", "body", "uid store", "literal", "append", "uid expunge"]
 
 
