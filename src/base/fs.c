@@ -129,6 +129,7 @@ static bool is_dir(const char *path)
 /* mkdir one directory; one that is there is fine. */
 static int mkdir_one(char *path, mode_t mode, struct err *e)
 {
+	struct stat st;
 	int saved;
 
 	if (mkdir(path, mode) == 0)
@@ -136,6 +137,12 @@ static int mkdir_one(char *path, mode_t mode, struct err *e)
 	saved = errno;
 	if (is_dir(path))
 		return 0;
+	if (saved == EEXIST && stat(path, &st) < 0 && errno == ENOENT) {
+		err_set(e, ERR_LOCAL, "%s is a symbolic link to nothing", path);
+		err_hint(e, "make the directory that it names, or remove the link");
+		errno = ENOENT;
+		return -1;
+	}
 	errno = saved == EEXIST ? ENOTDIR : saved;
 	return err_errno(e, "can't make the directory %s", path);
 }

@@ -370,6 +370,17 @@ static int set_path(struct db *db, const char *path, struct err *e)
 	return db->path ? 0 : err_set(e, ERR_LOCAL, "out of memory");
 }
 
+/* Who may put other files in the place of ours? In a directory that is sticky nobody. */
+static int check_dir(const struct db *db, struct err *e)
+{
+	struct stat st;
+
+	if (db->look || !db->dir || stat(db->dir, &st) < 0 || !(st.st_mode & 022) || st.st_mode & S_ISVTX)
+		return 0;
+	err_set(e, ERR_PERM, "the state directory %s can be written by others (mode %04o)", db->dir, st.st_mode & 07777U);
+	return err_hint(e, "chmod go-w %s", db->dir);
+}
+
 int db_open(const char *path, enum db_how how, const char *source, struct db **out, struct err *e)
 {
 	struct db *db = calloc(1, sizeof(*db));
@@ -379,7 +390,7 @@ int db_open(const char *path, enum db_how how, const char *source, struct db **o
 		return err_set(e, ERR_LOCAL, "out of memory");
 	db->lock = -1;
 	db->look = how == DB_LOOK;
-	if (set_path(db, path, e) < 0)
+	if (set_path(db, path, e) < 0 || check_dir(db, e) < 0)
 		goto fail;
 	there = check_file(db, e);
 	if (there < 0)

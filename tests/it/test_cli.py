@@ -300,6 +300,17 @@ def test_status_when_the_state_is_damaged(mailbox, tmp_path):
     assert r.code == 74 and "isp" in r.err and len(r.err.splitlines()) == 1, r
 
 
+@pytest.mark.parametrize("mode,code", [(0o777, 77), (0o720, 77), (0o702, 77), (0o1777, 0), (0o755, 0)], ids=oct)
+def test_a_state_directory_that_others_can_write_to(mailbox, tmp_path, mode, code):
+    mailbox.fill(corpus.small(1))
+    h = mailbox.haul(tmp_path)
+    os.mkdir(h.state)
+    os.chmod(h.state, mode)
+    r = h.call("run")
+    assert r.code == code and len(h.messages()) == (code == 0) and (code == 0 or ("chmod go-w" in r.err and h.state in r.err)), r
+    assert h.call("status").code == 0
+
+
 def in_the_way(h, what):
     """Something that keeps the state file from being one."""
     if what == "the file is a directory":

@@ -250,6 +250,10 @@ static void making_directories(void **state)
 	assert_int_equal(fs_mkdirs(in("file/x"), 0700, &e), -1);
 	assert_int_equal(e.kind, ERR_LOCAL);
 	assert_int_equal(errno, ENOTDIR);
+	assert_int_equal(symlink("nowhere", in("dangling")), 0);
+	assert_int_equal(fs_mkdirs(in("dangling"), 0700, &e), -1);
+	assert_int_equal(fs_mkdirs(in("dangling/x"), 0700, &e), -1);
+	assert_non_null(strstr(e.text, "link to nothing"));
 	assert_int_equal(fs_mkdirs("relative", 0700, &e), -1);
 	assert_int_equal(e.kind, ERR_BUG);
 	sys.fsync_errno = EIO;

@@ -598,6 +598,23 @@ static void names_in_the_way(void **state)
 }
 
 /* As another user: 77 is for a file that is somebody else's, the rest is what this machine doesn't let us do. */
+static void directories_of_all(void **state)
+{
+	static const mode_t open_to[] = { 0777, 0720, 0702 };
+
+	(void)state;
+	db_close(open_db(DB_RUN));
+	for (size_t i = 0; i < COUNT(open_to); i++) {
+		assert_int_equal(chmod(dir, open_to[i]), 0);
+		refused(DB_RUN, SOURCE, ERR_PERM, "chmod go-w");
+		db_close(open_db(DB_LOOK));
+	}
+	assert_int_equal(chmod(dir, 01777), 0);
+	db_close(open_db(DB_RUN));
+	assert_int_equal(chmod(dir, 0755), 0);
+	db_close(open_db(DB_RUN));
+}
+
 static void other_users(void **state)
 {
 	static const enum db_how hows[] = { DB_RUN, DB_LOOK };
@@ -608,7 +625,7 @@ static void other_users(void **state)
 	if (geteuid() != 0)
 		skip();
 	db_close(open_db(DB_RUN));
-	assert_int_equal(chmod(dir, 0777), 0);
+	assert_int_equal(chmod(dir, 01777), 0);
 	assert_int_equal(seteuid(nobody), 0);
 	if (stat(dir, &st) < 0) {
 		assert_int_equal(seteuid(0), 0);
@@ -992,7 +1009,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(new_file), T(mode_is_mended), T(rollback), T(one_run_at_a_time), T(looking_changes_nothing),
-		T(a_run_without_changes_writes_nothing), T(read_through_once), T(lost), T(large_and_torn), T(other_files), T(names_in_the_way), T(other_users), T(versions), T(first_version), T(second_version), T(fourth_version),
+		T(a_run_without_changes_writes_nothing), T(read_through_once), T(lost), T(large_and_torn), T(other_files), T(names_in_the_way), T(directories_of_all), T(other_users), T(versions), T(first_version), T(second_version), T(fourth_version),
 		T(other_sources), T(linked_directory), T(damaged_anywhere), T(torn_wal), T(full_disk),
 		T(commits_wait_for_the_disk),
 	};
