@@ -532,6 +532,10 @@ def test_password_command(mailbox, tmp_path):
     h = without_password(mailbox.haul(tmp_path), '\tpassword-command = "exit 3"\n')
     r = h.call("run")
     assert r.code == 74 and "password command" in r.err and "status 3" in r.err, r
+    h.reconfigure('"exit 3"', '"echo hunter2; echo no key >&2; exit 3"')
+    r = h.call("-vv", "run")
+    assert r.code == 74 and "no key" in r.err and "hunter2" not in r.out + r.err, r
+    h.reconfigure('"echo hunter2; echo no key >&2; exit 3"', '"exit 3"')
     h.reconfigure('"exit 3"', haul.quoted("cat %s; echo second line" % h.secret))
     assert h.call("run").code == 0 and len(h.messages()) == 1
 

@@ -404,6 +404,25 @@ class StillHere(Peer):
         return super().list(link, tag, args)
 
 
+class Enormous(Peer):
+    """A body of four gigabytes."""
+
+    def uid_fetch(self, link, tag, args):
+        if "BODY.PEEK[]" not in str(args):
+            return super().uid_fetch(link, tag, args)
+        link.send(b"* 1 FETCH (UID 1 BODY[] {4200000000}\r\n")
+        while True:
+            link.send(b"x" * 70 * 1000 + b"\r\n")
+
+
+def test_an_enormous_body_that_can_not_be_kept(tmp_path):
+    """The error is told; the body is not read over until its end."""
+    with Enormous({"INBOX": letters(3)}) as srv:
+        h = Job(tmp_path, srv)
+        r = clean(h.run("both", prefix=("sh", "-c", 'ulimit -f 2000; exec "$@"', "sh"), seconds=30))
+        assert r.code != 0 and "File too large" in r.out, r.out
+
+
 def test_who_trickles_is_given_up(tmp_path):
     srv, h, want = lively(tmp_path, tls=CLEAR.replace("2s", "1s"))
     with srv:
