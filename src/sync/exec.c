@@ -359,6 +359,8 @@ static int published(struct exec *x, struct err *e)
 			x->totals->pushed++;
 		else
 			x->totals->pulled++;
+		x->named += x->items[i].w->key.n > 0 && x->items[i].w->known == 0;
+		x->reused += x->items[i].w->reused;
 		exec_tell_message(x, x->back ? ACTION_PUSH : ACTION_PULL, x->items[i].w->key, x->staged[i].size);
 	}
 	return 0;

@@ -7,6 +7,7 @@
 
 #include "mail/digest.h"
 
+#define REPEATS_MAX 3   /* sessions after a break at a server without names, where each begins anew */
 #define SUSPECTS_MAX 10 /* sessions that may end at a message that is left out then: who breaks off more often speaks no POP3 */
 
 /* What the source's stamp stands for: with another policy the same listing may hold work. */
@@ -155,7 +156,7 @@ static int remember_stamp(struct fetch *g, struct err *e)
 
 	make_stamp(g, stamp);
 	/* Where keys are given again the same keys may be other messages. */
-	if (g->removed > 0 || g->more || g->unsure || g->totals->failed > 0)
+	if (g->removed > 0 || g->more || g->unsure || g->held > 0 || g->totals->failed > 0)
 		stamp[0] = '\0';
 	if (strcmp(stamp, g->folder.left_stamp) == 0)
 		return 0;
@@ -188,15 +189,32 @@ static void heed_box(struct fetch *g)
 		warn(g, "the server has no UIDL: which messages are new is known only once they are read");
 }
 
+/* Is more there than the removals of the last session should have left? */
+static bool holds_too_many(const struct fetch *g, uint64_t besides)
+{
+	uint64_t expected = g->had - g->took + besides + g->took / 2;
+
+	return g->took > 0 && !g->info.partial && g->info.messages > expected;
+}
+
 /*
  * Is the source one that says it removes messages and does not? Of those that the last session removed most are there still, and the base does not know them by
  * their names: they would be taken for new ones, session after session.
  */
 static bool removes_nothing(const struct fetch *g)
 {
-	uint64_t expected = g->had - g->took + g->again + g->took / 2;
+	return holds_too_many(g, g->again);
+}
 
-	return g->took > 0 && !g->info.partial && g->info.messages > expected;
+/*
+ * Is it worth while to go on in another session, after one that ended well? A message under the name of one that was removed may be another, or the same with a changed
+ * header: that it came is no sign that a box which never shows all has less to show.
+ */
+static bool made_progress(const struct fetch *g, uint64_t named, uint64_t reused)
+{
+	if (!g->info.partial)
+		return g->x.fresh > 0;
+	return g->x.named > named || (!g->info.keyless && g->x.fresh > g->x.reused - reused);
 }
 
 /*
@@ -205,11 +223,12 @@ static bool removes_nothing(const struct fetch *g)
 static int session(struct fetch *g, struct err *e)
 {
 	struct event ev = { .type = EVENT_FOLDER, .job = g->p->job, .folder = g->p->folder };
-	uint64_t pulled = g->totals->pulled;
+	uint64_t named = g->x.named, reused = g->x.reused;
 	bool progress;
 	int rc;
 
-	g->removed = g->again = g->unread_size = 0;
+	g->removed = g->again = g->unread_size = g->held = 0;
+	g->copying = true;
 	g->more = g->unsure = g->unread = false;
 	g->totals->skipped = 0;
 	exec_forget_marks(&g->x);
@@ -237,20 +256,25 @@ static int session(struct fetch *g, struct err *e)
 		warn(g, "the server holds more messages than it should after those that it said it had removed (or new ones came); the rest is left for the next run");
 		return 0;
 	}
+	g->at_once = holds_too_many(g, 0);
 	ev.total = g->x.total = g->info.messages;
 	ev.total_bytes = g->info.bytes;
 	if (g->info.messages > 0)
 		event_put(g->sink, &ev);
-	if (walk_work(g, e) < 0 || walk_remove(g, e) < 0 || walk_forget_gone(g, e) < 0)
+	if (walk_work(g, e) < 0)
+		return -1;
+	g->copying = false;
+	if (walk_remove(g, e) < 0 || walk_forget_gone(g, e) < 0)
 		return -1;
 	if (g->p->dry_run)
 		return 0;
 	/* A box that shows itself in batches goes on to the next when the session ends well, removals or not. */
-	progress = g->totals->pulled > pulled || g->x.fresh > 0;
+	progress = made_progress(g, named, reused);
 	if (exec_commit(&g->x, g->info.partial && progress, g->more ? 0 : g->x.policy.now - GONE_KEPT, &g->removed, e) < 0 || remember_stamp(g, e) < 0)
 		return -1;
 	g->had = g->info.messages;
 	g->took = g->removed;
+	g->behind += g->info.partial ? g->had : g->took;
 	return (g->more || g->info.partial) && progress;
 }
 
@@ -270,12 +294,17 @@ static int find_folder(struct fetch *g, struct err *e)
 	return db_commit(g->db, e);
 }
 
-/* Is another session now worth while, after one that broke? When messages came over it, or when a message that breaks it is known and will be left out. */
-static bool may_go_on(const struct fetch *g, uint64_t pulled, unsigned suspects, const struct err *e)
+/*
+ * Is another session now worth while, after one that broke? When messages came over it, or when a message that breaks it is known and will be left out. But not when all
+ * the mail would come again in it: where messages have no names, and when more came than was ever there.
+ */
+static bool may_go_on(struct fetch *g, uint64_t pulled, unsigned suspects, const struct err *e)
 {
-	if (err_link_lost(e))
-		return g->totals->pulled > pulled;
-	return e->kind == ERR_PROTO && g->x.suspects > suspects && g->x.suspects <= SUSPECTS_MAX;
+	if (err_link_lost(e) ? g->totals->pulled == pulled : e->kind != ERR_PROTO || g->x.suspects == suspects || g->x.suspects > SUSPECTS_MAX)
+		return false;
+	if (g->totals->pulled > g->behind + g->info.messages)
+		return false;
+	return !g->info.keyless || (g->copying && ++g->repeats <= REPEATS_MAX);
 }
 
 /* The session broke: the rest in another. */
@@ -283,6 +312,8 @@ static int go_on(struct fetch *g, struct err *e)
 {
 	struct err why = *e;
 
+	if (!g->copying)
+		g->unconfirmed = *e;
 	err_in(&why, "going on after");
 	warn(g, why.text);
 	err_clear(e);
@@ -315,6 +346,10 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 				rc = go_on(&g, e);
 			src->ops->close_box(src);
 		} while (rc == 1);
+	}
+	if (rc == 0 && g.held > 0 && g.unconfirmed.kind != ERR_NONE) {
+		*e = g.unconfirmed;
+		rc = -1;
 	}
 	if (g.x.given_back > 0)
 		warn(&g, "the server gives back messages that it said it had removed: they are not delivered again, and their removal is asked for again");

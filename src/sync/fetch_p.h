@@ -35,9 +35,15 @@ struct fetch {
 	struct arena failed_keys;
 	VEC(struct earlier) failed;
 	uint64_t had, took;      /* the last session: messages that were listed, and removed */
+	uint64_t behind;         /* messages that sessions which ended well have done with */
+	unsigned repeats;        /* sessions that broke, and told nothing of which messages had come */
+	struct err unconfirmed;  /* how a session ended that had asked for removals */
 	/* This session. */
 	uint64_t removed, again;
 	bool more;               /* it ended before the listing did */
+	bool at_once;            /* purge_after is not heeded: removals are not known to happen, and the first messages would be all that is ever looked at */
+	bool copying;            /* it has not come to the removals */
+	uint64_t held;           /* messages that came in an earlier session of this run, as far as their names tell: to be looked at in the next run */
 	bool unsure;             /* some keys are of the kind that is given again */
 	bool unread;             /* some messages that only their content can tell were not read... */
 	uint64_t unread_size;    /* ...the smallest of them; 0 not known */

@@ -53,14 +53,32 @@ static struct earlier *earlier_failure(struct fetch *g, struct slice key)
 	return x;
 }
 
-/* One listed message against the base, by the planner. *p is its pair by key, with id 0 when there is none. The acts, or -1. */
-static int plan_listed(struct fetch *g, const struct store_msg *m, struct pair *p, unsigned *tries, struct err *e)
+/* What the base has of a listed message. */
+struct met {
+	struct pair p;  /* by its key; id 0: none */
+	unsigned tries; /* that failed */
+	bool held;      /* it is for the next run */
+};
+
+/*
+ * A message that only its content could tell from one that came earlier in this run is not read a second time in it. There are servers that change a header with each
+ * reading: with one that confirms no removal the same mail would come again in session after session.
+ */
+static bool is_held(const struct fetch *g, const struct pair *p, unsigned acts)
+{
+	return p->id > g->x.earlier && p->gone == 0 && !p->pending && acts & PLAN_COPY;
+}
+
+/* One listed message against the base, by the planner. The acts, or -1. */
+static int plan_listed(struct fetch *g, const struct store_msg *m, struct met *met, struct err *e)
 {
 	struct plan_msg pm = { .left = { .present = true, .size = m->size } };
 	struct earlier *before = earlier_failure(g, m->key);
+	struct pair *p = &met->p;
+	unsigned acts;
 	int rc = 0;
 
-	memset(p, 0, sizeof(*p));
+	memset(met, 0, sizeof(*met));
 	/* Pairs of this session can't be meant: keys that are listed twice come as empty ones. */
 	if (m->key.n > 0 && g->claims.max > 0)
 		rc = pairs_by_left(g->db, g->folder.id, m->key, p, e);
@@ -73,8 +91,10 @@ static int plan_listed(struct fetch *g, const struct store_msg *m, struct pair *
 		pm.base = (struct plan_base){ .exists = true, .sure = m->key.n >= SURE_KEY && p->gone == 0, .gone = p->gone != 0, .made = p->made };
 	if (before)
 		pm.retry_at = before->next;
-	*tries = before ? before->tries : 0;
-	return (int)plan_message(&g->x.policy, &pm);
+	met->tries = before ? before->tries : 0;
+	acts = plan_message(&g->x.policy, &pm);
+	met->held = p->id != 0 && is_held(g, p, acts);
+	return met->held ? PLAN_NOTHING : (int)acts;
 }
 
 /*
@@ -84,20 +104,19 @@ static int plan_listed(struct fetch *g, const struct store_msg *m, struct pair *
 int walk_claim(struct fetch *g, struct err *e)
 {
 	struct store_msg m;
-	struct pair p;
-	unsigned tries;
+	struct met met;
 	int rc;
 
 	if (g->src->ops->list_start(g->src, e) < 0)
 		return -1;
 	while ((rc = g->src->ops->list_next(g->src, &m, e)) == 1) {
-		int acts = plan_listed(g, &m, &p, &tries, e);
+		int acts = plan_listed(g, &m, &met, e);
 
 		if (acts < 0)
 			return -1;
-		if (p.id != 0 && !p.pending && !(acts & PLAN_COPY))
-			claims_set(&g->claims, p.id);
-		if (p.id != 0 && p.gone != 0)
+		if (met.p.id != 0 && !met.p.pending && !(acts & PLAN_COPY))
+			claims_set(&g->claims, met.p.id);
+		if (met.p.id != 0 && met.p.gone != 0)
 			g->again++;
 	}
 	return rc;
@@ -114,20 +133,21 @@ static void note_unread(struct fetch *g, uint64_t size)
 /* What is to be done with a listed message. *w is filled when there is something to do: 1, else 0, -1. */
 static int consider(struct fetch *g, const struct store_msg *m, struct arena *a, struct work *w, struct err *e)
 {
-	struct pair p;
-	unsigned tries;
-	int acts = plan_listed(g, m, &p, &tries, e);
+	struct met met;
+	int acts = plan_listed(g, m, &met, e);
 
 	if (acts < 0)
 		return -1;
 	g->unsure |= m->key.n > 0 && m->key.n < SURE_KEY;
 	if (acts & (PLAN_SKIP | PLAN_WAIT) || (g->p->dry_run && acts & PLAN_COPY && m->key.n == 0))
 		note_unread(g, m->size);
+	g->held += met.held;
 	if (acts == PLAN_NOTHING)
 		return 0;
-	*w = (struct work){ .num = m->num, .size = m->size, .acts = (unsigned)acts, .tries = tries };
-	w->known = acts & PLAN_COPY ? p.id : 0;
-	w->pair = acts & PLAN_COPY ? 0 : p.id;
+	*w = (struct work){ .num = m->num, .size = m->size, .acts = (unsigned)acts, .tries = met.tries };
+	w->known = acts & PLAN_COPY ? met.p.id : 0;
+	w->reused = w->known != 0 && met.p.gone != 0;
+	w->pair = acts & PLAN_COPY ? 0 : met.p.id;
 	w->key = arena_slice(a, m->key);
 	if (m->key.n > 0 && !w->key.p)
 		return err_set(e, ERR_LOCAL, "out of memory");
@@ -241,7 +261,7 @@ static size_t removals_left(const struct fetch *g)
 {
 	uint64_t most = g->p->purge_after;
 
-	if (most == 0 || g->p->dry_run)
+	if (most == 0 || g->at_once || g->p->dry_run)
 		return SIZE_MAX;
 	return most > g->x.fresh ? (size_t)(most - g->x.fresh) : 0;
 }

@@ -1132,6 +1132,45 @@ def test_a_server_that_removes_nothing_is_not_read_for_ever(tmp_path, naming):
             assert h.delivered() == counter(want)
 
 
+# The same mail is not fetched again and again in one run, though nothing tells that it is the same.
+
+class Varies(Peer):
+    """Each reading of a message shows another header; its names are too short to be trusted."""
+
+    read = 0
+
+    def body(self, uid):
+        self.read += 1
+        return b"X-Retrieved: %d\r\n" % self.read + super().body(uid)
+
+
+class DeleHangsUp(Peer):
+    def dele(self, link, arg):
+        raise Hangup
+
+
+class HangsUpAtThird(Peer):
+    def retr(self, link, arg):
+        if arg == "3":
+            raise Hangup
+        super().retr(link, arg)
+
+
+class GmailWithoutNames(NoUidl):
+    greeting_text = "Gpop ready"
+
+
+@pytest.mark.parametrize("fault,fetch,files", [
+    (QuitRefused, "", 4), (type("Nameless", (QuitRefused, NoUidl), {}), "", 4), (DeleHangsUp, "", 4), (NeverRemoves, "purge-after = 1", 5),
+    (GmailWithoutNames, "keep = yes", 4), (HangsUpAtThird, "", 4)])
+def test_a_run_has_an_end_where_nothing_tells_that_mail_is_the_same(tmp_path, fault, fetch, files):
+    with type("Both", (fault, Varies), {})(letters(4)) as srv:
+        h = in_clear(tmp_path, srv, fetch=fetch)
+        clean(h.run(seconds=20))
+        assert len(h.messages()) <= files
+        assert max(n for n, _, _ in srv.noted()) <= 6
+
+
 class Numbers(Peer):
     """Calls its messages by their position: a name is used again as soon as it is free."""
 
