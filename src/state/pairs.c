@@ -53,6 +53,7 @@ static void row(sqlite3_stmt *s, struct pair *out)
 	out->right = db_column(s, 3);
 	out->hint = db_column(s, 4);
 	out->pending = sqlite3_column_int(s, 5) != 0;
+	out->asked = !out->pending && sqlite3_column_type(s, 4) != SQLITE_NULL;
 	out->raw = sqlite3_column_int(s, 6) != 0;
 	out->size = (uint64_t)sqlite3_column_int64(s, 7);
 	if (digest && sqlite3_column_bytes(s, 8) == (int)sizeof(out->digest))
@@ -238,7 +239,7 @@ int pairs_flags(struct db *db, int64_t id, uint64_t flags, struct err *e)
 
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET left = ?2, gone = 0 WHERE id = ?1", e);
+	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET left = ?2, gone = 0, hint = iif(pending, hint, NULL) WHERE id = ?1", e);
 
 	if (!s)
 		return -1;
@@ -287,6 +288,12 @@ int pairs_rename(struct db *db, int64_t id, struct slice left, const struct told
 	return db_step(db, s, "change a pair", e) < 0 ? -1 : 0;
 }
 
+/* The hint is of no use once it is settled: there it stands. */
+int pairs_ask(struct db *db, int64_t id, bool asked, struct err *e)
+{
+	return db_change(db, asked ? "UPDATE pair SET hint = 'asked' WHERE id = ?1" : "UPDATE pair SET hint = NULL WHERE id = ?1", &id, 1, "change a pair", e);
+}
+
 int pairs_unkey(struct db *db, int64_t id, struct err *e)
 {
 	return db_change(db, "UPDATE pair SET left = '' WHERE id = ?1", &id, 1, "change a pair", e);
@@ -301,7 +308,7 @@ int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e)
 {
 	const int64_t v[] = { id, when };
 
-	return db_change(db, "UPDATE pair SET gone = ?2 WHERE id = ?1", v, 2, "change a pair", e);
+	return db_change(db, "UPDATE pair SET gone = ?2, hint = NULL WHERE id = ?1", v, 2, "change a pair", e);
 }
 
 int pairs_drop(struct db *db, int64_t id, struct err *e)

@@ -26,6 +26,7 @@ struct pair {
 	struct slice right;
 	struct slice hint;   /* of a pending one: what the target's recover needs */
 	bool pending;
+	bool asked;          /* fetch: its removal was asked for, and it was not confirmed: what stands under its key may be another message */
 	bool raw;            /* stored without CRLF -> LF */
 	uint64_t size;       /* as stored at the target */
 	unsigned char digest[32];
@@ -53,14 +54,15 @@ int pairs_settle(struct db *db, int64_t id, struct err *e);      /* pending -> s
 int pairs_settle_all(struct db *db, int64_t folder, int64_t first, int64_t last, struct err *e); /* all pending ones of these ids */
 int pairs_arrive(struct db *db, int64_t id, struct slice left, struct err *e); /* settle one that is back: its copy got this key */
 int pairs_flags(struct db *db, int64_t id, uint64_t flags, struct err *e); /* both sides agree on these now */
-int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e); /* the source calls it by another name now; also clears gone */
+int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e); /* the source calls it by another name now; also clears gone, and asked */
 /* Both sides have it in that folder, by these keys; what the base had by one of them is dropped. date: as in told; -1: as it was. */
 int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, struct slice right, int64_t date, struct err *e);
 int pairs_tell(struct db *db, int64_t id, const struct told *told, struct err *e); /* the left says this of it; what is not known now is kept */
 int pairs_rename(struct db *db, int64_t id, struct slice left, const struct told *told, struct err *e); /* the left calls it by another name now, and says this of it */
+int pairs_ask(struct db *db, int64_t id, bool asked, struct err *e); /* a settled one's removal is about to be asked for, or was refused */
 int pairs_unkey(struct db *db, int64_t id, struct err *e);       /* the source uses its name for another message now */
 int pairs_unkey_all(struct db *db, int64_t folder, struct err *e); /* the same for all two-way pairs of a folder: the left names its messages anew */
-int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e); /* when 0: it is there again */
+int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e); /* when 0: it is there again; also clears asked. A settled one */
 int pairs_drop(struct db *db, int64_t id, struct err *e);
 int pairs_purge_gone(struct db *db, int64_t before, struct err *e); /* drops pairs gone before then; the count or -1 */
 

@@ -212,7 +212,7 @@ int exec_recover_none(struct exec *x, struct err *e)
 }
 
 /* The pairs that the last groups left pending are known to be published. */
-static int settle(struct exec *x, struct err *e)
+int exec_settle_pairs(struct exec *x, struct err *e)
 {
 	return x->unsettled_first == 0 ? 0 : pairs_settle_all(x->db, x->folder, x->unsettled_first, x->unsettled_last, e);
 }
@@ -253,7 +253,7 @@ static int journal(struct exec *x, struct err *e)
 {
 	if (exec_begin_note(x, e) < 0)
 		return -1;
-	if (settle(x, e) < 0 || (x->before_note && x->before_note(x->before_note_arg, e) < 0))
+	if (exec_settle_pairs(x, e) < 0 || (x->before_note && x->before_note(x->before_note_arg, e) < 0))
 		goto fail;
 	for (size_t i = 0; i < x->n; i++) {
 		const struct staged *st = &x->staged[i];
@@ -401,7 +401,7 @@ int exec_settle_now(struct exec *x, struct err *e)
 	exec_step(x, "settle");
 	if (db_begin(x->db, e) < 0)
 		return -1;
-	if (settle(x, e) < 0) {
+	if (exec_settle_pairs(x, e) < 0) {
 		db_rollback(x->db);
 		return -1;
 	}

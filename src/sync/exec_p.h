@@ -39,4 +39,7 @@ int exec_flush_group(struct exec *x, struct err *e);
 /* All that is published is known to be: so say in the base. */
 int exec_settle_now(struct exec *x, struct err *e);
 
+/* The same as a part of the transaction that is open. */
+int exec_settle_pairs(struct exec *x, struct err *e);
+
 #endif

@@ -190,6 +190,45 @@ fail:
 	return -1;
 }
 
+/*
+ * Note what is about to be asked for, and settle the pairs. Whether a removal has happened is known only when the source confirms its end: until then, and a process may be
+ * killed, nobody knows whether the same key still names the same message.
+ */
+static int note_asked(struct exec *x, const struct work *w, size_t n, struct err *e)
+{
+	exec_step(x, "note what is to be removed");
+	if (db_begin(x->db, e) < 0)
+		return -1;
+	if (exec_settle_pairs(x, e) < 0)
+		goto fail;
+	for (size_t i = 0; i < n; i++)
+		if (w[i].acts & PLAN_REMOVE_LEFT && w[i].pair != 0 && pairs_ask(x->db, w[i].pair, true, e) < 0)
+			goto fail;
+	if (db_commit(x->db, e) < 0)
+		return -1;
+	x->unsettled_first = 0;
+	return 0;
+fail:
+	db_rollback(x->db);
+	return -1;
+}
+
+/* What the source would not remove is there, as it was. */
+static int note_refused(struct exec *x, const struct removing *r, struct err *e)
+{
+	if (r->refused.n == 0 || x->two_way)
+		return 0;
+	if (db_begin(x->db, e) < 0)
+		return -1;
+	for (size_t i = 0; i < r->refused.n; i++) {
+		if (pairs_ask(x->db, r->w[r->refused.a[i]].pair, false, e) < 0) {
+			db_rollback(x->db);
+			return -1;
+		}
+	}
+	return db_commit(x->db, e);
+}
+
 void exec_forget_marks(struct exec *x)
 {
 	vec_clear(&x->removed);
@@ -202,8 +241,6 @@ int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 	VEC(uint64_t) nums = { 0 };
 	int rc = -1;
 
-	if (exec_settle_now(x, e) < 0)
-		goto out;
 	for (size_t i = 0; i < n; i++) {
 		if (!(w[i].acts & r.act) || w[i].pair == 0)
 			continue;
@@ -212,7 +249,9 @@ int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 			goto out;
 		}
 	}
-	rc = 0;
+	rc = nums.n > 0 && !x->two_way ? note_asked(x, w, n, e) : exec_settle_now(x, e);
+	if (rc < 0)
+		goto out;
 	if (nums.n == 0)
 		goto out;
 	if (notes_trash(x) && note_trashed(x, w, n, r.act, e) < 0) {
@@ -223,7 +262,7 @@ int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 	rc = x->src->ops->remove(x->src, nums.a, nums.n, removed_one, &r, e);
 	if (r.failed && rc == 0)
 		rc = err_set(e, ERR_LOCAL, "out of memory");
-	if (note_not_trashed(x, &r, rc == 0 ? e : NULL) < 0)
+	if (note_not_trashed(x, &r, rc == 0 ? e : NULL) < 0 || note_refused(x, &r, rc == 0 ? e : NULL) < 0)
 		rc = -1;
 out:
 	vec_release(&nums);

@@ -71,7 +71,7 @@ static int known_after_all(struct exec *x, struct work *w, const struct pair *fo
 	w->acts = plan_message(&x->policy, &m) & PLAN_REMOVE_LEFT;
 	x->given_back += w->again && w->acts != 0;
 	claims_set(x->claims, p.id);
-	if (same_key && p.gone == 0 && w->tries == 0)
+	if (same_key && p.gone == 0 && !p.asked && w->tries == 0)
 		return 0;
 	if (exec_begin_note(x, e) < 0)
 		return -1;

@@ -87,8 +87,11 @@ static int plan_listed(struct fetch *g, const struct store_msg *m, struct met *m
 	if (rc == 0)
 		p->id = 0;
 	else if (!p->pending)
-		/* A key that is there again after its message was gone is no proof either: there are servers that give the same to two messages. */
-		pm.base = (struct plan_base){ .exists = true, .sure = m->key.n >= SURE_KEY && p->gone == 0, .gone = p->gone != 0, .made = p->made };
+		/*
+		 * A key that is there again after its message was gone is no proof either: there are servers that give the same to two messages. Nor is one whose message may
+		 * have been removed.
+		 */
+		pm.base = (struct plan_base){ .exists = true, .sure = m->key.n >= SURE_KEY && p->gone == 0 && !p->asked, .gone = p->gone != 0, .made = p->made };
 	if (before)
 		pm.retry_at = before->next;
 	met->tries = before ? before->tries : 0;

@@ -1191,6 +1191,58 @@ def test_uidls_that_are_used_again(tmp_path):
             assert h.delivered() == counter(want) and srv.contents() == []
 
 
+class LongNumbers(Peer):
+    """Names that look as if they were made for one message alone, and are its position."""
+
+    def uidl(self, link, arg):
+        link.ok(more=["%d msg-%012d" % (n, n) for n, _ in self.rows(link)])
+
+
+class LosesFirstEnd(LongNumbers):
+    """The first QUIT does what it should, or nothing; the answer is lost. Then new mail comes."""
+
+    ends, does = 0, True
+
+    def quit(self, link, arg):
+        self.ends += 1
+        if self.ends > 1:
+            return super().quit(link, arg)
+        if self.does:
+            self.update(link)
+        self.maildrop.update({"new-1": b"Subject: new 1\n\nx\n", "new-2": b"Subject: new 2\n\nx\n"})
+        raise Hangup
+
+
+@pytest.mark.parametrize("does", [True, False])
+def test_what_may_have_been_removed_is_read_before_it_is_removed_again(tmp_path, does):
+    old = letters(2)
+    with LosesFirstEnd(old) as srv:
+        srv.does = does
+        h = in_clear(tmp_path, srv)
+        says(h.run(), 75, "closed")
+        want = old + [b"Subject: new 1\n\nx\n", b"Subject: new 2\n\nx\n"]
+        nothing_lost(h, srv, want)
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter(want) and srv.contents() == []
+        read = len(srv.commands("RETR"))
+        assert clean(h.run()).code == 0 and len(srv.commands("RETR")) == read
+
+
+def test_a_process_that_is_killed_does_not_forget_what_it_asked_for(tmp_path):
+    new = b"Subject: new\n\nx\n"
+    for step in range(1, 30):
+        old = letters(2)
+        with LongNumbers(old) as srv:
+            h = in_clear(tmp_path / str(step), srv)
+            r = h.call("run", env={"MAILHAUL_STOP_AT": str(step)})
+            srv.maildrop["new"] = new
+            assert clean(h.run()).code == 0
+            assert h.delivered() == counter(old + [new]) and srv.contents() == [], step
+            if r.code == 0:
+                return
+    assert False, "it never came to its end"
+
+
 # Gmail
 
 class Gmail(Peer):

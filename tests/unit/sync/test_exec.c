@@ -177,6 +177,43 @@ static void the_order_is_the_promise(void **state)
 	clean();
 }
 
+static bool was_asked(unsigned i)
+{
+	struct pair p;
+
+	assert_int_equal(pairs_by_left(db, 1, slice_str(keys[i]), &p, &e), 1);
+	return p.asked;
+}
+
+/* From before a removal is asked for until the source has confirmed it, or refused it, the base says so. */
+static void what_is_asked_for_is_noted(void **state)
+{
+	uint64_t removed;
+
+	(void)state;
+	offer(3);
+	w->src[1].refuse_remove = 1;
+	assert_int_equal(exec_copy(&x, work, 3, &e), 0);
+	assert_false(was_asked(0));
+	w->cut_steps_left = 2;
+	assert_int_equal(exec_remove(&x, work, 3, &e), -1);
+	assert_true(was_asked(0));
+	assert_true(was_asked(2));
+	err_clear(&e);
+	w->cut_steps_left = 0;
+	exec_forget_marks(&x);
+	assert_int_equal(src->ops->open_box(src, "", BOX_WRITE, &(struct box_info){ 0 }, &e), 0);
+	assert_int_equal(exec_remove(&x, work, 3, &e), 0);
+	assert_true(was_asked(0));
+	assert_false(was_asked(1));
+	assert_true(was_asked(2));
+	assert_int_equal(exec_commit(&x, false, 0, &removed, &e), 0);
+	assert_int_equal(removed, 2);
+	assert_false(was_asked(0));
+	assert_false(was_asked(2));
+	clean();
+}
+
 /* Pairs that are pending from an earlier group are settled with the next. */
 static void groups_settle_each_other(void **state)
 {
@@ -687,7 +724,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(the_order_is_the_promise), T(groups_settle_each_other), T(no_pair_no_removal), T(one_fails), T(failures_are_noted),
+		T(the_order_is_the_promise), T(what_is_asked_for_is_noted), T(groups_settle_each_other), T(no_pair_no_removal), T(one_fails),
+		T(failures_are_noted),
 		T(the_link_breaks), T(garbage_comes_behind), T(garbage_behind_a_refusal), T(cancelled), T(the_target_fails),
 		T(broken_and_settled), T(known_by_content), T(twins), T(claimed_and_gone), T(gone_and_nameless), T(key_of_another), T(given_back),
 		T(commit_fails), T(finish),
