@@ -256,10 +256,11 @@ int pop3_retr_next(struct pop3_pipe *p, size_t *i, struct stream **body, struct 
 		return read_fence(p, e);
 	if (refill(p, e) < 0)
 		return -1;
+	*i = p->got;
 	r = pop3_status(p->c, NULL, e);
 	if (r < 0)
 		return err_in(e, "message %llu", (unsigned long long)p->nums[p->got]);
-	*i = p->got++;
+	p->got++;
 	if (r == 0) {
 		if (e)
 			e->span = SPAN_MSG;

@@ -208,7 +208,7 @@ struct store_ops {
 	/*
 	 * The next wanted message: 1 with its body in wire form, which the caller reads to the end (0) and frees (freeing early drains it). *i counts from 0 in
 	 * the order of want; *body NULL: it is not there any more. -1 with e->span SPAN_MSG: this message can't be had, *i says which, go on with the next call. Any
-	 * other span: give up.
+	 * other span: give up; *i is set if one message was awaited.
 	 * A body that ends before its time reads as -1, never as a clean end, where that can be seen in the body. Where it can't (POP3 dots that were not stuffed), what
 	 * follows tells: a message is whole once another message has come behind it (a refusal proves nothing), unless the call failed with ERR_PROTO. 0: there are no
 	 * more, and the last one too is whole.

@@ -87,7 +87,7 @@ struct exec {
 	int64_t unsettled_first, unsettled_last; /* pairs that are published and pending in the base; 0 none */
 	VEC(int64_t) removed;     /* pairs whose message the source has marked for removal */
 	uint64_t fresh;           /* of these, whose message was not removed before */
-	unsigned suspects;        /* messages whose end the source told wrongly; each ended a session, and the next leaves it out */
+	unsigned suspects;        /* messages that may be why a session broke: at them it did, or their end was told wrongly. Noted as failures, and asked for after all others */
 	uint64_t missed;          /* messages that the source listed and did not give, without a word */
 	uint64_t named;           /* copies of messages whose key the base had not: new ones, whatever they hold */
 	uint64_t reused;          /* copies of messages under the key of one that was removed */

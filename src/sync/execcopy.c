@@ -184,6 +184,40 @@ static int look_up_last(struct exec *x, struct err *e)
 }
 
 /*
+ * The session broke at this message, or perhaps because of it: some servers break off at one, or stall, whenever it is asked for, and none behind it would ever be had. The
+ * first time this is but noted, so that it is asked for when all others are there; the second time it is told, and left out for a while. Where nothing came in this run it
+ * may be the server that is ill, and the pause does not grow.
+ */
+static int suspect(struct exec *x, const struct work *w, const struct err *broken, struct err *e)
+{
+	struct failure f = { .folder = x->folder, .key = w->key, .kind = broken->kind, .reason = slice_str(broken->text), .size = w->size, .tries = 1,
+			     .since = x->policy.now, .next = x->policy.now };
+	struct work again = *w;
+
+	if (w->key.n == 0)
+		return 0;
+	x->suspects++;
+	if (w->tries > 0) {
+		if (x->totals->pulled == 0)
+			again.tries = 1;
+		return exec_item_failed(x, &again, broken, e);
+	}
+	if (exec_begin_note(x, e) < 0)
+		return -1;
+	if (failures_put(x->db, &f, e) < 0) {
+		db_rollback(x->db);
+		return -1;
+	}
+	return exec_end_note(x, e);
+}
+
+/* Is it the source that broke off? Of a target that is remote, too, its errors can't be told from the source's. */
+static bool is_breaking(const struct exec *x, const struct err *why)
+{
+	return !x->two_way && !(x->dst->ops->caps & STORE_REMOTE) && (err_link_lost(why) || why->kind == ERR_PROTO);
+}
+
+/*
  * What came behind the message that was staged last makes no sense: it may be cut short, and the rest of it be what came. It is not delivered, and the next
  * session leaves it out, so that the others can be had. *broken: why the session is over.
  */
@@ -198,8 +232,7 @@ static int suspect_last(struct exec *x, const struct err *broken, struct err *e)
 	else
 		err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu ends too early, perhaps at a line with a dot that the server should have stuffed: then %s",
 			     (unsigned long long)w->num, broken->text);
-	x->suspects += w->key.n > 0;
-	return exec_item_failed(x, w, &why, e);
+	return x->two_way || w->key.n == 0 ? exec_item_failed(x, w, &why, e) : suspect(x, w, &why, e);
 }
 
 /* Is the group large or old enough to be made durable? */
@@ -281,7 +314,7 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 	for (;;) {
 		struct err why = ERR_INIT;
 		struct stream *body = NULL;
-		size_t i = 0;
+		size_t i = todo.n;
 		int got, rc_last = 0;
 		bool lost;
 
@@ -293,6 +326,8 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 			unsure = false;
 			rc_last = lost && why.kind == ERR_PROTO && (x->src->torn || !x->two_way) ? suspect_last(x, &why, e) : look_up_last(x, e);
 		}
+		if (lost && rc_last == 0 && i < todo.n && is_breaking(x, &why))
+			rc_last = suspect(x, todo.a[i], &why, e);
 		if (lost && rc_last == 0)
 			*e = why;
 		if (rc_last < 0 || lost || (!unsure && group_full(x) && exec_flush_group(x, e) < 0)) {
@@ -316,7 +351,8 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 			continue;
 		}
 		if (why.span != SPAN_MSG) {
-			*e = why;
+			if (!is_breaking(x, &why) || suspect(x, todo.a[i], &why, e) == 0)
+				*e = why;
 			goto broken;
 		}
 		todo.a[i]->acts = PLAN_NOTHING;

@@ -8,7 +8,7 @@
 #include "mail/digest.h"
 
 #define REPEATS_MAX 3   /* sessions after a break at a server without names, where each begins anew */
-#define SUSPECTS_MAX 10 /* sessions that may end at a message that is left out then: who breaks off more often speaks no POP3 */
+#define BARREN_MAX 3    /* sessions in a row that end at a message before anything came, and are not the last: who breaks off more often speaks no POP3 */
 
 /* What the source's stamp stands for: with another policy the same listing may hold work. */
 static void make_stamp(const struct fetch *g, char out[256])
@@ -156,7 +156,7 @@ static int remember_stamp(struct fetch *g, struct err *e)
 
 	make_stamp(g, stamp);
 	/* Where keys are given again the same keys may be other messages. */
-	if (g->removed > 0 || g->more || g->unsure || g->held > 0 || g->totals->failed > 0)
+	if (g->removed > 0 || g->more || g->unsure || g->held > 0 || g->later > 0 || g->totals->failed > 0)
 		stamp[0] = '\0';
 	if (strcmp(stamp, g->folder.left_stamp) == 0)
 		return 0;
@@ -227,7 +227,7 @@ static int session(struct fetch *g, struct err *e)
 	bool progress;
 	int rc;
 
-	g->removed = g->again = g->unread_size = g->held = 0;
+	g->removed = g->again = g->unread_size = g->held = g->later = 0;
 	g->copying = true;
 	g->more = g->unsure = g->unread = false;
 	g->totals->skipped = 0;
@@ -275,7 +275,12 @@ static int session(struct fetch *g, struct err *e)
 	g->had = g->info.messages;
 	g->took = g->removed;
 	g->behind += g->info.partial ? g->had : g->took;
-	return (g->more || g->info.partial) && progress;
+	if ((g->more || g->info.partial) && progress)
+		return 1;
+	if (g->later == 0)
+		return 0;
+	g->suspects_turn = true;
+	return 1;
 }
 
 /* The job's folder in the base, made in the first run. */
@@ -295,13 +300,17 @@ static int find_folder(struct fetch *g, struct err *e)
 }
 
 /*
- * Is another session now worth while, after one that broke? When messages came over it, or when a message that breaks it is known and will be left out. But not when all
+ * Is another session now worth while, after one that broke? When messages came over it, or when a message that may have broken it is known and will wait. But not when all
  * the mail would come again in it: where messages have no names, and when more came than was ever there.
  */
 static bool may_go_on(struct fetch *g, uint64_t pulled, unsigned suspects, const struct err *e)
 {
-	if (err_link_lost(e) ? g->totals->pulled == pulled : e->kind != ERR_PROTO || g->x.suspects == suspects || g->x.suspects > SUSPECTS_MAX)
+	bool found = g->x.suspects > suspects;
+
+	if (!err_link_lost(e) && !(e->kind == ERR_PROTO && found))
 		return false;
+	if (g->totals->pulled == pulled)
+		return found && ++g->barren <= BARREN_MAX;
 	if (g->totals->pulled > g->behind + g->info.messages)
 		return false;
 	return !g->info.keyless || (g->copying && ++g->repeats <= REPEATS_MAX);
@@ -323,7 +332,8 @@ static int go_on(struct fetch *g, struct err *e)
 int engine_fetch(const struct engine_params *p, struct store *src, struct store *dst, struct db *db, const struct event_sink *sink, struct event_totals *totals,
 		 struct err *e)
 {
-	struct fetch g = { .p = p, .src = src, .dst = dst, .db = db, .sink = sink, .totals = totals, .removals = WORKLIST_INIT };
+	struct fetch g = { .p = p, .src = src, .dst = dst, .db = db, .sink = sink, .totals = totals, .removals = WORKLIST_INIT,
+			   .suspects_turn = p->dry_run };
 	msec_t begun = clock_now();
 	uint64_t pulled;
 	unsigned suspects;
@@ -344,6 +354,8 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 				exec_settle(&g.x);
 			if (rc < 0 && may_go_on(&g, pulled, suspects, e))
 				rc = go_on(&g, e);
+			if (totals->pulled > pulled)
+				g.barren = 0;
 			src->ops->close_box(src);
 		} while (rc == 1);
 	}

@@ -15,6 +15,7 @@ struct earlier {
 	struct slice key;
 	int64_t next;
 	unsigned tries;
+	bool suspect; /* a session broke at it: it is asked for when all others are there */
 	bool seen;
 };
 
@@ -37,12 +38,15 @@ struct fetch {
 	uint64_t had, took;      /* the last session: messages that were listed, and removed */
 	uint64_t behind;         /* messages that sessions which ended well have done with */
 	unsigned repeats;        /* sessions that broke, and told nothing of which messages had come */
+	unsigned barren;         /* sessions in a row that broke before anything came */
+	bool suspects_turn;      /* all others are there */
 	struct err unconfirmed;  /* how a session ended that had asked for removals */
 	/* This session. */
 	uint64_t removed, again;
 	bool more;               /* it ended before the listing did */
 	bool at_once;            /* purge_after is not heeded: removals are not known to happen, and the first messages would be all that is ever looked at */
 	bool copying;            /* it has not come to the removals */
+	uint64_t later;          /* suspects that wait for their turn */
 	uint64_t held;           /* messages that came in an earlier session of this run, as far as their names tell: to be looked at in the next run */
 	bool unsure;             /* some keys are of the kind that is given again */
 	bool unread;             /* some messages that only their content can tell were not read... */

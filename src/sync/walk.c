@@ -13,7 +13,8 @@
 static int load_failure(void *arg, const struct failure *f, struct err *e)
 {
 	struct fetch *g = arg;
-	struct earlier x = { .next = runs_future(f->next, g->x.policy.now, FAILURE_PAUSE_MAX), .tries = f->tries ? f->tries : 1 };
+	struct earlier x = { .next = runs_future(f->next, g->x.policy.now, FAILURE_PAUSE_MAX), .tries = f->tries ? f->tries : 1,
+			     .suspect = f->kind == ERR_TEMP || f->kind == ERR_TIMEOUT || f->kind == ERR_PROTO };
 
 	if (f->folder != g->folder.id)
 		return 0;
@@ -58,6 +59,7 @@ struct met {
 	struct pair p;  /* by its key; id 0: none */
 	unsigned tries; /* that failed */
 	bool held;      /* it is for the next run */
+	bool later;     /* it is for another session of this run */
 };
 
 /*
@@ -97,7 +99,8 @@ static int plan_listed(struct fetch *g, const struct store_msg *m, struct met *m
 	met->tries = before ? before->tries : 0;
 	acts = plan_message(&g->x.policy, &pm);
 	met->held = p->id != 0 && is_held(g, p, acts);
-	return met->held ? PLAN_NOTHING : (int)acts;
+	met->later = !met->held && before && before->suspect && acts & PLAN_COPY && !g->suspects_turn;
+	return met->held ? PLAN_NOTHING : met->later ? PLAN_WAIT : (int)acts;
 }
 
 /*
@@ -145,6 +148,7 @@ static int consider(struct fetch *g, const struct store_msg *m, struct arena *a,
 	if (acts & (PLAN_SKIP | PLAN_WAIT) || (g->p->dry_run && acts & PLAN_COPY && m->key.n == 0))
 		note_unread(g, m->size);
 	g->held += met.held;
+	g->later += met.later;
 	if (acts == PLAN_NOTHING)
 		return 0;
 	*w = (struct work){ .num = m->num, .size = m->size, .acts = (unsigned)acts, .tries = met.tries };
@@ -277,7 +281,8 @@ int walk_work(struct fetch *g, struct err *e)
 {
 	struct work *w = calloc(SLICE, sizeof(*w));
 	struct arena a = ARENA_INIT(SLICE * (STORE_KEY_MAX + 64));
-	size_t n = 0, removals = 0;
+	/* Suspects are asked for one by one: what comes behind it is the end of each then, and tells whether it was whole. */
+	size_t n = 0, removals = 0, most = g->suspects_turn && !g->p->dry_run ? 1 : SLICE;
 	struct store_msg m;
 	int rc = -1;
 
@@ -292,7 +297,7 @@ int walk_work(struct fetch *g, struct err *e)
 		if (rc == 1)
 			removals += may_remove(g, &w[n]);
 		n += (size_t)rc;
-		if (n < SLICE && removals < removals_left(g))
+		if (n < most && removals < removals_left(g))
 			continue;
 		if (do_slice(g, w, n, e) < 0) {
 			rc = -1;

@@ -365,6 +365,8 @@ static int next(struct store *s, size_t *i, struct stream **body, struct err *e)
 	struct fake_msg *m;
 	struct fake_body *b;
 
+	if (f->next_wanted < f->n_wanted)
+		*i = f->next_wanted;
 	if (answer(f, e) < 0)
 		return -1;
 	if (f->body_open)

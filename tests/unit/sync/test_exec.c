@@ -360,7 +360,8 @@ static void garbage_comes_behind(void **state)
 		assert_int_equal(f.kind, ERR_PROTO);
 		assert_int_equal(pair_of(n - 1, NULL), 0);
 		assert_int_equal(work[n - 1].pair, 0);
-		assert_int_equal(x.suspects, n - 1);
+		assert_int_equal(f.next, NOW);
+		assert_int_equal(x.suspects, n); /* and of the first time, the one that was awaited */
 		clean();
 	}
 }
@@ -380,8 +381,35 @@ static void garbage_behind_a_refusal(void **state)
 	assert_int_equal(failures_get(db, 1, false, slice_str(keys[0]), &f, &e), 1);
 	assert_int_equal(f.kind, ERR_PROTO);
 	assert_int_equal(work[0].pair, 0);
-	assert_int_equal(x.suspects, 1);
+	assert_int_equal(x.suspects, 2);
 	clean();
+}
+
+/* The message at which the link broke is noted: at first only so, then with a pause that grows where others came. */
+static void a_break_has_a_suspect(void **state)
+{
+	struct failure f;
+
+	(void)state;
+	for (unsigned tries = 0; tries < 3; tries++)
+		for (unsigned others = 0; others < 2; others++) {
+			fake_world_clear(w);
+			totals = (struct event_totals){ .pulled = others };
+			claims_release(&claims);
+			assert_int_equal(claims_init(&claims, 100, &e), 0);
+			offer(3);
+			work[0].tries = tries;
+			w->cut_steps_left = 2;
+			assert_int_equal(exec_copy(&x, work, 3, &e), -1);
+			assert_int_equal(e.kind, ERR_TEMP);
+			assert_int_equal(failures_get(db, 1, false, slice_str(keys[0]), &f, &e), 1);
+			assert_int_equal(f.kind, ERR_TEMP);
+			assert_int_equal(f.tries, tries == 0 ? 1 : others ? tries + 1 : 2);
+			assert_int_equal(f.next, tries == 0 ? NOW : NOW + (others ? 1 << tries : 2) * ENGINE_FAILURE_PAUSE);
+			assert_int_equal(totals.failed, tries > 0);
+			assert_int_equal(failures_get(db, 1, false, slice_str(keys[1]), &f, &e), 0);
+			clean();
+		}
 }
 
 static void cancel_at_progress(void *arg, const struct event *ev)
@@ -726,7 +754,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(the_order_is_the_promise), T(what_is_asked_for_is_noted), T(groups_settle_each_other), T(no_pair_no_removal), T(one_fails),
 		T(failures_are_noted),
-		T(the_link_breaks), T(garbage_comes_behind), T(garbage_behind_a_refusal), T(cancelled), T(the_target_fails),
+		T(the_link_breaks), T(garbage_comes_behind), T(garbage_behind_a_refusal), T(a_break_has_a_suspect), T(cancelled),
+		T(the_target_fails),
 		T(broken_and_settled), T(known_by_content), T(twins), T(claimed_and_gone), T(gone_and_nameless), T(key_of_another), T(given_back),
 		T(commit_fails), T(finish),
 		T(purged), T(claims_of_a_session),
