@@ -70,6 +70,7 @@ struct exec {
 	void *before_note_arg;
 	int64_t run;              /* two-way: under this number it is noted what goes to the trash of the source (state/trashed.h); 0: it is not */
 	int *steps;               /* counts the steps of all executors of a run; NULL: of this one */
+	bool sized;               /* fetch: the source was asked how large its messages are */
 	int64_t earlier;          /* pairs up to this id are of earlier runs */
 	const struct event_sink *sink;
 	struct event_totals *totals;
@@ -87,7 +88,7 @@ struct exec {
 	int64_t unsettled_first, unsettled_last; /* pairs that are published and pending in the base; 0 none */
 	VEC(int64_t) removed;     /* pairs whose message the source has marked for removal */
 	uint64_t fresh;           /* of these, whose message was not removed before */
-	unsigned suspects;        /* messages that may be why a session broke: at them it did, or their end was told wrongly. Noted as failures, and asked for after all others */
+	unsigned suspects;        /* messages that may be why a session broke: at them it did, or their end was told wrongly; or that came empty. Noted as failures, and asked for after all others */
 	uint64_t missed;          /* messages that the source listed and did not give, without a word */
 	uint64_t named;           /* copies of messages whose key the base had not: new ones, whatever they hold */
 	uint64_t reused;          /* copies of messages under the key of one that was removed */

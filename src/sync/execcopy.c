@@ -116,21 +116,43 @@ static void join_group(struct exec *x, struct work *w, const struct told *told)
 	x->bytes += st->size;
 }
 
-/* Read one message into the target's staging place. */
+/* Nothing came. Is that what there is? 1; 0 the next session is to ask how large it is; -1 it is not. */
+static int is_empty(const struct exec *x, const struct work *w, struct err *e)
+{
+	if (w->size > 0)
+		return err_set_span(e, ERR_REFUSED, SPAN_MSG, "message %llu: the server sends nothing, where there should be something", (unsigned long long)w->num);
+	return x->two_way || x->sized || w->key.n == 0;
+}
+
+/* The message that was staged last is not to be taken. */
+static void unstage(struct exec *x, struct staged *st)
+{
+	x->dst->ops->unstage(x->dst, st);
+	if (x->n == 0)
+		x->dst->ops->abandon(x->dst); /* what the target still holds of these would pile up: nothing is published while all is known */
+}
+
+/* Read one message into the target's staging place. 1; 0 it is noted, and waits; -1. */
 static int stage_one(struct exec *x, struct work *w, struct stream *body, struct err *e)
 {
 	struct store_meta meta = { .received = x->policy.now, .flags = x->two_way ? w->flags : x->flags, .size_hint = w->size, .date = w->date };
 	struct staged *st = &x->staged[x->n];
 	struct told told;
+	int rc;
 
 	memset(st, 0, sizeof(*st));
 	exec_step(x, "stage");
 	if (x->dst->ops->stage(x->dst, x->two_way ? ident_tap(x->reader, body) : body, &meta, st, e) < 0)
 		return -1;
+	rc = st->size > 0 ? 1 : is_empty(x, w, e);
+	if (rc != 1) {
+		unstage(x, st);
+		return rc;
+	}
 	if (x->two_way)
 		told = told_of(x, w);
 	join_group(x, w, x->two_way ? &told : NULL);
-	return 0;
+	return 1;
 }
 
 /* A message that the target holds in another folder already. 1; 0 it must be read, after all; -1. */
@@ -157,9 +179,7 @@ static void unstage_last(struct exec *x)
 	struct staged *st = &x->staged[--x->n];
 
 	x->bytes -= st->size;
-	x->dst->ops->unstage(x->dst, st);
-	if (x->n == 0)
-		x->dst->ops->abandon(x->dst); /* what the target still holds of these would pile up: nothing is published while all is known */
+	unstage(x, st);
 }
 
 /* The message that was staged last is whole: is it one that was delivered before? */
@@ -315,7 +335,7 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 		struct err why = ERR_INIT;
 		struct stream *body = NULL;
 		size_t i = todo.n;
-		int got, rc_last = 0;
+		int got, rc_last = 0, staged = 0;
 		bool lost;
 
 		if (clock_check(e) < 0)
@@ -342,10 +362,19 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 			x->missed++;
 			continue;
 		}
-		if (got > 0 && stage_one(x, todo.a[i], body, &why) < 0)
+		if (got > 0)
+			staged = stage_one(x, todo.a[i], body, &why);
+		if (staged < 0)
 			got = -1;
 		stream_free(body);
 		tell_progress(x);
+		if (got > 0 && staged == 0) {
+			err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu is empty", (unsigned long long)todo.a[i]->num);
+			todo.a[i]->acts = PLAN_NOTHING;
+			if (suspect(x, todo.a[i], &why, e) < 0)
+				goto broken;
+			continue;
+		}
 		if (got > 0) {
 			unsure = true;
 			continue;

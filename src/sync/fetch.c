@@ -156,7 +156,7 @@ static int remember_stamp(struct fetch *g, struct err *e)
 
 	make_stamp(g, stamp);
 	/* Where keys are given again the same keys may be other messages. */
-	if (g->removed > 0 || g->more || g->unsure || g->held > 0 || g->later > 0 || g->totals->failed > 0)
+	if (g->removed > 0 || g->more || g->unsure || g->held > 0 || g->later > 0 || g->x.suspects > 0 || g->totals->failed > 0)
 		stamp[0] = '\0';
 	if (strcmp(stamp, g->folder.left_stamp) == 0)
 		return 0;
@@ -175,7 +175,7 @@ static int remember_stamp(struct fetch *g, struct err *e)
 /* How the source's box must be opened for this policy. */
 static unsigned source_how(const struct fetch *g)
 {
-	return BOX_WRITE | (g->p->policy.max_size > 0 || g->p->dry_run ? BOX_SIZES : 0);
+	return BOX_WRITE | (g->p->policy.max_size > 0 || g->p->dry_run || g->suspects_turn ? BOX_SIZES : 0);
 }
 
 /* What the box says of itself decides what the planner may ask. */
@@ -224,6 +224,7 @@ static int session(struct fetch *g, struct err *e)
 {
 	struct event ev = { .type = EVENT_FOLDER, .job = g->p->job, .folder = g->p->folder };
 	uint64_t named = g->x.named, reused = g->x.reused;
+	unsigned suspects = g->x.suspects;
 	bool progress;
 	int rc;
 
@@ -236,6 +237,7 @@ static int session(struct fetch *g, struct err *e)
 	if (g->src->ops->open_box(g->src, "", source_how(g), &g->info, e) < 0)
 		return -1;
 	heed_box(g);
+	g->x.sized = g->info.keyless || source_how(g) & BOX_SIZES;
 	if (pairs_summary(g->db, g->folder.id, &g->base, e) < 0)
 		return -1;
 	rc = nothing_new(g, e);
@@ -277,7 +279,7 @@ static int session(struct fetch *g, struct err *e)
 	g->behind += g->info.partial ? g->had : g->took;
 	if ((g->more || g->info.partial) && progress)
 		return 1;
-	if (g->later == 0)
+	if (g->suspects_turn || (g->later == 0 && g->x.suspects == suspects))
 		return 0;
 	g->suspects_turn = true;
 	return 1;

@@ -927,6 +927,26 @@ def test_an_empty_message(tmp_path):
         assert h.messages() == [b""] and srv.contents() == []
 
 
+class SendsNothing(Peer):
+    """Has a message, and gives an empty one for it."""
+
+    def retr(self, link, arg):
+        if self.uid_of(link, arg) == "uid-2":
+            return link.send(b"+OK 5000 octets\r\n.\r\n")
+        return super().retr(link, arg)
+
+
+@pytest.mark.parametrize("fetch", ["", "max-size = 10M", "purge-after = 1"])
+@pytest.mark.parametrize("naming", [Peer, NoUidl])
+def test_nothing_is_sent_where_there_is_something(tmp_path, naming, fetch):
+    want = letters(4)
+    with type("Both", (SendsNothing, naming), {})(want) as srv:
+        h = in_clear(tmp_path, srv, fetch=fetch)
+        says(h.run(), 1, "sends nothing")
+        assert h.delivered() == counter(want) - counter(want[1:2]) and srv.contents() == want[1:2]
+        recover(h, srv, want)
+
+
 class Unstuffed(Peer):
     """Knows nothing of dot-stuffing: a message with a dot alone on a line seems to end there."""
 
