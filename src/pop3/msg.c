@@ -210,6 +210,31 @@ static int refill(struct pop3_pipe *p, struct err *e)
 	return 0;
 }
 
+/*
+ * The STAT was refused, or answered in another way than before: some servers can't answer a second one. LIST of one message is answered with its number, which a line of
+ * mail is unlikely to be.
+ */
+static int second_fence(struct pop3_pipe *p, struct err *e)
+{
+	const unsigned long long last = p->nums[p->n - 1];
+	struct slice text;
+	uint64_t n, size;
+	int r;
+
+	if (pop3_send(p->c, "LIST %llu", last) < 0)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	r = pop3_status(p->c, &text, e);
+	if (r < 0)
+		return err_in(e, "behind message %llu", last);
+	if (r > 0 && slice_u64(slice_word(&text), UINT64_MAX, &n) && slice_u64(slice_word(&text), UINT64_MAX, &size) && n == last) {
+		p->c->stat_plain = false;
+		return 0;
+	}
+	p->c->dead = true;
+	return err_set(e, ERR_PROTO, "behind message %llu: the server answers neither STAT nor LIST as it should, so some message ended too early, perhaps at a line with a dot"
+		       " that the server should have stuffed", last);
+}
+
 /* The answer to the STAT: the end of what was read. 0, -1. */
 static int read_fence(struct pop3_pipe *p, struct err *e)
 {
@@ -228,11 +253,8 @@ static int read_fence(struct pop3_pipe *p, struct err *e)
 		return 0;
 	if (r > 0 && slice_u64(slice_word(&text), UINT64_MAX, &n) && slice_u64(slice_word(&text), UINT64_MAX, &n))
 		return 0;
-	if (r >= 0) {
-		p->c->dead = true;
-		return err_set(e, ERR_PROTO, "behind message %llu: that is no answer to STAT, so some message ended too early, perhaps at a line with a dot that the server"
-			       " should have stuffed", (unsigned long long)p->nums[p->n - 1]);
-	}
+	if (r >= 0)
+		return second_fence(p, e);
 	if (e)
 		*e = refused;
 	return err_in(e, "behind message %llu", (unsigned long long)p->nums[p->n - 1]);

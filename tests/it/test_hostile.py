@@ -592,6 +592,35 @@ def test_a_stat_that_lies(tmp_path, answer):
         recover(h, srv, want)
 
 
+class SecondStat(Peer):
+    """Can answer STAT once in a session."""
+
+    refuses = True
+
+    def stat(self, link, arg):
+        if not getattr(link, "counted", False):
+            link.counted = True
+            super().stat(link, arg)
+        elif self.refuses:
+            link.no("[SYS/TEMP] busy")
+        else:
+            link.ok("%d messages" % len(self.rows(link)))
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("refuses", [True, False])
+def test_a_second_stat_is_not_answered(tmp_path, refuses, pipelining):
+    want = letters(4)
+    with SecondStat(want) as srv:
+        srv.refuses = refuses
+        if not pipelining:
+            srv.caps = [c for c in srv.caps if c != "PIPELINING"]
+        h = in_clear(tmp_path, srv)
+        r = clean(h.run())
+        assert r.code == 0 and r.of("error") == [] and r.of("warning") == []
+        assert h.delivered() == counter(want) and srv.contents() == []
+
+
 class OddRows(Peer):
     odd = ["0 zero", "-1 minus", "4294967297 four", "99999999999999999999 many", "x y", "", "  ", "\udcff"]
 

@@ -128,6 +128,9 @@ class Peer(peer.Peer):
         return len(self.wire(self.maildrop[uid]))
 
     def list(self, link, arg):
+        if arg:
+            uid = self.uid_of(link, arg)
+            return link.no("no such message") if uid is None else link.ok("%s %s" % (arg, self.size(uid)))
         link.ok(more=["%d %s" % (n, self.size(u)) for n, u in self.rows(link)])
 
     def uidl_of(self, uid):

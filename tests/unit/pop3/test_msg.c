@@ -288,12 +288,16 @@ static void test_retr(void **state)
 	}
 }
 
-/* Behind the last message an answer to STAT must come, from a server that was seen to give one: else some message ended too early. */
+/*
+ * Behind the last message an answer to STAT must come, from a server that was seen to give one, or then to LIST of that message: else some message ended too early.
+ */
 static void test_fence(void **state)
 {
 	static const struct { const char *answer; bool plain; int rc; } rows[] = {
-		{ "+OK 1 20\r\n", true, 0 }, { "+OK 1 20 and more\r\n", true, 0 }, { "+OK 20 octets\r\n", true, -1 }, { "+OK\r\n", true, -1 },
-		{ "-ERR quoted\r\n", true, -1 }, { "+OK\r\n", false, 0 }, { "-ERR what?\r\n", false, 0 }, { "nonsense\r\n", false, -1 },
+		{ "+OK 1 20\r\n", true, 0 }, { "+OK 1 20 and more\r\n", true, 0 }, { "+OK 20 octets\r\nthe tail\r\n", true, -1 },
+		{ "+OK\r\n+OK\r\n", true, -1 }, { "-ERR quoted\r\n.\r\n+OK 1 20\r\n", true, -1 }, { "-ERR busy\r\n+OK 1 20\r\n", true, 0 },
+		{ "+OK 5 messages\r\n+OK 1 20 octets\r\n", true, 0 }, { "-ERR busy\r\n+OK 2 20\r\n", true, -1 }, { "-ERR busy\r\n-ERR busy\r\n", true, -1 },
+		{ "+OK\r\n", false, 0 }, { "-ERR what?\r\n", false, 0 }, { "nonsense\r\n", false, -1 },
 	};
 	static const uint64_t nums[] = { 1 };
 
