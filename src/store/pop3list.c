@@ -45,7 +45,8 @@ int pop3list_init(struct pop3list *l, struct err *e)
 static void drop_doubles(struct pop3list *l)
 {
 	free(l->doubles);
-	l->doubles = NULL;
+	free(l->numbers);
+	l->doubles = l->numbers = NULL;
 	l->n_doubles = 0;
 }
 
@@ -253,6 +254,33 @@ static int check_numbers(struct pop3rows *r, const char *what, struct err *e)
 	return n == 0 ? 0 : -1;
 }
 
+/* Do both come in the order of their numbers? */
+static bool in_order(const struct pop3list *l)
+{
+	return l->uidl.ascending && l->sizes.ascending;
+}
+
+/* The numbers that UIDL has named, sorted. */
+static int collect_numbers(struct pop3list *l, struct err *e)
+{
+	struct pop3rows *r = &l->uidl;
+	uint64_t n = 0;
+	int rc;
+
+	l->numbers = malloc((size_t)(r->n ? r->n : 1) * sizeof(*l->numbers));
+	if (!l->numbers)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	rows_rewind(r);
+	while ((rc = rows_next(r, e)) > 0 && n < r->n) {
+		l->numbers[n++] = r->num;
+		r->have = false;
+	}
+	if (rc < 0)
+		return -1;
+	qsort(l->numbers, (size_t)n, sizeof(*l->numbers), cmp_u64);
+	return 0;
+}
+
 /* Start giving out. */
 int pop3list_start(struct pop3list *l, struct err *e)
 {
@@ -267,6 +295,8 @@ int pop3list_start(struct pop3list *l, struct err *e)
 	l->n_doubles = (size_t)n;
 	if (n == 0)
 		drop_doubles(l);
+	if (!in_order(l) && l->sizes.n > 0 && collect_numbers(l, e) < 0)
+		return -1;
 	rows_rewind(&l->uidl);
 	rows_rewind(&l->sizes);
 	return 0;
@@ -280,15 +310,31 @@ static bool is_single(const struct pop3list *l, const char *key, size_t n)
 	return l->n_doubles == 0 || !bsearch(&h, l->doubles, l->n_doubles, sizeof(h), cmp_u64);
 }
 
-/* The next message: of UIDL and LIST whichever is lower, both when they agree. Rows out of order aren't merged: UIDL alone counts then. */
+/* The next row of LIST that UIDL does not have. As rows_next. */
+static int next_unnamed(struct pop3list *l, struct err *e)
+{
+	int rc;
+
+	while ((rc = rows_next(&l->sizes, e)) > 0) {
+		uint64_t num = l->sizes.num;
+
+		if (!bsearch(&num, l->numbers, (size_t)l->uidl.n, sizeof(num), cmp_u64))
+			break;
+		l->sizes.have = false;
+	}
+	return rc;
+}
+
+/* The next message: of UIDL and LIST whichever is lower, both when they agree. Of rows out of order UIDL's come first, without sizes, then what LIST has besides. */
 int pop3list_next(struct pop3list *l, struct store_msg *m, struct err *e)
 {
 	struct pop3rows *u = &l->uidl, *z = &l->sizes;
-	bool merge = u->ascending && z->ascending;
 	int ru = rows_next(u, e), rz = 0;
 
-	if (ru >= 0 && (merge || u->n == 0))
+	if (ru >= 0 && in_order(l))
 		rz = rows_next(z, e);
+	else if (ru == 0 && z->n > 0)
+		rz = next_unnamed(l, e);
 	if (ru < 0 || rz < 0)
 		return -1;
 	if (ru == 0 && rz == 0)

@@ -621,6 +621,29 @@ def test_a_second_stat_is_not_answered(tmp_path, refuses, pipelining):
         assert h.delivered() == counter(want) and srv.contents() == []
 
 
+class OutOfOrder(Peer):
+    """Names its messages in another order, and one not at all."""
+
+    order = ()
+
+    def uidl(self, link, arg):
+        link.ok(more=["%d %s" % (n, u) for n, u in sorted(self.rows(link), key=lambda r: -r[0]) if n in self.order])
+
+
+@pytest.mark.parametrize("order", [(3, 2, 1), (2, 1), (3, 1), (1,), ()])
+@pytest.mark.parametrize("fetch", ["keep = no", "keep = yes", "keep = yes\n\tmax-size = 10k"])
+def test_a_message_that_is_not_named_comes_all_the_same(tmp_path, fetch, order):
+    want = letters(3)
+    with OutOfOrder(want) as srv:
+        srv.order = order
+        h = in_clear(tmp_path, srv, fetch=fetch)
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter(want)
+        srv.order = (1, 2, 3)
+        assert clean(h.run()).code == 0
+        assert h.delivered() == counter(want) and srv.contents() == ([] if fetch == "keep = no" else want)
+
+
 class OddRows(Peer):
     odd = ["0 zero", "-1 minus", "4294967297 four", "99999999999999999999 many", "x y", "", "  ", "\udcff"]
 
