@@ -38,7 +38,7 @@ struct work {
 	int64_t known;        /* the base has this pair under its key, and only the content will tell whether it is the same message; 0 none */
 	int64_t pair;         /* the settled or published pair that stands for it: what makes a removal lawful; 0 none (yet) */
 	unsigned tries;       /* failed so often before */
-	bool again;           /* the source gave it back after it was removed */
+	bool again;           /* its removal was asked for before */
 	bool reused;          /* the base has its key as one of a message that was removed */
 	/* Two-way. */
 	uint64_t flags;       /* COPY: what the copy gets */
@@ -87,7 +87,7 @@ struct exec {
 	msec_t noting;            /* since when */
 	int64_t unsettled_first, unsettled_last; /* pairs that are published and pending in the base; 0 none */
 	VEC(int64_t) removed;     /* pairs whose message the source has marked for removal */
-	uint64_t fresh;           /* of these, whose message was not removed before */
+	uint64_t fresh;           /* of these, whose removal was not asked for before */
 	unsigned suspects;        /* messages that may be why a session broke: at them it did, or their end was told wrongly; or that came empty. Noted as failures, and asked for after all others */
 	uint64_t missed;          /* messages that the source listed and did not give, without a word */
 	uint64_t named;           /* copies of messages whose key the base had not: new ones, whatever they hold */

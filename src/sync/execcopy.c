@@ -67,9 +67,9 @@ static int known_after_all(struct exec *x, struct work *w, const struct pair *fo
 
 	log_debug("message %llu was delivered before", (unsigned long long)w->num);
 	w->pair = p.id;
-	w->again = p.gone != 0;
+	w->again = p.gone != 0 || p.asked;
 	w->acts = plan_message(&x->policy, &m) & PLAN_REMOVE_LEFT;
-	x->given_back += w->again && w->acts != 0;
+	x->given_back += p.gone != 0 && w->acts != 0;
 	claims_set(x->claims, p.id);
 	if (same_key && p.gone == 0 && !p.asked && w->tries == 0)
 		return 0;

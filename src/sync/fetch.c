@@ -230,6 +230,7 @@ static int session(struct fetch *g, struct err *e)
 
 	g->removed = g->again = g->unread_size = g->held = g->later = 0;
 	g->copying = true;
+	g->doubt = false;
 	g->more = g->unsure = g->unread = false;
 	g->totals->skipped = 0;
 	exec_forget_marks(&g->x);
@@ -258,7 +259,7 @@ static int session(struct fetch *g, struct err *e)
 		warn(g, "the server holds more messages than it should after those that it said it had removed (or new ones came); the rest is left for the next run");
 		return 0;
 	}
-	g->at_once = holds_too_many(g, 0);
+	g->at_once = g->doubt || holds_too_many(g, 0);
 	ev.total = g->x.total = g->info.messages;
 	ev.total_bytes = g->info.bytes;
 	if (g->info.messages > 0)

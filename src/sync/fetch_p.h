@@ -44,6 +44,7 @@ struct fetch {
 	/* This session. */
 	uint64_t removed, again;
 	bool more;               /* it ended before the listing did */
+	bool doubt;              /* of some messages it is not known whether they were removed */
 	bool at_once;            /* purge_after is not heeded: removals are not known to happen, and the first messages would be all that is ever looked at */
 	bool copying;            /* it has not come to the removals */
 	uint64_t later;          /* suspects that wait for their turn */

@@ -122,6 +122,7 @@ int walk_claim(struct fetch *g, struct err *e)
 			return -1;
 		if (met.p.id != 0 && !met.p.pending && !(acts & PLAN_COPY))
 			claims_set(&g->claims, met.p.id);
+		g->doubt |= met.p.id != 0 && met.p.asked;
 		if (met.p.id != 0 && met.p.gone != 0)
 			g->again++;
 	}

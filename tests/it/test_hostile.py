@@ -1164,6 +1164,23 @@ def test_a_removal_that_is_not_confirmed(tmp_path, peer, words):
 NAMING = [Peer, EverNew, NoUidl]
 
 
+class QuitRefusedForGood(Peer):
+    def quit(self, link, arg):
+        link.no("[SYS/PERM] can't update")
+
+
+@pytest.mark.parametrize("naming", [Peer, NoUidl])
+@pytest.mark.parametrize("fault", [QuitLost, QuitRefused, QuitRefusedForGood])
+def test_with_purge_after_all_comes_though_no_removal_is_confirmed(tmp_path, fault, naming):
+    want = letters(6)
+    with type("Both", (fault, naming), {})(want) as srv:
+        h = in_clear(tmp_path, srv, fetch="purge-after = 2")
+        for _ in range(3):
+            assert clean(h.run()).code in (69, 75)
+        assert h.delivered() == counter(want)
+        recover(h, srv, want)
+
+
 @pytest.mark.parametrize("naming", NAMING)
 @pytest.mark.parametrize("fault", [QuitLost, QuitRefused, CutsBody, CutsOnce])
 def test_a_break_doubles_nothing_however_messages_are_named(tmp_path, fault, naming):
