@@ -24,8 +24,13 @@ int fs_write_all(int fd, const void *p, size_t n, const char *what, struct err *
 			continue;
 		if (done == 0)
 			errno = ENOSPC; /* or it would be an endless loop */
-		if (done <= 0)
-			return err_errno(e, "can't write %s", what);
+		if (done <= 0) {
+			int why = errno;
+
+			err_errno(e, "can't write %s", what);
+			errno = why;
+			return -1;
+		}
 		at += done;
 		n -= (size_t)done;
 	}

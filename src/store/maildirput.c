@@ -223,12 +223,23 @@ void maildir_drop_file(struct maildir *m, struct maildir_rec *r)
 	r->gone = true;
 }
 
+/* Bytes into the file. One that may not become as large as that is the trouble of its message alone. */
+static int put(struct maildir *m, struct writer *w, const char *p, size_t n, struct err *e)
+{
+	if (fs_write_all(w->rec->fd, p, n, m->what.s, e) < 0) {
+		if (errno == EFBIG && e)
+			e->span = SPAN_MSG;
+		return -1;
+	}
+	w->flushed += n;
+	return 0;
+}
+
 /* Write what is held. */
 static int flush(struct maildir *m, struct writer *w, struct err *e)
 {
-	if (fs_write_all(w->rec->fd, m->out, w->held, m->what.s, e) < 0)
+	if (put(m, w, m->out, w->held, e) < 0)
 		return -1;
-	w->flushed += w->held;
 	w->held = 0;
 	return 0;
 }
@@ -246,9 +257,8 @@ static int copy_crlf(struct maildir *m, struct writer *w, int from, char *scratc
 		if (n <= 0)
 			return (int)n;
 		k = eol_to_crlf(scratch, (size_t)n, scratch + MAILDIR_CHUNK);
-		if (fs_write_all(w->rec->fd, scratch + MAILDIR_CHUNK, k, m->what.s, e) < 0)
+		if (put(m, w, scratch + MAILDIR_CHUNK, k, e) < 0)
 			return -1;
-		w->flushed += k;
 	}
 }
 

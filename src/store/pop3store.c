@@ -220,6 +220,7 @@ static int describe(struct pop3store *t, struct box_info *out, struct err *e)
 	out->no_remove = t->p->gmail_recent;
 	/* Gmail lists a few hundred at a time; what was read, or removed, is left out of the next session. */
 	out->partial = !t->p->gmail_recent && strstr(t->conn.greeting, "Gpop") != NULL;
+	out->read_is_gone = out->partial || t->conn.caps.expire == 0;
 	if (l->bad > 0 && !t->warned_rows) {
 		log_warn("%s: %llu lines of the server's listing make no sense and are left out", t->login.what, (unsigned long long)l->bad);
 		t->warned_rows = true;

@@ -139,6 +139,7 @@ struct box_info {
 	uint64_t messages;  /* how many there are, as the store says */
 	uint64_t bytes;     /* of all, as the store says; 0 unknown. For progress only: servers lie */
 	bool partial;       /* the store may hold more than it lists now (Gmail's batches): open again after commit */
+	bool read_is_gone;  /* what was read is not shown again once commit was called (Gmail), or is removed then (EXPIRE 0) */
 	bool no_remove;     /* removing is not to be asked of this box (Gmail's recent mode) */
 	bool keyless;       /* it can't name its messages: keys are all empty */
 	/* STORE_TREE only. */

@@ -70,6 +70,7 @@ struct exec {
 	void *before_note_arg;
 	int64_t run;              /* two-way: under this number it is noted what goes to the trash of the source (state/trashed.h); 0: it is not */
 	int *steps;               /* counts the steps of all executors of a run; NULL: of this one */
+	bool read_is_gone;        /* fetch: what is read and not delivered would not be had again (box_info) */
 	bool sized;               /* fetch: the source was asked how large its messages are */
 	int64_t earlier;          /* pairs up to this id are of earlier runs */
 	const struct event_sink *sink;

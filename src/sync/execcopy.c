@@ -364,8 +364,11 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 		}
 		if (got > 0)
 			staged = stage_one(x, todo.a[i], body, &why);
-		if (staged < 0)
+		if (staged < 0) {
 			got = -1;
+			if (why.kind == ERR_LOCAL && x->read_is_gone)
+				why.span = SPAN_ACCT; /* and no good end */
+		}
 		stream_free(body);
 		tell_progress(x);
 		if (got > 0 && staged == 0) {

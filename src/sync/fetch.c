@@ -238,6 +238,7 @@ static int session(struct fetch *g, struct err *e)
 	if (g->src->ops->open_box(g->src, "", source_how(g), &g->info, e) < 0)
 		return -1;
 	heed_box(g);
+	g->x.read_is_gone = g->info.read_is_gone;
 	g->x.sized = g->info.keyless || source_how(g) & BOX_SIZES;
 	if (pairs_summary(g->db, g->folder.id, &g->base, e) < 0)
 		return -1;

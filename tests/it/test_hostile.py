@@ -979,6 +979,19 @@ def test_an_empty_message(tmp_path):
         assert h.messages() == [b""] and srv.contents() == []
 
 
+def test_a_message_too_large_for_a_file_here_keeps_no_other_back(tmp_path):
+    want = [b"Subject: large\n\n" + (b"x" * 70 + b"\n") * 30000] + letters(3)
+    with Peer(want) as srv:
+        h = in_clear(tmp_path, srv)
+        for _ in range(2):
+            r = clean(h.run(prefix=("sh", "-c", 'trap "" XFSZ; ulimit -f 1000; exec "$@"', "sh")))
+            assert h.delivered() == counter(want[1:]) and srv.contents() == want[:1] and h.leftovers() == []
+        assert r.code == 0, "it waits"
+        forget_pauses(h)
+        says(h.run(prefix=("sh", "-c", 'trap "" XFSZ; ulimit -f 1000; exec "$@"', "sh")), 1, "File too large")
+        recover(h, srv, want)
+
+
 class SendsNothing(Peer):
     """Has a message, and gives an empty one for it."""
 
