@@ -361,6 +361,7 @@ static int published(struct exec *x, struct err *e)
 			x->totals->pulled++;
 		x->named += x->items[i].w->key.n > 0 && x->items[i].w->known == 0;
 		x->reused += x->items[i].w->reused;
+		x->doubtful += x->items[i].w->doubtful;
 		exec_tell_message(x, x->back ? ACTION_PUSH : ACTION_PULL, x->items[i].w->key, x->staged[i].size);
 	}
 	return 0;

@@ -39,6 +39,7 @@ struct work {
 	int64_t pair;         /* the settled or published pair that stands for it: what makes a removal lawful; 0 none (yet) */
 	unsigned tries;       /* failed so often before */
 	bool again;           /* its removal was asked for before */
+	bool doubtful;        /* the base has its key as one of a message whose removal was not confirmed */
 	bool reused;          /* the base has its key as one of a message that was removed */
 	/* Two-way. */
 	uint64_t flags;       /* COPY: what the copy gets */
@@ -93,6 +94,8 @@ struct exec {
 	uint64_t missed;          /* messages that the source listed and did not give, without a word */
 	uint64_t named;           /* copies of messages whose key the base had not: new ones, whatever they hold */
 	uint64_t reused;          /* copies of messages under the key of one that was removed */
+	uint64_t doubtful;        /* copies of messages under the key of one whose removal was asked for and not confirmed */
+	uint64_t nameless_back;   /* of those given back, without a name: they may as well be new ones, with the same bytes */
 	uint64_t given_back;      /* in this run: messages that were to be removed before, were gone, and are there again */
 	uint64_t done, done_bytes, total;
 	msec_t told;              /* when progress was last told */

@@ -70,6 +70,7 @@ static int known_after_all(struct exec *x, struct work *w, const struct pair *fo
 	w->again = p.gone != 0 || p.asked;
 	w->acts = plan_message(&x->policy, &m) & PLAN_REMOVE_LEFT;
 	x->given_back += p.gone != 0 && w->acts != 0;
+	x->nameless_back += p.gone != 0 && w->acts != 0 && w->key.n == 0;
 	claims_set(x->claims, p.id);
 	if (same_key && p.gone == 0 && !p.asked && w->tries == 0)
 		return 0;

@@ -29,6 +29,32 @@ static void warn(struct fetch *g, const char *text)
 	event_put(g->sink, &ev);
 }
 
+/* A warning that must be heard. */
+static void warn_of_trouble(struct fetch *g, const char *text)
+{
+	struct event ev = { .type = EVENT_WARNING, .job = g->p->job, .text = text, .trouble = true };
+
+	event_put(g->sink, &ev);
+}
+
+/* What came, or did not, and cannot be told for certain. */
+static void tell_doubts(struct fetch *g)
+{
+	char text[ERR_TEXT_MAX];
+
+	if (g->x.doubtful > 0) {
+		snprintf(text, sizeof(text), "the server has other messages under the names of some whose removal it had not confirmed: %llu were delivered. If they are the same"
+			 " mail, it changes its messages when they are read, and they come again whenever a removal is not confirmed", (unsigned long long)g->x.doubtful);
+		warn_of_trouble(g, text);
+	}
+	if (g->x.nameless_back > 0) {
+		snprintf(text, sizeof(text), "the server gives back messages that it said it had removed, or new ones that are the same to the byte (it has no names for them):"
+			 " %llu are not delivered again, and their removal is asked for again", (unsigned long long)g->x.nameless_back);
+		warn_of_trouble(g, text);
+	} else if (g->x.given_back > 0)
+		warn(g, "the server gives back messages that it said it had removed: they are not delivered again, and their removal is asked for again");
+}
+
 void fetch_tell_planned(struct fetch *g, enum event_action action, struct slice key, uint64_t size)
 {
 	char uid[ERR_TEXT_MAX];
@@ -257,7 +283,7 @@ static int session(struct fetch *g, struct err *e)
 	if (g->base.max_id > 0 && walk_claim(g, e) < 0)
 		return -1;
 	if (removes_nothing(g)) {
-		warn(g, "the server holds more messages than it should after those that it said it had removed (or new ones came); the rest is left for the next run");
+		warn_of_trouble(g, "the server holds more messages than it should after those that it said it had removed (or new ones came); the rest is left for the next run");
 		return 0;
 	}
 	g->at_once = g->doubt || holds_too_many(g, 0);
@@ -367,8 +393,7 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 		*e = g.unconfirmed;
 		rc = -1;
 	}
-	if (g.x.given_back > 0)
-		warn(&g, "the server gives back messages that it said it had removed: they are not delivered again, and their removal is asked for again");
+	tell_doubts(&g);
 	exec_release(&g.x);
 	vec_release(&g.failed);
 	arena_release(&g.failed_keys);

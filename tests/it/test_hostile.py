@@ -1310,6 +1310,27 @@ def test_a_run_has_an_end_where_nothing_tells_that_mail_is_the_same(tmp_path, fa
         assert max(n for n, _, _ in srv.noted()) <= 6
 
 
+def test_what_may_be_new_mail_is_told_in_cron(tmp_path):
+    """Without names a message that is the same as one that was removed is taken for that, given back: somebody must hear of it."""
+    want = letters(2)
+    with NoUidl(want) as srv:
+        h = in_clear(tmp_path, srv)
+        assert clean(h.call("run")).err == ""
+        srv.maildrop["again"] = want[0]
+        srv.maildrop["new"] = letters(3)[2]
+        r = clean(h.call("run"))
+        assert r.code == 0 and "the same to the byte" in r.err
+        assert h.delivered() == counter(letters(3)) and srv.contents() == []
+        assert clean(h.call("run")).err == ""
+
+
+def test_mail_that_may_have_come_twice_is_told_in_cron(tmp_path):
+    with type("Both", (QuitRefused, Varies), {})(letters(2)) as srv:
+        h = in_clear(tmp_path, srv)
+        assert "other messages under the names" not in clean(h.call("run")).err
+        assert "other messages under the names" in clean(h.call("run")).err
+
+
 class Numbers(Peer):
     """Calls its messages by their position: a name is used again as soon as it is free."""
 
