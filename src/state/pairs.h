@@ -35,7 +35,7 @@ struct pair {
 	bool back;           /* copied from right to left */
 	bool two_way;
 	uint64_t flags;      /* two-way: mail/flags.h */
-	struct told told;    /* two-way */
+	struct told told;    /* two-way; of a fetch, mid: of one that had Status lines, the beginning of its digest without them */
 };
 
 enum pair_side { PAIR_LEFT, PAIR_RIGHT };

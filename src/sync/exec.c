@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "mail/flags.h"
+#include "mail/status.h"
 #include "state/pairs.h"
 #include "state/runs.h"
 #include "sync/engine.h"
@@ -52,6 +53,8 @@ void exec_release(struct exec *x)
 	free(x->staged);
 	ident_reader_free(x->reader);
 	x->reader = NULL;
+	status_reader_free(x->status);
+	x->status = NULL;
 	vec_release(&x->removed);
 	x->items = NULL;
 	x->staged = NULL;

@@ -39,6 +39,7 @@ struct work {
 	int64_t pair;         /* the settled or published pair that stands for it: what makes a removal lawful; 0 none (yet) */
 	unsigned tries;       /* failed so often before */
 	bool again;           /* its removal was asked for before */
+	bool unsure;          /* COPY of a fetch: its key alone does not tell whether it came before */
 	bool doubtful;        /* the base has its key as one of a message whose removal was not confirmed */
 	bool reused;          /* the base has its key as one of a message that was removed */
 	/* Two-way. */
@@ -82,6 +83,7 @@ struct exec {
 	struct staged *staged;
 	size_t room;              /* for so many; EXEC_GROUP_MESSAGES at most */
 	struct ident_reader *reader; /* two-way */
+	struct status_reader *status; /* fetch, once one is unsure */
 	size_t n;
 	uint64_t bytes;
 	msec_t begun;             /* when the group's first message was staged */

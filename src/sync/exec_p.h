@@ -8,7 +8,9 @@
 struct exec_item {
 	struct work *w;
 	int64_t pair;
-	struct told told; /* two-way */
+	struct told told; /* two-way; of a fetch, mid: the beginning of `plain`, if that differs from the digest */
+	bool has_plain;   /* fetch, of one that is unsure */
+	unsigned char plain[DIGEST_SIZE]; /* without Status lines (mail/status.h) */
 };
 
 /* Memory for a group of n messages, or as many as a group may have. Between groups. */

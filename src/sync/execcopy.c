@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "mail/status.h"
 #include "state/pairs.h"
 #include "state/runs.h"
 #include "sync/exec_p.h"
@@ -39,19 +40,32 @@ static int unclaimed(struct exec *x, const unsigned char digest[32], bool gone, 
 	return rc;
 }
 
-/* The pair that says that this message was delivered before: 1, 0 none, -1. */
-static int find_double(struct exec *x, const struct work *w, const unsigned char digest[32], struct pair *out, struct err *e)
+/* Is that the content of this pair? Status lines that came, or changed, since make no difference. */
+static bool is_content(const struct pair *p, const unsigned char digest[32], const struct exec_item *it)
 {
+	if (memcmp(p->digest, digest, 32) == 0)
+		return true;
+	if (!it->has_plain)
+		return false;
+	return memcmp(p->digest, it->plain, 32) == 0 || (p->told.has_mid && memcmp(p->told.mid, it->plain, sizeof(p->told.mid)) == 0);
+}
+
+/* The pair that says that this message was delivered before: 1, 0 none, -1. */
+static int find_double(struct exec *x, const struct exec_item *it, const unsigned char digest[32], struct pair *out, struct err *e)
+{
+	const struct work *w = it->w;
 	int rc;
 
 	if (w->known) {
 		rc = pairs_by_left(x->db, x->folder, w->key, out, e);
-		if (rc < 0 || (rc == 1 && memcmp(out->digest, digest, 32) == 0))
+		if (rc < 0 || (rc == 1 && is_content(out, digest, it)))
 			return rc;
 	}
 	if (x->claims->max == 0)
 		return 0;
 	rc = unclaimed(x, digest, false, out, e);
+	if (rc == 0 && it->told.has_mid)
+		rc = unclaimed(x, it->plain, false, out, e);
 	/* Without a name, what the source gives back after it removed it would be new mail in each run. What is new differs, if only in its Received lines. */
 	if (rc == 0 && w->key.n == 0)
 		rc = unclaimed(x, digest, true, out, e);
@@ -102,7 +116,7 @@ static struct told told_of(struct exec *x, const struct work *w)
 }
 
 /* What was staged last is one of the group. */
-static void join_group(struct exec *x, struct work *w, const struct told *told)
+static struct exec_item *join_group(struct exec *x, struct work *w, const struct told *told)
 {
 	struct staged *st = &x->staged[x->n];
 
@@ -115,6 +129,30 @@ static void join_group(struct exec *x, struct work *w, const struct told *told)
 	x->done++;
 	x->done_bytes += st->size;
 	x->bytes += st->size;
+	return &x->items[x->n - 1];
+}
+
+/* Who reads along, beside the target. NULL: out of memory. */
+static struct stream *tap(struct exec *x, const struct work *w, struct stream *body, struct err *e)
+{
+	if (x->two_way)
+		return ident_tap(x->reader, body);
+	if (!w->unsure)
+		return body;
+	if (!x->status)
+		x->status = status_reader_new(e);
+	return x->status ? status_tap(x->status, body) : NULL;
+}
+
+/* The content without Status lines. What had some is noted in the base by that, too: they may be others the next time. */
+static int take_plain(struct exec *x, struct exec_item *it, struct err *e)
+{
+	if (status_tapped(x->status, it->plain, &it->told.has_mid, e) < 0)
+		return -1;
+	it->has_plain = true;
+	if (it->told.has_mid)
+		memcpy(it->told.mid, it->plain, sizeof(it->told.mid));
+	return 0;
 }
 
 /* Nothing came. Is that what there is? 1; 0 the next session is to ask how large it is; -1 it is not. */
@@ -133,17 +171,28 @@ static void unstage(struct exec *x, struct staged *st)
 		x->dst->ops->abandon(x->dst); /* what the target still holds of these would pile up: nothing is published while all is known */
 }
 
+/* Take the message that was staged last out of the group. */
+static void unstage_last(struct exec *x)
+{
+	struct staged *st = &x->staged[--x->n];
+
+	x->bytes -= st->size;
+	unstage(x, st);
+}
+
 /* Read one message into the target's staging place. 1; 0 it is noted, and waits; -1. */
 static int stage_one(struct exec *x, struct work *w, struct stream *body, struct err *e)
 {
 	struct store_meta meta = { .received = x->policy.now, .flags = x->two_way ? w->flags : x->flags, .size_hint = w->size, .date = w->date };
 	struct staged *st = &x->staged[x->n];
+	struct exec_item *it;
 	struct told told;
 	int rc;
 
 	memset(st, 0, sizeof(*st));
 	exec_step(x, "stage");
-	if (x->dst->ops->stage(x->dst, x->two_way ? ident_tap(x->reader, body) : body, &meta, st, e) < 0)
+	body = tap(x, w, body, e);
+	if (!body || x->dst->ops->stage(x->dst, body, &meta, st, e) < 0)
 		return -1;
 	rc = st->size > 0 ? 1 : is_empty(x, w, e);
 	if (rc != 1) {
@@ -152,7 +201,11 @@ static int stage_one(struct exec *x, struct work *w, struct stream *body, struct
 	}
 	if (x->two_way)
 		told = told_of(x, w);
-	join_group(x, w, x->two_way ? &told : NULL);
+	it = join_group(x, w, x->two_way ? &told : NULL);
+	if (!x->two_way && w->unsure && take_plain(x, it, e) < 0) {
+		unstage_last(x);
+		return -1;
+	}
 	return 1;
 }
 
@@ -174,15 +227,6 @@ static int stage_again(struct exec *x, struct work *w, struct err *e)
 	return 1;
 }
 
-/* Take the message that was staged last out of the group. */
-static void unstage_last(struct exec *x)
-{
-	struct staged *st = &x->staged[--x->n];
-
-	x->bytes -= st->size;
-	unstage(x, st);
-}
-
 /* The message that was staged last is whole: is it one that was delivered before? */
 static int look_up_last(struct exec *x, struct err *e)
 {
@@ -196,7 +240,7 @@ static int look_up_last(struct exec *x, struct err *e)
 			unstage_last(x);
 		return rc < 0 ? -1 : 0;
 	}
-	rc = find_double(x, w, x->staged[x->n - 1].digest, &p, e);
+	rc = find_double(x, &x->items[x->n - 1], x->staged[x->n - 1].digest, &p, e);
 	if (rc == 0)
 		return 0;
 	/* Also when nobody knows whether it is a double: what is complete may be published on the way out, and this must not be. */

@@ -155,6 +155,7 @@ static int consider(struct fetch *g, const struct store_msg *m, struct arena *a,
 	*w = (struct work){ .num = m->num, .size = m->size, .acts = (unsigned)acts, .tries = met.tries };
 	w->known = acts & PLAN_COPY ? met.p.id : 0;
 	w->reused = w->known != 0 && met.p.gone != 0;
+	w->unsure = acts & PLAN_COPY && (w->known != 0 || m->key.n < SURE_KEY);
 	w->doubtful = w->known != 0 && met.p.asked;
 	w->pair = acts & PLAN_COPY ? 0 : met.p.id;
 	w->key = arena_slice(a, m->key);

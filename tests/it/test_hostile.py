@@ -1358,6 +1358,41 @@ class LongNumbers(Peer):
         link.ok(more=["%d msg-%012d" % (n, n) for n, _ in self.rows(link)])
 
 
+class WritesStatus(Peer):
+    """Notes in a message that it was read, as qpopper did."""
+
+    first = b""
+
+    def __init__(self, *args):
+        self.seen = set()
+        super().__init__(*args)
+
+    def body(self, uid):
+        line = b"Status: RO\r\n" if uid in self.seen else self.first
+        self.seen.add(uid)
+        return b"From: x@example.org\r\n" + line + super().body(uid)
+
+
+@pytest.mark.parametrize("first", [b"", b"Status: O\r\n", b"Status: U\r\nX-Status: \r\n"])
+@pytest.mark.parametrize("naming", [Peer, LongNumbers, NoUidl])
+@pytest.mark.parametrize("fault", [Peer, QuitRefused])
+def test_a_status_line_makes_no_other_message(tmp_path, fault, naming, first):
+    """Read again because keep has changed, or a removal was not confirmed, it is the same."""
+    if first and (naming is NoUidl or (naming is LongNumbers and fault is QuitRefused)):
+        return  # without a name, or under one that was trusted: nothing is known of it but what it was with the first line
+    bases = (fault, WritesStatus, naming) if fault is not Peer else (WritesStatus,) + ((naming,) if naming is not Peer else ())
+    with type("Both", bases, {})(letters(4)) as srv:
+        srv.first = first
+        h = in_clear(tmp_path, srv, fetch="keep = yes" if fault is Peer else "")
+        clean(h.run())
+        if fault is Peer:
+            h.reconfigure("keep = yes", "keep = no")
+        else:
+            srv.quit = lambda link, arg: Peer.quit(srv, link, arg)
+        assert clean(h.run()).code == 0
+        assert len(h.messages()) == 4 and srv.contents() == []
+
+
 class LosesFirstEnd(LongNumbers):
     """The first QUIT does what it should, or nothing; the answer is lost. Then new mail comes."""
 
