@@ -29,7 +29,8 @@ unsigned plan_message(const struct plan_policy *p, const struct plan_msg *m)
 	/* New, or not sure to be what the base knows: its content must be seen. */
 	if (m->retry_at > p->now)
 		return PLAN_WAIT;
-	if (p->max_size > 0 && m->left.size > p->max_size)
+	/* The limit is for new mail: what was delivered, by all that is known, is read once more only to be removed. */
+	if (p->max_size > 0 && m->left.size > p->max_size && !(m->base.exists && !m->base.gone))
 		return PLAN_SKIP;
 	return PLAN_COPY | (p->keep == KEEP_NO && !p->no_remove ? PLAN_REMOVE_LEFT : 0);
 }
