@@ -105,7 +105,7 @@ static int plan_listed(struct fetch *g, const struct store_msg *m, struct met *m
 
 /*
  * First walk: which pairs of the base does the source still hold? Needed before content is compared or a pair called gone. A key that does not prove enough claims
- * nothing: the message it names now may be another, and the pair's own be listed elsewhere.
+ * nothing: the message it names now may be another, and the pair's own be listed elsewhere. A dry run, which reads nothing, believes it.
  */
 int walk_claim(struct fetch *g, struct err *e)
 {
@@ -120,7 +120,7 @@ int walk_claim(struct fetch *g, struct err *e)
 
 		if (acts < 0)
 			return -1;
-		if (met.p.id != 0 && !met.p.pending && !(acts & PLAN_COPY))
+		if (met.p.id != 0 && !met.p.pending && (!(acts & PLAN_COPY) || (g->p->dry_run && met.p.gone == 0)))
 			claims_set(&g->claims, met.p.id);
 		g->doubt |= met.p.id != 0 && met.p.asked;
 		if (met.p.id != 0 && met.p.gone != 0)
@@ -153,7 +153,7 @@ static int consider(struct fetch *g, const struct store_msg *m, struct arena *a,
 	if (acts == PLAN_NOTHING)
 		return 0;
 	*w = (struct work){ .num = m->num, .size = m->size, .acts = (unsigned)acts, .tries = met.tries };
-	w->known = acts & PLAN_COPY ? met.p.id : 0;
+	w->known = acts & PLAN_COPY && !met.p.pending ? met.p.id : 0;
 	w->reused = w->known != 0 && met.p.gone != 0;
 	w->unsure = acts & PLAN_COPY && (w->known != 0 || m->key.n < SURE_KEY);
 	w->doubtful = w->known != 0 && met.p.asked;
@@ -195,14 +195,16 @@ static int skip_slice(struct fetch *g, const struct work *w, size_t n, struct er
 	return rc;
 }
 
-/* What a dry run says instead of doing it. */
+/* What a dry run says instead of doing it. What the base knows by its key would be read to be removed, and most likely be what was delivered. */
 static void tell_plan(struct fetch *g, const struct work *w)
 {
-	if (w->acts & PLAN_COPY) {
+	bool known = w->known && !w->reused;
+
+	if (w->acts & PLAN_COPY && !known) {
 		g->totals->pulled++;
 		fetch_tell_planned(g, ACTION_PULL, w->key, w->size);
 	}
-	if (w->acts & PLAN_REMOVE_LEFT) {
+	if (w->acts & PLAN_REMOVE_LEFT || known) {
 		g->totals->deleted++;
 		fetch_tell_planned(g, ACTION_DELETE, w->key, w->size);
 	}

@@ -1351,6 +1351,22 @@ def test_uidls_that_are_used_again(tmp_path):
             assert h.delivered() == counter(want) and srv.contents() == []
 
 
+@pytest.mark.parametrize("keep", ["keep = no", "keep = no\n\tmax-size = 1k"])
+def test_a_dry_run_tells_what_the_run_does_with_mail_that_was_kept(tmp_path, keep):
+    """The names are short: it is read once more before it is removed. That is no fetching, and max-size is not for it."""
+    want = letters(3, size=3000)
+    with Peer(want) as srv:
+        h = in_clear(tmp_path, srv, fetch="keep = yes")
+        assert clean(h.run()).code == 0
+        h.reconfigure("keep = yes", keep)
+        plan = lambda r: sorted((e["action"], e["uid"]) for e in r.of("message"))
+        dry = clean(h.run("--dry-run"))
+        real = clean(h.run())
+        assert plan(dry) == plan(real) == [("delete", "uid-%d" % n) for n in (1, 2, 3)]
+        assert dry.end["deleted"] == real.end["deleted"] == 3 and real.end["skipped"] == 0
+        assert h.delivered() == counter(want) and srv.contents() == []
+
+
 class LongNumbers(Peer):
     """Names that look as if they were made for one message alone, and are its position."""
 
