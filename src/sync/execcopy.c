@@ -155,12 +155,16 @@ static int take_plain(struct exec *x, struct exec_item *it, struct err *e)
 	return 0;
 }
 
-/* Nothing came. Is that what there is? 1; 0 the next session is to ask how large it is; -1 it is not. */
+/* Nothing came. Is that what there is? 1; 0 another session is to ask how large it is; -1 it is not. */
 static int is_empty(const struct exec *x, const struct work *w, struct err *e)
 {
-	if (w->size > 0)
-		return err_set_span(e, ERR_REFUSED, SPAN_MSG, "message %llu: the server sends nothing, where there should be something", (unsigned long long)w->num);
-	return x->two_way || x->sized || w->key.n == 0;
+	static const char *const what = "message %llu: the server sends nothing, where there should be something";
+
+	if (w->size == 0 && (x->two_way || x->sized || w->key.n == 0))
+		return 1;
+	if (x->read_is_gone) /* no good end of this session, then */
+		return err_set(e, ERR_PROTO, what, (unsigned long long)w->num);
+	return w->size > 0 ? err_set_span(e, ERR_REFUSED, SPAN_MSG, what, (unsigned long long)w->num) : 0;
 }
 
 /* The message that was staged last is not to be taken. */

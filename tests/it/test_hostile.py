@@ -1502,6 +1502,15 @@ def test_gmail_with_an_archive(tmp_path, keep):
         assert h.delivered() == counter(want)
 
 
+def test_gmail_is_not_told_goodbye_when_it_sent_nothing(tmp_path):
+    want = letters(3)
+    with type("Both", (GmailArchives, SendsNothing), {})(want) as srv:
+        h = in_clear(tmp_path, srv)
+        says(h.run(), 1, "sends nothing")
+        assert h.delivered() == counter(want) - counter(want[1:2]) and "uid-2" not in srv.hidden
+        recover(h, srv, want)
+
+
 def test_gmail_is_not_told_goodbye_when_the_mail_could_not_be_kept(tmp_path):
     """QUIT would hide for ever what was read."""
     want = [b"Subject: large\n\n" + b"x" * 70 + b"\n", b"Subject: larger\n\n" + (b"y" * 70 + b"\n") * 30000]

@@ -136,6 +136,25 @@ static void pending_until_settled(void **state)
 	assert_int_equal(by_left("a", &p), 1);
 	assert_false(p.pending);
 	assert_int_equal(p.hint.n, 0);
+	/* its removal is asked for, refused, asked for again, and happens; or it is found to be there under another key */
+	assert_false(p.asked);
+	assert_int_equal(pairs_ask(db, a, true, &e), 0);
+	assert_int_equal(by_left("a", &p), 1);
+	assert_true(p.asked);
+	assert_false(p.pending);
+	assert_int_equal(pairs_ask(db, a, false, &e), 0);
+	assert_int_equal(by_left("a", &p), 1);
+	assert_false(p.asked);
+	for (int gone = 0; gone < 2; gone++) {
+		assert_int_equal(pairs_ask(db, a, true, &e), 0);
+		assert_int_equal(gone ? pairs_gone(db, a, 5000, &e) : pairs_rekey(db, a, SLICE_LIT("a"), &e), 0);
+		assert_int_equal(by_left("a", &p), 1);
+		assert_false(p.asked);
+	}
+	assert_int_equal(pairs_rekey(db, a, SLICE_LIT("a"), &e), 0);
+	assert_int_equal(by_left("b", &p), 1);
+	assert_true(p.pending);
+	assert_false(p.asked);
 	assert_int_equal(pairs_settle(db, b, &e), 0);
 	assert_string_equal(pending(1), "");
 	snprintf(want, sizeof(want), "%lld %lld %lld ", (long long)a, (long long)b, (long long)c);
