@@ -1,5 +1,6 @@
 """A server with OBJECTID (RFC 8474): a Dovecot that does not know it, seen through a proxy that calls Dovecot's own X-GUID by those names."""
 
+import asyncio
 import contextlib
 import hashlib
 import re
@@ -25,7 +26,7 @@ def from_server(line):
 
 
 class Front:
-    """The proxy, by TLS on both sides. .imaps_port; ends with its with."""
+    """The proxy, by TLS on both sides, all in one thread (TLS bears no two). .imaps_port; ends with its with."""
 
     def __init__(self, srv):
         self.srv = srv
@@ -35,43 +36,43 @@ class Front:
         self.inner.check_hostname = False
 
     def __enter__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.imaps_port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.loop = asyncio.new_event_loop()
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.imaps_port = listener.getsockname()[1]
+        self.loop.run_until_complete(asyncio.start_server(self.serve, sock=listener, ssl=self.context))
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
         return self
 
     def __exit__(self, *exc):
-        self.listener.close()
+        asyncio.run_coroutine_threadsafe(self.close(), self.loop).result(10)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+        self.loop.close()
 
-    def accept(self):
-        while True:
-            try:
-                link, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(link,), daemon=True).start()
+    async def close(self):
+        tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+        for t in tasks:
+            t.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def serve(self, link):
-        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            client = stack.enter_context(self.context.wrap_socket(link, server_side=True))
-            server = stack.enter_context(self.inner.wrap_socket(socket.create_connection((self.srv.host, self.srv.imaps_port)), server_hostname="localhost"))
-            back = threading.Thread(target=self.copy, args=(server, client, from_server), daemon=True)
-            back.start()
-            self.copy(client, server, to_server)
-            back.join()
+    async def serve(self, client, to_client):
+        with contextlib.suppress(OSError, asyncio.CancelledError), contextlib.closing(to_client):
+            server, to_srv = await asyncio.open_connection(self.srv.host, self.srv.imaps_port, ssl=self.inner, server_hostname="localhost")
+            with contextlib.closing(to_srv):
+                await asyncio.gather(self.copy(client, to_srv, to_server), self.copy(server, to_client, from_server))
 
     @staticmethod
-    def copy(source, target, change):
+    async def copy(source, target, change):
         """Line by line: what is in a message must not look like what is changed."""
         rest = b""
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
+        with contextlib.suppress(OSError), contextlib.closing(target):
+            while data := await source.read(65536):
                 *lines, rest = (rest + data).split(b"\n")
-                if lines:
-                    target.sendall(b"".join(change(line + b"\n") for line in lines))
+                target.write(b"".join(change(line + b"\n") for line in lines))
                 if len(rest) > 100000:
-                    target.sendall(rest)
+                    target.write(rest)
                     rest = b""
-            target.sendall(change(rest))
-        with contextlib.suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
+                await target.drain()
+            target.write(change(rest))
+            await target.drain()
