@@ -56,6 +56,7 @@ void exec_release(struct exec *x)
 	status_reader_free(x->status);
 	x->status = NULL;
 	vec_release(&x->removed);
+	vec_release(&x->left_out);
 	x->items = NULL;
 	x->staged = NULL;
 	x->n = x->room = 0;
@@ -96,7 +97,16 @@ int exec_end_note(struct exec *x, struct err *e)
 /* A message that can't be had, or not delivered, while the others can: note it for a later try, tell it, go on. */
 int exec_item_failed(struct exec *x, const struct work *w, const struct err *why, struct err *e)
 {
-	int64_t now = x->policy.now, pause = ENGINE_FAILURE_PAUSE;
+	int64_t pause = ENGINE_FAILURE_PAUSE;
+
+	for (unsigned i = 0; i < w->tries && pause < FAILURE_PAUSE_MAX; i++)
+		pause *= 2;
+	return exec_item_failed_for(x, w, why, pause < FAILURE_PAUSE_MAX ? pause : FAILURE_PAUSE_MAX, e);
+}
+
+int exec_item_failed_for(struct exec *x, const struct work *w, const struct err *why, int64_t pause, struct err *e)
+{
+	int64_t now = x->policy.now;
 	struct failure f = { .folder = x->folder, .back = x->back, .key = w->key, .kind = why->kind, .reason = slice_str(why->text), .size = w->size, .tries = w->tries + 1,
 			     .since = now };
 	char uid[ERR_TEXT_MAX];
@@ -107,9 +117,7 @@ int exec_item_failed(struct exec *x, const struct work *w, const struct err *why
 	event_put(x->sink, &ev);
 	if (w->key.n == 0)
 		return 0;
-	for (unsigned i = 0; i < w->tries && pause < FAILURE_PAUSE_MAX; i++)
-		pause *= 2;
-	f.next = now + (pause < FAILURE_PAUSE_MAX ? pause : FAILURE_PAUSE_MAX);
+	f.next = now + pause;
 	if (exec_begin_note(x, e) < 0)
 		return -1;
 	if (failures_put(x->db, &f, e) < 0) {

@@ -93,6 +93,7 @@ struct exec {
 	VEC(int64_t) removed;     /* pairs whose message the source has marked for removal */
 	uint64_t fresh;           /* of these, whose removal was not asked for before */
 	unsigned suspects;        /* messages that may be why a session broke: at them it did, or their end was told wrongly; or that came empty. Noted as failures, and asked for after all others */
+	VEC(uint64_t) left_out;   /* hashes of the keys of those that did it twice: for the next run */
 	uint64_t missed;          /* messages that the source listed and did not give, without a word */
 	uint64_t named;           /* copies of messages whose key the base had not: new ones, whatever they hold */
 	uint64_t reused;          /* copies of messages under the key of one that was removed */
@@ -108,6 +109,7 @@ struct exec {
 void exec_step(struct exec *x, const char *what);
 
 int exec_init(struct exec *x, struct err *e);
+bool exec_leaves_out(const struct exec *x, struct slice key); /* a suspect: not again in this run */
 void exec_forget_marks(struct exec *x); /* a new session: what was marked for removal in one that broke is not marked any more */
 void exec_release(struct exec *x); /* abandons what is staged */
 

@@ -25,6 +25,8 @@ int exec_end_note(struct exec *x, struct err *e);
 
 /* A message that can't be had, or not delivered, while the others can: note it for a later try, tell it, go on. */
 int exec_item_failed(struct exec *x, const struct work *w, const struct err *why, struct err *e);
+/* The same; it is tried again after `pause` seconds. */
+int exec_item_failed_for(struct exec *x, const struct work *w, const struct err *why, int64_t pause, struct err *e);
 
 /* What was done to a message. */
 void exec_tell_message(struct exec *x, enum event_action action, struct slice key, uint64_t size);

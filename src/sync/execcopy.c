@@ -8,6 +8,7 @@
 #include "mail/status.h"
 #include "state/pairs.h"
 #include "state/runs.h"
+#include "sync/engine.h"
 #include "sync/exec_p.h"
 
 #define PROGRESS_MS 100
@@ -254,22 +255,29 @@ static int look_up_last(struct exec *x, struct err *e)
 
 /*
  * The session broke at this message, or perhaps because of it: some servers break off at one, or stall, whenever it is asked for, and none behind it would ever be had. The
- * first time this is but noted, so that it is asked for when all others are there; the second time it is told, and left out for a while. Where nothing came in this run it
- * may be the server that is ill, and the pause does not grow.
+ * first time this is but noted, so that it is asked for when all others are there. The second time it is told, and left to the next run, where it is asked for last again: a
+ * link may break twice. From then on there are pauses, which grow where other messages came; else it may be the server that is ill.
  */
 static int suspect(struct exec *x, const struct work *w, const struct err *broken, struct err *e)
 {
 	struct failure f = { .folder = x->folder, .key = w->key, .kind = broken->kind, .reason = slice_str(broken->text), .size = w->size, .tries = 1,
 			     .since = x->policy.now, .next = x->policy.now };
 	struct work again = *w;
+	int64_t pause = ENGINE_FAILURE_PAUSE;
 
 	if (w->key.n == 0)
 		return 0;
 	x->suspects++;
 	if (w->tries > 0) {
+		if (vec_push(&x->left_out, slice_hash(w->key)) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+		if (w->tries == 1)
+			return exec_item_failed_for(x, w, broken, 0, e);
 		if (x->totals->pulled == 0)
-			again.tries = 1;
-		return exec_item_failed(x, &again, broken, e);
+			again.tries = 2;
+		for (unsigned i = 2; i < again.tries && pause < FAILURE_PAUSE_MAX; i++)
+			pause *= 2;
+		return exec_item_failed_for(x, &again, broken, pause < FAILURE_PAUSE_MAX ? pause : FAILURE_PAUSE_MAX, e);
 	}
 	if (exec_begin_note(x, e) < 0)
 		return -1;
@@ -278,6 +286,16 @@ static int suspect(struct exec *x, const struct work *w, const struct err *broke
 		return -1;
 	}
 	return exec_end_note(x, e);
+}
+
+bool exec_leaves_out(const struct exec *x, struct slice key)
+{
+	const uint64_t hash = slice_hash(key);
+
+	for (size_t i = 0; i < x->left_out.n; i++)
+		if (x->left_out.a[i] == hash)
+			return true;
+	return false;
 }
 
 /* Is it the source that broke off? Of a target that is remote, too, its errors can't be told from the source's. */

@@ -99,8 +99,14 @@ static int plan_listed(struct fetch *g, const struct store_msg *m, struct met *m
 	met->tries = before ? before->tries : 0;
 	acts = plan_message(&g->x.policy, &pm);
 	met->held = p->id != 0 && is_held(g, p, acts);
-	met->later = !met->held && before && before->suspect && acts & PLAN_COPY && !g->suspects_turn;
-	return met->held ? PLAN_NOTHING : met->later ? PLAN_WAIT : (int)acts;
+	if (met->held)
+		return PLAN_NOTHING;
+	if (!before || !before->suspect || !(acts & PLAN_COPY))
+		return (int)acts;
+	if (exec_leaves_out(&g->x, m->key))
+		return PLAN_WAIT;
+	met->later = !g->suspects_turn;
+	return met->later ? PLAN_WAIT : (int)acts;
 }
 
 /*

@@ -827,6 +827,7 @@ def test_a_message_that_breaks_the_server_keeps_no_other_back(tmp_path, how, whi
         r = clean(h.run())
         assert h.delivered() == healthy and counter(srv.contents()) == counter(want) - healthy
         assert r.code == 1 and {e["uid"] for e in r.of("error")} == set(srv.which)
+        assert clean(h.run()).code == 1
         read = len(srv.commands("RETR"))
         assert clean(h.run()).code == 0 and len(srv.commands("RETR")) == read, "left out for a while"
         srv.maildrop["long-enough-uid-new"] = new = b"Subject: new\n\nx\n"
