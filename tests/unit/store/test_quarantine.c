@@ -18,7 +18,7 @@
 
 /* What is asked of the system is written down, and fails on demand. */
 static struct {
-	char log[8192];      /* "+NAME " renamed or linked to, "f " a file is synced, "d:DIR " a directory, "-NAME " unlinked */
+	char log[8192];      /* "+NAME " renamed or linked to, "f: " a file is synced, "d:DIR " a directory, "-NAME " unlinked */
 	bool across;         /* the quarantine is on another file system */
 	int fail_write, fail_rename, fail_unlink, fail_dir; /* the last: a sync of a cur/ of the quarantine; let so many pass, then fail once with `err`; -1 never */
 	int err;
@@ -78,7 +78,7 @@ int __wrap_fsync(int fd)
 
 	path_of(fd, path);
 	if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode)) {
-		note("f", "");
+		note("f:", "");
 		return 0;
 	}
 	for (p = path + strlen(path); p > path && levels < 2; p--)
@@ -338,7 +338,7 @@ static void keeps_what_is_removed(void **state)
 	all_kept(&r);
 	/* it is on disk there before it is gone for good here */
 	in_order("+1.a ", "d:Box/new ");
-	assert_null(strstr(sys.log, "f "));
+	assert_null(strstr(sys.log, "f: "));
 	assert_non_null(strstr(sys.log, "d:Box/cur d:Box/new d:Box/cur d:Box/new "));
 	stop(&r);
 }
@@ -352,7 +352,7 @@ static void copies_to_another_file_system(void **state)
 	must_remove(&r, "Box");
 	all_kept(&r);
 	assert_int_equal(dir_count(path_in(r.kept, "Box/tmp")), 0);
-	in_order("f ", "+1.a ");
+	in_order("f: ", "+1.a ");
 	in_order("+3.c:2,FS ", "d:Box/cur ");
 	in_order("d:Box/cur ", "-1.a ");
 	in_order("d:Box/new ", "-1.a ");
@@ -529,7 +529,7 @@ static void brings_back(void **state)
 		holds(r.path, first, "a\n");
 		assert_int_equal(dir_count(path_in(r.path, "Box/tmp")), 0);
 		if (across)
-			in_order("f ", "d:Box/cur ");
+			in_order("f: ", "d:Box/cur ");
 		assert_non_null(strstr(sys.log, "d:Box/cur d:Box/new "));
 		/* as if it had been interrupted when one was back: with other flags by now, and in cur/ */
 		put(r.kept, "Box/new/1.a", "a\n");
