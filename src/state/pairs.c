@@ -289,9 +289,11 @@ int pairs_rename(struct db *db, int64_t id, struct slice left, const struct told
 }
 
 /* The hint is of no use once it is settled: there it stands. */
-int pairs_ask(struct db *db, int64_t id, bool asked, struct err *e)
+int pairs_ask(struct db *db, int64_t first, int64_t last, bool asked, struct err *e)
 {
-	return db_change(db, asked ? "UPDATE pair SET hint = 'asked' WHERE id = ?1" : "UPDATE pair SET hint = NULL WHERE id = ?1", &id, 1, "change a pair", e);
+	const int64_t v[] = { first, last };
+
+	return db_change(db, asked ? "UPDATE pair SET hint = 'asked' WHERE id BETWEEN ?1 AND ?2" : "UPDATE pair SET hint = NULL WHERE id BETWEEN ?1 AND ?2", v, 2, "change a pair", e);
 }
 
 int pairs_unkey(struct db *db, int64_t id, struct err *e)

@@ -190,6 +190,12 @@ fail:
 	return -1;
 }
 
+/* Is this message to be removed? */
+static bool is_asked(const struct work *w)
+{
+	return w->acts & PLAN_REMOVE_LEFT && w->pair != 0;
+}
+
 /*
  * Note what is about to be asked for, and settle the pairs. Whether a removal has happened is known only when the source confirms its end: until then, and a process may be
  * killed, nobody knows whether the same key still names the same message.
@@ -201,9 +207,16 @@ static int note_asked(struct exec *x, const struct work *w, size_t n, struct err
 		return -1;
 	if (exec_settle_pairs(x, e) < 0)
 		goto fail;
-	for (size_t i = 0; i < n; i++)
-		if (w[i].acts & PLAN_REMOVE_LEFT && w[i].pair != 0 && pairs_ask(x->db, w[i].pair, true, e) < 0)
+	/* mail that came together is removed together: few statements for many pairs whose ids follow each other */
+	for (size_t i = 0, next; i < n; i = next) {
+		next = i + 1;
+		if (!is_asked(&w[i]))
+			continue;
+		while (next < n && is_asked(&w[next]) && w[next].pair == w[next - 1].pair + 1)
+			next++;
+		if (pairs_ask(x->db, w[i].pair, w[next - 1].pair, true, e) < 0)
 			goto fail;
+	}
 	if (db_commit(x->db, e) < 0)
 		return -1;
 	x->unsettled_first = 0;
@@ -221,7 +234,7 @@ static int note_refused(struct exec *x, const struct removing *r, struct err *e)
 	if (db_begin(x->db, e) < 0)
 		return -1;
 	for (size_t i = 0; i < r->refused.n; i++) {
-		if (pairs_ask(x->db, r->w[r->refused.a[i]].pair, false, e) < 0) {
+		if (pairs_ask(x->db, r->w[r->refused.a[i]].pair, r->w[r->refused.a[i]].pair, false, e) < 0) {
 			db_rollback(x->db);
 			return -1;
 		}
