@@ -293,7 +293,7 @@ int pairs_ask(struct db *db, int64_t first, int64_t last, bool asked, struct err
 {
 	const int64_t v[] = { first, last };
 
-	return db_change(db, asked ? "UPDATE pair SET hint = 'asked' WHERE id BETWEEN ?1 AND ?2" : "UPDATE pair SET hint = NULL WHERE id BETWEEN ?1 AND ?2", v, 2, "change a pair", e);
+	return db_change(db, asked ? "UPDATE pair SET hint = 'asked' WHERE id BETWEEN ?1 AND ?2 AND NOT pending" : "UPDATE pair SET hint = NULL WHERE id BETWEEN ?1 AND ?2 AND NOT pending", v, 2, "change a pair", e);
 }
 
 int pairs_unkey(struct db *db, int64_t id, struct err *e)

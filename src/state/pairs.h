@@ -59,7 +59,7 @@ int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e); /*
 int pairs_move(struct db *db, int64_t id, int64_t folder, struct slice left, struct slice right, int64_t date, struct err *e);
 int pairs_tell(struct db *db, int64_t id, const struct told *told, struct err *e); /* the left says this of it; what is not known now is kept */
 int pairs_rename(struct db *db, int64_t id, struct slice left, const struct told *told, struct err *e); /* the left calls it by another name now, and says this of it */
-int pairs_ask(struct db *db, int64_t first, int64_t last, bool asked, struct err *e); /* the removal of these ids, all of them settled, is about to be asked for, or was refused */
+int pairs_ask(struct db *db, int64_t first, int64_t last, bool asked, struct err *e); /* the removal of those that are settled, of these ids, is about to be asked for, or was refused */
 int pairs_unkey(struct db *db, int64_t id, struct err *e);       /* the source uses its name for another message now */
 int pairs_unkey_all(struct db *db, int64_t folder, struct err *e); /* the same for all two-way pairs of a folder: the left names its messages anew */
 int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e); /* when 0: it is there again; also clears asked. A settled one */

@@ -97,11 +97,27 @@ int exec_end_note(struct exec *x, struct err *e)
 /* A message that can't be had, or not delivered, while the others can: note it for a later try, tell it, go on. */
 int exec_item_failed(struct exec *x, const struct work *w, const struct err *why, struct err *e)
 {
+	return exec_item_failed_for(x, w, why, exec_pause(w->tries), e);
+}
+
+int64_t exec_pause(unsigned tries)
+{
 	int64_t pause = ENGINE_FAILURE_PAUSE;
 
-	for (unsigned i = 0; i < w->tries && pause < FAILURE_PAUSE_MAX; i++)
+	for (unsigned i = 0; i < tries && pause < FAILURE_PAUSE_MAX; i++)
 		pause *= 2;
-	return exec_item_failed_for(x, w, why, pause < FAILURE_PAUSE_MAX ? pause : FAILURE_PAUSE_MAX, e);
+	return pause < FAILURE_PAUSE_MAX ? pause : FAILURE_PAUSE_MAX;
+}
+
+int exec_note_failure(struct exec *x, const struct failure *f, struct err *e)
+{
+	if (exec_begin_note(x, e) < 0)
+		return -1;
+	if (failures_put(x->db, f, e) < 0) {
+		db_rollback(x->db);
+		return -1;
+	}
+	return exec_end_note(x, e);
 }
 
 int exec_item_failed_for(struct exec *x, const struct work *w, const struct err *why, int64_t pause, struct err *e)
@@ -118,13 +134,7 @@ int exec_item_failed_for(struct exec *x, const struct work *w, const struct err 
 	if (w->key.n == 0)
 		return 0;
 	f.next = now + pause;
-	if (exec_begin_note(x, e) < 0)
-		return -1;
-	if (failures_put(x->db, &f, e) < 0) {
-		db_rollback(x->db);
-		return -1;
-	}
-	return exec_end_note(x, e);
+	return exec_note_failure(x, &f, e);
 }
 
 struct recover_list {

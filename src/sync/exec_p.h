@@ -2,6 +2,7 @@
 #ifndef SYNC_EXEC_P_H
 #define SYNC_EXEC_P_H
 
+#include "state/runs.h"
 #include "sync/exec.h"
 
 /* A message in the group, between stage and publish. */
@@ -27,6 +28,11 @@ int exec_end_note(struct exec *x, struct err *e);
 int exec_item_failed(struct exec *x, const struct work *w, const struct err *why, struct err *e);
 /* The same; it is tried again after `pause` seconds. */
 int exec_item_failed_for(struct exec *x, const struct work *w, const struct err *why, int64_t pause, struct err *e);
+
+/* Seconds until what has failed so often before is tried again. */
+int64_t exec_pause(unsigned tries);
+/* Note a failure. */
+int exec_note_failure(struct exec *x, const struct failure *f, struct err *e);
 
 /* What was done to a message. */
 void exec_tell_message(struct exec *x, enum event_action action, struct slice key, uint64_t size);

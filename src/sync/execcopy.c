@@ -8,7 +8,6 @@
 #include "mail/status.h"
 #include "state/pairs.h"
 #include "state/runs.h"
-#include "sync/engine.h"
 #include "sync/exec_p.h"
 
 #define PROGRESS_MS 100
@@ -263,7 +262,6 @@ static int suspect(struct exec *x, const struct work *w, const struct err *broke
 	struct failure f = { .folder = x->folder, .key = w->key, .kind = broken->kind, .reason = slice_str(broken->text), .size = w->size, .tries = 1,
 			     .since = x->policy.now, .next = x->policy.now };
 	struct work again = *w;
-	int64_t pause = ENGINE_FAILURE_PAUSE;
 
 	if (w->key.n == 0)
 		return 0;
@@ -275,17 +273,9 @@ static int suspect(struct exec *x, const struct work *w, const struct err *broke
 			return exec_item_failed_for(x, w, broken, 0, e);
 		if (x->totals->pulled == 0)
 			again.tries = 2;
-		for (unsigned i = 2; i < again.tries && pause < FAILURE_PAUSE_MAX; i++)
-			pause *= 2;
-		return exec_item_failed_for(x, &again, broken, pause < FAILURE_PAUSE_MAX ? pause : FAILURE_PAUSE_MAX, e);
+		return exec_item_failed_for(x, &again, broken, exec_pause(again.tries - 2), e);
 	}
-	if (exec_begin_note(x, e) < 0)
-		return -1;
-	if (failures_put(x->db, &f, e) < 0) {
-		db_rollback(x->db);
-		return -1;
-	}
-	return exec_end_note(x, e);
+	return exec_note_failure(x, &f, e);
 }
 
 bool exec_leaves_out(const struct exec *x, struct slice key)

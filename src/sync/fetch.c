@@ -127,7 +127,6 @@ static int make_target_stamp(const struct fetch *g, char out[256], struct err *e
 /* Mail went elsewhere before: it is known all the same, and a person may have wanted it here. */
 static int tell_elsewhere(struct fetch *g, struct err *e)
 {
-	struct event ev = { .type = EVENT_WARNING, .job = g->p->job, .trouble = true };
 	char text[ERR_TEXT_MAX];
 	uint64_t n;
 
@@ -137,8 +136,7 @@ static int tell_elsewhere(struct fetch *g, struct err *e)
 		return 0;
 	snprintf(text, sizeof(text), "`to` is another than in the last run: mail that was delivered before and is still on the server is not fetched again (%llu message%s)",
 		 (unsigned long long)n, n == 1 ? "" : "s");
-	ev.text = text;
-	event_put(g->sink, &ev);
+	warn_of_trouble(g, text);
 	return 0;
 }
 

@@ -155,6 +155,13 @@ static void pending_until_settled(void **state)
 	assert_int_equal(by_left("b", &p), 1);
 	assert_true(p.pending);
 	assert_false(p.asked);
+	/* of a range those that are settled: the hint of one that is pending is what its recovery needs */
+	assert_int_equal(pairs_ask(db, a, b, true, &e), 0);
+	assert_int_equal(by_left("a", &p), 1);
+	assert_true(p.asked);
+	assert_int_equal(by_left("b", &p), 1);
+	assert_true(p.pending && p.hint.n > 0 && !slice_eqs(p.hint, "asked"));
+	assert_int_equal(pairs_ask(db, a, b, false, &e), 0);
 	assert_int_equal(pairs_settle(db, b, &e), 0);
 	assert_string_equal(pending(1), "");
 	snprintf(want, sizeof(want), "%lld %lld %lld ", (long long)a, (long long)b, (long long)c);
