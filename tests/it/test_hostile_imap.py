@@ -1154,11 +1154,11 @@ def test_an_append_that_is_refused(tmp_path, answer, code, pause, less):
         srv.__class__ = AppendOne
         srv.answer = answer
         r = says(h.run("both"), code, re.sub(r"^(NO|BAD) |\x1b.*$", "", answer)[:30])
-        at = len(srv.lines())
+        logins = len(srv.commands("AUTHENTICATE") + srv.commands("LOGIN"))
         again = clean(h.run())
         if pause:
             says(again, 75, "pause of another")
-            assert len(srv.lines()) == at
+            assert len(srv.commands("AUTHENTICATE") + srv.commands("LOGIN")) == logins
         else:
             # these two are said of the folder, not of the message
             folder = answer.startswith(("NO [TRYCREATE]", "NO [NOPERM]"))
