@@ -2,6 +2,7 @@
 """Measures mailhaul against raw clients and its peers; see README.md beside this file."""
 
 import argparse
+import copy
 import json
 import os
 import shutil
@@ -51,9 +52,22 @@ def machine(work):
         os.cpu_count(), cpu(), memory / 2**30, filesystem(work), os.uname().release)
 
 
+def beside(clients, program):
+    """These clients, and another build of mailhaul beside each mailhaul."""
+    out = []
+    for c in clients:
+        out.append(c)
+        if c.name == "mailhaul":
+            out.append(copy.copy(c))
+            out[-1].name, out[-1].exe = "before", program
+    return out
+
+
 def main():
     par = argparse.ArgumentParser(description="Measure mailhaul, raw clients and the peers.")
     par.add_argument("--mailhaul", default=os.environ.get("MAILHAUL"), help="the program")
+    par.add_argument("--before", metavar="PROGRAM", type=os.path.abspath,
+                     help="another build of it, measured beside it under the name `before`")
     par.add_argument("--builddir", default=os.environ.get("MAILHAUL_BUILDDIR", ""))
     par.add_argument("--quick", action="store_true",
                      help="a tenth of the messages or less, one run")
@@ -98,6 +112,9 @@ def main():
         server, made = maker(harness, opt.quick)
         servers.append(server)
         works += [w for w in made if not opt.work or {w.name, protocol} & set(opt.work)]
+    if opt.before:
+        for w in works:
+            w.clients = beside(w.clients, opt.before)
     rows = []
 
     def keep():
