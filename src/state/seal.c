@@ -10,8 +10,9 @@
 #include <unistd.h>
 
 #define TEXT_MAX 160
-#define TICK_MAX 20000000 /* nanoseconds; kernels have 1 to 10 million */
-#define WAITS 4
+#define SECOND INT64_C(1000000000) /* in nanoseconds */
+#define CLOCK_TICK (SECOND / 50)   /* no kernel's clock is coarser */
+#define FS_TICK (2 * SECOND)       /* no file system's, where it has no parts of seconds */
 
 /* What the file is like; false: it can't be told, or something of an interrupted run stands beside it. */
 static bool describe(const char *path, int64_t read_through, char text[TEXT_MAX])
@@ -36,27 +37,31 @@ static bool read_seal(int lock, char text[TEXT_MAX])
 	return n > 0;
 }
 
+static int64_t nanoseconds(struct timespec t)
+{
+	return t.tv_sec * SECOND + t.tv_nsec;
+}
+
 /*
- * Would whoever writes to it now leave another time in it? Times are as coarse as the kernel's clock: of a file that was just written, the next tick (some milliseconds) is
- * waited for.
+ * Would whoever writes to it now leave another time in it? Times are as coarse as the kernel's clock, or the file system's: a file that was just written gets a time before
+ * that, which no write gives it again.
  */
 static bool would_show(const char *path)
 {
-	struct timespec now, step;
+	struct timespec coarse, fine, times[2] = { { .tv_nsec = UTIME_OMIT } };
 	struct stat st;
+	int64_t tick, back;
 
-	if (lstat(path, &st) < 0 || clock_getres(CLOCK_REALTIME_COARSE, &step) < 0 || step.tv_sec > 0 || step.tv_nsec > TICK_MAX)
+	if (lstat(path, &st) < 0 || clock_gettime(CLOCK_REALTIME_COARSE, &coarse) < 0 || clock_gettime(CLOCK_REALTIME, &fine) < 0)
 		return false;
-	for (int waited = 0; clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0; waited++) {
-		int64_t past = (now.tv_sec - st.st_mtim.tv_sec) * INT64_C(1000000000) + now.tv_nsec - st.st_mtim.tv_nsec;
-
-		if (past > step.tv_nsec)
-			return true;
-		if (past < -step.tv_nsec || waited == WAITS) /* a time can be finer than the clock, and before its tick */
-			return false;
-		nanosleep(&step, NULL);
-	}
-	return false;
+	tick = st.st_mtim.tv_nsec == 0 ? FS_TICK : CLOCK_TICK;
+	if (nanoseconds(coarse) - nanoseconds(st.st_mtim) > tick)
+		return true;
+	if (nanoseconds(st.st_mtim) > nanoseconds(fine)) /* the clock will come to it */
+		return false;
+	back = nanoseconds(coarse) - 2 * tick;
+	times[1] = (struct timespec){ .tv_sec = back / SECOND, .tv_nsec = back % SECOND };
+	return utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 bool seal_holds(int lock, const char *path, int64_t now, int64_t *read_through)

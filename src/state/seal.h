@@ -14,8 +14,8 @@
 /* Does it hold? lock: the open lock file, nothing is changed in it. *read_through: when the file was last read through, 0 if not. No seal, an unreadable one: false. */
 bool seal_holds(int lock, const char *path, int64_t now, int64_t *read_through);
 /*
- * Seal the file, which is closed; its lock file's mtime stays. Nothing is written if the seal is there already. A failure is no error, then there is none. Of a file
- * that was just written a tick of the clock is waited for, in which it could be written again and look the same.
+ * Seal the file, which is closed; its lock file's mtime stays. Nothing is written if the seal is there already. A failure is no error, then there is none. A file
+ * that was just written could be written again and look the same: its mtime is set back a little.
  */
 void seal_put(int lock, const char *path, int64_t read_through);
 /* There is a file, and no seal. */
