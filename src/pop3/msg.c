@@ -66,19 +66,31 @@ static int at_start(struct body *b, struct slice have, struct err *e)
 	return 0;
 }
 
+/* The first dot of the n bytes at p that follows the end of a line, or NULL. Dots are rare: to look for them is faster than to look for ends of lines. */
+static const char *find_dot(const struct body *b, const char *p, size_t n)
+{
+	const char *dot = p;
+
+	while ((dot = memchr(dot, '.', n - (size_t)(dot - p)))) {
+		if (dot - p >= 1 && dot[-1] == '\n' && (b->lf || (dot - p >= 2 && dot[-2] == '\r')))
+			return dot;
+		dot++;
+	}
+	return NULL;
+}
+
 /* How many of the n bytes at p may be given out before the next start of a line with a dot; keeps b->place. At least one. */
 static size_t run_length(struct body *b, const char *p, size_t n)
 {
-	const char *needle = b->lf ? "\n." : "\r\n.";
-	size_t len = b->lf ? 2 : 3, run;
 	const char *dot;
+	size_t run;
 
 	if (b->place == PLACE_CR && p[0] == '\n') {
 		b->place = PLACE_START; /* its CR went out with the bytes before */
 		return 1;
 	}
-	dot = memmem(p, n, needle, len);
-	run = dot ? (size_t)(dot - p) + len - 1 : n;
+	dot = find_dot(b, p, n);
+	run = dot ? (size_t)(dot - p) : n;
 	if (p[run - 1] == '\n' && (b->lf || (run >= 2 && p[run - 2] == '\r')))
 		b->place = PLACE_START;
 	else

@@ -468,15 +468,16 @@ struct changed {
 /* Give a message its place: new/NAME, or cur/NAME:2,FLAGS. */
 static int publish_one(struct maildir *m, struct maildir_rec *r, struct changed *c, struct err *e)
 {
-	char letters[MAILDIR_INFO_MAX], dest[sizeof(r->name) + sizeof(letters) + 8];
-	int to, rc;
+	char letters[MAILDIR_INFO_MAX], full[sizeof(r->name) + sizeof(letters) + 8];
+	const char *dest = r->name;
+	int to = m->fresh, rc;
 
 	maildir_words_spell(&m->words, r->flags, false, letters);
-	if (letters[0])
-		snprintf(dest, sizeof(dest), "%s:2,%s", r->name, letters);
-	else
-		snprintf(dest, sizeof(dest), "%s", r->name);
-	to = letters[0] ? m->cur : m->fresh;
+	if (letters[0]) {
+		snprintf(full, sizeof(full), "%s:2,%s", r->name, letters);
+		dest = full;
+		to = m->cur;
+	}
 	rc = r->named ? maildir_rename_new(m->tmp, r->name, to, dest) : maildir_give_name(r->fd, to, dest);
 	if (rc < 0)
 		return err_errno(e, "can't deliver to %s/%s/%s", m->at.s, letters[0] ? "cur" : "new", dest);
