@@ -293,7 +293,8 @@ int pairs_ask(struct db *db, int64_t first, int64_t last, bool asked, struct err
 {
 	const int64_t v[] = { first, last };
 
-	return db_change(db, asked ? "UPDATE pair SET hint = 'asked' WHERE id BETWEEN ?1 AND ?2 AND NOT pending" : "UPDATE pair SET hint = NULL WHERE id BETWEEN ?1 AND ?2 AND NOT pending", v, 2, "change a pair", e);
+	return db_change(db, asked ? "UPDATE OR ROLLBACK pair SET hint = 'asked' WHERE id BETWEEN ?1 AND ?2 AND NOT pending" :
+				     "UPDATE OR ROLLBACK pair SET hint = NULL WHERE id BETWEEN ?1 AND ?2 AND NOT pending", v, 2, "change pairs", e);
 }
 
 int pairs_unkey(struct db *db, int64_t id, struct err *e)
@@ -306,11 +307,11 @@ int pairs_unkey_all(struct db *db, int64_t folder, struct err *e)
 	return db_change(db, "UPDATE pair SET left = '' WHERE folder = ?1 AND flags IS NOT NULL AND NOT pending", &folder, 1, "change a pair", e);
 }
 
-int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e)
+int pairs_gone(struct db *db, int64_t first, int64_t last, int64_t when, struct err *e)
 {
-	const int64_t v[] = { id, when };
+	const int64_t v[] = { first, last, when };
 
-	return db_change(db, "UPDATE pair SET gone = ?2, hint = NULL WHERE id = ?1", v, 2, "change a pair", e);
+	return db_change(db, "UPDATE OR ROLLBACK pair SET gone = ?3, hint = NULL WHERE id BETWEEN ?1 AND ?2", v, 3, "change pairs", e);
 }
 
 int pairs_drop(struct db *db, int64_t id, struct err *e)

@@ -62,7 +62,7 @@ int pairs_rename(struct db *db, int64_t id, struct slice left, const struct told
 int pairs_ask(struct db *db, int64_t first, int64_t last, bool asked, struct err *e); /* the removal of those that are settled, of these ids, is about to be asked for, or was refused */
 int pairs_unkey(struct db *db, int64_t id, struct err *e);       /* the source uses its name for another message now */
 int pairs_unkey_all(struct db *db, int64_t folder, struct err *e); /* the same for all two-way pairs of a folder: the left names its messages anew */
-int pairs_gone(struct db *db, int64_t id, int64_t when, struct err *e); /* when 0: it is there again; also clears asked. A settled one */
+int pairs_gone(struct db *db, int64_t first, int64_t last, int64_t when, struct err *e); /* those from first to last, which are settled; when 0: they are there again. Clears asked */
 int pairs_drop(struct db *db, int64_t id, struct err *e);
 int pairs_purge_gone(struct db *db, int64_t before, struct err *e); /* drops pairs gone before then; the count or -1 */
 

@@ -190,31 +190,28 @@ fail:
 	return -1;
 }
 
-/* Is this message to be removed? */
-static bool is_asked(const struct work *w)
+/* Mail that came together is removed together: the last of the pairs from i on whose ids follow each other. Few statements for many pairs. */
+static size_t run_end(const int64_t *ids, size_t i, size_t n)
 {
-	return w->acts & PLAN_REMOVE_LEFT && w->pair != 0;
+	while (i + 1 < n && ids[i + 1] == ids[i] + 1)
+		i++;
+	return i;
 }
 
 /*
  * Note what is about to be asked for, and settle the pairs. Whether a removal has happened is known only when the source confirms its end: until then, and a process may be
  * killed, nobody knows whether the same key still names the same message.
  */
-static int note_asked(struct exec *x, const struct work *w, size_t n, struct err *e)
+static int note_asked(struct exec *x, const int64_t *pairs, size_t n, struct err *e)
 {
 	exec_step(x, "note what is to be removed");
 	if (db_begin(x->db, e) < 0)
 		return -1;
 	if (exec_settle_pairs(x, e) < 0)
 		goto fail;
-	/* mail that came together is removed together: few statements for many pairs whose ids follow each other */
-	for (size_t i = 0, next; i < n; i = next) {
-		next = i + 1;
-		if (!is_asked(&w[i]))
-			continue;
-		while (next < n && is_asked(&w[next]) && w[next].pair == w[next - 1].pair + 1)
-			next++;
-		if (pairs_ask(x->db, w[i].pair, w[next - 1].pair, true, e) < 0)
+	for (size_t i = 0, last; i < n; i = last + 1) {
+		last = run_end(pairs, i, n);
+		if (pairs_ask(x->db, pairs[i], pairs[last], true, e) < 0)
 			goto fail;
 	}
 	if (db_commit(x->db, e) < 0)
@@ -252,17 +249,18 @@ int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 {
 	struct removing r = { .x = x, .w = w, .n = n, .act = remove_act(x) };
 	VEC(uint64_t) nums = { 0 };
+	VEC(int64_t) pairs = { 0 };
 	int rc = -1;
 
 	for (size_t i = 0; i < n; i++) {
 		if (!(w[i].acts & r.act) || w[i].pair == 0)
 			continue;
-		if (vec_push(&nums, w[i].num) < 0) {
+		if (vec_push(&nums, w[i].num) < 0 || vec_push(&pairs, w[i].pair) < 0) {
 			err_set(e, ERR_LOCAL, "out of memory");
 			goto out;
 		}
 	}
-	rc = nums.n > 0 && !x->two_way ? note_asked(x, w, n, e) : exec_settle_now(x, e);
+	rc = nums.n > 0 && !x->two_way ? note_asked(x, pairs.a, pairs.n, e) : exec_settle_now(x, e);
 	if (rc < 0)
 		goto out;
 	if (nums.n == 0)
@@ -279,9 +277,30 @@ int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 		rc = -1;
 out:
 	vec_release(&nums);
+	vec_release(&pairs);
 	vec_release(&r.refused);
 	vec_release(&r.elsewhere);
 	return rc;
+}
+
+/* The source has confirmed them: neither side of a two-way job holds them any more; a source that is fetched from may give them back. */
+static int note_removed(struct exec *x, int64_t purge, struct err *e)
+{
+	const int64_t *pairs = x->removed.a;
+	int rc = db_begin(x->db, e);
+
+	if (rc < 0)
+		return -1;
+	for (size_t i = 0, last; rc == 0 && i < x->removed.n; i = last + 1) {
+		last = x->two_way ? i : run_end(pairs, i, x->removed.n);
+		rc = x->two_way ? pairs_drop(x->db, pairs[i], e) : pairs_gone(x->db, pairs[i], pairs[last], x->policy.now, e);
+	}
+	if (rc == 0 && purge > 0 && pairs_purge_gone(x->db, purge, e) < 0)
+		rc = -1;
+	if (rc == 0)
+		return db_commit(x->db, e);
+	db_rollback(x->db);
+	return -1;
 }
 
 int exec_commit(struct exec *x, bool finish, int64_t purge, uint64_t *removed, struct err *e)
@@ -297,20 +316,7 @@ int exec_commit(struct exec *x, bool finish, int64_t purge, uint64_t *removed, s
 	if (x->removed.n == 0)
 		return 0;
 	exec_step(x, "note removals");
-	if (db_begin(x->db, e) < 0)
-		return -1;
-	for (size_t i = 0; i < x->removed.n; i++) {
-		/* neither side of a two-way job holds it any more; a source that is fetched from may give it back */
-		if ((x->two_way ? pairs_drop(x->db, x->removed.a[i], e) : pairs_gone(x->db, x->removed.a[i], x->policy.now, e)) < 0) {
-			db_rollback(x->db);
-			return -1;
-		}
-	}
-	if (purge > 0 && pairs_purge_gone(x->db, purge, e) < 0) {
-		db_rollback(x->db);
-		return -1;
-	}
-	if (db_commit(x->db, e) < 0)
+	if (note_removed(x, purge, e) < 0)
 		return -1;
 	*removed = x->removed.n;
 	x->totals->deleted += x->removed.n;

@@ -392,7 +392,7 @@ int walk_forget_gone(struct fetch *g, struct err *e)
 		goto out;
 	rc = db_begin(g->db, e);
 	for (size_t i = 0; rc == 0 && i < f.ids.n; i++)
-		rc = pairs_gone(g->db, f.ids.a[i], g->x.policy.now, e);
+		rc = pairs_gone(g->db, f.ids.a[i], f.ids.a[i], g->x.policy.now, e);
 	/* Not yet when removals are to come: they renew what is about to be purged. */
 	if (rc == 0 && g->x.removed.n == 0 && pairs_purge_gone(g->db, g->x.policy.now - GONE_KEPT, e) < 0)
 		rc = -1;

@@ -147,7 +147,7 @@ static void pending_until_settled(void **state)
 	assert_false(p.asked);
 	for (int gone = 0; gone < 2; gone++) {
 		assert_int_equal(pairs_ask(db, a, a, true, &e), 0);
-		assert_int_equal(gone ? pairs_gone(db, a, 5000, &e) : pairs_rekey(db, a, SLICE_LIT("a"), &e), 0);
+		assert_int_equal(gone ? pairs_gone(db, a, a, 5000, &e) : pairs_rekey(db, a, SLICE_LIT("a"), &e), 0);
 		assert_int_equal(by_left("a", &p), 1);
 		assert_false(p.asked);
 	}
@@ -190,8 +190,8 @@ static void by_content(void **state)
 	assert_int_equal(by_digest(10, false, 0), 0);
 	/* those that are gone are met on their own */
 	assert_int_equal(by_digest(9, true, 0), 0);
-	assert_int_equal(pairs_gone(db, a, 5000, &e), 0);
-	assert_int_equal(pairs_gone(db, d, 5001, &e), 0);
+	assert_int_equal(pairs_gone(db, a, a, 5000, &e), 0);
+	assert_int_equal(pairs_gone(db, d, d, 5001, &e), 0);
 	assert_int_equal(by_digest(9, false, 0), b);
 	assert_int_equal(by_digest(9, false, c), 0);
 	assert_int_equal(by_digest(9, true, 0), a);
@@ -206,7 +206,7 @@ static void gone_and_back(void **state)
 	struct pair p;
 
 	(void)state;
-	assert_int_equal(pairs_gone(db, a, 5000, &e), 0);
+	assert_int_equal(pairs_gone(db, a, a, 5000, &e), 0);
 	assert_int_equal(by_left("a", &p), 1);
 	assert_int_equal(p.gone, 5000);
 	assert_string_equal(present(1), "");
@@ -217,7 +217,7 @@ static void gone_and_back(void **state)
 	assert_int_equal(p.gone, 0);
 	assert_string_not_equal(present(1), "");
 	/* another name brings it back, too */
-	assert_int_equal(pairs_gone(db, a, 5000, &e), 0);
+	assert_int_equal(pairs_gone(db, a, a, 5000, &e), 0);
 	assert_int_equal(pairs_rekey(db, a, SLICE_LIT("z"), &e), 0);
 	assert_int_equal(by_left("a", &p), 0);
 	assert_int_equal(by_left("z", &p), 1);
@@ -237,7 +237,7 @@ static void without_name(void **state)
 
 		snprintf(left, sizeof(left), "k%d", i);
 		id = add(1, left, 20 + i, false);
-		assert_int_equal(pairs_gone(db, id, i, &e), 0);
+		assert_int_equal(pairs_gone(db, id, id, i, &e), 0);
 		if (i == 0)
 			assert_int_equal(pairs_rekey(db, id, SLICE_LIT(""), &e), 0);
 		else if (i == 1)
@@ -382,7 +382,7 @@ static void purge(void **state)
 
 		snprintf(left, sizeof(left), "k%d", i);
 		ids[i] = add(1, left, i, false);
-		assert_int_equal(pairs_gone(db, ids[i], i * 100, &e), 0);
+		assert_int_equal(pairs_gone(db, ids[i], ids[i], i * 100, &e), 0);
 	}
 	assert_int_equal(pairs_purge_gone(db, 200, &e), 1);
 	assert_int_equal(by_left("k0", &p), 1); /* 0: not gone */
@@ -462,7 +462,7 @@ static void rolled_back(void **state)
 	assert_int_equal(db_commit(db, &e), 0);
 	assert_int_equal(db_begin(db, &e), 0);
 	add(1, "b", 2, true);
-	assert_int_equal(pairs_gone(db, a, 9, &e), 0);
+	assert_int_equal(pairs_gone(db, a, a, 9, &e), 0);
 	db_rollback(db);
 	assert_string_equal(pending(1), "");
 	assert_string_not_equal(present(1), "");
