@@ -72,6 +72,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE trashed(run INTEGER NOT NULL, folder TEXT NOT NULL, left TEXT NOT NULL, trash TEXT NOT NULL, noted INTEGER NOT NULL, state INTEGER NOT NULL,"
 	"  told_size INTEGER NOT NULL, told_date INTEGER NOT NULL, mid BLOB, object BLOB, PRIMARY KEY(run, folder, left)) WITHOUT ROWID;"
 	"CREATE INDEX trashed_noted ON trashed(noted);",
+	/* It cost each pair two writes, and was for one question (pairs_oldest). */
+	"DROP INDEX IF EXISTS pair_made;",
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

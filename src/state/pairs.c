@@ -380,11 +380,16 @@ int pairs_summary(struct db *db, int64_t folder, struct pairs_summary *out, stru
 	if (db_empty(db))
 		return 0;
 	if (number(db, "SELECT EXISTS(SELECT 1 FROM pair WHERE folder = ?1 AND pending)", folder, &pending, e) < 0 ||
-	    number(db, "SELECT coalesce(min(made), 0) FROM pair WHERE folder = ?1 AND gone = 0 AND NOT pending", folder, &out->oldest, e) < 0 ||
 	    number(db, "SELECT coalesce(max(id), ?1 * 0) FROM pair", folder, &out->max_id, e) < 0)
 		return -1;
 	out->pending = pending != 0;
 	return 0;
+}
+
+int pairs_oldest(struct db *db, int64_t folder, int64_t *made, struct err *e)
+{
+	*made = 0;
+	return db_empty(db) ? 0 : number(db, "SELECT coalesce(min(made), 0) FROM pair WHERE folder = ?1 AND gone = 0 AND NOT pending", folder, made, e);
 }
 
 int pairs_total(struct db *db, uint64_t *out, struct err *e)

@@ -75,10 +75,10 @@ int pairs_present(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct
 /* What can be known at a cost that doesn't grow with the mailbox. */
 struct pairs_summary {
 	bool pending;   /* there are pending pairs */
-	int64_t oldest; /* `made` of the oldest that is settled and not gone; 0 none */
 	int64_t max_id;
 };
 int pairs_summary(struct db *db, int64_t folder, struct pairs_summary *out, struct err *e);
+int pairs_oldest(struct db *db, int64_t folder, int64_t *made, struct err *e); /* `made` of the oldest that is settled and not gone, 0 none: looks at all */
 int pairs_total(struct db *db, uint64_t *out, struct err *e); /* settled and not gone, in all folders: counts rows */
 int pairs_present_count(struct db *db, int64_t folder, uint64_t *out, struct err *e); /* counts rows: for `status` */
 

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mail/digest.h"
@@ -10,16 +11,24 @@
 #define REPEATS_MAX 3   /* sessions after a break at a server without names, where each begins anew */
 #define BARREN_MAX 3    /* sessions in a row that end at a message before anything came, and are not the last: who breaks off more often speaks no POP3 */
 
-/* What the source's stamp stands for: with another policy the same listing may hold work. */
-static void make_stamp(const struct fetch *g, char out[256])
+/* What the source's stamp stands for: with another policy, or when the oldest message has come of age, the same listing may hold work. */
+static void make_stamp(const struct fetch *g, int64_t oldest, char out[256])
 {
 	const struct plan_policy *p = &g->p->policy;
 
 	out[0] = '\0';
 	if (g->info.stamp[0] == '\0')
 		return;
-	snprintf(out, 256, "%s %d %lld %llu %d", g->info.stamp, (int)p->keep, (long long)p->keep_seconds, (unsigned long long)p->max_size,
-		 p->no_remove || g->info.no_remove);
+	snprintf(out, 256, "%s %d %lld %llu %d %lld", g->info.stamp, (int)p->keep, (long long)p->keep_seconds, (unsigned long long)p->max_size,
+		 p->no_remove || g->info.no_remove, (long long)oldest);
+}
+
+/* When the oldest message was delivered, as the stamp says that was left. */
+static int64_t left_oldest(const struct fetch *g)
+{
+	const char *last = strrchr(g->folder.left_stamp, ' ');
+
+	return last ? strtoll(last, NULL, 10) : 0;
 }
 
 static void warn(struct fetch *g, const char *text)
@@ -83,16 +92,16 @@ static int nothing_new(struct fetch *g, struct err *e)
 	const struct plan_policy *p = &g->x.policy;
 	char stamp[256];
 	uint64_t failed, skipped;
-	int64_t next;
+	int64_t next, oldest = left_oldest(g);
 
-	make_stamp(g, stamp);
+	make_stamp(g, oldest, stamp);
 	if (stamp[0] == '\0' || strcmp(stamp, g->folder.left_stamp) != 0 || g->base.pending)
 		return 0;
 	if (failures_count(g->db, &failed, &skipped, &next, e) < 0)
 		return -1;
 	if (failed > 0 && runs_future(next, p->now, FAILURE_PAUSE_MAX) <= p->now)
 		return 0;
-	if (p->keep == KEEP_AGE && !p->no_remove && g->base.oldest > 0 && g->base.oldest + p->keep_seconds <= p->now)
+	if (p->keep == KEEP_AGE && !p->no_remove && oldest > 0 && oldest + p->keep_seconds <= p->now)
 		return 0;
 	if (skipped > 0 && failures_each(g->db, tell_skipped, g, e) < 0)
 		return -1;
@@ -173,15 +182,31 @@ int fetch_open_target(struct fetch *g, struct err *e)
 	return db_commit(g->db, e);
 }
 
+/* exec.before_note: mail comes, of which the stamp does not know when it came. A run that ends before it leaves another stamp must not leave this one. */
+static int forget_stamp(void *arg, struct err *e)
+{
+	struct fetch *g = arg;
+
+	if (g->folder.left_stamp[0] == '\0')
+		return 0;
+	if (folders_stamp(g->db, g->folder.id, "", g->folder.right_stamp, e) < 0)
+		return -1;
+	g->folder.left_stamp[0] = '\0';
+	return 0;
+}
+
 /* The listing and the base agree: the next run needs to look no further than the stamp. */
 static int remember_stamp(struct fetch *g, struct err *e)
 {
-	char stamp[256];
-
-	make_stamp(g, stamp);
 	/* Where keys are given again the same keys may be other messages. */
-	if (g->removed > 0 || g->more || g->unsure || g->held > 0 || g->later > 0 || g->x.suspects > 0 || g->totals->failed > 0)
-		stamp[0] = '\0';
+	bool open = g->removed > 0 || g->more || g->unsure || g->held > 0 || g->later > 0 || g->x.suspects > 0 || g->totals->failed > 0;
+	int64_t oldest = 0;
+	char stamp[256] = "";
+
+	if (!open && g->p->policy.keep == KEEP_AGE && pairs_oldest(g->db, g->folder.id, &oldest, e) < 0)
+		return -1;
+	if (!open)
+		make_stamp(g, oldest, stamp);
 	if (strcmp(stamp, g->folder.left_stamp) == 0)
 		return 0;
 	if (db_begin(g->db, e) < 0)
@@ -372,7 +397,7 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 	if (find_folder(&g, e) < 0)
 		return -1;
 	g.x = (struct exec){ .src = src, .dst = dst, .db = db, .folder = g.folder.id, .folder_name = p->folder, .job = p->job, .policy = p->policy,
-			     .flags = p->flags, .stop_at = p->stop_at, .earlier = -1, .sink = sink, .totals = totals, .claims = &g.claims };
+			     .flags = p->flags, .stop_at = p->stop_at, .earlier = -1, .sink = sink, .totals = totals, .claims = &g.claims, .before_note = forget_stamp, .before_note_arg = &g };
 	if (exec_init(&g.x, e) == 0) {
 		do {
 			pulled = totals->pulled;

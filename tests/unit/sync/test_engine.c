@@ -297,6 +297,55 @@ static void keep_by_age(void **state)
 	}
 }
 
+/* A message that was refused, and comes in a run that dies while the listing stays as it was: it comes of age all the same. */
+static void keep_by_age_of_one_that_was_late(void **state)
+{
+	struct fixture *f = *state;
+	int status = FAKE_CRASH;
+
+	for (unsigned n = 1; status == FAKE_CRASH; n++) {
+		fresh(f);
+		f->p.policy.keep = KEEP_AGE;
+		f->p.policy.keep_seconds = 30 * DAY;
+		fill(f, 1);
+		f->w->src[0].refuse = 1;
+		assert_int_equal(run_here(f), 0);
+		assert_int_equal(f->said->t.failed, 1);
+		run_clean(f); /* it waits */
+		f->p.policy.now = NOW + ENGINE_FAILURE_PAUSE;
+		fake_calm(f->w);
+		f->w->crash_at = n;
+		status = run_apart(f);
+		f->p.policy.now = NOW + DAY;
+		run_clean(f);
+		check_delivered(f, false);
+		f->p.policy.now = NOW + 32 * DAY;
+		run_clean(f);
+		check_delivered(f, true);
+	}
+	assert_int_equal(status, 0);
+	/* and the same where the run does not die, but its link breaks behind it */
+	for (unsigned cut = 1; cut < 12; cut++) {
+		fresh(f);
+		f->p.policy.keep = KEEP_AGE;
+		f->p.policy.keep_seconds = 30 * DAY;
+		fill(f, 1);
+		f->w->src[0].refuse = 1;
+		assert_int_equal(run_here(f), 0);
+		run_clean(f);
+		f->p.policy.now = NOW + ENGINE_FAILURE_PAUSE;
+		fake_calm(f->w);
+		f->w->cut_after_steps = cut;
+		run_here(f);
+		f->p.policy.now = NOW + DAY;
+		run_clean(f);
+		check_delivered(f, false);
+		f->p.policy.now = NOW + 32 * DAY;
+		run_clean(f);
+		check_delivered(f, true);
+	}
+}
+
 static void max_size(void **state)
 {
 	struct fixture *f = *state;
@@ -1272,6 +1321,7 @@ int main(void)
 		cmocka_unit_test(fetch_and_keep),
 		cmocka_unit_test(nothing_new_costs_nothing),
 		cmocka_unit_test(keep_by_age),
+		cmocka_unit_test(keep_by_age_of_one_that_was_late),
 		cmocka_unit_test(max_size),
 		cmocka_unit_test(failures_wait),
 		cmocka_unit_test(notes_share_commits),
