@@ -72,7 +72,7 @@ static const char *const migrations[] = {
 	"CREATE TABLE trashed(run INTEGER NOT NULL, folder TEXT NOT NULL, left TEXT NOT NULL, trash TEXT NOT NULL, noted INTEGER NOT NULL, state INTEGER NOT NULL,"
 	"  told_size INTEGER NOT NULL, told_date INTEGER NOT NULL, mid BLOB, object BLOB, PRIMARY KEY(run, folder, left)) WITHOUT ROWID;"
 	"CREATE INDEX trashed_noted ON trashed(noted);",
-	/* It cost each pair two writes, and was for one question (pairs_oldest). */
+	/* Each pair was written into it when it was settled and out of it when it was gone; what it was for can be had otherwise (pairs.c: PRESENT). */
 	"DROP INDEX IF EXISTS pair_made;",
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))

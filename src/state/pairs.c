@@ -7,6 +7,18 @@
 
 #define COLUMNS "id, folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags, told_size, told_date, mid, object"
 
+/* Those of a folder that are pending, by the index of these few: left to itself SQLite takes that of all. */
+#define PENDING "pair INDEXED BY pair_pending WHERE folder = ?1 AND pending"
+
+/*
+ * Those of a folder that are settled and not gone. Where there are few folders, the table as it stands, in the order of ids, is read sooner than a part of it in the disorder of
+ * the index that the folder stands in.
+ */
+#define PRESENT(index) " FROM pair " index " WHERE folder = ?1 AND gone = 0 AND NOT pending"
+#define PRESENT_OF_FEW PRESENT("NOT INDEXED")
+#define PRESENT_OF_MANY PRESENT("INDEXED BY pair_digest")
+#define MANY "8"
+
 /* Eight bytes, or nothing. */
 static bool column_eight(sqlite3_stmt *s, int i, unsigned char out[8])
 {
@@ -79,6 +91,16 @@ static int number(struct db *db, const char *sql, int64_t folder, int64_t *out, 
 	*out = sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
 	return 0;
+}
+
+/* Are there many folders? 1, 0, -1. */
+static int are_many(struct db *db, struct err *e)
+{
+	int64_t is = 0;
+
+	if (!db_empty(db) && number(db, "SELECT count(*) + ?1 >= " MANY " FROM (SELECT 1 FROM folder LIMIT " MANY ")", 0, &is, e) < 0)
+		return -1;
+	return is != 0;
 }
 
 int pairs_know_ids(struct db *db, struct err *e)
@@ -356,8 +378,8 @@ static int walk(struct db *db, const char *sql, int64_t folder, pairs_cb *cb, vo
 
 int pairs_pending(struct db *db, int64_t folder, bool back, pairs_cb *cb, void *arg, struct err *e)
 {
-	return walk(db, back ? "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND pending AND back ORDER BY id" :
-			       "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND pending AND NOT back ORDER BY id", folder, cb, arg, e);
+	return walk(db, back ? "SELECT " COLUMNS " FROM " PENDING " AND back ORDER BY id" :
+			       "SELECT " COLUMNS " FROM " PENDING " AND NOT back ORDER BY id", folder, cb, arg, e);
 }
 
 int pairs_by_key(struct db *db, int64_t folder, enum pair_side side, pairs_cb *cb, void *arg, struct err *e)
@@ -369,7 +391,11 @@ int pairs_by_key(struct db *db, int64_t folder, enum pair_side side, pairs_cb *c
 
 int pairs_present(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct err *e)
 {
-	return walk(db, "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND gone = 0 AND NOT pending ORDER BY id", folder, cb, arg, e);
+	int many = are_many(db, e);
+
+	if (many < 0)
+		return -1;
+	return walk(db, many ? "SELECT " COLUMNS PRESENT_OF_MANY " ORDER BY id" : "SELECT " COLUMNS PRESENT_OF_FEW " ORDER BY id", folder, cb, arg, e);
 }
 
 int pairs_summary(struct db *db, int64_t folder, struct pairs_summary *out, struct err *e)
@@ -379,7 +405,7 @@ int pairs_summary(struct db *db, int64_t folder, struct pairs_summary *out, stru
 	memset(out, 0, sizeof(*out));
 	if (db_empty(db))
 		return 0;
-	if (number(db, "SELECT EXISTS(SELECT 1 FROM pair WHERE folder = ?1 AND pending)", folder, &pending, e) < 0 ||
+	if (number(db, "SELECT EXISTS(SELECT 1 FROM " PENDING ")", folder, &pending, e) < 0 ||
 	    number(db, "SELECT coalesce(max(id), ?1 * 0) FROM pair", folder, &out->max_id, e) < 0)
 		return -1;
 	out->pending = pending != 0;
@@ -388,17 +414,27 @@ int pairs_summary(struct db *db, int64_t folder, struct pairs_summary *out, stru
 
 int pairs_oldest(struct db *db, int64_t folder, int64_t *made, struct err *e)
 {
+	int many = are_many(db, e);
+
 	*made = 0;
-	return db_empty(db) ? 0 : number(db, "SELECT coalesce(min(made), 0) FROM pair WHERE folder = ?1 AND gone = 0 AND NOT pending", folder, made, e);
+	if (many < 0)
+		return -1;
+	return db_empty(db) ? 0 : number(db, many ? "SELECT coalesce(min(made), 0)" PRESENT_OF_MANY : "SELECT coalesce(min(made), 0)" PRESENT_OF_FEW, folder, made, e);
 }
+
+/* All but those that are pending or gone, which are never both: by indexes, of which the table need not be read. */
+#define COUNT_ALL "SELECT (SELECT count(*) FROM pair) - (SELECT count(*) FROM pair WHERE pending) - (SELECT count(*) FROM pair WHERE gone > 0) - ?1"
+#define COUNT_OF \
+	"SELECT (SELECT count(*) FROM pair WHERE folder = ?1) - (SELECT count(*) FROM " PENDING ")" \
+	" - (SELECT count(*) FROM pair INDEXED BY pair_gone WHERE folder = ?1 AND gone > 0)"
 
 int pairs_total(struct db *db, uint64_t *out, struct err *e)
 {
 	int64_t n = 0;
 
-	if (!db_empty(db) && number(db, "SELECT count(*) FROM pair WHERE ?1 = 0 AND gone = 0 AND NOT pending", 0, &n, e) < 0)
+	if (!db_empty(db) && number(db, COUNT_ALL, 0, &n, e) < 0)
 		return -1;
-	*out = (uint64_t)n;
+	*out = n > 0 ? (uint64_t)n : 0;
 	return 0;
 }
 
@@ -406,8 +442,8 @@ int pairs_present_count(struct db *db, int64_t folder, uint64_t *out, struct err
 {
 	int64_t n = 0;
 
-	if (!db_empty(db) && number(db, "SELECT count(*) FROM pair WHERE folder = ?1 AND gone = 0 AND NOT pending", folder, &n, e) < 0)
+	if (!db_empty(db) && number(db, COUNT_OF, folder, &n, e) < 0)
 		return -1;
-	*out = (uint64_t)n;
+	*out = n > 0 ? (uint64_t)n : 0;
 	return 0;
 }

@@ -79,7 +79,7 @@ struct pairs_summary {
 };
 int pairs_summary(struct db *db, int64_t folder, struct pairs_summary *out, struct err *e);
 int pairs_oldest(struct db *db, int64_t folder, int64_t *made, struct err *e); /* `made` of the oldest that is settled and not gone, 0 none: looks at all */
-int pairs_total(struct db *db, uint64_t *out, struct err *e); /* settled and not gone, in all folders: counts rows */
-int pairs_present_count(struct db *db, int64_t folder, uint64_t *out, struct err *e); /* counts rows: for `status` */
+int pairs_total(struct db *db, uint64_t *out, struct err *e); /* settled and not gone, in all folders: counts, by indexes */
+int pairs_present_count(struct db *db, int64_t folder, uint64_t *out, struct err *e); /* the same of one */
 
 #endif

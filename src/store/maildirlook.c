@@ -75,7 +75,7 @@ static int any_absent(void *arg, struct err *e)
 
 	a->found = false;
 	if (!a->look->known)
-		return a->look->messages > 0;
+		return false;
 	if (a->look->known(a->look->arg, a->look->folder, one_known, a, e) < 0 && !a->found)
 		return -1;
 	return a->found;
@@ -116,7 +116,6 @@ static int look_at(struct maildir *m, const struct look *l, const struct maildir
 	maildir_stamp_print(&stamp, now, out->stamp);
 	if (out->stamp[0] && l->stamp && !l->all && strcmp(out->stamp, l->stamp) == 0) {
 		out->extent = LOOK_SAME;
-		out->messages = l->messages;
 		return look_at_words(m, 0, false, out, e);
 	}
 	out->stamp[0] = '\0';

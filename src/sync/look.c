@@ -440,8 +440,6 @@ static int look_changed(struct twoway *g, int side, bool plain, struct err *e)
 			goto out;
 		}
 		l.stamp = copy;
-		if (b->f->base.id != 0 && pairs_present_count(g->db, b->f->base.id, &l.messages, e) < 0)
-			goto out;
 		if (vec_push(&looks, l) < 0 || vec_push(&which, i) < 0) {
 			twoway_no_memory(e);
 			goto out;
