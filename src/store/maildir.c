@@ -273,6 +273,7 @@ static int maildir_open(struct store *s, const char *folder, unsigned how, struc
 	memset(out, 0, sizeof(*out));
 	maildir_close(s);
 	m->sizes = false;
+	m->unchanged = how & BOX_UNCHANGED;
 	strbuf_clear(&m->folder);
 	rc = strbuf_puts(&m->folder, folder) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : maildir_box_path(m, folder, &box, e);
 	if (rc == 0)

@@ -66,6 +66,7 @@ struct maildir_files {
 	size_t n_slots, live;       /* live: how many are not gone */
 	uint32_t pass;              /* of the last reading; 0 none yet */
 	bool reading;
+	bool doubled;               /* it showed a file twice, or two of one unique name */
 	bool exact;                 /* the last reading shows what there was at the moment of `stamp` */
 	struct maildir_stamp stamp; /* just before the last reading, at `began` */
 	int64_t began;
@@ -124,6 +125,7 @@ struct maildir {
 	struct maildir_words words;
 	struct maildir_files files;
 	size_t file_at;       /* what list_next or look_next comes to */
+	bool unchanged;       /* each key names one file: so it was when its stamp was given */
 	bool listing, sizes;  /* list_next may be called; it tells sizes */
 	VEC(uint64_t) wanted;
 	size_t want_at;

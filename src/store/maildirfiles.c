@@ -261,6 +261,7 @@ int maildir_files_put(struct maildir_files *f, struct slice name, size_t unique_
 	file = &f->a.a[*slot - 1];
 	if (!file->gone && file->pass == f->pass && f->reading) {
 		*(file->ino == ino ? &file->linked : &file->twin) = true;
+		f->doubled = true;
 		if (!is_better(f, file, name, in_cur, ino))
 			return 0;
 	} else if (file->pass != f->pass) {
@@ -328,7 +329,7 @@ static int read_once(struct maildir *m, const struct maildir_dirs *d, struct mai
 	if (clock_check(e) < 0)
 		return -1;
 	f->pass++;
-	f->exact = false;
+	f->exact = f->doubled = false;
 	f->began = maildir_now();
 	if (maildir_stamp(d, &f->stamp) < 0)
 		return err_errno(e, "can't look at %s", strbuf_str(&m->at));

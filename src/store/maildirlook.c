@@ -121,8 +121,8 @@ static int look_at(struct maildir *m, const struct look *l, const struct maildir
 	out->stamp[0] = '\0';
 	if (maildir_files_read(m, d, &m->files, any_absent, &a, e) < 0)
 		return -1;
-	/* a reading that isn't exact may have missed what is new */
-	if (m->files.exact)
+	/* a reading that isn't exact may have missed what is new; and by a stamp each key is one file */
+	if (m->files.exact && !m->files.doubled)
 		maildir_stamp_print(&m->files.stamp, m->files.began, out->stamp);
 	out->extent = LOOK_ALL;
 	out->messages = m->files.live;

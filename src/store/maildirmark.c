@@ -304,8 +304,8 @@ int maildir_remove(struct store *s, const uint64_t *nums, size_t n,
 		return err_set(e, ERR_BUG, "maildir: no box is open");
 	if (open_trash(m, e) < 0 || (n > 0 && m->trash < 0 && maildir_keep_open(m, m->folder.s, false, e) < 0))
 		return maildir_of_box(e);
-	/* only the directories show whether a unique name is unique */
-	if (n > 0 && m->files.pass == 0 && maildir_files_read(m, &d, &m->files, NULL, NULL, e) < 0)
+	/* only the directories show whether a unique name is unique: now, or when there was a stamp */
+	if (n > 0 && m->files.pass == 0 && !m->unchanged && maildir_files_read(m, &d, &m->files, NULL, NULL, e) < 0)
 		return maildir_of_box(e);
 	rc = remove_all(m, nums, n, &copies, e);
 	/* also when not all are: what a copy is kept of is removed, or the copy is */

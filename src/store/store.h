@@ -131,6 +131,7 @@ enum box_how {
 	BOX_WRITE = 1,      /* messages will be removed or delivered */
 	BOX_CREATE = 2,     /* make it when it is missing */
 	BOX_SIZES = 4,      /* list will be asked for sizes */
+	BOX_UNCHANGED = 8,  /* the last look, or the stamp that `folders` told, showed it as it was when a look gave that stamp */
 };
 
 struct box_info {

@@ -450,9 +450,11 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 		return -1;
 	decide_policy(g, b, &policy);
 	for (int s = LEFT; s <= RIGHT; s++) {
+		bool changed = b->looked[s] && b->info[s].extent != LOOK_SAME;
+
 		if (!has_work_at(b, &policy, g, s))
 			continue;
-		if (box_open(g, b, s, BOX_WRITE, &b->info[s], e) < 0)
+		if (box_open(g, b, s, BOX_WRITE | (changed ? 0 : BOX_UNCHANGED), &b->info[s], e) < 0)
 			goto out;
 		b->looked[s] = true;
 		/* one that was made just now */

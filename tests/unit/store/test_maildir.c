@@ -42,6 +42,7 @@ static struct {
 	const char *moment;           /* when readdir comes to this name ("": to an end), `happen` is called, once */
 	void (*happen)(void);
 	unsigned invent;              /* so many names are shown that aren't there */
+	unsigned shown;               /* entries of directories, to their ends */
 } sys;
 
 /* Files without a name are tested where a test asks for them: on a file system that is said to be one that has them. */
@@ -242,6 +243,7 @@ struct dirent *__wrap_readdir(DIR *d)
 		return &invented;
 	}
 	entry = __real_readdir(d);
+	sys.shown++;
 	if (sys.moment && strcmp(entry ? entry->d_name : "", sys.moment) == 0) {
 		sys.moment = NULL;
 		sys.happen();
@@ -2269,6 +2271,47 @@ static void twins(void **state)
 	}
 }
 
+/* Of a folder with a stamp each key is one file: as long as it is unchanged, what is removed is not looked for in its directories. Where keys are not, there is no stamp. */
+static void removes_without_reading(void **state)
+{
+	struct base b = { .n = 0 };
+	size_t counts[2] = { 0, 0 };
+	struct store_msg m;
+	struct rig r;
+	char a[2 * BOX_PATH], c[2 * BOX_PATH];
+
+	(void)state;
+	for (int how = 0; how < 4; how++) {
+		rig_look(&r);
+		if (how == 1)
+			put_file(&r, "Box/new/2.b", "another b\n");
+		join(a, sizeof(a), r.path, "Box/cur/2.b:2,", "");
+		join(c, sizeof(c), r.path, "Box/new/2.b", "");
+		if (how == 2)
+			assert_int_equal(link(a, c), 0);
+		fs_clock_moves(r.dir);
+		b.n = 0;
+		b.stamp[0] = '\0';
+		see(&r, &b, "1.a: 2.b: 3.c:FS ");
+		assert_int_equal(r.info.stamp[0] != '\0', how == 0 || how == 3);
+		assert_int_equal(r.s->ops->open_box(r.s, "Box", how == 3 ? BOX_WRITE : BOX_WRITE | BOX_UNCHANGED, &r.info, &r.e), 0);
+		assert_int_equal(r.s->ops->find(r.s, slice_str("2.b"), 0, &m, &r.e), 1);
+		sys.shown = 0;
+		assert_int_equal(r.s->ops->remove(r.s, &m.num, 1, hear, counts, &r.e), 0);
+		assert_int_equal(sys.shown > 0, how == 3);
+		assert_int_equal(r.s->ops->commit(r.s, &r.e), 0);
+		/* somebody renames it at the same moment */
+		assert_int_equal(r.s->ops->open_box(r.s, "Box", BOX_WRITE | BOX_UNCHANGED, &r.info, &r.e), 0);
+		assert_int_equal(r.s->ops->find(r.s, slice_str("3.c"), FLAG_SEEN | FLAG_FLAGGED, &m, &r.e), 1);
+		move_file(&r, "Box/cur/3.c:2,FS", "Box/cur/3.c:2,T");
+		assert_int_equal(r.s->ops->remove(r.s, &m.num, 1, hear, counts, &r.e), 0);
+		assert_int_equal(r.s->ops->commit(r.s, &r.e), 0);
+		assert_int_equal(dir_count(sys.cur), 0);
+		rig_stop(&r);
+	}
+	assert_int_equal(counts[1], 0);
+}
+
 /* A message's date is its file's; while it is in tmp/, others see that it is not old. */
 static void dates(void **state)
 {
@@ -3056,6 +3099,7 @@ int main(void)
 		cmocka_unit_test(flag_names),
 		cmocka_unit_test(flags_on_disk),
 		cmocka_unit_test(twins),
+		cmocka_unit_test(removes_without_reading),
 		cmocka_unit_test(dates),
 		NAMELESS(dates),
 		cmocka_unit_test(removes_folders),
