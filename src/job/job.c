@@ -94,7 +94,8 @@ static int open_state(const struct job_params *p, struct db **db, struct err *e)
 {
 	struct strbuf source = STRBUF_INIT(1024);
 	char *path = job_state_path(p->state_dir, p->job->name, e);
-	enum db_how how = p->dry_run ? DB_LOOK : p->same_source ? DB_RUN_ADOPT : p->job->mode == CONFIG_SYNC ? DB_RUN_ANEW : DB_RUN;
+	bool sync = p->job->mode == CONFIG_SYNC;
+	enum db_how how = p->dry_run ? (sync ? DB_LOOK : DB_DRY_RUN) : p->same_source ? DB_RUN_ADOPT : sync ? DB_RUN_ANEW : DB_RUN;
 	int rc = -1;
 
 	if (!path)

@@ -220,8 +220,10 @@ static void read_seal(struct db *db)
 	char *name = db->look ? beside(db->path, ".lock") : NULL;
 	int fd = name ? open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : db->lock;
 
-	if (fd >= 0)
+	if (fd >= 0) {
 		(void)seal_holds(fd, db->path, clock_wall(), &db->read_through);
+		db->was_there = seal_was_there(fd);
+	}
 	if (name && fd >= 0)
 		close(fd);
 	free(name);
@@ -320,7 +322,7 @@ out:
 /* There is no file. Was there one? */
 static int never_was(const struct db *db, struct err *e)
 {
-	if (!seal_was_there(db->lock))
+	if (!db->was_there)
 		return 0;
 	err_set(e, ERR_LOCAL, "the state file %s was lost: nobody knows any more which mail was fetched", db->path);
 	return err_hint(e, "restore it; or, if what is still on the server may be fetched once more, remove %s.lock", db->path);
@@ -391,18 +393,20 @@ int db_open(const char *path, enum db_how how, const char *source, struct db **o
 	if (!db)
 		return err_set(e, ERR_LOCAL, "out of memory");
 	db->lock = -1;
-	db->look = how == DB_LOOK;
+	db->look = how == DB_LOOK || how == DB_DRY_RUN;
 	if (set_path(db, path, e) < 0 || check_dir(db, e) < 0)
 		goto fail;
 	there = check_file(db, e);
 	if (there < 0)
 		goto fail;
-	if (db->look && !there) {
-		*out = db;
-		return 0;
-	}
 	if (db->look) {
 		read_seal(db);
+		if (!there && how == DB_DRY_RUN && never_was(db, e) < 0)
+			goto fail;
+		if (!there) {
+			*out = db;
+			return 0;
+		}
 		if (open_to_look(db, e) < 0)
 			goto fail;
 	} else {

@@ -21,17 +21,18 @@ enum db_how {
 	DB_RUN,         /* take the lock, create when there never was one */
 	DB_RUN_ANEW,    /* the same, also when it was lost: the job finds out by itself what both sides hold */
 	DB_RUN_ADOPT,   /* the same, and take over a file that was written for another source */
-	DB_LOOK,        /* no lock, no writes; a missing file is an empty base (dry run, status) */
+	DB_LOOK,        /* no lock, no writes; a missing file is an empty base */
+	DB_DRY_RUN,     /* the same, but one that was lost is an error, as it is for DB_RUN */
 };
 
 /*
- * path: absolute, its directory exists. source: what identifies the mailbox on the left ("pop3:jane@pop.example.org"); NULL with DB_LOOK: not checked.
+ * path: absolute, its directory exists. source: what identifies the mailbox on the left ("pop3:jane@pop.example.org"); NULL: not checked, of one that is looked at.
  * ERR_BUSY when another process runs the job (text names its pid).
  */
 int db_open(const char *path, enum db_how how, const char *source, struct db **out, struct err *e);
 void db_close(struct db *db); /* NULL is fine; an open transaction is rolled back */
 
-/* DB_LOOK only: there is no file yet. */
+/* Of one that is looked at: there is no file yet. */
 bool db_empty(const struct db *db);
 
 /* Most pairs of a folder are about to change in one transaction: keep more of the file in memory meanwhile; or (false) no more than usual. */

@@ -19,6 +19,7 @@ struct db {
 	bool look, in_txn;
 	bool suspect;         /* SQLite has failed */
 	int64_t read_through; /* when the whole file was last found sound, seconds since 1970; 0: it must be now */
+	bool was_there;       /* a run closed it once, by its lock file (seal.h) */
 	bool making; /* it has no name yet */
 	bool made;   /* the schema is there */
 	VEC(struct stmt) stmts;

@@ -330,8 +330,8 @@ def test_lost_state_stops_the_job_and_says_what_to_do(mailbox, tmp_path):
     h = mailbox.haul(tmp_path, fetch="keep = yes")
     assert h.run().code == 0
     os.unlink(h.db)
-    for _ in range(2):
-        r = h.run()
+    for dry in ([], ["--dry-run"], []):
+        r = h.run(*dry)
         assert r.code == 74 and "was lost" in r.out and h.db + ".lock" in r.out
         assert len(h.messages()) == 5 and mailbox.count() == 5
     os.unlink(h.db + ".lock")

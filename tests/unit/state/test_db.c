@@ -505,11 +505,15 @@ static void lost(void **state)
 	assert_int_equal(unlink(path), 0);
 	refused(DB_RUN, SOURCE, ERR_LOCAL, "was lost");
 	refused(DB_RUN, SOURCE, ERR_LOCAL, "job.db.lock");
+	refused(DB_DRY_RUN, SOURCE, ERR_LOCAL, "was lost");
+	db_close(open_db(DB_LOOK));
 	assert_int_equal(access(path, F_OK), -1);
 	db_close(open_db(DB_RUN_ANEW));
+	db_close(open_db(DB_DRY_RUN));
 	db_close(open_db(DB_RUN));
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(unlink(lock), 0);
+	db_close(open_db(DB_DRY_RUN));
 	db_close(open_db(DB_RUN));
 }
 
