@@ -154,6 +154,8 @@ int imapstore_finish(struct imapstore *t, uint32_t tag, imap_on *on, void *arg,
 
 bool imapstore_uid(struct slice key, uint32_t *uid);
 
+/* ---- imapselect.c ---- */
+
 /* A SELECT or EXAMINE: queue it, take what the server says of the mailbox, and its end. */
 int imapselect_send(
 	struct imapstore *t, const struct imapfolder *f, bool write, uint32_t *tag, struct err *e);
@@ -170,9 +172,11 @@ int imapselect_end(struct imapstore *t, struct imapfolder *f, bool write, const 
 	struct err *e); /* checks that nothing is missing */
 void imapselect_info(const struct imapstore *t, struct box_info *out);
 uint64_t imapselect_holds(const struct imapstore *t); /* flags that the mailbox can keep */
+/* Select it. 1; 0 refused (*e, SPAN_BOX); -1. soon: by what imapsoon.c has sent, or will. */
 int imapselect(struct imapstore *t, struct imapfolder *f, bool write, struct err *e);
+int imapselect_soon(
+	struct imapstore *t, struct imapfolder *f, bool write, bool soon, struct err *e);
 
-/* ---- imapname.c ---- */
 /* ---- imapstamp.c ---- */
 
 uint64_t imapstamp_id(struct slice mailboxid); /* never 0 but for none */
@@ -181,6 +185,7 @@ bool imapstamp_parse(const char *text, struct imapstamp *out);
 void imapstamp_print(const struct imapstamp *s, char out[STORE_STAMP_MAX]);
 enum store_same imapstamp_same_box(const char *then, const char *now);
 
+/* ---- imapname.c ---- */
 
 #define IMAPNAME_WIRE_MAX 4000 /* bytes of a name on the wire */
 
