@@ -73,7 +73,9 @@ static const char *const migrations[] = {
 	"  told_size INTEGER NOT NULL, told_date INTEGER NOT NULL, mid BLOB, object BLOB, PRIMARY KEY(run, folder, left)) WITHOUT ROWID;"
 	"CREATE INDEX trashed_noted ON trashed(noted);",
 	/* Each pair was written into it when it was settled and out of it when it was gone; what it was for can be had otherwise (pairs.c: PRESENT). */
-	"DROP INDEX IF EXISTS pair_made;",
+	"DROP INDEX IF EXISTS pair_made;"
+	/* A stamp of a Maildir says now that each key is one file there (BOX_UNCHANGED): what was stamped before is looked at once more. */
+	WEAKEN("right_stamp"),
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

@@ -754,14 +754,18 @@ static void fourth_version(void **state)
 	assert_int_equal(ask("PRAGMA user_version"), 6);
 }
 
-/* One of the fifth has an index more. */
+/* One of the fifth has an index more, and stamps of Maildirs that promised less. */
 static void fifth_version(void **state)
 {
 	(void)state;
 	make_filled(5);
 	with_made();
+	ask("INSERT INTO folder VALUES(7, 'a', 'a', '12 3 4 500 0 -1 3', 'x.y 0 -1 3')");
+	ask("UPDATE pair SET folder = 7, flags = 5 WHERE id = 1");
 	ask("PRAGMA user_version = 5");
 	db_close(open_db(DB_RUN));
+	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 7 AND left_stamp = '12 3 4 500 0 -1 3' AND right_stamp = 'x.y - - -'"), 1);
+	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 1 AND left_stamp = 'stamp' AND right_stamp = 'made'"), 1);
 	assert_int_equal(ask("PRAGMA user_version"), 6);
 	assert_int_equal(ask("SELECT count(*) FROM sqlite_schema WHERE name = 'pair_made'"), 0);
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 5);
