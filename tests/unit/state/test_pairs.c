@@ -379,6 +379,27 @@ static void by_object(void **state)
 	assert_int_equal(pairs_by_object(db, two, 0, &p, &e), 0);
 }
 
+/* Few folders are read in another way than many. */
+static void among_many_folders(void **state)
+{
+	struct folder_row row;
+	int64_t a, b;
+	char want[60], name[8];
+
+	(void)state;
+	add(1, "x", 1, true);
+	a = add(1, "z", 3, false);
+	b = add(1, "y", 2, false);
+	add(2, "z", 4, false);
+	snprintf(want, sizeof(want), "%lld %lld ", (long long)a, (long long)b);
+	for (int i = 0; i < 12; i++) {
+		assert_string_equal(present(1), want);
+		assert_int_equal(oldest(1), 1002);
+		snprintf(name, sizeof(name), "f%d", i);
+		assert_int_equal(folders_get(db, name, name, &row, &e), 0);
+	}
+}
+
 static void purge(void **state)
 {
 	int64_t ids[4];
@@ -483,7 +504,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, base_setup_begun, base_teardown)
 	const struct CMUnitTest tests[] = {
 		T(what_is_added_is_found), T(keys_of_all_kinds), T(pending_until_settled), T(by_content), T(gone_and_back), T(without_name),
-		T(one_pair_for_a_key), T(moved), T(told), T(by_object), T(purge), T(a_walk_can_be_stopped), T(no_id_twice), T(rolled_back),
+		T(one_pair_for_a_key), T(moved), T(told), T(by_object), T(among_many_folders), T(purge), T(a_walk_can_be_stopped), T(no_id_twice), T(rolled_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

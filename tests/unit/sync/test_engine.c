@@ -297,6 +297,31 @@ static void keep_by_age(void **state)
 	}
 }
 
+/* One message, which was refused once; now it may be asked for again. */
+static void one_waits(struct fixture *f)
+{
+	fresh(f);
+	f->p.policy.keep = KEEP_AGE;
+	f->p.policy.keep_seconds = 30 * DAY;
+	fill(f, 1);
+	f->w->src[0].refuse = 1;
+	assert_int_equal(run_here(f), 0);
+	assert_int_equal(f->said->t.failed, 1);
+	run_clean(f);
+	f->p.policy.now = NOW + ENGINE_FAILURE_PAUSE;
+	fake_calm(f->w);
+}
+
+static void comes_of_age(struct fixture *f)
+{
+	f->p.policy.now = NOW + DAY;
+	run_clean(f);
+	check_delivered(f, false);
+	f->p.policy.now = NOW + 32 * DAY;
+	run_clean(f);
+	check_delivered(f, true);
+}
+
 /* A message that was refused, and comes in a run that dies while the listing stays as it was: it comes of age all the same. */
 static void keep_by_age_of_one_that_was_late(void **state)
 {
@@ -304,45 +329,18 @@ static void keep_by_age_of_one_that_was_late(void **state)
 	int status = FAKE_CRASH;
 
 	for (unsigned n = 1; status == FAKE_CRASH; n++) {
-		fresh(f);
-		f->p.policy.keep = KEEP_AGE;
-		f->p.policy.keep_seconds = 30 * DAY;
-		fill(f, 1);
-		f->w->src[0].refuse = 1;
-		assert_int_equal(run_here(f), 0);
-		assert_int_equal(f->said->t.failed, 1);
-		run_clean(f); /* it waits */
-		f->p.policy.now = NOW + ENGINE_FAILURE_PAUSE;
-		fake_calm(f->w);
+		one_waits(f);
 		f->w->crash_at = n;
 		status = run_apart(f);
-		f->p.policy.now = NOW + DAY;
-		run_clean(f);
-		check_delivered(f, false);
-		f->p.policy.now = NOW + 32 * DAY;
-		run_clean(f);
-		check_delivered(f, true);
+		comes_of_age(f);
 	}
 	assert_int_equal(status, 0);
 	/* and the same where the run does not die, but its link breaks behind it */
 	for (unsigned cut = 1; cut < 12; cut++) {
-		fresh(f);
-		f->p.policy.keep = KEEP_AGE;
-		f->p.policy.keep_seconds = 30 * DAY;
-		fill(f, 1);
-		f->w->src[0].refuse = 1;
-		assert_int_equal(run_here(f), 0);
-		run_clean(f);
-		f->p.policy.now = NOW + ENGINE_FAILURE_PAUSE;
-		fake_calm(f->w);
+		one_waits(f);
 		f->w->cut_after_steps = cut;
 		run_here(f);
-		f->p.policy.now = NOW + DAY;
-		run_clean(f);
-		check_delivered(f, false);
-		f->p.policy.now = NOW + 32 * DAY;
-		run_clean(f);
-		check_delivered(f, true);
+		comes_of_age(f);
 	}
 }
 
