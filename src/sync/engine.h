@@ -32,7 +32,7 @@ struct engine_params {
 int engine_fetch(const struct engine_params *p, struct store *src, struct store *dst, struct db *db, const struct event_sink *sink, struct event_totals *totals,
 		 struct err *e);
 
-/* Where a two-way job may do something. Left is the remote side, right the local one. */
+/* Where a two-way job may do something. Left is the remote side, right the local one; of a migration left is the source, right the target. */
 enum sync_where { SYNC_BOTH, SYNC_LEFT, SYNC_RIGHT, SYNC_NONE };
 
 struct sync_params {
@@ -50,6 +50,8 @@ struct sync_params {
 	const char *right_name;       /* "maildir:/home/jane/Mail", for texts */
 	int64_t quarantine;           /* seconds that what is deleted at the right is kept; 0: not at all. For the caller, who sets right->quarantine */
 	int64_t run;                  /* under which it is noted what goes to the trash, for undo; 0: it is not */
+	bool one_way;                 /* a migration: what the left has is copied to the right, with its flags, moves and folders; nothing at the left is changed */
+	bool delete_source;           /* but that there is deleted, one_way, what is durably on the right */
 	bool allow_deletions;         /* the person has said so: neither max_delete nor an empty side stops the job */
 	bool restore;                 /* what was deleted on one side is copied there again, instead of deleted on the other */
 	bool dry_run;
