@@ -241,14 +241,15 @@ int pairs_settle_all(struct db *db, int64_t folder, int64_t first, int64_t last,
 	return db_change(db, "UPDATE OR ROLLBACK pair SET pending = 0, hint = NULL WHERE folder = ?1 AND pending AND id BETWEEN ?2 AND ?3", which, 3, "settle pairs", e);
 }
 
-int pairs_arrive(struct db *db, int64_t id, struct slice left, struct err *e)
+int pairs_arrive(struct db *db, int64_t id, enum pair_side side, struct slice key, struct err *e)
 {
-	sqlite3_stmt *s = db_stmt(db, "UPDATE pair SET pending = 0, hint = NULL, left = ?2 WHERE id = ?1", e);
+	sqlite3_stmt *s = db_stmt(db, side == PAIR_LEFT ? "UPDATE pair SET pending = 0, hint = NULL, left = ?2 WHERE id = ?1" :
+							  "UPDATE pair SET pending = 0, hint = NULL, right = ?2 WHERE id = ?1", e);
 
 	if (!s)
 		return -1;
 	sqlite3_bind_int64(s, 1, id);
-	db_bind(s, 2, left);
+	db_bind(s, 2, key);
 	return db_step(db, s, "settle a pair", e) < 0 ? -1 : 0;
 }
 

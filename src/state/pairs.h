@@ -52,7 +52,7 @@ int pairs_by_digest(struct db *db, int64_t folder, const unsigned char digest[32
 int pairs_by_object(struct db *db, const unsigned char object[8], int64_t after, struct pair *out, struct err *e);
 int pairs_settle(struct db *db, int64_t id, struct err *e);      /* pending -> settled; the hint is dropped */
 int pairs_settle_all(struct db *db, int64_t folder, int64_t first, int64_t last, struct err *e); /* all pending ones of these ids */
-int pairs_arrive(struct db *db, int64_t id, struct slice left, struct err *e); /* settle one that is back: its copy got this key */
+int pairs_arrive(struct db *db, int64_t id, enum pair_side side, struct slice key, struct err *e); /* settle one whose copy got this key there */
 int pairs_flags(struct db *db, int64_t id, uint64_t flags, struct err *e); /* both sides agree on these now */
 int pairs_rekey(struct db *db, int64_t id, struct slice left, struct err *e); /* the source calls it by another name now; also clears gone, and asked */
 /* Both sides have it in that folder, by these keys; what the base had by one of them is dropped. date: as in told; -1: as it was. */

@@ -71,7 +71,7 @@ static int open_file(struct maildir *m, struct slice key, const struct staged *a
 	if (!maildir_files_find(&a->files, key, &i))
 		return -1;
 	fd = openat(a->files.a.a[i].in_cur ? a->dirs.cur : a->dirs.fresh, maildir_file_name(&a->files, i), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd >= 0 && (fstat(fd, st) < 0 || !S_ISREG(st->st_mode) || (uint64_t)st->st_size != as->size))
+	if (fd >= 0 && (fstat(fd, st) < 0 || !S_ISREG(st->st_mode) || (as->size != 0 && (uint64_t)st->st_size != as->size)))
 		maildir_close_fd(&fd);
 	return fd;
 }
@@ -161,6 +161,7 @@ int maildir_stage_again(struct store *s, const char *folder, struct slice key, c
 		return err_set(e, ERR_LOCAL, "out of memory");
 	}
 	*out = *as;
+	out->size = (uint64_t)st.st_size;
 	snprintf(out->key, sizeof(out->key), "%s", r.name);
 	out->hint[0] = '\0';
 	return 1;

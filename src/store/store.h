@@ -229,7 +229,7 @@ struct store_ops {
 	/* Target. */
 	int (*stage)(struct store *s, struct stream *body, const struct store_meta *m, struct staged *out, struct err *e);
 	/*
-	 * Stage a message that another folder holds by this key, without a body; as: its size, content and whether it is raw. 1; 0 it is not there (any more), or is something
+	 * Stage a message that another folder holds by this key, without a body; as: its size (0 not known), content and whether it is raw. 1; 0 it is not there (any more), or is something
 	 * else, or can't be read; -1. NULL: the driver can't.
 	 */
 	int (*stage_again)(struct store *s, const char *folder, struct slice key, const struct staged *as, const struct store_meta *m, struct staged *out, struct err *e);

@@ -19,7 +19,6 @@ struct todo {
 	VEC(struct work) copy[2], flag[2], remove[2]; /* by the side that is changed */
 	VEC(size_t) copy_row[2];
 	VEC(int64_t) forget;
-	struct strangers strangers;
 	VEC(struct agreement) agree;
 };
 
@@ -41,7 +40,6 @@ static void todo_release(struct todo *t)
 		vec_release(&t->remove[s]);
 	}
 	vec_release(&t->forget);
-	vec_release(&t->strangers.pairs);
 	vec_release(&t->agree);
 }
 
@@ -147,6 +145,18 @@ static int note_taken(struct twoway *g, const struct box *b, struct err *e)
 	return 0;
 }
 
+/* A message that is to be removed from a side. */
+static int sort_removal(struct twoway *g, struct joined *row, int side, struct work *w, struct todo *t, struct err *e)
+{
+	int rc = find(g, row, side, w, e);
+
+	w->acts = side == LEFT ? PLAN_REMOVE_LEFT : PLAN_REMOVE_RIGHT;
+	if (rc < 0)
+		return -1;
+	/* not there: the base needs to know nothing of it any more */
+	return (rc == 0 ? vec_push(&t->forget, row->pair) : vec_push(&t->remove[side], *w)) < 0 ? twoway_no_memory(e) : 0;
+}
+
 /* Put one message's acts into the lists. */
 static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, size_t at_row, struct todo *t, struct err *e)
 {
@@ -163,7 +173,7 @@ static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_poli
 		int from = plan.acts & PLAN_COPY ? LEFT : RIGHT;
 		struct earlier *f = look_earlier(g, b->f->base.id, from == RIGHT, joined_key(row, from));
 
-		w.acts = plan.acts & (PLAN_COPY | PLAN_COPY_BACK);
+		w.acts = plan.acts & (PLAN_COPY | PLAN_COPY_BACK | PLAN_REMOVE_LEFT);
 		w.flags = from == LEFT ? plan.right : plan.left;
 		w.tries = f ? f->tries : 0;
 		rc = find(g, row, from, &w, e);
@@ -176,19 +186,15 @@ static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_poli
 	for (int s = LEFT; s <= RIGHT; s++) {
 		unsigned remove = s == LEFT ? PLAN_REMOVE_LEFT : PLAN_REMOVE_RIGHT;
 
-		if (!(plan.acts & remove))
-			continue;
-		w.acts = remove;
-		rc = find(g, row, s, &w, e);
-		if (rc < 0)
-			return -1;
-		/* not there: gone on both sides now */
-		if (rc == 0 ? vec_push(&t->forget, row->pair) < 0 : vec_push(&t->remove[s], w) < 0)
-			return twoway_no_memory(e);
-		return 0;
+		if (plan.acts & remove)
+			return sort_removal(g, row, s, &w, t, e);
 	}
 	if (plan.acts & PLAN_PAIR && pair_row(g, b, row, e) < 0)
 		return -1;
+	if (plan.acts & PLAN_PAIR && policy->take_left && !(plan.acts & PLAN_FLAG_RIGHT)) {
+		w.pair = row->pair;
+		return sort_removal(g, row, LEFT, &w, t, e);
+	}
 	return row->pair == 0 ? 0 : sort_flags(g, row, &plan, t, e);
 }
 
@@ -211,36 +217,56 @@ struct pairing {
 	const struct plan_sync_policy *policy;
 };
 
+/* The copy of a row of the right; NULL: it is not to be copied. */
+static struct work *copy_back_of(struct todo *t, size_t row)
+{
+	size_t from = 0, to = t->copy_row[LEFT].n;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (t->copy_row[LEFT].a[mid] == row)
+			return &t->copy[LEFT].a[mid];
+		if (t->copy_row[LEFT].a[mid] < row)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return NULL;
+}
+
 static int pair_twin(void *arg, struct work *w, const struct staged *st, const struct told *told, struct err *e)
 {
 	struct pairing *m = arg;
 	struct todo *t = m->t;
 	struct joined *rows = m->b->join.rows.a, *row;
 	struct twin *twin = twins_take(&m->twins, st->digest);
+	struct work *other;
 	struct plan_sync plan;
 
 	if (!twin)
 		return 0;
 	row = &rows[t->copy_row[RIGHT].a[(size_t)(w - t->copy[RIGHT].a)]];
-	join_unite(row, &rows[t->copy_row[LEFT].a[twin->row]]);
+	other = copy_back_of(t, twin->row);
+	join_unite(row, &rows[twin->row]);
 	row->told = *told;
 	plan = plan_sync(m->policy, &row->m);
 	if (pair_row(m->g, m->b, row, e) < 0 || sort_flags(m->g, row, &plan, t, e) < 0)
 		return -1;
 	log_debug("a message that is on both sides already is one from now on");
-	w->acts = t->copy[LEFT].a[twin->row].acts = PLAN_NOTHING;
+	w->acts = PLAN_NOTHING;
+	if (other)
+		other->acts = PLAN_NOTHING;
 	return 1;
 }
 
-/* What is about to be pushed, by its content. Where messages come from both sides, adopt.c has read those that it could. */
+/* What the right alone has, by its content. Where messages come from both sides, adopt.c has read those that it could. */
 static int know_twins(struct pairing *m, struct err *e)
 {
-	const struct todo *t = m->t;
+	for (size_t i = 0; i < m->b->join.rows.n; i++) {
+		const struct joined *row = &m->b->join.rows.a[i];
 
-	for (size_t i = 0; i < t->copy[LEFT].n; i++) {
-		const struct content *c = m->b->join.rows.a[t->copy_row[LEFT].a[i]].content;
-
-		if (c && twins_add(&m->twins, c->plain, i, e) < 0)
+		if (row->pair == 0 && row->content && row->m.right.present && !row->m.left.present && twins_add(&m->twins, row->content->plain, i, e) < 0)
 			return -1;
 	}
 	twins_sort(&m->twins);
@@ -260,7 +286,7 @@ static int copy_all(struct twoway *g, struct box *b, const struct plan_sync_poli
 	struct pairing m = { .g = g, .b = b, .t = t, .policy = policy };
 	int rc = act_doubt_elsewhere(g, t->copy[RIGHT].a, t->copy[RIGHT].n, e);
 
-	if (rc == 0 && t->copy[LEFT].n > 0 && t->copy[RIGHT].n > 0) {
+	if (rc == 0 && t->copy[RIGHT].n > 0) {
 		rc = know_twins(&m, e);
 		g->x[RIGHT].twin = pair_twin;
 		g->x[RIGHT].twin_arg = &m;
@@ -303,20 +329,40 @@ fail:
 	return -1;
 }
 
+/* What was copied just now, and is not to stay at the left. */
+static int add_copied(struct todo *t, struct err *e)
+{
+	for (size_t i = 0; i < t->copy[RIGHT].n; i++) {
+		struct work w = t->copy[RIGHT].a[i];
+
+		if (!(w.acts & PLAN_REMOVE_LEFT) || w.pair == 0)
+			continue;
+		w.acts = PLAN_REMOVE_LEFT;
+		if (vec_push(&t->remove[LEFT], w) < 0)
+			return twoway_no_memory(e);
+	}
+	return 0;
+}
+
 /* Removals at a side: they go by the executor whose source it is. */
 static int remove_at(struct twoway *g, struct box *b, int side, struct todo *t, struct err *e)
 {
 	struct exec *x = &g->x[!side];
+	struct strangers strangers = { 0 };
 	uint64_t removed;
+	int rc = 0;
 
 	if (t->remove[side].n == 0)
 		return 0;
-	if (side == LEFT && g->side[LEFT]->ops->idents && act_find_strangers(g, t->remove[LEFT].a, t->remove[LEFT].n, &t->strangers, e) < 0)
-		return -1;
+	if (twoway_tells(g, side))
+		rc = act_find_strangers(g, side, t->remove[side].a, t->remove[side].n, &strangers, e);
 	exec_forget_marks(x);
-	if (exec_remove(x, t->remove[side].a, t->remove[side].n, e) < 0 || exec_commit(x, false, 0, &removed, e) < 0)
-		return -1;
-	return side == LEFT ? act_note_strangers(g, b, &t->strangers, e) : 0;
+	if (rc == 0 && (exec_remove(x, t->remove[side].a, t->remove[side].n, e) < 0 || exec_commit(x, false, 0, &removed, e) < 0))
+		rc = -1;
+	if (rc == 0)
+		rc = act_note_strangers(g, b, side, &strangers, e);
+	vec_release(&strangers.pairs);
+	return rc;
 }
 
 /* Everything that a folder asks for, in the order that loses nothing: copies, flags, removals. */
@@ -329,7 +375,7 @@ static int do_todo(struct twoway *g, struct box *b, const struct plan_sync_polic
 	for (int s = RIGHT; s >= LEFT; s--)
 		if (exec_flags(&g->x[s], t->flag[s].a, t->flag[s].n, e) < 0)
 			return -1;
-	if (note_rest(g, b, t, e) < 0)
+	if (note_rest(g, b, t, e) < 0 || add_copied(t, e) < 0)
 		return -1;
 	for (int s = RIGHT; s >= LEFT; s--)
 		if (remove_at(g, b, s, t, e) < 0)

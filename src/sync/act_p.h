@@ -4,7 +4,7 @@
 
 #include "sync/twoway.h"
 
-/* Pairs whose message was to be removed at the left, which has another under its key. */
+/* Pairs whose message was to be removed from a side, which has another under its key. */
 struct strangers {
 	VEC(int64_t) pairs;
 };
@@ -18,10 +18,10 @@ int act_find_elsewhere(struct twoway *g, struct box *b, const struct joined *row
  */
 int act_doubt_elsewhere(struct twoway *g, struct work *w, size_t n, struct err *e);
 
-/* A message is removed for good at the server only when it is the one that is gone here: what is another asks for nothing any more. w: of the left, whose box is open. */
-int act_find_strangers(struct twoway *g, struct work *w, size_t n, struct strangers *out, struct err *e);
+/* A message is removed for good from a server only when it is the one that is gone on the other side: what is another asks for nothing any more. w: of that side, whose box is open. */
+int act_find_strangers(struct twoway *g, int side, struct work *w, size_t n, struct strangers *out, struct err *e);
 
 /* They are new, and no other number of the folder is believed from now on. */
-int act_note_strangers(struct twoway *g, struct box *b, const struct strangers *s, struct err *e);
+int act_note_strangers(struct twoway *g, struct box *b, int side, const struct strangers *s, struct err *e);
 
 #endif

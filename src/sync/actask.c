@@ -31,7 +31,7 @@ int act_find_elsewhere(struct twoway *g, struct box *b, const struct joined *row
 		x = arena_new(&b->join.arena, struct elsewhere, 1);
 		if (!x)
 			return twoway_no_memory(e);
-		*x = (struct elsewhere){ .folder = other->f->right, .key = arena_slice(&b->join.arena, p.right), .as = { .size = p.size, .raw = p.raw }, .told = p.told };
+		*x = (struct elsewhere){ .folder = other->f->right, .key = arena_slice(&b->join.arena, p.right), .as = { .size = p.back ? 0 : p.size, .raw = p.raw }, .told = p.told };
 		memcpy(x->as.digest, p.digest, sizeof(x->as.digest));
 		if (!x->key.p)
 			return twoway_no_memory(e);
@@ -65,7 +65,21 @@ int act_doubt_elsewhere(struct twoway *g, struct work *w, size_t n, struct err *
 	return rc;
 }
 
-int act_find_strangers(struct twoway *g, struct work *w, size_t n, struct strangers *out, struct err *e)
+/* What a side said of a pair's message. Of the right the base knows the Message-ID of what came from there; of what we put there the server may have made another. */
+static struct told told_at(int side, const struct pair *p)
+{
+	struct told t = p->told;
+
+	if (side == LEFT) {
+		t.has_mid &= !p->back || t.date != 0; /* that is what we put there; what the server made of it has yet to be told */
+		return t;
+	}
+	t = (struct told){ .has_mid = t.has_mid && p->back };
+	memcpy(t.mid, p->told.mid, sizeof(t.mid));
+	return t;
+}
+
+int act_find_strangers(struct twoway *g, int side, struct work *w, size_t n, struct strangers *out, struct err *e)
 {
 	struct proofs ps = { 0 };
 	int rc = 0;
@@ -77,18 +91,18 @@ int act_find_strangers(struct twoway *g, struct work *w, size_t n, struct strang
 		rc = pairs_by_id(g->db, w[i].pair, &pair, e);
 		if (rc <= 0)
 			continue;
-		p.told = pair.told;
-		p.ours = pair.back;
-		p.told.has_mid &= !pair.back || pair.told.date != 0; /* that is what we put there; what the server made of it has yet to be told */
+		p.told = told_at(side, &pair);
+		p.ours = pair.back == (side == LEFT);
 		rc = vec_push(&ps.a, p) < 0 ? twoway_no_memory(e) : 0;
 	}
 	if (rc == 0)
-		rc = proofs_ask(g->side[LEFT], &ps, e);
+		rc = proofs_ask(g->side[side], &ps, e);
 	for (size_t i = 0; rc == 0 && i < ps.a.n; i++) {
 		const struct proof *p = &ps.a.a[i];
 		struct work *one = &w[p->tag];
 
-		one->told = p->end == PROOF_SAME ? p->now : p->told;
+		if (side == LEFT)
+			one->told = p->end == PROOF_SAME ? p->now : p->told;
 		if (p->end != PROOF_OTHER)
 			continue;
 		one->acts = PLAN_NOTHING;
@@ -98,23 +112,23 @@ int act_find_strangers(struct twoway *g, struct work *w, size_t n, struct strang
 	return rc;
 }
 
-int act_note_strangers(struct twoway *g, struct box *b, const struct strangers *s, struct err *e)
+int act_note_strangers(struct twoway *g, struct box *b, int side, const struct strangers *s, struct err *e)
 {
-	char text[ERR_TEXT_MAX], name[160];
+	char *stamp = box_remembered(b, side), text[ERR_TEXT_MAX], name[160];
 
 	if (s->pairs.n == 0)
 		return 0;
-	err_printable(name, sizeof(name), b->f->left, strlen(b->f->left));
-	snprintf(text, sizeof(text), "'%s': the server has given the numbers (UIDs) of %zu messages that were deleted here to others: those were left alone; the next run looks at "
-		 "the whole folder anew", name, s->pairs.n);
+	err_printable(name, sizeof(name), box_name(b, side), strlen(box_name(b, side)));
+	snprintf(text, sizeof(text), "'%s': the server has given the numbers (UIDs) of %zu messages that were deleted %s to others: those were left alone; the next run looks at "
+		 "the whole folder anew", name, s->pairs.n, twoway_at(g, !side));
 	twoway_warn(g, text);
 	if (db_begin(g->db, e) < 0)
 		return -1;
 	for (size_t i = 0; i < s->pairs.n; i++)
 		if (pairs_drop(g->db, s->pairs.a[i], e) < 0)
 			goto fail;
-	b->distrusted = true;
-	look_distrust(b->f->base.left_stamp, sizeof(b->f->base.left_stamp));
+	b->distrusted[side] = true;
+	look_distrust(stamp, sizeof(b->f->base.left_stamp));
 	if (folders_stamp(g->db, b->f->base.id, b->f->base.left_stamp, b->f->base.right_stamp, e) < 0)
 		goto fail;
 	return db_commit(g->db, e);

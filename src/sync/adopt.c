@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/numset.h"
 
 /* What one side alone shows. */
 static int gather(struct box *b, int side, struct candidates *out, struct err *e)
@@ -91,6 +92,8 @@ static int match_contents(struct twoway *g, struct box *b, struct candidates *le
 	}
 	if (left->c.n == 0)
 		return 0;
+	if (twoway_tells(g, RIGHT) && candidates_narrow(right, RIGHT, left, e) < 0)
+		return -1;
 	for (size_t i = 0; i < right->c.n; i++)
 		right->c.a[i].id.has_digest &= !right->c.a[i].recalled;
 	if (candidates_learn(g, LEFT, LEARN_CONTENTS, NULL, NULL, left, e) < 0 || candidates_learn(g, RIGHT, LEARN_CONTENTS, NULL, NULL, right, e) < 0)
@@ -138,7 +141,7 @@ static int note_contents(struct box *b, const struct candidates *right, struct e
 		const struct candidate *c = &right->c.a[i];
 		struct content *content;
 
-		if (!c->told || c->recalled)
+		if (!c->told || c->recalled || !c->id.has_digest)
 			continue;
 		content = arena_new(&b->join.arena, struct content, 1);
 		if (!content)
@@ -152,29 +155,93 @@ static int note_contents(struct box *b, const struct candidates *right, struct e
 }
 
 /*
- * Of what is left another program may have put a mark into the left's copy. It is asked for only now, since a server may have to read the messages for it.
+ * Of what is left another program may have put a mark into the copy of a side. It is asked for only now, since a server may have to read the messages for it.
  */
-static int match_marked(struct twoway *g, struct box *b, struct candidates *left, struct candidates *right, struct err *e)
+static int match_marked(struct twoway *g, struct box *b, int side, struct candidates *left, struct candidates *right, struct err *e)
 {
-	struct candidates rest = { 0 };
+	struct candidates rest = { 0 }, *mine = side == LEFT ? left : right, *others = side == LEFT ? right : left;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < left->c.n; i++) {
-		struct candidate c = left->c.a[i];
+	for (size_t i = 0; rc == 0 && i < mine->c.n; i++) {
+		struct candidate c = mine->c.a[i];
 
 		c.tag = i;
 		if (!c.united && !c.marked && vec_push(&rest.c, c) < 0)
 			rc = twoway_no_memory(e);
 	}
 	if (rc == 0)
-		rc = candidates_narrow(&rest, LEFT, right, e);
+		rc = candidates_narrow(&rest, side, others, e);
 	if (rc == 0)
-		rc = candidates_learn(g, LEFT, LEARN_MARKS, NULL, NULL, &rest, e);
+		rc = candidates_learn(g, side, LEARN_MARKS, NULL, NULL, &rest, e);
 	if (rc == 0)
-		candidates_match(&rest, right, unite, b);
+		candidates_match(side == LEFT ? &rest : left, side == LEFT ? right : &rest, unite, b);
 	for (size_t i = 0; i < rest.c.n; i++)
-		left->c.a[rest.c.a[i].tag] = rest.c.a[i];
+		mine->c.a[rest.c.a[i].tag] = rest.c.a[i];
 	candidates_release(&rest);
+	return rc;
+}
+
+static uint64_t mid_number(const struct ident *id)
+{
+	uint64_t n = 0;
+
+	memcpy(&n, id->mid, sizeof(id->mid));
+	return n;
+}
+
+/* What of the left is still alone: Message-IDs, sizes, and the sizes of those without the one. */
+struct alone {
+	struct numset mids, sizes, nameless;
+};
+
+static int note_alone(struct alone *a, const struct candidates *left, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < left->c.n; i++) {
+		const struct candidate *c = &left->c.a[i];
+		uint64_t size = c->told ? candidate_size(c) : c->box->join.rows.a[c->row].m.left.size;
+
+		if (c->united)
+			continue;
+		if (c->id.has_mid)
+			rc = numset_add(&a->mids, mid_number(&c->id));
+		if (rc == 0)
+			rc = numset_add(&a->sizes, size);
+		if (rc == 0 && !c->id.has_mid)
+			rc = numset_add(&a->nameless, size);
+	}
+	numset_seal(&a->mids);
+	numset_seal(&a->sizes);
+	numset_seal(&a->nameless);
+	return rc < 0 ? twoway_no_memory(e) : 0;
+}
+
+/*
+ * A right whose bodies are not at hand: those are read that may be what is about to be copied there, so that they are known when it comes by (twins.h). The time of arrival may
+ * be another, as may the size, since some servers tell sizes that are lies.
+ */
+static int read_doubtful(struct twoway *g, struct box *b, const struct candidates *left, const struct candidates *right, struct err *e)
+{
+	struct candidates doubtful = { 0 };
+	struct alone a = { 0 };
+	int rc = note_alone(&a, left, e);
+
+	for (size_t i = 0; rc == 0 && i < right->c.n; i++) {
+		struct candidate c = right->c.a[i];
+		bool may_be = c.id.has_mid ? numset_has(&a.mids, mid_number(&c.id)) || numset_has(&a.nameless, candidate_size(&c)) : numset_has(&a.sizes, candidate_size(&c));
+
+		if (!c.united && may_be && vec_push(&doubtful.c, c) < 0)
+			rc = twoway_no_memory(e);
+	}
+	if (rc == 0)
+		rc = candidates_learn(g, RIGHT, LEARN_CONTENTS, NULL, NULL, &doubtful, e);
+	if (rc == 0)
+		rc = note_contents(b, &doubtful, e);
+	candidates_release(&doubtful);
+	numset_release(&a.mids);
+	numset_release(&a.sizes);
+	numset_release(&a.nameless);
 	return rc;
 }
 
@@ -223,15 +290,16 @@ static int recall(struct twoway *g, struct box *b, struct candidates *right, str
 static int adopt(struct twoway *g, struct box *b, struct takeover *t, struct err *e)
 {
 	struct candidates left = { 0 }, right = { 0 };
+	const bool far = twoway_tells(g, RIGHT);
 	size_t kept = 0;
 	int rc = 0;
 
 	if (gather(b, LEFT, &left, e) < 0 || gather(b, RIGHT, &right, e) < 0 || recall(g, b, &right, e) < 0 ||
-	    candidates_learn(g, RIGHT, LEARN_CONTENTS, NULL, NULL, &right, e) < 0 || note_contents(b, &right, e) < 0)
+	    candidates_learn(g, RIGHT, far ? LEARN_IDENTS : LEARN_CONTENTS, NULL, NULL, &right, e) < 0 || note_contents(b, &right, e) < 0)
 		rc = -1;
 	else
 		candidates_match_objects(&left, &right, unite, b);
-	if (rc == 0 && !b->reborn && !t)
+	if (rc == 0 && !b->reborn && !t && !far)
 		rc = candidates_narrow(&left, LEFT, &right, e);
 	if (rc == 0 && left.c.n > 0)
 		rc = candidates_learn(g, LEFT, t ? LEARN_MARKS : LEARN_IDENTS, NULL, NULL, &left, e);
@@ -239,8 +307,12 @@ static int adopt(struct twoway *g, struct box *b, struct takeover *t, struct err
 		rc = takeover_match(t, &left, &right, unite, e);
 	if (rc == 0 && left.c.n > 0) {
 		log_debug("%zu messages of '%s' are on both sides already", candidates_match(&left, &right, unite, b), b->f->left);
-		rc = match_marked(g, b, &left, &right, e);
+		rc = match_marked(g, b, LEFT, &left, &right, e);
+		if (rc == 0 && far)
+			rc = match_marked(g, b, RIGHT, &left, &right, e);
 	}
+	if (rc == 0 && far && left.c.n > 0)
+		rc = read_doubtful(g, b, &left, &right, e);
 	if (rc == 0 && left.c.n > 0)
 		rc = b->reborn ? match_contents(g, b, &left, &right, e) : match_left_out(g, b, &left, &right, e);
 	if (rc == 0 && t)
@@ -328,11 +400,11 @@ int adopt_missing(struct twoway *g, struct box *b, struct err *e)
 	if (count_missing(g, b, &missing, &held, e) < 0)
 		return -1;
 	err_printable(name, sizeof(name), b->f->left, strlen(b->f->left));
-	if (b->distrusted)
+	if (b->distrusted[LEFT])
 		snprintf(what, sizeof(what), "given numbers (UIDs) of '%s' to other messages", name);
 	else
 		snprintf(what, sizeof(what), "renumbered '%s', or gone back to an older copy of it (its UIDVALIDITY is another, or its UIDNEXT lower)", name);
-	if (missing > 0 && !g->p->restore && !g->p->allow_deletions) {
+	if (missing > 0 && !g->p->restore && !g->p->allow_deletions && !g->p->one_way) {
 		err_set_span(e, ERR_REFUSED, SPAN_BOX, "the server has %s, and %" PRIu64 " of %" PRIu64 " messages are not there any more: nothing was changed", what, missing, held);
 		return err_hint(e, "to have them uploaded again, run the job by name with --restore; to have them deleted here, too, with --allow-deletions");
 	}
@@ -372,7 +444,7 @@ int adopt_note(struct twoway *g, struct box *b, struct err *e)
 		rc = -1;
 	}
 	if (rc == 0) {
-		b->reborn = b->distrusted = false;
+		b->reborn = b->distrusted[LEFT] = false;
 		rc = db_commit(g->db, e);
 	}
 	db_cache(g->db, false);

@@ -178,6 +178,10 @@ int candidates_learn(struct twoway *g, int side, enum candidates_how how, candid
 		found = s->ops->find(s, joined_key(row, side), joined_side(row, side)->flags, &m, e);
 		if (found < 0)
 			goto out;
+		if (m.size == 0) /* a look may have told it */
+			m.size = joined_side(row, side)->size;
+		if (m.date == 0)
+			m.date = joined_side(row, side)->date;
 		if (found == 0 || (fits && !fits(arg, &m)))
 			continue;
 		c.num = m.num;
@@ -325,7 +329,7 @@ size_t candidates_match(struct candidates *left, struct candidates *right, void 
 				r += m;
 			continue;
 		}
-		for (size_t i = 0; n == m && all_equal(y, m) && i < n; i++, united++)
+		for (size_t i = 0; n == m && (m == 1 || all_equal(y, m)) && i < n; i++, united++)
 			unite(arg, &x[i], &y[i]);
 		l += n;
 		r += m;

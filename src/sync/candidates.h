@@ -63,8 +63,8 @@ bool candidates_alike(const struct told *a, const struct told *b);
 size_t candidates_match_objects(struct candidates *left, struct candidates *right, void (*unite)(void *arg, struct candidate *l, struct candidate *r), void *arg);
 
 /*
- * Bring together what is as many times, and the same, on both sides by size, Message-ID and time. The contents of the right must be known: where several could be meant
- * they must be equal. How many.
+ * Bring together what is as many times, and the same, on both sides by size, Message-ID and time. Where several could be meant, the contents of the
+ * right must be known and equal. How many.
  */
 size_t candidates_match(struct candidates *left, struct candidates *right, void (*unite)(void *arg, struct candidate *l, struct candidate *r), void *arg);
 

@@ -15,11 +15,12 @@ void decide_policy(const struct twoway *g, const struct box *b, struct plan_sync
 	*out = (struct plan_sync_policy){ .anew = words_anew(b), .now = g->p->now };
 	for (int s = LEFT; s <= RIGHT; s++) {
 		const struct box_info *info = &b->info[s];
-		bool locked = b->looked[s] && info->read_only;
+		bool locked = b->looked[s] && info->read_only, source = g->p->one_way && s == LEFT;
 
-		*sides[s] = (struct plan_side_policy){ .may_add = !locked, .may_remove = !locked && twoway_may(g->p->del, s),
-						       .can_hold = b->looked[s] ? info->can_hold : FLAGS_EVERY, .may_flag = locked ? 0 : words_may_take(b, s) };
+		*sides[s] = (struct plan_side_policy){ .may_add = !locked && !source, .may_remove = !locked && !g->p->one_way && twoway_may(g->p->del, s),
+						       .can_hold = b->looked[s] ? info->can_hold : FLAGS_EVERY, .may_flag = locked || source ? 0 : words_may_take(b, s) };
 	}
+	out->take_left = g->p->one_way && g->p->delete_source && !(b->looked[LEFT] && b->info[LEFT].read_only);
 	out->right.max_size = r && r->has_max_size ? r->max_size : g->p->max_size;
 	out->right.oldest = max_age > 0 ? g->p->now - max_age : 0;
 }
@@ -48,11 +49,11 @@ void decide_kept(const struct twoway *g, struct box *b, const struct plan_sync_p
 	struct plan_side_policy *sides[2] = { &open.left, &open.right };
 	unsigned more;
 
-	if (policy->left.may_add && policy->right.may_add)
+	if (g->p->one_way ? policy->right.may_add : policy->left.may_add && policy->right.may_add)
 		return;
-	for (int s = LEFT; s <= RIGHT; s++) {
+	for (int s = g->p->one_way ? RIGHT : LEFT; s <= RIGHT; s++) {
 		sides[s]->may_add = true;
-		sides[s]->may_remove = twoway_may(g->p->del, s);
+		sides[s]->may_remove = !g->p->one_way && twoway_may(g->p->del, s);
 		sides[s]->may_flag = words_may_take(b, s);
 	}
 	more = plan_sync(&open, m).acts & ~plan->acts;
@@ -112,6 +113,15 @@ static void plan_removal(struct twoway *g, struct box *b, int side)
 	}
 	err_printable(name, sizeof(name), box_name(b, side), strlen(box_name(b, side)));
 	b->remove[side] = false;
+	if (g->p->one_way) {
+		b->stays = true;
+		if (side == RIGHT)
+			return; /* what was migrated stays where it is */
+		snprintf(text, sizeof(text), "folder '%s' is gone at the target: what is in it at the source is not copied again (--restore does that)", name);
+		if (there > 0)
+			twoway_warn(g, text);
+		return;
+	}
 	if (there == 0 && (!g->p->remove_folders || twoway_may(g->p->remove_where, side))) {
 		b->remove[side] = b->work = true;
 		return;
@@ -122,7 +132,7 @@ static void plan_removal(struct twoway *g, struct box *b, int side)
 		return;
 	}
 	snprintf(text, sizeof(text), "folder '%s' is gone %s; %s it still holds %llu message%s and stays (remove-folders would remove it, --restore brings it back)", name,
-		 twoway_at(!side), twoway_at(side), (unsigned long long)there, there == 1 ? "" : "s");
+		 twoway_at(g, !side), twoway_at(g, side), (unsigned long long)there, there == 1 ? "" : "s");
 	if (there > 0)
 		twoway_warn(g, text);
 	b->stays = true;
@@ -189,6 +199,8 @@ static int recognize(struct twoway *g, struct box *b, struct err *e)
 			return join_unfold(&b->join, s == LEFT ? PAIR_RIGHT : PAIR_LEFT, g->db, b->f->base.id, e);
 	if (g->p->restore && restore_rows(g, b, e) < 0)
 		return -1;
+	if (g->p->delete_source && join_whole(&b->join, g->db, b->f->base.id, e) < 0)
+		return -1;
 	return adopt_box(g, b, e);
 }
 
@@ -212,7 +224,7 @@ static int plan_box(struct twoway *g, struct box *b, struct err *e)
 
 		decide_kept(g, b, &policy, &b->join.rows.a[i].m, &plan);
 		words_watch(b, &policy, &b->join.rows.a[i].m);
-		b->deletions[LEFT] += (plan.acts & PLAN_REMOVE_LEFT) != 0;
+		b->deletions[LEFT] += !policy.take_left && (plan.acts & PLAN_REMOVE_LEFT) != 0;
 		b->deletions[RIGHT] += (plan.acts & PLAN_REMOVE_RIGHT) != 0;
 		b->copies += (plan.acts & (PLAN_COPY | PLAN_COPY_BACK)) != 0;
 		b->work |= (plan.acts & ~(unsigned)(PLAN_SKIP | PLAN_WAIT)) != 0 || plan.base != b->join.rows.a[i].m.flags;
@@ -243,7 +255,7 @@ static int guard_deletions(struct twoway *g, struct err *e)
 		if (!all && !plan_deletes_too_many(&g->p->max_delete, n, held))
 			continue;
 		err_set(e, s == LEFT ? ERR_LOCAL : ERR_UNAVAIL, "%llu of %llu messages are gone %s, and would be deleted %s: nothing was changed", (unsigned long long)n,
-			(unsigned long long)held, twoway_at(!s), twoway_at(s));
+			(unsigned long long)held, twoway_at(g, !s), twoway_at(g, s));
 		return err_hint(e, "to delete them all the same, run the job by name with --allow-deletions (max-delete is the limit); to have them back, with --restore");
 	}
 	return 0;

@@ -164,7 +164,13 @@ static int is_taken(struct exec *x, struct slice key, struct err *e)
 {
 	struct pair other;
 
-	return pairs_by_left(x->db, x->folder, key, &other, e);
+	return x->back ? pairs_by_left(x->db, x->folder, key, &other, e) : pairs_by_right(x->db, x->folder, key, &other, e);
+}
+
+/* A delivery of an earlier group or run is there, by the key that the target gave it. */
+static int arrived(struct exec *x, int64_t pair, struct slice key, struct err *e)
+{
+	return pairs_arrive(x->db, pair, x->back ? PAIR_LEFT : PAIR_RIGHT, key, e);
 }
 
 /* What came of one delivery of an earlier run. One that the target took for another message is none. */
@@ -177,7 +183,7 @@ static int apply_one(struct exec *x, int64_t pair, const struct recovery *r, str
 		return -1;
 	if (!r->found || taken)
 		return pairs_drop(x->db, pair, e);
-	return late ? pairs_arrive(x->db, pair, r->now, e) : pairs_settle(x->db, pair, e);
+	return late ? arrived(x, pair, r->now, e) : pairs_settle(x->db, pair, e);
 }
 
 /* Settle what was found, drop what was not, in one transaction. */
@@ -334,7 +340,7 @@ static int settle_published(struct exec *x, struct err *e)
 		if (st->refused)
 			rc = pairs_drop(x->db, x->items[i].pair, e);
 		else
-			rc = pairs_arrive(x->db, x->items[i].pair, slice_str(st->key), e);
+			rc = arrived(x, x->items[i].pair, slice_str(st->key), e);
 		if (rc == 0 && !st->refused && exec_agreed(x, x->items[i].w) != agreed_before(x, x->items[i].w))
 			rc = pairs_flags(x->db, x->items[i].pair, exec_agreed(x, x->items[i].w), e);
 	}

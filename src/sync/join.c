@@ -283,6 +283,8 @@ static int put_row(struct join *j, const struct join_seen *l, const struct join_
 		row.m.right = (struct plan_sync_side){ .present = r->present, .flags = r->flags, .size = r->told.size, .date = r->told.date };
 	if (l)
 		row.told = l->told;
+	else if (row.pair == 0)
+		row.told = r->told;
 	return vec_push(&j->rows, row) < 0 ? out_of_memory(e) : 0;
 }
 
@@ -318,7 +320,7 @@ int join_rows(struct join *j, struct err *e)
 /* The pairs that are no rows yet. */
 struct unfolding {
 	struct join *j;
-	enum pair_side gone;
+	bool shown[2]; /* sides that show them as the base says */
 	size_t at;  /* among the rows that looks have made of pairs, which come in the same order */
 	size_t end; /* of these */
 };
@@ -328,20 +330,27 @@ static int unfold_pair(void *arg, const struct pair *p, struct err *e)
 	struct unfolding *u = arg;
 	struct join *j = u->j;
 	struct joined row = { .pair = p->id, .m = { .known = true, .flags = p->flags } };
-	struct slice *key = u->gone == PAIR_LEFT ? &row.right : &row.left;
 
 	while (u->at < u->end && j->rows.a[u->at].pair < p->id)
 		u->at++;
 	if (u->at < u->end && j->rows.a[u->at].pair == p->id)
 		return 0;
-	*key = arena_slice(&j->arena, u->gone == PAIR_LEFT ? p->right : p->left);
-	*(u->gone == PAIR_LEFT ? &row.m.right : &row.m.left) = (struct plan_sync_side){ .present = true, .flags = p->flags };
-	return !key->p || vec_push(&j->rows, row) < 0 ? out_of_memory(e) : 0;
+	for (int s = PAIR_LEFT; s <= PAIR_RIGHT; s++) {
+		struct slice *key = s == PAIR_LEFT ? &row.left : &row.right;
+
+		if (!u->shown[s])
+			continue;
+		*key = arena_slice(&j->arena, key_of(p, s));
+		if (!key->p)
+			return out_of_memory(e);
+		*(s == PAIR_LEFT ? &row.m.left : &row.m.right) = (struct plan_sync_side){ .present = true, .flags = p->flags };
+	}
+	return vec_push(&j->rows, row) < 0 ? out_of_memory(e) : 0;
 }
 
 int join_unfold(struct join *j, enum pair_side gone, struct db *db, int64_t folder, struct err *e)
 {
-	struct unfolding u = { .j = j, .gone = gone, .end = j->rows.n };
+	struct unfolding u = { .j = j, .shown = { gone != PAIR_LEFT, gone != PAIR_RIGHT }, .end = j->rows.n };
 
 	for (size_t i = 0; i < u.end; i++) {
 		struct joined *row = &j->rows.a[i];
@@ -352,6 +361,15 @@ int join_unfold(struct join *j, enum pair_side gone, struct db *db, int64_t fold
 		*(gone == PAIR_LEFT ? &row->m.left : &row->m.right) = (struct plan_sync_side){ .present = false };
 		*(gone == PAIR_LEFT ? &row->left : &row->right) = (struct slice){ 0 };
 	}
+	return pairs_present(db, folder, unfold_pair, &u, e);
+}
+
+int join_whole(struct join *j, struct db *db, int64_t folder, struct err *e)
+{
+	struct unfolding u = { .j = j, .shown = { true, true }, .end = j->rows.n };
+
+	while (u.at < u.end && j->rows.a[u.at].pair == 0)
+		u.at++;
 	return pairs_present(db, folder, unfold_pair, &u, e);
 }
 

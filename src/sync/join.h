@@ -27,7 +27,7 @@ struct joined {
 	bool rekey;               /* the left calls it by this key now, which the base is to be told */
 	bool moving;              /* it is part of a move (moves.h), and asks for nothing */
 	const struct content *content; /* where adopt.c has read it; else NULL */
-	struct told told;         /* what the left says of it, of one that the base has not, or that it calls by another key now */
+	struct told told;         /* what the left says of it, of one that the base has not, or that it calls by another key now; of what the right alone has, what that says */
 };
 
 /* What the left says of a message of the base, the first time since it is there. */
@@ -72,6 +72,9 @@ void join_unite(struct joined *left, const struct joined *right);
 
 /* Every pair of the folder gets a row, of which that side shows nothing and the other one what it shows, or the base. After join_rows. */
 int join_unfold(struct join *j, enum pair_side gone, struct db *db, int64_t folder, struct err *e);
+
+/* Every pair of the folder of which there is no row gets one: both sides are as the base says. After join_rows. */
+int join_whole(struct join *j, struct db *db, int64_t folder, struct err *e);
 
 void join_release(struct join *j);
 

@@ -129,8 +129,8 @@ int look_failures(struct twoway *g, struct err *e)
 	return 0;
 }
 
-/* Forget that a folder was once there, so that it is made again with all that the other side has. */
-static int restore_folder(struct twoway *g, struct box *b, struct err *e)
+/* Let the base forget a folder: whatever either side has is new to it. */
+static int forget_folder(struct twoway *g, struct box *b, struct err *e)
 {
 	if (!g->p->dry_run) {
 		if (db_begin(g->db, e) < 0)
@@ -143,7 +143,23 @@ static int restore_folder(struct twoway *g, struct box *b, struct err *e)
 			return -1;
 	}
 	b->f->base = (struct folder_row){ .id = 0 };
+	b->words = (struct box_words){ .n = 0 };
 	return 0;
+}
+
+/*
+ * The right's keys mean nothing any more. What was deleted on one side since the last run can't be told from what is new then, and comes back; nothing is lost, and what both
+ * sides hold is known again as in a first run.
+ */
+static int forget_reborn(struct twoway *g, struct box *b, struct err *e)
+{
+	char text[ERR_TEXT_MAX], name[160];
+
+	b->forgotten = true;
+	err_printable(name, sizeof(name), b->f->right, strlen(b->f->right));
+	snprintf(text, sizeof(text), "'%s' %s is not the one of the last run, or has other numbers now (UIDVALIDITY): its messages are matched anew", name, twoway_at(g, RIGHT));
+	twoway_warn(g, text);
+	return forget_folder(g, b, e);
 }
 
 /* The inbox is never removed, and never made anew where it was lost. */
@@ -151,7 +167,7 @@ static void inbox_gone(struct twoway *g, struct box *b)
 {
 	struct err why = ERR_INIT;
 
-	err_set_span(&why, b->f->on_left ? ERR_LOCAL : ERR_UNAVAIL, SPAN_BOX, "the inbox is gone %s: it was left alone", twoway_at(b->f->on_left ? RIGHT : LEFT));
+	err_set_span(&why, b->f->on_left ? ERR_LOCAL : ERR_UNAVAIL, SPAN_BOX, "the inbox is gone %s: it was left alone", twoway_at(g, b->f->on_left ? RIGHT : LEFT));
 	err_hint(&why, "put it back, or run the job by name with --restore to have it filled again");
 	box_failed(g, b, &why);
 }
@@ -161,7 +177,7 @@ static int decide(struct twoway *g, struct box *b, struct err *e)
 {
 	int gone;
 
-	if (b->f->base.id != 0 && b->f->on_left != b->f->on_right && g->p->restore && restore_folder(g, b, e) < 0)
+	if (b->f->base.id != 0 && b->f->on_left != b->f->on_right && g->p->restore && forget_folder(g, b, e) < 0)
 		return -1;
 	if (b->f->base.id == 0) {
 		b->create[LEFT] = !b->f->on_left && twoway_may(g->p->create, LEFT);
@@ -339,6 +355,13 @@ static int take_look(struct twoway *g, struct box *b, int side, struct err *e)
 		if (info->extent != LOOK_ALL)
 			return 0; /* nothing can be concluded from this look: another one asks for everything */
 	}
+	if (info->reborn && side == RIGHT && !b->forgotten) {
+		if (forget_reborn(g, b, e) < 0)
+			return -1;
+		g->again |= info->extent != LOOK_ALL;
+		if (info->extent != LOOK_ALL)
+			return 0;
+	}
 	b->looked[side] = true;
 	b->whole[side] = info->extent == LOOK_ALL;
 	memcpy(b->stamp[side], info->stamp, sizeof(b->stamp[side]));
@@ -373,8 +396,9 @@ static int read_looks(struct twoway *g, int side, const struct look *l, const si
 		b->info[side] = info;
 		if (rc == 1)
 			rc = take_look(g, b, side, &why);
-		if (rc < 0 && side == LEFT && (l[i].idents || b->reborn) && !b->plain && !err_ends_all(&why)) {
-			b->plain = true; /* one message that can't be read is enough; the others can be listed */
+		if (rc < 0 && (l[i].idents || (side == LEFT && b->reborn)) && !b->plain[side] && !err_ends_all(&why)) {
+			g->again |= side == RIGHT;
+			b->plain[side] = true; /* one message that can't be read is enough; the others can be listed */
 			b->looked[side] = false;
 			rc = 0;
 		}
@@ -393,7 +417,7 @@ static int look_reborn(struct twoway *g, struct err *e)
 
 	for (size_t i = 0; rc == 0 && i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
-		struct look l = { .folder = box_name(b, LEFT), .stamp = "", .keywords = &b->view[LEFT], .all = true, .sizes = true, .idents = !b->plain };
+		struct look l = { .folder = box_name(b, LEFT), .stamp = "", .keywords = &b->view[LEFT], .all = true, .sizes = true, .idents = !b->plain[LEFT] };
 
 		if (b->reborn && !b->looked[LEFT] && !b->failed && (vec_push(&looks, l) < 0 || vec_push(&which, i) < 0))
 			rc = twoway_no_memory(e);
@@ -416,11 +440,11 @@ static int look_changed(struct twoway *g, int side, bool plain, struct err *e)
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
 		struct look l = { .folder = box_name(b, side), .known = side == LEFT ? known_left : known_right, .arg = g, .keywords = &b->view[side],
-				  .sizes = side == LEFT && has_limits(g, b), .idents = side == LEFT && b->join.fresh[RIGHT] > 0 && !plain };
+				  .sizes = side == LEFT ? has_limits(g, b) : b->f->base.id == 0 && twoway_tells(g, RIGHT) };
 		char own[STORE_STAMP_MAX];
 		char *copy;
 
-		if (b->plain != plain || (plain && b->reborn) || b->failed || !box_there(b, side) || (!box_there(b, !side) && !b->create[!side] && !b->remove[side]))
+		if (b->plain[side] != plain || b->looked[side] || (plain && b->reborn) || b->failed || !box_there(b, side) || (!box_there(b, !side) && !b->create[!side] && !b->remove[side]))
 			continue;
 		memcpy(b->stamp[side], side == LEFT ? b->f->left_stamp : b->f->right_stamp, sizeof(b->stamp[side]));
 		if (unchanged(g, b, side) && !b->force[side])
@@ -428,10 +452,17 @@ static int look_changed(struct twoway *g, int side, bool plain, struct err *e)
 		if (words_read(g, b, e) < 0)
 			goto out;
 		look_own_stamp(box_remembered(b, side), own);
-		if (strcmp(own, DISTRUST) == 0) {
-			b->reborn = b->distrusted = true; /* look_reborn looks at it */
+		if (strcmp(own, DISTRUST) == 0 && side == LEFT) {
+			b->reborn = b->distrusted[LEFT] = true; /* look_reborn looks at it */
 			continue;
 		}
+		if (strcmp(own, DISTRUST) == 0) {
+			if (forget_reborn(g, b, e) < 0)
+				goto out;
+			own[0] = '\0';
+		}
+		/* asked at once for what tells messages apart, where the other side may have the same */
+		l.idents = !plain && (side == LEFT ? b->join.fresh[RIGHT] > 0 : b->f->base.id == 0 && b->f->on_left && twoway_tells(g, RIGHT));
 		l.all = !own_stamp(g, b, side, own) || b->force[side] || b->remove[side];
 		copy = strdup(own);
 		if (!copy || vec_push(&stamps, copy) < 0) {
@@ -455,6 +486,21 @@ out:
 	return rc;
 }
 
+/* What is on both sides, and not to stay at the left, is looked at whole: that it is still on the right must be seen, not concluded. */
+static int look_leftovers(struct twoway *g, struct err *e)
+{
+	for (size_t i = 0; g->p->delete_source && i < g->boxes.n; i++) {
+		struct box *b = &g->boxes.a[i];
+		uint64_t n = 0;
+
+		if (b->f->base.id != 0 && pairs_present_count(g->db, b->f->base.id, &n, e) < 0)
+			return -1;
+		if (n > 0)
+			b->force[LEFT] = b->force[RIGHT] = true;
+	}
+	return 0;
+}
+
 int look_recover(struct twoway *g, struct err *e)
 {
 	for (size_t i = 0; i < g->boxes.n; i++)
@@ -466,7 +512,12 @@ int look_recover(struct twoway *g, struct err *e)
 /* First the right: where it has something new, what is new at the left may be the same, and is asked at once what tells it apart. */
 int look_messages(struct twoway *g, struct err *e)
 {
-	if (look_changed(g, RIGHT, false, e) < 0 || look_changed(g, LEFT, false, e) < 0 || look_changed(g, LEFT, true, e) < 0)
+	if (look_leftovers(g, e) < 0)
+		return -1;
+	g->again = false;
+	if (look_changed(g, RIGHT, false, e) < 0 || (g->again && (look_changed(g, RIGHT, false, e) < 0 || look_changed(g, RIGHT, true, e) < 0)))
+		return -1;
+	if (look_changed(g, LEFT, false, e) < 0 || look_changed(g, LEFT, true, e) < 0)
 		return -1;
 	return look_reborn(g, e) < 0 || look_reborn(g, e) < 0 ? -1 : 0; /* the second time for those that are to be asked once more */
 }

@@ -274,7 +274,7 @@ static int learn_held(struct twoway *g, const struct trails *ts, struct candidat
 				rc = add_held(ts, k, &held, e);
 		}
 		if (rc == 0)
-			rc = learn(g, RIGHT, LEARN_CONTENTS, date_fits, &dates, &held, e);
+			rc = learn(g, RIGHT, twoway_tells(g, RIGHT) ? LEARN_MARKS : LEARN_CONTENTS, date_fits, &dates, &held, e);
 		for (size_t k = 0; rc == 0 && k < held.c.n; k++)
 			rc = vec_push(&out->c, held.c.a[k]) < 0 ? twoway_no_memory(e) : 0;
 		candidates_release(&held);
@@ -391,7 +391,9 @@ static bool may_move(struct twoway *g, int side, struct place from, struct place
 		return true;
 	decide_policy(g, from.box, &a);
 	decide_policy(g, to.box, &b);
-	return (side == LEFT ? a.left.may_remove : a.right.may_remove) && (side == LEFT ? b.left.may_add : b.right.may_add) &&
+	if (g->p->one_way ? side == LEFT || !a.right.may_add : side == LEFT ? !a.left.may_remove : !a.right.may_remove)
+		return false;
+	return (side == LEFT ? b.left.may_add : b.right.may_add) &&
 	       (box_there(to.box, side) || to.box->create[side]);
 }
 
@@ -457,7 +459,7 @@ int moves_find(struct twoway *g, struct err *e)
 	for (int s = RIGHT; rc == 0 && s >= LEFT && ts.t.n > 0; s--) {
 		if (count_fresh(g, s) == 0)
 			continue;
-		if (!is_local(g, s))
+		if (s == LEFT && !is_local(g, s))
 			rc = find_by_object(g, &ts, e) < 0 ? -1 : find_by_ident(g, &ts, e);
 		else
 			rc = find_by_content(g, s, &ts, e);

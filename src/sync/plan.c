@@ -82,12 +82,16 @@ struct plan_sync plan_sync(const struct plan_sync_policy *p, const struct plan_s
 		if (!m->known)
 			out.acts = PLAN_PAIR;
 		merge_flags(p, m, &out);
+		if (p->take_left && m->known && !(out.acts & PLAN_FLAG_RIGHT)) /* once the right has its flags, too */
+			out.acts |= PLAN_REMOVE_LEFT;
 	} else if (!m->left.present && !m->right.present) {
 		out.acts = m->known ? PLAN_FORGET : PLAN_NOTHING;
 	} else if (!m->known && m->left.present) {
 		out.acts = plan_new(&p->right, &m->left, m->retry_at, p->now);
 		if (out.acts == PLAN_COPY)
 			out.right = out.base = m->left.flags & p->right.may_flag;
+		if (out.acts == PLAN_COPY && p->take_left)
+			out.acts |= PLAN_REMOVE_LEFT;
 	} else if (!m->known) {
 		out.acts = plan_new(&p->left, &m->right, m->retry_at, p->now);
 		if (out.acts == PLAN_COPY) {
@@ -98,7 +102,9 @@ struct plan_sync plan_sync(const struct plan_sync_policy *p, const struct plan_s
 		const struct plan_sync_side *stays = m->left.present ? &m->left : &m->right;
 		const struct plan_side_policy *there = m->left.present ? &p->left : &p->right;
 
-		if (there->may_remove)
+		if (p->take_left && m->right.present)
+			out.acts = PLAN_FORGET;
+		else if (there->may_remove)
 			out.acts = m->left.present ? PLAN_REMOVE_LEFT : PLAN_REMOVE_RIGHT;
 		else
 			out.base = heard(m->flags, stays->flags, there); /* nobody is left to be told of them */

@@ -253,7 +253,7 @@ static int follow(struct following *w, struct sync_folder *gone, struct sync_fol
 
 	if (!r.from || !r.to)
 		return twoway_no_memory(e);
-	if (!both && (!twoway_may(g->p->create, side) || left_children(w, gone, !side)))
+	if (!both && (!twoway_may(g->p->create, side) || (g->p->one_way && side == LEFT) || left_children(w, gone, !side)))
 		return 0;
 	if (!both && !g->p->dry_run)
 		rc = rename_at(w, side, gone, fresh, e);

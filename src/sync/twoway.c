@@ -35,9 +35,18 @@ int twoway_no_memory(struct err *e)
 }
 
 /* The store's word for a side, for a person. */
-const char *twoway_at(int side)
+const char *twoway_at(const struct twoway *g, int side)
 {
+	if (g->p->one_way)
+		return side == LEFT ? "at the source" : "at the target";
+	if (g->side[RIGHT]->ops->caps & STORE_REMOTE)
+		return side == LEFT ? "on the remote side" : "on the local side";
 	return side == LEFT ? "at the server" : "here";
+}
+
+bool twoway_tells(const struct twoway *g, int side)
+{
+	return g->side[side]->ops->idents != NULL;
 }
 
 bool twoway_may(enum sync_where where, int side)
@@ -118,7 +127,7 @@ static int remember(struct twoway *g, struct box *b, struct err *e)
 			snprintf(text[s], sizeof(text[s]), "%s%s", b->stamp[s], policy);
 		if (b->kept[s])
 			look_weaken(text[s], sizeof(text[s]));
-		if (s == LEFT && b->distrusted)
+		if (b->distrusted[s])
 			look_distrust(text[s], sizeof(text[s]));
 	}
 	if (b->f->base.id == 0 || (strcmp(text[LEFT], old[LEFT]) == 0 && strcmp(text[RIGHT], old[RIGHT]) == 0))

@@ -52,10 +52,11 @@ struct box {
 	bool remove[2];               /* it is gone on the other side: to be removed here */
 	bool kept[2];                 /* something there could not be taken over to the other side: the next look is to tell it again */
 	bool reborn;                  /* the left's keys mean nothing any more: all that it holds is matched anew (adopt.c) */
-	bool distrusted;              /* so they do because the server gave them to other messages */
+	bool forgotten;               /* the right's did: the base has let go of the folder, which is looked at once more as in a first run */
+	bool distrusted[2];           /* a server gave the keys of that side to other messages */
 	VEC(int64_t) orphans;         /* pairs that are to be forgotten then */
 	bool stays;                   /* it is gone on one side, and not removed on the other, or on both: nothing is done in it but moves, and nothing remembered */
-	bool plain;                   /* the left is not asked for Message-IDs by a look: it has refused that */
+	bool plain[2];                /* the side is not asked for Message-IDs by a look: it has refused that */
 	bool failed;                  /* nothing more is done with it, and nothing remembered */
 	struct join join;
 	uint64_t deletions[2], copies;
@@ -100,13 +101,15 @@ struct twoway {
 	struct box *acting;           /* the executors work on it */
 	int steps;
 	bool known;                   /* the base has folders: this is not the first run */
+	bool again;                   /* some folders of the right are to be looked at once more */
 };
 
 void twoway_warn(void *arg, const char *text); /* arg: struct twoway */
 void twoway_put(struct twoway *g, struct event *ev);
 void twoway_tell_tree(struct twoway *g, const struct box *b, int side, enum event_action action); /* a folder was made or removed there, or would be */
 int twoway_no_memory(struct err *e);           /* -1 */
-const char *twoway_at(int side);               /* "at the server", "here" */
+const char *twoway_at(const struct twoway *g, int side); /* "at the server", "here" */
+bool twoway_tells(const struct twoway *g, int side); /* its store can tell messages apart without their bodies, which are not at hand */
 const char *box_name(const struct box *b, int side);
 bool box_there(const struct box *b, int side);
 char *box_remembered(struct box *b, int side); /* the stamp as the base has it: sizeof(folder_row.left_stamp) */
@@ -140,7 +143,7 @@ struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct
 void look_policy_text(const struct twoway *g, const struct box *b, char *out, size_t size);
 void look_keys_only(char *text, size_t size, const char *stamp); /* what is remembered of a store's stamp before there is an agreement: what keys mean */
 void look_own_stamp(const char *remembered, char out[STORE_STAMP_MAX]); /* the store's part of it */
-void look_distrust(char *text, size_t size); /* a remembered stamp of the left: the next look takes it for reborn, whatever it shows */
+void look_distrust(char *text, size_t size); /* a remembered stamp: the next look takes the folder for reborn, whatever it shows */
 void look_weaken(char *text, size_t size); /* a remembered stamp: from now on it shows what keys mean, but proves no agreement */
 
 /*

@@ -178,7 +178,7 @@ void words_tell(struct twoway *g, struct box *b)
 		if (fresh == 0)
 			continue;
 		list_names(b, fresh, names, sizeof(names));
-		snprintf(text, sizeof(text), "'%s': keywords that can't be kept %s stay %s alone: %s", name, twoway_at(s), twoway_at(!s), names);
+		snprintf(text, sizeof(text), "'%s': keywords that can't be kept %s stay %s alone: %s", name, twoway_at(g, s), twoway_at(g, !s), names);
 		twoway_warn(g, text);
 		b->told[s] |= fresh;
 	}

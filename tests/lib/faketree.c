@@ -733,10 +733,12 @@ static int stage(struct store *s, struct stream *body, const struct store_meta *
 	}
 	if ((!side(t)->remote && content == side(t)->refuse) || side(t)->refuse_copies)
 		return err_set_span(e, ERR_REFUSED, SPAN_MSG, "not this one");
+	out->size = n;
 	n = eol_to_lf(&eol, text, n, lf);
 	if (digest_put(t->digest, lf, n) < 0 || digest_end(t->digest, out->digest) < 0)
 		abort();
-	out->size = n;
+	if (!side(t)->remote)
+		out->size = n;
 	t->staged[t->n_staged].content = content;
 	t->staged[t->n_staged].flags = meant(t, s->keywords, meta->flags) & side(t)->can_hold;
 	memcpy(t->staged[t->n_staged].digest, out->digest, DIGEST_SIZE);
@@ -771,7 +773,7 @@ static int stage_again(struct store *s, const char *folder, struct slice key, co
 	stream_free(body);
 	if (rc < 0)
 		return -1;
-	if (out->size != as->size || memcmp(out->digest, as->digest, DIGEST_SIZE) != 0)
+	if ((as->size != 0 && out->size != as->size) || memcmp(out->digest, as->digest, DIGEST_SIZE) != 0)
 		misuse(t->w, "stage_again of something else");
 	side(t)->again++;
 	return 1;
@@ -889,11 +891,11 @@ static void free_store(struct store *s)
 	free(t);
 }
 
-#define OPS(store_name, more, how, hint) { \
+#define OPS(store_name, more, how, hint, copy) { \
 	.name = store_name, .idents = how, .caps = STORE_SOURCE | STORE_TARGET | STORE_TREE | (more), \
 	.open_box = open_box, .close_box = close_box, .list_start = store_cannot_list_start, .list_next = store_cannot_list_next, \
 	.want = want, .soon = hint, .next = next, .remove = remove_msgs, .commit = commit, \
-	.stage = stage, .stage_again = stage_again, .unstage = unstage, .harden = harden, .publish = publish, .abandon = abandon, .recover = recover, \
+	.stage = stage, .stage_again = copy, .unstage = unstage, .harden = harden, .publish = publish, .abandon = abandon, .recover = recover, \
 	.folders = folders, .folder_create = folder_create, .folder_remove = folder_remove, .folder_rename = folder_rename, \
 	.same_box = store_cannot_same_box, \
 	.look = look, .look_box = look_box, .look_next = look_next, .find = find, .move = move, .set_flags = set_flags, .restore = store_cannot_restore, .free = free_store, \
@@ -901,7 +903,7 @@ static void free_store(struct store *s)
 
 struct store *tree_store(struct tree_world *w, int n)
 {
-	static const struct store_ops local = OPS("fake", 0, NULL, NULL), remote = OPS("fake", STORE_REMOTE | STORE_LATE_KEYS, idents, soon);
+	static const struct store_ops local = OPS("fake", 0, NULL, NULL, stage_again), remote = OPS("fake", STORE_REMOTE | STORE_LATE_KEYS, idents, soon, NULL);
 	struct tree *t = calloc(1, sizeof(*t));
 
 	if (!t)
