@@ -1,5 +1,6 @@
 /* Two-way jobs of a configuration: see build.h. */
 #include <string.h>
+#include <strings.h>
 
 #include "config/build.h"
 #include "config/url.h"
@@ -186,14 +187,14 @@ int build_check_side(const struct config_end *end, bool remote, const char *name
 {
 	const char *key = remote ? "remote" : "local";
 
-	if (end->kind == CONFIG_MAILDIR || (remote && end->kind == CONFIG_IMAP))
+	if (end->kind == CONFIG_MAILDIR || end->kind == CONFIG_IMAP)
 		return 0;
 	if (end->kind == CONFIG_MBOX)
 		problem_add(p, at, ERR_CONF, "%s: '%s' is an mbox, which can't be synced yet; a Maildir can", key, name);
 	else if (remote)
 		problem_add(p, at, ERR_CONF, "remote: '%s' is a POP3 account, which can't be synced; fetch takes mail from it", name);
 	else
-		problem_add(p, at, ERR_CONF, "local: '%s' is an account; allowed: maildir:PATH, or the name of a maildir section", name);
+		problem_add(p, at, ERR_CONF, "local: '%s' is a POP3 account, which can't be synced; allowed: maildir:PATH, the name of a maildir section, or of an IMAP account", name);
 	return -1;
 }
 
@@ -229,6 +230,15 @@ static bool within(const char *path, const char *other)
 	return strncmp(path, other, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
+/* Are both accounts one mailbox? */
+static bool same_mailbox(const struct config_end *a, const struct config_end *b)
+{
+	const struct imap_params *x = &a->imap.imap, *y = &b->imap.imap;
+
+	return a->kind == CONFIG_IMAP && b->kind == CONFIG_IMAP && x->user && y->user && strcmp(x->user, y->user) == 0 && x->dial.host && y->dial.host &&
+	       strcasecmp(x->dial.host, y->dial.host) == 0 && x->dial.port && y->dial.port && strcmp(x->dial.port, y->dial.port) == 0;
+}
+
 /* Both sides together. */
 void build_check_sides(const struct config_job *job, struct place at, struct problems *p)
 {
@@ -236,6 +246,8 @@ void build_check_sides(const struct config_job *job, struct place at, struct pro
 
 	if (a && b && (within(a, b) || within(b, a)))
 		problem_add(p, at, ERR_CONF, "local: %s and %s lie one within the other", a, b);
+	if (job->left && job->right && same_mailbox(job->left, job->right))
+		problem_add(p, at, ERR_CONF, "local: '%s' is the mailbox that '%s' is", job->right->name, job->left->name);
 }
 
 /* Two jobs with one tree would carry the mail of each account into the other. */

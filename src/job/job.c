@@ -298,7 +298,7 @@ static int run_two_way(const struct job_params *p, struct store *left, struct st
 {
 	struct event_totals undone = { 0 };
 	struct quarantine q;
-	const bool keeps = p->job->sync.quarantine > 0 && !p->dry_run;
+	const bool keeps = p->job->sync.quarantine > 0 && !p->dry_run && right->ops->restore != store_cannot_restore;
 	int rc = find_quarantine(p, db, &q, e), steps = 0;
 
 	*number = p->undo || rc < 0 ? NOT_NOTED : q.run;

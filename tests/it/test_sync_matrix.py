@@ -3,7 +3,7 @@
 import pytest
 
 from disturb import LONG
-from twoway import HELLO, Scene
+from twoway import HELLO, Accounts, Scene, Sync
 
 pytestmark = pytest.mark.crash
 
@@ -42,8 +42,8 @@ def wanted(where):
 class Fates(Scene):
     """All has happened."""
 
-    def __init__(self, directory, srv, where):
-        super().__init__(directory, srv, "max-delete = none\n\tdelete = " + where)
+    def __init__(self, directory, srv, where, make):
+        super().__init__(directory, srv, "max-delete = none\n\tdelete = " + where, make)
         self.want = wanted(where)
         p = self.p
         for case in filter(old, CASES):
@@ -61,9 +61,9 @@ class Fates(Scene):
 
 
 @pytest.mark.deadline(300)
-@pytest.mark.parametrize("where", list(GOES))
-def test_matrix(each_server, tmp_path, where):
-    scene = Fates(tmp_path, each_server, where)
+@pytest.mark.parametrize("where, make", [(where, Sync) for where in GOES] + [("both", Accounts)])
+def test_matrix(each_server, tmp_path, where, make):
+    scene = Fates(tmp_path, each_server, where, make)
     scene.finish("undisturbed")
     # one in four is enough for a check, where `delete` changes what is planned and not how it is done
     for step in scene.stopped(stride=1 if LONG or where == "both" else 4):

@@ -438,6 +438,10 @@ class Sync(Job):
         self.remote, self.local = Remote(srv, user), Side(os.path.join(self.dir, "local"))
         self.configure(job)
 
+    def parts(self):
+        """The directories that hold all that a run can change, by name; those of the server's users begin with "home"."""
+        return {"local": self.local.path, "state": self.state, "home": self.srv.home(self.user)}
+
     def configure(self, job):
         port = {"imaps": self.srv.front_port, "imap": self.srv.imap_port}[self.scheme]
         self.write_private(self.conf, "account work {\n\turl = %s\n\tpassword-file = %s\n\tca-file = %s\n\t%s\n}\nsync both {\n\tremote = work\n\tlocal = %s\n%s\n}\n" % (
@@ -458,6 +462,30 @@ class Pair(Job):
             haul.quoted("maildir:" + self.remote.path), haul.quoted("maildir:" + self.local.path), job))
 
 
+class Accounts(Job):
+    """A configuration with one job "both" between two users of a Dovecot."""
+
+    users = 0
+
+    def __init__(self, directory, srv, job=""):
+        Accounts.users += 1
+        self.srv, self.user, self.user2 = srv, "r%dp%d" % (Accounts.users, os.getpid()), "l%dp%d" % (Accounts.users, os.getpid())
+        for user in self.user, self.user2:
+            srv.add_user(user, "secret")
+        super().__init__(directory, 1, password="secret")
+        self.remote, self.local = Remote(srv, self.user), Remote(srv, self.user2)
+        self.configure(job)
+
+    def parts(self):
+        return {"state": self.state, "home": self.srv.home(self.user), "home2": self.srv.home(self.user2)}
+
+    def configure(self, job):
+        account = "account %s {\n\turl = %s\n\tpassword-file = %s\n\tca-file = %s\n}\n"
+        text = "".join(account % (name, haul.quoted("imaps://%s@localhost:%d" % (user, self.srv.front_port)), haul.quoted(self.secret), haul.quoted(self.srv.ca_file))
+                       for name, user in (("work", self.user), ("other", self.user2)))
+        self.write_private(self.conf, text + "sync both {\n\tremote = work\n\tlocal = other\n%s\n}\n" % job)
+
+
 def between(directory, srv, job=""):
     """A job with that server, or, where there is none, with a second tree."""
     return Sync(directory, srv, job) if srv else Pair(directory, job)
@@ -468,14 +496,14 @@ class Scene:
 
     want = None     # what state() is to be in the end
 
-    def __init__(self, directory, srv, job):
+    def __init__(self, directory, srv, job, make=Sync):
         self.srv, self.dir = srv, str(directory)
-        self.p = Sync(directory / "job", srv, job)
+        self.p = make(directory / "job", srv, job)
 
     def keep(self):
         """Here it is put back to from now on."""
         self.srv.wait_for_quiet()
-        self.parts = {"local": self.p.local.path, "state": self.p.state, "home": self.srv.home(self.p.user)}
+        self.parts = self.p.parts()
         for name, path in self.parts.items():
             shutil.rmtree(os.path.join(self.dir, name + ".kept"), ignore_errors=True)
             shutil.copytree(path, os.path.join(self.dir, name + ".kept"))
@@ -485,7 +513,8 @@ class Scene:
         for name, path in self.parts.items():
             shutil.rmtree(path)
             shutil.copytree(os.path.join(self.dir, name + ".kept"), path)
-        self.srv.give(self.parts["home"])
+            if name.startswith("home"):
+                self.srv.give(path)
 
     def state(self):
         return {"local": self.p.local.state(), "remote": self.p.remote.state()}

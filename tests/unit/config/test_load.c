@@ -199,7 +199,7 @@ static const struct {
 	/* two-way jobs */
 	{ "sync s { }", "t:1: sync s needs 'remote = account'\nt:1: sync s needs 'local = store'\n" },
 	{ ACC "sync s { remote = a\n local = maildir:/x }", "t:2: remote: 'a' is a POP3 account, which can't be synced; fetch takes mail from it\n" },
-	{ IMAP "sync s { remote = i local = i }", "t:2: local: 'i' is an account; allowed: maildir:PATH, or the name of a maildir section\n" },
+	{ IMAP "sync s { remote = i local = i }", "t:2: local: 'i' is the mailbox that 'i' is\n" },
 	{ IMAP "sync s { remote = i local = mbox:/x }", "t:2: local: 'mbox:/x' is an mbox, which can't be synced yet; a Maildir can\n" },
 	{ "mbox m { path = /x }\nsync s { remote = m local = maildir:/y }", "t:2: remote: 'm' is an mbox, which can't be synced yet; a Maildir can\n" },
 	{ "sync s { remote = 'imaps://u@h' local = maildir:/y }",
@@ -861,7 +861,7 @@ static void adhoc_sync(void **state)
 		{ "mbox:/y", "maildir:/x", ERR_CONF, "remote: 'mbox:/y' is an mbox, which can't be synced yet" },
 		{ "imaps://u@h", "mbox:/x", ERR_CONF, "local: 'mbox:/x' is an mbox, which can't be synced yet" },
 		{ "maildir:/x", "imaps://u@h", ERR_CONF, "local: a local store is wanted here, not a server" },
-		{ "maildir:/x", "i", ERR_CONF, "local: 'i' is an account" },
+		{ "i", "i", ERR_CONF, "local: 'i' is the mailbox that 'i' is" },
 		{ "maildir:/x", "maildir:/x/y", ERR_CONF, "lie one within the other" },
 		{ "imaps://h", "maildir:/x", ERR_CONF, "has no user; the url can say it: imaps://user@h" },
 		{ "j", "maildir:/x", ERR_CONF, "remote: there is no account or store 'j'" },
