@@ -30,7 +30,7 @@ _mailhaul_config() {
 
 _mailhaul() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd='' i config
-	local commands='run fetch sync check info list status help'
+	local commands='run fetch sync migrate check info list status undo help'
 	local options='--config --state-dir --quiet --verbose --json --help --version'
 
 	COMPREPLY=()
@@ -68,6 +68,8 @@ _mailhaul() {
 	run) options+=' --due --jobs --dry-run --same-source --restore --allow-deletions' ;;
 	fetch) options+=' --keep --max-size --folder --dry-run --same-source' ;;
 	sync) options+=' --dry-run --same-source --restore --allow-deletions' ;;
+	migrate) options+=' --max-size --folder --dry-run --same-source' ;;
+	undo) options+=' --dry-run' ;;
 	check) options+=' --connect' ;;
 	esac
 	if [[ $cur == -* ]]; then
@@ -78,11 +80,13 @@ _mailhaul() {
 	case $cmd in
 	'') mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
 	help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
-	run | status) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'fetch|sync' | sort -u)" -- "$cur") ;;
+	run | status) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'fetch|sync|migrate' | sort -u)" -- "$cur") ;;
 	info) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" account)" -- "$cur") ;;
-	list) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'account|fetch|sync' | sort -u)" -- "$cur") ;;
+	list) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'account|fetch|sync|migrate' | sort -u)" -- "$cur") ;;
 	fetch) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'account|maildir|mbox') maildir: mbox: pop3s:// pop3://" -- "$cur") ;;
 	sync) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'account|maildir') maildir: imaps:// imap://" -- "$cur") ;;
+	migrate) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'account|maildir|mbox') maildir: mbox: imaps:// imap:// pop3s:// pop3://" -- "$cur") ;;
+	undo) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" sync)" -- "$cur") ;;
 	esac
 }
 

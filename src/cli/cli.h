@@ -13,7 +13,7 @@ struct options {
 	bool quiet, dry_run, json, due, connect, same_source, restore, allow_deletions;
 	int verbose;
 	unsigned jobs;
-	const char *keep, *max_size, *folder; /* fetch A B */
+	const char *keep, *max_size, *folder; /* fetch A B, migrate A B */
 };
 
 /* Everything a command gets. */
@@ -32,7 +32,7 @@ struct cli {
 
 /* Which options a command takes beside the common ones. */
 enum cli_takes {
-	TAKES_DUE = 1, TAKES_CONNECT = 2, TAKES_JOBS = 4, TAKES_SAME = 8, TAKES_POLICY = 16, TAKES_DRY = 32, TAKES_SYNC = 64,
+	TAKES_DUE = 1, TAKES_CONNECT = 2, TAKES_JOBS = 4, TAKES_SAME = 8, TAKES_POLICY = 16, TAKES_DRY = 32, TAKES_SYNC = 64, TAKES_PLACE = 128,
 };
 
 struct cmd {
@@ -87,6 +87,7 @@ void cli_when(int64_t t, char out[32]);
 int cmd_run(struct cli *c, struct err *e);
 int cmd_fetch(struct cli *c, struct err *e);
 int cmd_sync(struct cli *c, struct err *e);
+int cmd_migrate(struct cli *c, struct err *e);
 int cmd_check(struct cli *c, struct err *e);
 int cmd_info(struct cli *c, struct err *e);
 int cmd_list(struct cli *c, struct err *e);

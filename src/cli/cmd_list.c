@@ -92,7 +92,7 @@ int cmd_list(struct cli *c, struct err *e)
 	end = job ? job->left : config_account(&c->config, c->argv[0], e);
 	if (!end)
 		return cli_blame_words(e);
-	if (job && job->mode == CONFIG_SYNC)
+	if (job && config_two_way(job))
 		return list_sync(c, job, e);
 	/* The configuration is this process's own; only what this run adds is filled in. */
 	if (end->kind == CONFIG_IMAP)

@@ -9,7 +9,7 @@
 struct showing {
 	struct cli *c;
 	struct strbuf *json; /* NULL: for a person */
-	const char *job;
+	const struct config_job *job;
 	bool two_way, any;
 };
 
@@ -41,12 +41,12 @@ static int show_failure(void *arg, const char *folder, const struct failure *f, 
 		char size[32];
 
 		progress_bytes(f->size, size, sizeof(size));
-		report_line(s->c->report, "    left on the server: %s (%s): %s", key, size, reason);
+		report_line(s->c->report, "    left %s: %s (%s): %s", s->job->mode == CONFIG_MIGRATE ? "at the source" : "on the server", key, size, reason);
 	} else {
 		cli_when(f->since, since);
 		cli_when(f->next, next);
 		report_line(s->c->report, "    failed since %s, next try %s: %s%s%s%s: %s", since, next, box, box[0] ? ": " : "", key,
-			    !s->two_way ? "" : f->back ? " (to the server)" : " (from the server)", reason);
+			    s->job->mode != CONFIG_SYNC ? "" : f->back ? " (to the server)" : " (from the server)", reason);
 	}
 	s->any = true;
 	return 0;
@@ -71,19 +71,27 @@ static int show_kept(void *arg, const struct job_kept_run *r, struct err *e)
 		if (r->messages > 0 && r->trashed > 0)
 			snprintf(more, sizeof(more), ", %llu at the server", (unsigned long long)r->trashed);
 		report_line(s->c->report, "    run %lld, %s: %llu message%s deleted %s%s; `mailhaul undo %s %lld` brings %s back", (long long)r->run, when,
-			    (unsigned long long)first, first == 1 ? "" : "s", r->messages > 0 ? "here" : "at the server", more, s->job, (long long)r->run,
+			    (unsigned long long)first, first == 1 ? "" : "s", r->messages > 0 ? "here" : "at the server", more, s->job->name, (long long)r->run,
 			    r->messages + r->trashed == 1 ? "it" : "them");
 	}
 	s->any = true;
 	return 0;
 }
 
+static const char *mode_name(const struct config_job *job)
+{
+	static const char *const names[] = { [CONFIG_FETCH] = "fetch", [CONFIG_SYNC] = "sync", [CONFIG_MIGRATE] = "migrate" };
+
+	return names[job->mode];
+}
+
 static int show_json(struct cli *c, const struct job_params *p, const struct job_status *st, struct err *e)
 {
 	struct strbuf b = STRBUF_INIT(64u << 20);
-	struct showing s = { .c = c, .json = &b, .two_way = p->job->mode == CONFIG_SYNC };
+	struct showing s = { .c = c, .json = &b, .job = p->job, .two_way = config_two_way(p->job) };
 
 	cli_json_start(&b, "status", p->job->name);
+	cli_json_text(&b, "mode", mode_name(p->job));
 	cli_json_time(&b, "last_end", st->last_end);
 	/* One that never ran is due since nobody knows when: now. */
 	cli_json_time(&b, "due", st->due > 0 && st->last_end == 0 && st->due < clock_wall() ? clock_wall() : st->due);
@@ -115,7 +123,7 @@ static int show_json(struct cli *c, const struct job_params *p, const struct job
 		return -1;
 	}
 	strbuf_putc(&b, ']');
-	if (s.two_way) {
+	if (p->job->mode == CONFIG_SYNC) {
 		s.any = false;
 		strbuf_puts(&b, ",\"kept\":[");
 		if (job_kept(p, show_kept, &s, e) < 0) {
@@ -129,14 +137,17 @@ static int show_json(struct cli *c, const struct job_params *p, const struct job
 }
 
 /* What the last run that did something did. */
-static void show_last(struct cli *c, const struct run_row *r, bool two_way)
+static void show_last(struct cli *c, const struct run_row *r, enum config_mode mode)
 {
 	char when[32];
 
 	cli_when(r->ended, when);
 	if (r->kind != ERR_NONE)
 		report_line(c->report, "    stopped at %s: %s", when, r->text);
-	else if (two_way)
+	else if (mode == CONFIG_MIGRATE)
+		report_line(c->report, "    last change %s: %llu copied, %llu with changed flags, %llu deleted at the source, %llu failed", when,
+			    (unsigned long long)r->pulled, (unsigned long long)r->flagged, (unsigned long long)r->deleted, (unsigned long long)r->failed);
+	else if (mode == CONFIG_SYNC)
 		report_line(c->report, "    last change %s: %llu fetched, %llu sent, %llu deleted, %llu with changed flags, %llu failed", when,
 			    (unsigned long long)r->pulled, (unsigned long long)r->pushed, (unsigned long long)r->deleted, (unsigned long long)r->flagged,
 			    (unsigned long long)r->failed);
@@ -147,18 +158,18 @@ static void show_last(struct cli *c, const struct run_row *r, bool two_way)
 
 static int show_text(struct cli *c, const struct job_params *p, const struct job_status *st, struct err *e)
 {
-	struct showing s = { .c = c, .job = p->job->name, .two_way = p->job->mode == CONFIG_SYNC };
+	struct showing s = { .c = c, .job = p->job, .two_way = config_two_way(p->job) };
 	char when[32];
 
 	if (st->last_end > 0)
 		cli_when(st->last_end, when);
-	report_line(c->report, "%s: %s %s %s", p->job->name, p->job->left->url ? p->job->left->url : p->job->left->name, s.two_way ? "<->" : "->",
+	report_line(c->report, "%s: %s %s %s", p->job->name, p->job->left->url ? p->job->left->url : p->job->left->name, p->job->mode == CONFIG_SYNC ? "<->" : "->",
 		    p->job->right->name);
 	report_line(c->report, "    last run: %s", st->last_end > 0 ? when : "never");
 	if (st->running)
 		report_line(c->report, "    running now, process %ld", (long)st->running);
 	if (st->has_run)
-		show_last(c, &st->last, s.two_way);
+		show_last(c, &st->last, p->job->mode);
 	if (st->paused_until) {
 		cli_when(st->paused_until, when);
 		report_line(c->report, "    paused until %s: %s", when, st->pause_reason);
@@ -171,7 +182,7 @@ static int show_text(struct cli *c, const struct job_params *p, const struct job
 		report_line(c->report, "    on both sides: messages: %llu, folders: %llu", (unsigned long long)st->held, (unsigned long long)st->folders);
 	else if (st->held > 0)
 		report_line(c->report, "    messages delivered and still on the server: %llu", (unsigned long long)st->held);
-	if (s.two_way && job_kept(p, show_kept, &s, e) < 0)
+	if (p->job->mode == CONFIG_SYNC && job_kept(p, show_kept, &s, e) < 0)
 		return -1;
 	return job_failures(p, show_failure, &s, e);
 }

@@ -186,7 +186,7 @@ int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool n
 						 .restore = c->o.restore, .allow_deletions = c->o.allow_deletions, .ignore_pause = named, .undo = c->undo,
 						 .undo_run = c->undo_run, .stop_at = (int)stop_at };
 		/* The configuration is this process's own; only what this run adds is filled in. */
-		if (cli_ready(c, (struct config_end *)(uintptr_t)jobs[i]->left, e) < 0)
+		if (cli_ready(c, (struct config_end *)(uintptr_t)jobs[i]->left, e) < 0 || cli_ready(c, (struct config_end *)(uintptr_t)jobs[i]->right, e) < 0)
 			goto out;
 	}
 	if (sched_run(&sp, params, n, &sinks, codes, e) < 0 && e->kind != ERR_CANCEL)

@@ -72,13 +72,13 @@ static void row_text(const struct listing *l, const struct row *r)
 		strbuf_puts(&b, r->attrs & FOLDER_NO_SELECT ? "" : ", left out");
 		strbuf_puts(&b, r->attrs & FOLDER_VIEWS && !(r->attrs & FOLDER_NO_SELECT) ? " (it shows messages of other folders)" : "");
 	} else if (l->job && r->remote && r->local) {
-		put_name(&b, " <-> ", r->local);
+		put_name(&b, l->job->mode == CONFIG_SYNC ? " <-> " : " -> ", r->local);
 		put_messages(&b, ": ", r->local_messages, r->local_bytes);
 	} else if (l->job && r->remote) {
-		strbuf_puts(&b, ", not here yet");
+		strbuf_puts(&b, l->job->mode == CONFIG_SYNC ? ", not here yet" : ", not there yet");
 	} else if (l->job) {
 		put_messages(&b, ": ", r->local_messages, r->local_bytes);
-		strbuf_puts(&b, ", here only");
+		strbuf_puts(&b, l->job->mode == CONFIG_SYNC ? ", here only" : ", at the target only");
 	}
 	if (!b.failed)
 		report_line(l->c->report, "%s", strbuf_str(&b));
@@ -232,7 +232,7 @@ int list_sync(struct cli *c, const struct config_job *job, struct err *e)
 	int rc;
 
 	/* The configuration is this process's own; only what this run adds is filled in. */
-	if (cli_ready(c, (struct config_end *)(uintptr_t)job->left, e) < 0)
+	if (cli_ready(c, (struct config_end *)(uintptr_t)job->left, e) < 0 || cli_ready(c, (struct config_end *)(uintptr_t)job->right, e) < 0)
 		return -1;
 	rc = job_folders(&p, &fs, on_warning, &l, e);
 	if (rc == 0) {

@@ -13,6 +13,7 @@ static const struct cmd cmds[] = {
 	{ "run", cmd_run, "[JOB...]", 0, -1, TAKES_DUE | TAKES_JOBS | TAKES_SAME | TAKES_DRY | TAKES_SYNC, "run jobs once, now: all when none is named" },
 	{ "fetch", cmd_fetch, "A B", 2, 2, TAKES_POLICY | TAKES_SAME | TAKES_DRY, "fetch account or URL A into store B, without a configuration file" },
 	{ "sync", cmd_sync, "A B", 2, 2, TAKES_SAME | TAKES_DRY | TAKES_SYNC, "keep account or URL A and Maildir B the same, without a configuration file" },
+	{ "migrate", cmd_migrate, "A B", 2, 2, TAKES_PLACE | TAKES_SAME | TAKES_DRY, "copy all of account, URL or store A into B, without a configuration file" },
 	{ "check", cmd_check, "", 0, 0, TAKES_CONNECT, "check the configuration, and with --connect every account" },
 	{ "info", cmd_info, "ACCOUNT", 1, 1, 0, "server, TLS, certificate, capabilities and what is made of them" },
 	{ "list", cmd_list, "ACCOUNT|JOB", 1, 1, 0, "folders and messages at an account, and where a job takes them" },

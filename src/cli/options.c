@@ -28,8 +28,8 @@ static const struct row {
 	{ "restore", OPT_RESTORE, NULL, TAKES_SYNC, "what was deleted on one side comes back there, instead of being deleted on the other" },
 	{ "allow-deletions", OPT_ALLOW, NULL, TAKES_SYNC, "this once, delete however much was deleted on the other side" },
 	{ "keep", OPT_KEEP, "no|yes|DURATION", TAKES_POLICY, "what stays on the server (default no)" },
-	{ "max-size", OPT_MAX, "SIZE", TAKES_POLICY, "leave larger messages" },
-	{ "folder", OPT_FOLDER, "NAME", TAKES_POLICY, "deliver into this folder of B" },
+	{ "max-size", OPT_MAX, "SIZE", TAKES_POLICY | TAKES_PLACE, "leave larger messages" },
+	{ "folder", OPT_FOLDER, "NAME", TAKES_POLICY | TAKES_PLACE, "deliver into this folder of B" },
 	{ "connect", OPT_CONNECT, NULL, TAKES_CONNECT, "try every account: reach, certificate, login, capabilities" },
 };
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))

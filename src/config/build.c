@@ -275,7 +275,7 @@ static void build_end(struct config *c, const struct parsed *s, struct problems 
 /* Whether the section is a job's. */
 static bool is_job(const struct parsed *s)
 {
-	return strcmp(s->def->name, "fetch") == 0 || strcmp(s->def->name, "sync") == 0;
+	return strcmp(s->def->name, "fetch") == 0 || strcmp(s->def->name, "sync") == 0 || strcmp(s->def->name, "migrate") == 0;
 }
 
 /* A job. */
@@ -285,6 +285,8 @@ static void build_job(struct config *c, const struct parsed *s, const struct par
 
 	if (strcmp(s->def->name, "sync") == 0)
 		build_sync(c, s, list, out, p);
+	else if (strcmp(s->def->name, "migrate") == 0)
+		build_migrate(c, s, list, out, p);
 	else
 		build_fetch(c, s, out, p);
 	if (!s->name)

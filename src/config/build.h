@@ -32,6 +32,34 @@ int build_check_side(const struct config_end *end, bool remote, const char *name
 /* Both sides of a sync together: no Maildir within the other. */
 void build_check_sides(const struct config_job *job, struct place at, struct problems *p);
 
+/* Whether a path is the other, or lies below it. */
+bool build_within(const char *path, const char *other);
+
+/* A folder's name, INBOX in its one spelling; or a name or role. key: what holds it, for texts. NULL: a problem was noted. */
+const char *build_folder_name(struct problems *p, const char *key, const char *text, struct place at);
+const char *build_name_or_role(struct problems *p, const char *key, const char *text, struct place at);
+
+/* Which folders a job takes, by its `folders`, and what its folder sections say of them; list is where those stand. */
+void build_folders(const struct parsed *s, const struct key_list *folders, const struct parsed_list *list, struct config_job *out, struct problems *p);
+
+/* What the one folder of the source is called at the target; instead of build_folders. */
+void build_only_folder(struct config *c, const char *name, struct config_job *out, struct problems *p, struct place at);
+
+/* Whether a migration can have that end on that side. -1: a problem was noted. */
+int build_check_migrant(const struct config_end *end, bool source, const char *name, struct place at, struct problems *p);
+
+/* Both sides of a migration together: not one place, nor one within the other. */
+void build_check_migrants(const struct config_job *job, struct place at, struct problems *p);
+
+/* A migrate section and the folder sections that it holds. */
+void build_migrate(struct config *c, const struct parsed *s, const struct parsed_list *list, struct config_job *out, struct problems *p);
+
+/* What the engine is told, by the keys of a migrate section but for its folders. */
+void build_migrate_policy(struct config_job *out, const struct migrate_keys *k);
+
+/* `folder` of a migration: whether the source is one that has but one folder, and what it is to be called then. */
+void build_migrate_folder(struct config *c, struct config_job *out, const char *folder, struct place at, struct problems *p);
+
 /* A sync section and the folder sections that it holds; list is where those stand. */
 void build_sync(struct config *c, const struct parsed *s, const struct parsed_list *list, struct config_job *out, struct problems *p);
 

@@ -220,8 +220,8 @@ static const struct config_end *local(struct config *c, const char *name, const 
 static const char *adhoc_name(struct config *c, const struct config_job *job, const char *left, const char *right, struct err *e)
 {
 	unsigned char md[DIGEST_SIZE];
-	char hex[DIGEST_HEX], name[sizeof("fetch-") + JOB_HEX];
-	const char *mode = job->mode == CONFIG_SYNC ? "sync" : "fetch", *kept;
+	char hex[DIGEST_HEX], name[sizeof("migrate-") + JOB_HEX];
+	const char *mode = job->mode == CONFIG_SYNC ? "sync" : job->mode == CONFIG_MIGRATE ? "migrate" : "fetch", *kept;
 	struct digest *d = digest_new(e);
 	int rc;
 
@@ -304,11 +304,11 @@ static void adhoc_defaults(const char *section, void *keys, struct problems *p)
 			(void)value_default(&k[i], keys, p);
 }
 
-/* One key of a fetch section, from the command line. */
-static void adhoc_key(struct fetch_keys *keys, const char *name, const char *value, struct problems *p)
+/* One key of a section, from the command line. */
+static void adhoc_key(const char *section, void *keys, const char *name, const char *value, struct problems *p)
 {
 	if (value)
-		(void)value_set(schema_key("fetch", name), keys, &value, NULL, 1, command_line, p); /* what is wrong is in p */
+		(void)value_set(schema_key(section, name), keys, &value, NULL, 1, command_line, p); /* what is wrong is in p */
 }
 
 /* What a fetch section would say: defaults, and the options of the command line. */
@@ -317,9 +317,9 @@ static void adhoc_keys(struct fetch_keys *keys, const struct config_adhoc_opts *
 	adhoc_defaults("fetch", keys, p);
 	if (!opts)
 		return;
-	adhoc_key(keys, "keep", opts->keep, p);
-	adhoc_key(keys, "max-size", opts->max_size, p);
-	adhoc_key(keys, "folder", opts->folder, p);
+	adhoc_key("fetch", keys, "keep", opts->keep, p);
+	adhoc_key("fetch", keys, "max-size", opts->max_size, p);
+	adhoc_key("fetch", keys, "folder", opts->folder, p);
 }
 
 /* `fetch A B` */
@@ -364,6 +364,25 @@ static void adhoc_sync(struct config *c, const char *a, const char *b, struct co
 	build_sync_policy(out, &keys);
 }
 
+/* `migrate A B` */
+static void adhoc_migrate(struct config *c, const char *a, const char *b, const struct config_adhoc_opts *opts, struct config_job *out, struct problems *p)
+{
+	struct migrate_keys keys = { 0 };
+
+	out->left = url_like(a) && !is_local(a) ? account(c, a, "from", p) : local(c, a, "from", p);
+	out->right = url_like(b) && !is_local(b) ? account(c, b, "to", p) : local(c, b, "to", p);
+	if (out->right && build_check_migrant(out->right, false, b, command_line, p) < 0)
+		out->right = NULL;
+	build_check_migrants(out, command_line, p);
+	adhoc_defaults("migrate", &keys, p);
+	if (opts) {
+		adhoc_key("migrate", &keys, "max-size", opts->max_size, p);
+		adhoc_key("migrate", &keys, "folder", opts->folder, p);
+	}
+	build_migrate_policy(out, &keys);
+	build_migrate_folder(c, out, keys.folder, command_line, p);
+}
+
 /* A job without a configuration file. */
 int config_adhoc(struct config *c, enum config_mode mode, const char *a, const char *b, const struct config_adhoc_opts *opts, struct config_job *out,
 		 struct err *e)
@@ -374,6 +393,8 @@ int config_adhoc(struct config *c, enum config_mode mode, const char *a, const c
 	*out = (struct config_job){ .mode = mode };
 	if (mode == CONFIG_SYNC)
 		adhoc_sync(c, a, b, out, &p);
+	else if (mode == CONFIG_MIGRATE)
+		adhoc_migrate(c, a, b, opts, out, &p);
 	else
 		adhoc_fetch(c, a, b, opts, out, &p);
 	if (p.n == 0 && (!out->left || !out->right))
@@ -407,6 +428,12 @@ const struct config_job *config_job(const struct config *c, const char *name)
 		if (strcmp(c->jobs[i].name, name) == 0)
 			return &c->jobs[i];
 	return NULL;
+}
+
+/* Whether it joins two trees. */
+bool config_two_way(const struct config_job *job)
+{
+	return job->mode == CONFIG_SYNC || job->mode == CONFIG_MIGRATE;
 }
 
 /* A job that was perhaps meant. */

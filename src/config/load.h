@@ -31,14 +31,14 @@ struct config_end {
 	int line;
 };
 
-enum config_mode { CONFIG_FETCH, CONFIG_SYNC };
+enum config_mode { CONFIG_FETCH, CONFIG_SYNC, CONFIG_MIGRATE };
 
 struct config_job {
 	const char *name;
 	/* ad hoc: what it was called by versions that went by how the paths were written; NULL: the same */
 	const char *former;
 	enum config_mode mode;
-	const struct config_end *left, *right; /* source, target; remote, local */
+	const struct config_end *left, *right; /* source, target; of a sync remote, local */
 	int64_t every;                         /* seconds; 0: not scheduled */
 	const char *on_new;                    /* command; NULL none */
 	/* CONFIG_FETCH */
@@ -46,7 +46,7 @@ struct config_job {
 	const char *folder;                    /* target folder, "" its own box */
 	uint32_t flags;
 	unsigned purge_after;
-	/* CONFIG_SYNC; state, now and what a person asks of one run are filled in by the runner */
+	/* CONFIG_SYNC, CONFIG_MIGRATE; state, now and what a person asks of one run are filled in by the runner */
 	struct sync_params sync;
 	const char *file;
 	int line;
@@ -84,9 +84,10 @@ struct config_adhoc_opts {
 };
 
 /*
- * A job without a configuration file: `mailhaul fetch A B`, `mailhaul sync A B`. c may hold a loaded configuration whose accounts A and B can name, or be empty (zeroed);
+ * A job without a configuration file: `mailhaul fetch A B`, `mailhaul sync A B`, `mailhaul migrate A B`. c may hold a loaded configuration whose accounts A and B can name, or be empty (zeroed);
  * the job lives as long as c. Its name is derived from what A and B stand for, so the same places give the same job, whatever links lead to them. A path that is not absolute
- * begins at the current directory. The password of a URL comes from ~/.netrc when it has one, else it is asked for. opts are for fetch, and may be NULL.
+ * begins at the current directory. The password of a URL comes from ~/.netrc when it has one, else it is asked for. opts are for fetch and migrate (which has
+ * no keep), and may be NULL.
  */
 int config_adhoc(struct config *c, enum config_mode mode, const char *a, const char *b, const struct config_adhoc_opts *opts, struct config_job *out, struct err *e);
 
@@ -97,6 +98,9 @@ struct secret_params *config_secret(struct config_end *end);
 /* An account by name or URL (`info`, `list`). */
 const struct config_end *config_account(struct config *c, const char *name, struct err *e);
 const struct config_job *config_job(const struct config *c, const char *name); /* NULL: there is none */
+
+/* Whether a job joins two trees (sync, migrate), by job->sync. */
+bool config_two_way(const struct config_job *job);
 
 /* "; did you mean 'X'?" for a name that no job has, or "". Lives in c. */
 const char *config_near_job(struct config *c, const char *name);

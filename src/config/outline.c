@@ -18,13 +18,6 @@ struct outliner {
 	bool lost; /* something was unexpected: silent until something fits again */
 };
 
-/* Sections that are known, but have no rows yet. */
-static const struct {
-	const char *name, *why;
-} later[] = {
-	{ "migrate", "migrate jobs are not in this version; fetch and sync are" },
-};
-
 /* An empty outline. */
 void outline_init(struct outline *o, struct arena *a, struct problems *p)
 {
@@ -62,12 +55,9 @@ static bool hopeless(const struct outliner *r)
 	return r->o->problems->n >= PROBLEMS_MAX;
 }
 
-/* Whether the section name is one that we know, now or later, and that stands outside of others. */
+/* Whether the section name is one that we know, and that stands outside of others. */
 static bool is_section(const struct tok *t)
 {
-	for (size_t i = 0; t->kind == TOK_WORD && i < sizeof(later) / sizeof(later[0]); i++)
-		if (slice_eqs(t->text, later[i].name))
-			return true;
 	if (t->kind == TOK_WORD) {
 		size_t n;
 		const struct section *s = schema_sections(&n);
@@ -119,7 +109,7 @@ static const char *section_names(struct outliner *r, const char *inside)
 	const struct section *s = schema_sections(&n);
 
 	for (size_t i = 0; i < n; i++)
-		if (inside ? s[i].inside && strcmp(s[i].inside, inside) == 0 : !s[i].inside)
+		if (inside ? schema_inside(&s[i], inside) : !s[i].inside)
 			strbuf_printf(&b, "%s%s", b.len > 0 ? "|" : "", s[i].name);
 	return kept(r, &b);
 }
@@ -132,7 +122,7 @@ static void unknown_section(struct outliner *r, const struct tok *t)
 	const struct section *nested = schema_section(name);
 
 	if (nested)
-		problem_add(p, at(r, t->line), ERR_CONF, "%s sections stand inside of a %s section", name, nested->inside);
+		problem_add(p, at(r, t->line), ERR_CONF, "%s sections stand inside of a %s section", name, problem_words(p, nested->inside));
 	else if (*near)
 		problem_add(p, at(r, t->line), ERR_CONF, "unknown section '%s'%s", name, near);
 	else
@@ -386,7 +376,7 @@ static void inner_section(struct outliner *r, const struct section *outer, size_
 	r->lost = false;
 	if (titled)
 		title = lexer_take(&r->l);
-	if (def && def->inside && strcmp(def->inside, outer->name) == 0) {
+	if (def && schema_inside(def, outer->name)) {
 		known(r, def, &name, titled ? &title : NULL, parent);
 		return;
 	}
@@ -470,7 +460,7 @@ static void known(struct outliner *r, const struct section *def, const struct to
 	}
 	if (!title)
 		problem_add(o->problems, s.at, ERR_CONF, "this %s has no name: %s NAME { ... }", def->name, def->name);
-	strbuf_printf(&o->clean, "%s '%zu' {\n", def->name, self);
+	strbuf_printf(&o->clean, "%s%s '%zu' {\n", def->inside ? OUTLINE_INNER : "", def->name, self);
 	if (s.titled) {
 		strbuf_puts(&o->clean, "title = {");
 		put_value(o, title);
@@ -495,12 +485,6 @@ static void section(struct outliner *r, bool titled)
 		known(r, def, &name, titled ? &title : NULL, SIZE_MAX);
 		return;
 	}
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		if (slice_eqs(name.text, later[i].name)) {
-			problem_add(r->o->problems, at(r, name.line), ERR_CONF, "%s", later[i].why);
-			skip_block(r);
-			return;
-		}
 	unknown_section(r, &name);
 	skip_block(r);
 }

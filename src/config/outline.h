@@ -19,6 +19,7 @@
 #define OUTLINE_DEPTH_MAX 8            /* of include() */
 #define OUTLINE_SECTIONS_MAX 1000
 #define OUTLINE_VALUES_MAX 64          /* of one list */
+#define OUTLINE_INNER "inner-"         /* before the name of a section inside of another, in `clean`: keys may be called as those are */
 
 /* One "key = value" or "key += {...}". */
 struct outline_entry {

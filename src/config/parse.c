@@ -12,6 +12,18 @@
 #define TITLE "title" /* the list that holds a section's name in the outline's text */
 #define NAME_MAX_LEN 64
 
+/* What a section is called in the outline's text. NULL: out of memory. */
+static const char *clean_name(struct arena *a, const struct section *def)
+{
+	struct strbuf b = STRBUF_INIT(256);
+	const char *name;
+
+	strbuf_printf(&b, "%s%s", def->inside ? OUTLINE_INNER : "", def->name);
+	name = arena_str(a, strbuf_slice(&b));
+	strbuf_release(&b);
+	return name;
+}
+
 /* The options of one kind of section, and the sections that it holds, for libconfuse. NULL: out of memory. */
 static cfg_opt_t *options(struct arena *a, const struct section *def)
 {
@@ -23,10 +35,11 @@ static cfg_opt_t *options(struct arena *a, const struct section *def)
 	if (!opts)
 		return NULL;
 	for (size_t i = 0; i < n_sections; i++)
-		if (s[i].inside && strcmp(s[i].inside, def->name) == 0) {
-			opts[m] = (cfg_opt_t){ .name = s[i].name, .type = CFGT_SEC, .flags = CFGF_MULTI | CFGF_TITLE, .subopts = options(a, &s[i]) };
-			if (!opts[m++].subopts)
+		if (schema_inside(&s[i], def->name)) {
+			opts[m] = (cfg_opt_t){ .name = clean_name(a, &s[i]), .type = CFGT_SEC, .flags = CFGF_MULTI | CFGF_TITLE, .subopts = options(a, &s[i]) };
+			if (!opts[m].name || !opts[m].subopts)
 				return NULL;
+			m++;
 		}
 	opts[m++] = (cfg_opt_t){ .name = TITLE, .type = CFGT_STR, .flags = CFGF_LIST };
 	for (size_t i = 0; i < n; i++)
@@ -213,12 +226,15 @@ static int take_all(const struct outline *o, cfg_t *cfg, struct parsed_list *out
 		return err_set(e, ERR_LOCAL, "out of memory for the configuration");
 	for (size_t i = 0; i < o->sections.n; i++) {
 		const struct outline_section *os = &o->sections.a[i];
+		const char *name = clean_name(o->arena, os->def);
 		bool nested = os->parent != SIZE_MAX;
 		unsigned before = 0;
 
 		for (size_t j = nested ? os->parent + 1 : 0; j < i; j++)
 			before += o->sections.a[j].def == os->def;
-		secs[i] = cfg_getnsec(nested ? secs[os->parent] : cfg, os->def->name, before);
+		if (!name)
+			return err_set(e, ERR_LOCAL, "out of memory for the configuration");
+		secs[i] = cfg_getnsec(nested ? secs[os->parent] : cfg, name, before);
 		if (!secs[i])
 			return err_set(e, ERR_BUG, "libconfuse lost a section");
 		if (nested)

@@ -11,7 +11,8 @@ static const struct section sections[] = {
 	{ "mbox", sizeof(struct mbox_keys), NULL, "A local mbox file with options." },
 	{ "fetch", sizeof(struct fetch_keys), NULL, "A job: new messages are delivered, then deleted at the source or kept." },
 	{ "sync", sizeof(struct sync_keys), NULL, "A job: both sides are kept the same, in both directions." },
-	{ "folder", sizeof(struct folder_keys), "sync", "What is different for one folder of the job." },
+	{ "migrate", sizeof(struct migrate_keys), NULL, "A job: what one side holds is copied to the other." },
+	{ "folder", sizeof(struct folder_keys), "sync|migrate", "What is different for one folder of the job." },
 };
 
 #define A(field) .section = "account", .off = offsetof(struct account_keys, field)
@@ -19,6 +20,7 @@ static const struct section sections[] = {
 #define M(field) .section = "mbox", .off = offsetof(struct mbox_keys, field)
 #define F(field) .section = "fetch", .off = offsetof(struct fetch_keys, field)
 #define S(field) .section = "sync", .off = offsetof(struct sync_keys, field)
+#define G(field) .section = "migrate", .off = offsetof(struct migrate_keys, field)
 #define X(field) .section = "folder", .off = offsetof(struct folder_keys, field)
 #define WHERE .type = KEY_WORD, .words = "both|local|remote|none", .arg = "word"
 #define RANGE(lo, hi) .min = (lo), .max = (hi)
@@ -137,8 +139,29 @@ static const struct key keys[] = {
 	{ S(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
 	  .help = "A command to run after each run that brought new messages." },
 
+	{ G(from), .name = "from", .type = KEY_STR, .def = "", .required = true, .arg = "account | store",
+	  .help = "Where the mail is: the name of an account, maildir:path, mbox:path, or the name of a maildir or mbox section." },
+	{ G(to), .name = "to", .type = KEY_STR, .def = "", .required = true, .arg = "account | store",
+	  .help = "Where it goes: the name of an IMAP account, or a local store as for from." },
+	{ G(folder), .name = "folder", .type = KEY_STR, .def = "", .arg = "name",
+	  .help = "The folder of the target for the mail of a source that has but one: a POP3 account or an mbox file." },
+	{ G(every), .name = "every", .type = KEY_DURATION, .def = "", RANGE(1, 366 * DAY), .arg = "duration",
+	  .help = "How long after its last run the job is due for mailhaul run --due; never when not given." },
+	{ G(folders), .name = "folders", .type = KEY_LIST, .def = "", .arg = "list",
+	  .help = "Which folders of the source are copied, as in a sync section." },
+	{ G(delete_source), .name = "delete-source", .type = KEY_BOOL, .def = "no", .arg = "yes | no",
+	  .help = "Delete at the source what is safe at the target." },
+	{ G(max_size), .name = "max-size", .type = KEY_SIZE, .def = "", RANGE(1, INT64_C(1) << 50), .arg = "size",
+	  .help = "Larger messages of the source are left there." },
+	{ G(max_age), .name = "max-age", .type = KEY_DURATION, .def = "", RANGE(1, 36600 * DAY), .arg = "duration",
+	  .help = "Messages that arrived at the source longer ago are left there." },
+	{ G(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
+	  .help = "A command to run after each run that copied messages." },
+
 	{ X(local), .name = "local", .type = KEY_STR, .def = "", .arg = "name",
-	  .help = "What the folder is called in the Maildir, when it is another name." },
+	  .help = "What the folder is called in the Maildir, when it is another name; of a sync." },
+	{ X(to), .name = "to", .type = KEY_STR, .def = "", .arg = "name",
+	  .help = "What the folder is called at the target, when it is another name; of a migrate." },
 	{ X(max_size), .name = "max-size", .type = KEY_SIZE, .def = "", RANGE(0, INT64_C(1) << 50), .arg = "size",
 	  .help = "As in the job, for this folder; 0: no limit." },
 	{ X(max_age), .name = "max-age", .type = KEY_DURATION, .def = "", RANGE(0, 36600 * DAY), .arg = "duration",
@@ -175,4 +198,19 @@ const struct section *schema_section(const char *name)
 		if (strcmp(sections[i].name, name) == 0)
 			return &sections[i];
 	return NULL;
+}
+
+/* Whether one kind of section holds another. */
+bool schema_inside(const struct section *s, const char *outer)
+{
+	size_t n = strlen(outer);
+
+	for (const char *w = s->inside; w && *w;) {
+		size_t len = strcspn(w, "|");
+
+		if (len == n && strncmp(w, outer, n) == 0)
+			return true;
+		w += len + (w[len] == '|');
+	}
+	return false;
 }

@@ -40,7 +40,7 @@ struct key_keep {
 enum key_only { KEY_ANY, KEY_ONLY_POP3, KEY_ONLY_IMAP };
 
 struct key {
-	const char *section;  /* "account", "maildir", "mbox", "fetch", "sync", "folder" */
+	const char *section;  /* "account", "maildir", "mbox", "fetch", "sync", "migrate", "folder" */
 	const char *name;
 	enum key_type type;
 	size_t off;           /* the field of the section's struct below */
@@ -106,8 +106,15 @@ struct sync_keys {
 
 enum { WHERE_BOTH, WHERE_LOCAL, WHERE_REMOTE, WHERE_NONE };
 
+struct migrate_keys {
+	const char *from, *to, *folder, *on_new;
+	struct key_list folders;
+	int64_t every, max_size, max_age;
+	bool delete_source;
+};
+
 struct folder_keys {
-	const char *local;
+	const char *local, *to; /* of a sync; of a migrate: what the folder is called on the other side */
 	int64_t max_size, max_age;
 };
 
@@ -115,7 +122,7 @@ struct folder_keys {
 struct section {
 	const char *name;
 	size_t size;
-	const char *inside; /* the kind of section that holds it; NULL: it stands outside of all */
+	const char *inside; /* the kinds of section that hold it, "a|b"; NULL: it stands outside of all */
 	const char *help;
 };
 
@@ -125,5 +132,8 @@ const struct section *schema_sections(size_t *n);
 /* The row, the section, whether it stands inside of another or not; NULL when there is none. */
 const struct key *schema_key(const char *section, const char *name);
 const struct section *schema_section(const char *name);
+
+/* Whether sections of one kind stand inside of those of another. */
+bool schema_inside(const struct section *s, const char *outer);
 
 #endif

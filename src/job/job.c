@@ -89,18 +89,29 @@ int job_source(const struct config_end *end, struct strbuf *out)
 	return out->failed ? -1 : 0;
 }
 
+/* What the job's state is of: the left; of a migration to a server that, too, as with another nothing is copied yet. */
+static int state_source(const struct config_job *job, struct strbuf *out)
+{
+	if (job_source(job->left, out) < 0)
+		return -1;
+	if (job->mode != CONFIG_MIGRATE || !job->right->is_account)
+		return 0;
+	strbuf_puts(out, " -> ");
+	return job_source(job->right, out);
+}
+
 /* Open the job's base as this run needs it. */
 static int open_state(const struct job_params *p, struct db **db, struct err *e)
 {
 	struct strbuf source = STRBUF_INIT(1024);
 	char *path = job_state_path(p->state_dir, p->job->name, e);
-	bool sync = p->job->mode == CONFIG_SYNC;
+	bool sync = config_two_way(p->job);
 	enum db_how how = p->dry_run ? (sync ? DB_LOOK : DB_DRY_RUN) : p->same_source ? DB_RUN_ADOPT : sync ? DB_RUN_ANEW : DB_RUN;
 	int rc = -1;
 
 	if (!path)
 		return -1;
-	if (job_source(p->job->left, &source) < 0)
+	if (state_source(p->job, &source) < 0)
 		err_set(e, ERR_CONF, "user and host are too long");
 	else if (!p->dry_run && fs_mkdirs(p->state_dir, 0700, e) < 0)
 		err_hint(e, "it is to hold the job's state; --state-dir names another");
@@ -352,7 +363,7 @@ static int run_engine(const struct job_params *p, const struct event_sink *sink,
 		goto out;
 	left = open_store(p, p->job->left, &near, e);
 	right = left ? open_store(p, p->job->right, &far, e) : NULL;
-	if (right && p->job->mode == CONFIG_SYNC)
+	if (right && config_two_way(p->job))
 		rc = run_two_way(p, left, right, db, started, sink, totals, &number, e);
 	else if (right)
 		rc = run_fetch(p, left, right, db, started, sink, totals, e);
@@ -370,8 +381,8 @@ out:
 int job_run(const struct job_params *p, const struct event_sink *sink)
 {
 	struct err e = ERR_INIT;
-	struct event start = { .type = EVENT_START, .job = p->job->name, .two_way = p->job->mode == CONFIG_SYNC };
-	struct event end = { .type = EVENT_END, .job = p->job->name, .two_way = start.two_way };
+	struct event start = { .type = EVENT_START, .job = p->job->name, .two_way = config_two_way(p->job), .one_way = p->job->mode == CONFIG_MIGRATE };
+	struct event end = { .type = EVENT_END, .job = p->job->name, .two_way = start.two_way, .one_way = start.one_way };
 	struct event stop = { .type = EVENT_ERROR, .job = p->job->name };
 	int rc;
 
@@ -425,7 +436,7 @@ static int count_held(const struct job_params *p, struct db *db, struct job_stat
 {
 	struct folder_row folder;
 
-	if (p->job->mode == CONFIG_SYNC)
+	if (config_two_way(p->job))
 		return pairs_total(db, &out->held, e) < 0 ? -1 : folders_each(db, count_folder, &out->folders, e);
 	if (folders_get(db, "", p->job->folder ? p->job->folder : "", &folder, e) < 0)
 		return -1;

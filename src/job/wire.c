@@ -18,7 +18,7 @@ static const struct number {
 	uint64_t max;
 } numbers[] = {
 #define ROW(field, kind, max) { offsetof(struct event, field), kind, max }
-	ROW(type, INT, EVENT_END), ROW(time, WIDE, UINT64_MAX), ROW(two_way, BOOL, 1), ROW(action, INT, ACTION_RENAME), ROW(at, INT, AT_RIGHT),
+	ROW(type, INT, EVENT_END), ROW(time, WIDE, UINT64_MAX), ROW(two_way, BOOL, 1), ROW(one_way, BOOL, 1), ROW(action, INT, ACTION_RENAME), ROW(at, INT, AT_RIGHT),
 	ROW(size, WIDE, UINT64_MAX), ROW(dry, BOOL, 1),
 	ROW(total, WIDE, UINT64_MAX), ROW(total_bytes, WIDE, UINT64_MAX), ROW(done, WIDE, UINT64_MAX), ROW(done_bytes, WIDE, UINT64_MAX),
 	ROW(kind, INT, ERR_KINDS - 1), ROW(span, INT, SPAN_ACCT), ROW(retry_after, INT, INT_MAX), ROW(exit_code, INT, 255), ROW(trouble, BOOL, 1),

@@ -263,7 +263,7 @@ int worker_mourn(const struct config_job *job, const struct wire_sink *sinks, co
 	struct event ev = { .type = EVENT_ERROR, .job = job->name, .kind = why->kind, .span = SPAN_ACCT, .text = why->text };
 
 	event_put(&sinks->events, &ev);
-	ev = (struct event){ .type = EVENT_END, .job = job->name, .two_way = job->mode == CONFIG_SYNC, .exit_code = exit_code };
+	ev = (struct event){ .type = EVENT_END, .job = job->name, .two_way = config_two_way(job), .one_way = job->mode == CONFIG_MIGRATE, .exit_code = exit_code };
 	event_put(&sinks->events, &ev);
 	return exit_code;
 }

@@ -45,7 +45,8 @@ struct event {
 	enum event_type type;
 	const char *job;
 	int64_t time;                /* seconds since 1970 */
-	bool two_way;                /* START, END: of a two-way job */
+	bool two_way;                /* START, END: of a job that joins two trees */
+	bool one_way;                /* START, END: and of such a one that is a migration */
 	enum event_action action;    /* MESSAGE, TREE */
 	enum event_at at;            /* MESSAGE, TREE */
 	const char *folder;          /* FOLDER, MESSAGE, ERROR, WARNING: as the remote side calls it; TREE: as it is called there */

@@ -138,6 +138,8 @@ static void put_members(struct strbuf *out, const struct event *ev)
 {
 	switch (ev->type) {
 	case EVENT_START:
+		put_text(out, "mode", ev->one_way ? "migrate" : ev->two_way ? "sync" : "fetch");
+		break;
 	case EVENT_PROGRESS:
 		break;
 	case EVENT_FOLDER:

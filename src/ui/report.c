@@ -34,6 +34,7 @@ struct report {
 	size_t ended, stopped;
 	struct event_totals sum;
 	bool sum_two_way;       /* some of it is of two-way jobs */
+	bool sum_one_way;       /* all of it is of migrations */
 };
 
 /* Foreign text made printable. */
@@ -227,7 +228,7 @@ static void show_summary(struct report *r, const struct event *ev)
 	char job[TEXT_BYTES];
 
 	strbuf_printf(&b, "%s: %s", clean(job, ev->job), stopped ? "stopped: " : "");
-	any = summary_totals(&b, &ev->totals, ev->two_way, r->p.dry_run, a ? a->planned_bytes : 0);
+	any = summary_totals(&b, &ev->totals, ev->two_way, ev->one_way, r->p.dry_run, a ? a->planned_bytes : 0);
 	if (!any)
 		strbuf_puts(&b, stopped ? "nothing was done" : r->p.dry_run ? "nothing to do" : "nothing new");
 	put_undo(r, &b, ev, job);
@@ -248,6 +249,7 @@ static void end_job(struct report *r, const struct event *ev)
 		show_summary(r, ev);
 	summary_add(&r->sum, &ev->totals);
 	r->sum_two_way |= ev->two_way;
+	r->sum_one_way = ev->one_way && (r->ended == 0 || r->sum_one_way);
 	r->ended++;
 	r->stopped += is_stopped(ev);
 	forget_job(r, ev->job);
@@ -426,7 +428,7 @@ void report_free(struct report *r)
 		return;
 	progress_clear(&r->progress);
 	if (r->ended > 1 && summaries_shown(r)) {
-		bool any = summary_totals(&b, &r->sum, r->sum_two_way, r->p.dry_run, 0);
+		bool any = summary_totals(&b, &r->sum, r->sum_two_way, r->sum_one_way, r->p.dry_run, 0);
 
 		if (r->stopped > 0)
 			strbuf_printf(&b, "%s%zu of them stopped", any ? "; " : "", r->stopped);

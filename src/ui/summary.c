@@ -14,17 +14,17 @@ static bool put_folders(struct strbuf *b, bool any, uint64_t n, const char *did)
 	return true;
 }
 
-bool summary_totals(struct strbuf *b, const struct event_totals *t, bool two_way, bool dry, uint64_t planned_bytes)
+bool summary_totals(struct strbuf *b, const struct event_totals *t, bool two_way, bool one_way, bool dry, uint64_t planned_bytes)
 {
 	const struct {
 		uint64_t n;
 		const char *did, *would;
 	} rows[] = {
-		{ t->pulled, "fetched", "to be fetched" },
+		{ t->pulled, one_way ? "copied" : "fetched", one_way ? "to be copied" : "to be fetched" },
 		{ t->restored, "put back", "to be put back" },
 		{ t->pushed, "sent", "to be sent" },
 		{ two_way ? 0 : t->deleted, "deleted on the server", "to be deleted on the server" },
-		{ two_way ? t->deleted : 0, "deleted", "to be deleted" },
+		{ two_way ? t->deleted : 0, one_way ? "deleted at the source" : "deleted", one_way ? "to be deleted at the source" : "to be deleted" },
 		{ t->flagged, "with changed flags", "with flags to be changed" },
 		{ t->moved, "moved", "to be moved" },
 		{ t->kept, "kept on the server", "kept on the server" },

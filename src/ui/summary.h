@@ -7,9 +7,9 @@
 
 /*
  * "12 messages fetched, 1 failed": what is not 0. dry: what would be done, and how many bytes are to be fetched (0 not known). What is fetched is deleted on the server only; a
- * two-way job says on -v where. Returns whether there was anything.
+ * two-way job says on -v where; one_way: a migration copies. Returns whether there was anything.
  */
-bool summary_totals(struct strbuf *b, const struct event_totals *t, bool two_way, bool dry, uint64_t planned_bytes);
+bool summary_totals(struct strbuf *b, const struct event_totals *t, bool two_way, bool one_way, bool dry, uint64_t planned_bytes);
 
 /* "; 3.4 MB, 1.2 s, 7 round trips"; what goes both ways is "3.4 MB in, 1.0 kB out" */
 void summary_cost(struct strbuf *b, const struct event_totals *t, bool two_way);

@@ -121,6 +121,14 @@ def idle(tmp_path):
     (["sync", "maildir:x", "maildir:x/y"], "one within the other"),
     (["sync", "maildir:x", "isp"], "'isp' is an account"),
     (["sync", "--keep", "yes", "maildir:x", "maildir:y"], "does not take --keep"),
+    (["migrate", "isp"], "use: mailhaul migrate A B"),
+    (["migrate", "isp", "isp"], "'isp' is a POP3 account"),
+    (["migrate", "maildir:x", "mbox:x/y"], "one within the other"),
+    (["migrate", "--folder", "A", "maildir:x", "mbox:y"], "has folders of its own"),
+    (["migrate", "--folder", "A//B", "isp", "mbox:y"], "folder"),
+    (["migrate", "imaps://u@h", "imap://u@h"], "the same mailbox"),
+    (["migrate", "--keep", "yes", "isp", "maildir:x"], "does not take --keep"),
+    (["migrate", "--restore", "isp", "maildir:x"], "does not take --restore"),
     (["sync", "--restore", "--allow-deletions", "maildir:x", "maildir:y"], "contradict"),
     (["run", "--restore"], "jobs that are named"),
     (["run", "--allow-deletions", "isp"], "'isp' is none"),
@@ -146,7 +154,7 @@ def test_usage(idle, words, says):
 
 def test_help_and_version(idle):
     r = idle.call("help")
-    commands = ["run", "fetch", "sync", "check", "info", "list", "status", "undo", "help"]
+    commands = ["run", "fetch", "sync", "migrate", "check", "info", "list", "status", "undo", "help"]
     assert r.code == 0 and r.err == ""
     for name in commands:
         assert "  mailhaul " + name in r.out

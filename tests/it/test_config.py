@@ -51,6 +51,7 @@ class Config:
 ACCOUNT = 'account isp {\n\turl = "pop3s://anna@127.0.0.1:1"\n\tpassword-file = "@DIR@/secret"\n}\n'      # lines 1 to 4
 IMAP = 'account work {\n\turl = "imaps://jane@localhost:1"\n\tpassword-command = "x"\n}\n'
 SYNC = 'sync both {\n\tremote = work\n\tlocal = "maildir:@DIR@/Mail"\n}\n'                                 # 5 to 8
+MIGRATE = 'migrate move {\n\tfrom = work\n\tto = "maildir:@DIR@/Mail"\n}\n'                                 # 5 to 8
 FETCH = 'fetch in {\n\tfrom = isp\n\tto = "maildir:@DIR@/Mail"\n}\n'                                      # 5 to 8
 
 
@@ -160,7 +161,8 @@ def test_a_file_that_others_write(tmp_path, mode):
 def test_all_in_one_go_in_order(tmp_path):
     c = Config(tmp_path, 'account a {\n\turl = "pop3s://x@localhost"\n\tfoo = 1\n}\nfetch f {\n\tfrom = b\n\tto = "maildir:relative"\n\tevery = 5\n}\n'
                          'sync s {\n\tremote = a\n}\nmigrate m {\n}\n')
-    c.refused((3, "unknown key 'foo'"), (6, "'b'"), (7, "relative"), (8, "every"), (10, "local"), (11, "'a'", "POP3"), (13, "migrate", "not in this version"))
+    c.refused((3, "unknown key 'foo'"), (6, "'b'"), (7, "relative"), (8, "every"), (10, "local"), (11, "'a'", "POP3"), (13, "migrate m needs 'from"),
+              (13, "migrate m needs 'to"))
 
 
 def test_modes_and_other_problems_are_78(tmp_path):
@@ -210,17 +212,45 @@ def test_what_can_not_be_synced(tmp_path):
     Config(tmp_path, IMAP + SYNC.replace("= work", "= wrk")).refused((6, "'wrk'", "did you mean 'work'?"))
     Config(tmp_path, ACCOUNT + SYNC.replace("= work", "= isp")).refused((6, "POP3 account", "fetch takes mail from it"))
     Config(tmp_path, IMAP + FETCH.replace("= isp", "= work")).refused((6, "IMAP account", "sync can"))
-    Config(tmp_path, IMAP + SYNC + "folder x { local = y }\n").refused((9, "inside of a sync section"))
+    Config(tmp_path, IMAP + SYNC + "folder x { local = y }\n").refused((9, "inside of a sync or migrate section"))
 
 
-def test_the_example_of_later_versions(tmp_path):
-    """Everything that this version has not is named, and nothing else is complained about."""
-    Config(tmp_path, 'account work { url = "imaps://jane@mail.example.org"   password-command = "pass show mail/work" }\n'
+@pytest.mark.parametrize("line, words", [
+    ("evrey = 10m", ["unknown key 'evrey'", "did you mean 'every'?"]),
+    ("delete-sorce = yes", ["unknown key 'delete-sorce'", "did you mean 'delete-source'?"]),
+    ("delete-source = perhaps", ["delete-source", "yes or no"]),
+    ("max-delete = 5%", ["unknown key 'max-delete'", "delete-source"]),
+    ('folders = {"*", "@snt"}', ["@snt", "did you mean '@sent'?"]),
+    ("folders = {}", ["no folder would be copied"]),
+    ("folder = Old", ["'work' has folders of its own"]),
+    ("folder A { local = x }", ["local has no meaning in a migrate section", "'to' says"]),
+    ("folder A { to = 'x//y' }", ["to", "empty"]),
+    ("folder A { to = x } folder B { to = x }", ["folder 'A' (line 8)"]),
+    ("box A { to = x }", ["unknown section 'box'", "migrate holds folder"]),
+])
+def test_a_bad_line_of_a_migration(tmp_path, line, words):
+    Config(tmp_path, IMAP + MIGRATE.replace("}\n", "\t%s\n}\n" % line)).refused((8, *words))
+
+
+def test_what_can_not_be_migrated(tmp_path):
+    def refused(text, *words, line=7):
+        Config(tmp_path, text).refused((line, *words))
+
+    refused(ACCOUNT + MIGRATE.replace("= work", "= @DIR@/x").replace('"maildir:@DIR@/Mail"', "isp").replace("@DIR@/x", '"maildir:@DIR@/x"'), "POP3 account", "can only give mail")
+    refused(IMAP + MIGRATE.replace('"maildir:@DIR@/Mail"', "work"), "the same mailbox")
+    refused(IMAP + MIGRATE.replace("= work", '= "mbox:@DIR@/Mail/x"'), "one within the other")
+    refused(IMAP + MIGRATE.replace("= work", "= wrk"), "'wrk'", "did you mean 'work'?", line=6)
+    refused(ACCOUNT + MIGRATE.replace("= work", "= isp").replace("}\n", "\tfolders = Work\n}\n"), "a POP3 account has but one", line=8)
+
+
+def test_the_example(tmp_path):
+    """All three modes side by side; the names of accounts and jobs don't meet."""
+    r = Config(tmp_path, 'account work { url = "imaps://jane@mail.example.org"   password-command = "pass show mail/work" }\n'
                      'sync work    { remote = work   local = "maildir:~/Mail/work" }\n'
                      'account isp  { url = "pop3s://jane@pop.isp.example"    password-command = "pass show mail/isp" }\n'
                      'fetch isp    { from = isp      to = "mbox:~/mail/inbox"   every = 10m }\n'
-                     'migrate old  { from = isp      to = work               folder = "INBOX/Old" }\n').refused(
-                         (5, "migrate jobs"))
+                     'migrate old  { from = isp      to = work               folder = "INBOX/Old" }\n').call("check")
+    assert (r.code, r.err) == (0, "") and "jobs: 3" in r.out, r
 
 
 @pytest.mark.parametrize("text, words", [

@@ -486,6 +486,38 @@ class Accounts(Job):
         self.write_private(self.conf, text + "sync both {\n\tremote = work\n\tlocal = other\n%s\n}\n" % job)
 
 
+class Move(Job):
+    """A configuration with one job "move" from a user of a Dovecot, or a tree where there is none, to a tree."""
+
+    users = 0
+
+    def __init__(self, directory, srv=None, job="", more=""):
+        password = "the secret"
+        super().__init__(directory, 1, password=password)
+        self.local = Side(os.path.join(self.dir, "local"))
+        account, source = "", "maildir:" + os.path.join(self.dir, "remote")
+        if srv:
+            Move.users += 1
+            user = "m%dp%d" % (Move.users, os.getpid())
+            srv.add_user(user, password)
+            self.remote, source = Remote(srv, user), "work"
+            account = "account work {\n\turl = %s\n\tpassword-file = %s\n\tca-file = %s\n}\n" % (
+                haul.quoted("imaps://%s@localhost:%d" % (user, srv.front_port)), haul.quoted(self.secret), haul.quoted(srv.ca_file))
+        else:
+            self.remote = Side(os.path.join(self.dir, "remote"))
+        self.write_private(self.conf, "%smigrate move {\n\tfrom = %s\n\tto = %s\n%s\n}\n%s" % (
+            account, haul.quoted(source), haul.quoted("maildir:" + self.local.path), job, more))
+
+    @property
+    def db(self):
+        return os.path.join(self.state, "move.db")
+
+    def move(self, *args, code=0):
+        r = self.run("move", *args)
+        assert r.code == code, r
+        return r
+
+
 def between(directory, srv, job=""):
     """A job with that server, or, where there is none, with a second tree."""
     return Sync(directory, srv, job) if srv else Pair(directory, job)

@@ -9,6 +9,7 @@
 
 #define ANY "\001" /* whatever follows on the line */
 #define SYNC "sync s { remote = maildir:/x local = maildir:/y"
+#define MIGRATE "migrate m { from = maildir:/x"
 #define LIMIT " is not understood; allowed: a share and a number such as \"25% and 50\", one of them, or none\n"
 #define IMAP "account i { url = 'imaps://u@h' }\n"
 #define ACC "account a { url = 'pop3s://u@h' }\n"
@@ -40,7 +41,7 @@ static const struct {
 	{ "\n}\n", "t:2: unexpected '}'; SECTION NAME { ... } is wanted here\n" },
 	{ ACC "= = = ( ) , x\n" ACC, "t:2: unexpected '='; SECTION NAME { ... } is wanted here\nt:3: the name 'a' is taken already, in line 1\n" },
 	{ "account { url = 'pop3s://u@h' }", "t:1: this account has no name: account NAME { ... }\n" },
-	{ "url = 'pop3s://u@h'\n", "t:1: 'url' stands outside of all sections; keys stand in account, maildir, mbox, fetch or sync\n" },
+	{ "url = 'pop3s://u@h'\n", "t:1: 'url' stands outside of all sections; keys stand in account, maildir, mbox, fetch, sync or migrate\n" },
 	{ "account a {\n url = 'pop3s://u@h'\naccount b { url = 'pop3s://u@h' }\n",
 	  "t:3: 'account' begins inside of the account section of line 1; a '}' is missing before it\n" },
 	{ "account a { url = 'pop3s://u@h' folder x { y = z } }", "t:1: unknown section 'folder' inside of account; account holds none\n" },
@@ -53,11 +54,10 @@ static const struct {
 	  "t:2: this string has no end: a closing ' is missing\nt:2: unexpected 'x'; 'key = value' or '}' is wanted here\n" },
 	{ "/* \n" ACC, "t:1: this comment has no end: '*/' is missing\n" },
 	{ "account a\tb { }", "t:1: unexpected 'account'; SECTION NAME { ... } is wanted here\n"
-	  "t:1: unknown section 'a'; there are account, maildir, mbox, fetch or sync\n" },
+	  "t:1: unknown section 'a'; there are account, maildir, mbox, fetch, sync or migrate\n" },
 	{ "account 'a b' { url = 'pop3s://u@h' }", "t:1: 'a b' can't be a name; allowed are letters, digits, and . _ - @ + behind the first, at most 64\n" },
 	{ "account ../a { url = 'pop3s://u@h' }", "t:1: '../a' can't be a name; allowed are letters, digits, and . _ - @ + behind the first, at most 64\n" },
-	{ "migrate m { folder = \"a\" { b = c } }\n", "t:1: migrate jobs are not in this version; fetch and sync are\n" },
-	{ "folder x { local = y }", "t:1: folder sections stand inside of a sync section\n" },
+	{ "folder x { local = y }", "t:1: folder sections stand inside of a sync or migrate section\n" },
 	{ SYNC "\n folder { local = y } }", "t:2: this folder has no name: folder NAME { ... }\n" },
 	{ SYNC "\n folder x { local = y", "t:1: this sync section has no '}'\nt:2: this folder section has no '}'\n" },
 	{ SYNC "\n folder x { local = y\n}\nmbox m { path = /x }",
@@ -66,11 +66,11 @@ static const struct {
 	{ SYNC "\n folder x { folder y { } } }",
 	  "t:2: unknown section 'folder' inside of folder; folder holds none\nt:2: folder 'x' says nothing; it knows local, max-size and max-age\n" },
 	{ SYNC "\n folder x { frob = 1\n local = y\n local = z } every = 0s\n folder z { local = y } delete = off }",
-	  "t:2: unknown key 'frob'; folder knows local, max-size or max-age\n"
+	  "t:2: unknown key 'frob'; folder knows local, to, max-size or max-age\n"
 	  "t:4: local is given twice in this section, first in line 3\nt:4: every = 0s is out of range: 1s to 366d\n"
 	  "t:5: delete knows no 'off'; allowed: both, local, remote or none\n" },
 	{ "acount a { url = 'pop3s://u@h' }", "t:1: unknown section 'acount'; did you mean 'account'?\n" },
-	{ "printer a { x { y } = { z } }", "t:1: unknown section 'printer'; there are account, maildir, mbox, fetch or sync\n" },
+	{ "printer a { x { y } = { z } }", "t:1: unknown section 'printer'; there are account, maildir, mbox, fetch, sync or migrate\n" },
 	/* keys and values */
 	{ "account a { ulr = 'pop3s://u@h' }", "t:1: unknown key 'ulr' in account; did you mean 'url'?\n" },
 	{ "account a { URL = 'pop3s://u@h' }", "t:1: unknown key 'URL' in account; did you mean 'url'?\n" },
@@ -242,6 +242,30 @@ static const struct {
 	{ SYNC "\n folder \"a\\x01\" { local = x } }", "t:2: folder: the name holds a control character\n" },
 	{ SYNC "\n folder a { max-size = lots } }",
 	  "t:2: max-size = lots is not understood; allowed: a number of bytes, or with k, M, G or T for 1024 and its powers, such as 10M\n" },
+	/* migrations */
+	{ "migrate m { }", "t:1: migrate m needs 'from = account | store'\nt:1: migrate m needs 'to = account | store'\n" },
+	{ ACC IMAP "migrate m { from = i\n to = a }", "t:4: to: 'a' is a POP3 account, and POP3 can only give mail, not take it; an IMAP account, a Maildir or an mbox can\n" },
+	{ ACC "migrate m { from = a\n to = 'imaps://u@h' }", "t:3: to takes the name of an account; define one: account NAME { url = \"imaps://user@host\" }\n" },
+	{ ACC "migrate m { from = 'pop3s://u@h'\n to = maildir:/x }", "t:2: from takes the name of an account; define one: account NAME { url = \"imaps://user@host\" }\n" },
+	{ ACC "migrate m { from = b\n to = maildir:x }", "t:2: from: there is no account or store 'b'; defined: a\nt:3: to: " ANY "\n" },
+	{ IMAP "account j { url = 'imap://u@H' }\nmigrate m { from = i\n to = j }", "t:4: to: 'j' is the same mailbox as 'i', on h: there is nothing to copy\n" },
+	{ IMAP "migrate m { from = i\n to = i }", "t:3: to: 'i' is the same mailbox as 'i', on h: there is nothing to copy\n" },
+	{ MIGRATE "\n to = maildir:/x/y }", "t:2: to: /x and /x/y lie one within the other\n" },
+	{ MIGRATE "\n to = mbox:/x/y }", "t:2: to: /x and /x/y lie one within the other\n" },
+	{ "migrate m { from = mbox:/x\n to = mbox:/x }", "t:2: to: /x and /x lie one within the other\n" },
+	{ MIGRATE " to = mbox:/y\n folder = A }", "t:2: folder: 'maildir:/x' has folders of its own; folder NAME { to = \"...\" } says what one of them is called at the target\n" },
+	{ ACC IMAP "migrate m { from = a to = i\n folder = 'a//b' }", "t:4: folder: " ANY "\n" },
+	{ ACC IMAP "migrate m { from = a to = i\n folders = '*' }", "t:4: folders has no effect: a POP3 account has but one, which is always copied\n" },
+	{ ACC IMAP "migrate m { from = a to = i folder = A\n folder INBOX { to = B } }",
+	  "t:4: folder sections and the key folder (line 3) exclude each other: in a section it is 'to' that says what the folder is called\n" },
+	{ MIGRATE " to = mbox:/y\n folders = {} }", "t:2: folders is empty: no folder would be copied; leave it out to copy all\n" },
+	{ MIGRATE " to = mbox:/y\n folder a { local = b } }", "t:2: local has no meaning in a migrate section; 'to' says what the folder is called at the target\n" },
+	{ SYNC "\n folder a { to = b } }", "t:2: to has no meaning in a sync section; 'local' says what the folder is called here\n" },
+	{ MIGRATE " to = mbox:/y\n folder a { to = b }\n folder c { to = b }\n folder d { to = INBOX }\n folder e { } }",
+	  "t:3: to: folder 'a' (line 2) would be called 'b', too; each folder needs a name of its own\nt:4: to: INBOX is the inbox already; each folder needs a name of its own\n"
+	  "t:5: folder 'e' says nothing; it knows to, max-size and max-age\n" },
+	{ MIGRATE " to = mbox:/y\n box a { to = b }\n delete = none\n delete-source = maybe }",
+	  "t:2: unknown section 'box' inside of migrate; migrate holds folder\nt:3: unknown key 'delete'; " ANY "\nt:4: delete-source = maybe is not understood; allowed: yes or no\n" },
 	/* several at once, in the order of the file */
 	{ "account a { url = 'pop3s://u:p@h'\n frob = 3\n timeout = soon }\nfetch f { from = x\n to = y\n keep = z }\n",
 	  "t:1: url: a password can't stand in a URL, where process lists and logs show it "
@@ -589,6 +613,126 @@ static void sync_jobs(void **state)
 	config_release(&c);
 }
 
+/* All that a migration may say. */
+static void migrate_jobs(void **state)
+{
+	static const char text[] =
+		"account old { url = 'pop3s://jane@mail.example.org' password = x }\n"
+		"account new { url = 'imaps://jane@mail.example.org' password = x }\n"
+		"account third { url = 'imaps://jane@third.example.org' password = x }\n"
+		"mbox box { path = /home/jane/box }\n"
+		"migrate one { from = old to = new }\n"
+		"migrate two { from = new to = third every = 1h folders = {'*', '!@junk'} folder 'Sent Items' { to = Sent } folder @archive { max-age = 30d }\n"
+		" delete-source = yes max-size = 10M max-age = 1y on-new = 'x' }\n"
+		"migrate three { from = box to = new folder = 'INBOX/Old' }\n"
+		"migrate four { from = third to = mbox:/y folder a { to = b } }\n"
+		"sync five { remote = new local = maildir:/z }\n"
+		"migrate six { from = mbox:/y to = maildir:/z }\n";
+	struct config c;
+	struct err e = ERR_INIT;
+	const struct config_job *j;
+	const struct sync_params *p;
+
+	(void)state;
+	if (config_load_text("t", slice_str(text), &c, NULL, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(c.n_jobs, 6);
+	j = &c.jobs[0]; /* a server may show the same user's mail by both protocols */
+	p = &j->sync;
+	assert_int_equal(j->mode, CONFIG_MIGRATE);
+	assert_true(config_two_way(j));
+	assert_ptr_equal(j->left, &c.ends[0]);
+	assert_ptr_equal(j->right, &c.ends[1]);
+	assert_int_equal(j->every, 0);
+	assert_null(j->on_new);
+	assert_string_equal(p->job, "one");
+	assert_string_equal(p->right_name, "imaps://jane@mail.example.org:993");
+	assert_true(p->one_way);
+	assert_false(p->delete_source);
+	assert_int_equal(p->del, SYNC_NONE);
+	assert_int_equal(p->create, SYNC_RIGHT);
+	assert_false(p->remove_folders);
+	assert_int_equal(p->remove_where, SYNC_NONE);
+	assert_true(p->max_delete.none);
+	assert_int_equal(p->quarantine, 0);
+	assert_null(p->trash);
+	assert_int_equal(p->max_size, 0);
+	assert_int_equal(p->folders.n_take, 0);
+	assert_int_equal(p->folders.n_rules, 0);
+	j = &c.jobs[1];
+	p = &j->sync;
+	assert_int_equal(j->every, 3600);
+	assert_string_equal(j->on_new, "x");
+	assert_true(p->delete_source);
+	assert_int_equal(p->max_size, 10 << 20);
+	assert_int_equal(p->max_age, 365 * 86400);
+	assert_int_equal(p->folders.n_take, 2);
+	assert_int_equal(p->folders.n_rules, 2);
+	assert_string_equal(p->folders.rules[0].name, "Sent Items");
+	assert_string_equal(p->folders.rules[0].local, "Sent");
+	assert_string_equal(p->folders.rules[1].name, "@archive");
+	assert_null(p->folders.rules[1].local);
+	assert_int_equal(p->folders.rules[1].max_age, 30 * 86400);
+	p = &c.jobs[2].sync;
+	assert_ptr_equal(c.jobs[2].left, &c.ends[3]);
+	assert_int_equal(p->folders.n_rules, 1);
+	assert_string_equal(p->folders.rules[0].name, "INBOX");
+	assert_string_equal(p->folders.rules[0].local, "INBOX/Old");
+	assert_string_equal(c.jobs[3].right->mbox.path, "/y");
+	assert_string_equal(c.jobs[3].sync.folders.rules[0].local, "b");
+	assert_int_equal(c.jobs[4].mode, CONFIG_SYNC);
+	assert_false(c.jobs[4].sync.one_way);
+	assert_string_equal(c.jobs[5].right->maildir.path, "/z");
+	config_release(&c);
+}
+
+/* `migrate A B` */
+static void adhoc_migrate(void **state)
+{
+	static const struct config_adhoc_opts opts = { .folder = "Old/Mail", .max_size = "1M" };
+	static const struct {
+		const char *a, *b, *folder, *says;
+	} refused[] = {
+		{ "pop3s://u@h", "pop3s://v@h", NULL, "to: 'pop3s://v@h' is a POP3 account" },
+		{ "imaps://u@h", "imap://u@H", NULL, "same mailbox" },
+		{ "maildir:/x", "mbox:/x/y", NULL, "lie one within the other" },
+		{ "maildir:/x", "imaps://u@h", "A", "has folders of its own" },
+		{ "pop3s://u@h", "imaps://u@h", "a//b", "folder" },
+	};
+	struct config c = { .arena = ARENA_INIT(1 << 20) };
+	struct config_job j;
+	struct err e = ERR_INIT;
+	char *first;
+
+	(void)state;
+	setenv("HOME", "/none", 1);
+	if (config_adhoc(&c, CONFIG_MIGRATE, "pop3s://u@h", "imaps://u@h", &opts, &j, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(j.mode, CONFIG_MIGRATE);
+	assert_int_equal(j.left->kind, CONFIG_POP3);
+	assert_int_equal(j.right->kind, CONFIG_IMAP);
+	assert_int_equal(strncmp(j.name, "migrate-", 8), 0);
+	assert_int_equal(strlen(j.name), 8 + 12);
+	assert_string_equal(j.sync.job, j.name);
+	assert_true(j.sync.one_way);
+	assert_false(j.sync.delete_source);
+	assert_int_equal(j.sync.max_size, 1 << 20);
+	assert_string_equal(j.sync.folders.rules[0].local, "Old/Mail");
+	first = strdup(j.name);
+	assert_int_equal(config_adhoc(&c, CONFIG_MIGRATE, "pop3s://u@h", "imaps://u@h", NULL, &j, &e), 0);
+	assert_string_equal(j.name, first);
+	assert_int_equal(j.sync.folders.n_rules, 0);
+	free(first);
+	for (size_t i = 0; i < COUNT(refused); i++) {
+		const struct config_adhoc_opts o = { .folder = refused[i].folder };
+
+		err_clear(&e);
+		if (config_adhoc(&c, CONFIG_MIGRATE, refused[i].a, refused[i].b, &o, &j, &e) == 0 || !strstr(e.text, refused[i].says))
+			fail_msg("%s %s: '%s' instead of '%s'", refused[i].a, refused[i].b, e.text, refused[i].says);
+	}
+	config_release(&c);
+}
+
 static void plaintext_needs_a_reason(void **state)
 {
 	static const struct {
@@ -719,7 +863,7 @@ static void includes(void **state)
 	put(dir, "sub/one", 0600, "include(two)\n\naccount a { ulr = x }\n");
 	put(dir, "sub/two", 0600, "mbox m { path = /x lock = {a} }\n");
 	expect_file(dir, "main", ERR_CONF,
-		    "@/main:3: unknown section 'frob'; there are account, maildir, mbox, fetch or sync\n"
+		    "@/main:3: unknown section 'frob'; there are account, maildir, mbox, fetch, sync or migrate\n"
 		    "@/main:4: can't open @/none: No such file or directory\n"
 		    "@/sub/one:3: unknown key 'ulr' in account; did you mean 'url'?\n"
 		    "@/sub/two:1: lock knows no 'a'; allowed: fcntl or dotlock\n");
@@ -957,7 +1101,7 @@ int main(void)
 		cmocka_unit_test(nul_is_refused), cmocka_unit_test(the_whole_of_it), cmocka_unit_test(plaintext_needs_a_reason),
 		cmocka_unit_test(modes_of_files), cmocka_unit_test(a_large_file_is_refused), cmocka_unit_test(includes),
 		cmocka_unit_test(default_places), cmocka_unit_test(adhoc), cmocka_unit_test(adhoc_refusals), cmocka_unit_test(account_by_name_or_url),
-		cmocka_unit_test(imap_accounts), cmocka_unit_test(sync_jobs), cmocka_unit_test(adhoc_sync),
+		cmocka_unit_test(imap_accounts), cmocka_unit_test(sync_jobs), cmocka_unit_test(adhoc_sync), cmocka_unit_test(migrate_jobs), cmocka_unit_test(adhoc_migrate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

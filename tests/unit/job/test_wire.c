@@ -14,7 +14,7 @@ static void got_event(void *arg, const struct event *ev)
 	const struct event_totals *t = &ev->totals;
 
 	g->n++;
-	strbuf_printf(&g->text, "E%d %s %lld %d %d %d %s %s %s %llu %d %llu %llu %llu %llu %d %d %d %s %d %d", ev->type, ev->job, (long long)ev->time, ev->two_way,
+	strbuf_printf(&g->text, "E%d %s %lld %d %d %d %d %s %s %s %llu %d %llu %llu %llu %llu %d %d %d %s %d %d", ev->type, ev->job, (long long)ev->time, ev->two_way, ev->one_way,
 		      ev->action, ev->at,
 		      ev->folder, ev->to, ev->uid, (unsigned long long)ev->size, ev->dry, (unsigned long long)ev->total, (unsigned long long)ev->total_bytes,
 		      (unsigned long long)ev->done, (unsigned long long)ev->done_bytes, ev->kind, ev->span, ev->retry_after, ev->text, ev->exit_code, ev->trouble);
@@ -42,7 +42,7 @@ static struct wire_sink sinks_of(struct got *g)
 }
 
 static const struct event full = {
-	.type = EVENT_END, .job = "isp", .time = 1772373907, .two_way = true, .action = ACTION_RENAME, .at = AT_RIGHT, .folder = "F\xc3\xa9", .to = "Lists/\033[2J\x9b\xff", .uid = "u\033", .size = UINT64_MAX, .dry = true,
+	.type = EVENT_END, .job = "isp", .time = 1772373907, .two_way = true, .one_way = true, .action = ACTION_RENAME, .at = AT_RIGHT, .folder = "F\xc3\xa9", .to = "Lists/\033[2J\x9b\xff", .uid = "u\033", .size = UINT64_MAX, .dry = true,
 	.total = 1, .total_bytes = 2, .done = 3, .done_bytes = 4, .kind = ERR_BUG, .span = SPAN_ACCT, .retry_after = 2147483647, .text = "why", .exit_code = 255, .trouble = true,
 	.totals = { .pulled = 5, .pushed = 6, .deleted = 7, .flagged = 8, .moved = 9, .skipped = 10, .failed = 11, .kept = 12, .bytes_in = 13, .bytes_out = 14,
 		    .round_trips = 15, .made = 17, .removed = 18, .deleted_left = 19, .quarantined = 20, .run = 21, .restored = 22, .renamed = 23, .trashed = 24, .seconds = 16.25 },
@@ -60,9 +60,9 @@ static void fill(struct strbuf *b)
 }
 
 static const char expected[] =
-	"E0 isp 1 0 0 0    0 0 0 0 0 0 0 0 0  0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000\n"
+	"E0 isp 1 0 0 0 0    0 0 0 0 0 0 0 0 0  0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000\n"
 	"L4 isp/INBOX > NOOP\n"
-	"E7 isp 1772373907 1 10 2 F\xc3\xa9 Lists/\033[2J\x9b\xff u\033 18446744073709551615 1 1 2 3 4 15 2 2147483647 why 255 1 5 6 7 8 9 10 11 12 13 14 15 17 18 19 20 24 21 22 23 16.250000\n"
+	"E7 isp 1772373907 1 1 10 2 F\xc3\xa9 Lists/\033[2J\x9b\xff u\033 18446744073709551615 1 1 2 3 4 15 2 2147483647 why 255 1 5 6 7 8 9 10 11 12 13 14 15 17 18 19 20 24 21 22 23 16.250000\n"
 	"L0  \n";
 
 /* However the stream is cut, the same records come out. */
@@ -134,9 +134,9 @@ static void odd_values(void **state)
 	ev.totals.seconds = __builtin_nan("");
 	assert_int_equal(wire_put_event(&b, &ev), 0);
 	assert_int_equal(wire_take(&b, &sinks, NULL), 0);
-	assert_string_equal(g.text.s, "E7  -1 0 0 0    0 0 0 0 0 0 0 0 0  0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000\n"
-				      "E7  -1 0 0 0    0 0 0 0 0 0 0 0 0  255 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000\n"
-				      "E7  -1 0 0 0    0 0 0 0 0 0 0 0 0  255 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000\n");
+	assert_string_equal(g.text.s, "E7  -1 0 0 0 0    0 0 0 0 0 0 0 0 0  0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000\n"
+				      "E7  -1 0 0 0 0    0 0 0 0 0 0 0 0 0  255 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000\n"
+				      "E7  -1 0 0 0 0    0 0 0 0 0 0 0 0 0  255 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000\n");
 	strbuf_release(&b);
 	strbuf_release(&g.text);
 }
@@ -214,7 +214,7 @@ static void numbers_out_of_range(void **state)
 		strbuf_release(&b);
 		strbuf_release(&g.text);
 	}
-	assert_int_equal(refused, 10); /* type, two_way, action, at, dry, kind, span, retry_after, exit_code, seconds */
+	assert_int_equal(refused, 11); /* type, two_way, one_way, action, at, dry, kind, span, retry_after, exit_code, seconds */
 	strbuf_release(&good);
 }
 

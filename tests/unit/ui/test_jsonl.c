@@ -90,7 +90,9 @@ static void times(void **state)
 static void events(void **state)
 {
 	static const struct { struct event ev; const char *out; } rows[] = {
-		{ { .type = EVENT_START, AT }, HEAD("start") "}\n" },
+		{ { .type = EVENT_START, AT }, HEAD("start") ",\"mode\":\"fetch\"}\n" },
+		{ { .type = EVENT_START, AT, .two_way = true }, HEAD("start") ",\"mode\":\"sync\"}\n" },
+		{ { .type = EVENT_START, AT, .two_way = true, .one_way = true }, HEAD("start") ",\"mode\":\"migrate\"}\n" },
 		{ { .type = EVENT_PROGRESS, AT }, "" },
 		{ { .type = EVENT_FOLDER, AT, .folder = "Lists/C", .total = 3 }, HEAD("folder") ",\"folder\":\"Lists/C\",\"total\":3}\n" },
 		{ { .type = EVENT_FOLDER, AT, .total = 3, .total_bytes = 70 }, HEAD("folder") ",\"folder\":\"\",\"total\":3,\"bytes\":70}\n" },
