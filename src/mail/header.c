@@ -332,3 +332,13 @@ bool header_date(const char *value, int64_t *out)
 	*out = t < 0 ? 0 : t > latest ? latest : t;
 	return true;
 }
+
+/* A message's date, of the two fields that may tell it. */
+int64_t header_when(const struct header *h)
+{
+	int64_t t;
+
+	if (header_date(h->received, &t) && t > 0)
+		return t;
+	return header_date(h->date, &t) ? t : 0;
+}

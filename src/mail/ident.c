@@ -20,6 +20,7 @@ struct ident_reader {
 	char in[CHUNK], lf[CHUNK + 1];
 	struct stream tap;
 	struct stream *body; /* that the tap reads */
+	size_t ahead, at;    /* bytes of in that were read ahead, and of these that the tap has given out */
 };
 
 bool ident_mid(struct digest *d, const char *message_id, unsigned char out[IDENT_MID])
@@ -103,6 +104,7 @@ static void begin(struct ident_reader *r)
 	r->marks = (struct marks){ .held = 0 };
 	r->eol = (struct eol){ 0 };
 	r->split = false;
+	r->ahead = r->at = 0;
 }
 
 int ident_read(struct ident_reader *r, struct stream *body, struct ident *out, struct err *e)
@@ -147,10 +149,20 @@ static void tap_header(struct ident_reader *r, const char *p, size_t n)
 	}
 }
 
+/* What was read ahead. */
+static ssize_t give_out(struct ident_reader *r, void *buf, size_t n)
+{
+	if (n > r->ahead - r->at)
+		n = r->ahead - r->at;
+	memcpy(buf, r->in + r->at, n);
+	r->at += n;
+	return (ssize_t)n;
+}
+
 static ssize_t tap_read(struct stream *s, void *buf, size_t n, struct err *e)
 {
 	struct ident_reader *r = (struct ident_reader *)((char *)s - offsetof(struct ident_reader, tap));
-	ssize_t got = stream_read(r->body, buf, n, e);
+	ssize_t got = r->at < r->ahead ? give_out(r, buf, n) : stream_read(r->body, buf, n, e);
 
 	if (got <= 0)
 		return got;
@@ -179,5 +191,25 @@ void ident_tapped(struct ident_reader *r, struct ident *out)
 {
 	header_end(&r->head);
 	r->id.has_mid = ident_mid(r->digest, r->head.message_id, r->id.mid);
+	r->id.date = header_when(&r->head);
 	*out = r->id;
+}
+
+int ident_peek(struct ident_reader *r, int64_t *date, struct err *e)
+{
+	struct header head;
+	ssize_t n = 1;
+
+	header_init(&head);
+	while (!head.done && n > 0 && r->ahead < CHUNK) {
+		n = stream_read(r->body, r->in + r->ahead, CHUNK - r->ahead, e);
+		if (n < 0)
+			return -1;
+		header_put(&head, r->in + r->ahead, (size_t)n);
+		r->ahead += (size_t)n;
+	}
+	if (n == 0)
+		header_end(&head);
+	*date = head.done ? header_when(&head) : 0;
+	return 0;
 }

@@ -13,7 +13,7 @@
 struct ident {
 	uint64_t size;    /* in wire form; 0 not known */
 	uint64_t mark;    /* so many bytes of it are the mark of another program (mail/mark.h), and no part of the message */
-	int64_t date;     /* seconds since 1970; 0 not known */
+	int64_t date;     /* when it arrived, seconds since 1970; 0 not known */
 	bool has_mid, has_object, has_digest;
 	unsigned char mid[IDENT_MID];
 	unsigned char object[IDENT_OBJECT];
@@ -33,10 +33,12 @@ void ident_reader_free(struct ident_reader *r); /* NULL is fine */
 int ident_read(struct ident_reader *r, struct stream *body, struct ident *out, struct err *e);
 
 /*
- * A body that somebody else reads through this: when it was read to its end, ident_tapped tells what ident_read would, without the digests, which cost time. One at a
- * time; it is the reader's, nobody frees it, and freeing or ending it does nothing to the body.
+ * A body that somebody else reads through this: when it was read to its end, ident_tapped tells what ident_read would, without the digests, which cost time, and with the date that
+ * the header tells (header_when). One at a time; it is the reader's, nobody frees it, and freeing or ending it does nothing to the body.
  */
 struct stream *ident_tap(struct ident_reader *r, struct stream *body);
 void ident_tapped(struct ident_reader *r, struct ident *out);
+/* Before anything was read through it: read ahead, and tell the date that the header tells (header_when); 0: none, or the header is larger than 64 kB. -1: the body can't be read. */
+int ident_peek(struct ident_reader *r, int64_t *date, struct err *e);
 
 #endif

@@ -128,6 +128,10 @@ static int take_body(struct imapput *u, struct stream *body, struct imapput_item
 	if ((eol_end(&eol, &last) > 0 && digest_put(u->digest, &last, 1) < 0) ||
 		digest_end(u->digest, out->digest) < 0)
 		return err_set(e, ERR_LOCAL, "SHA-256 failed");
+	if (it->date == 0)
+		it->date = header_when(&u->head);
+	if (it->date == 0)
+		it->date = INT64_MIN;
 	it->utf8 = head_is_utf8(head);
 	it->has_mid = ident_mid(u->digest, u->head.message_id, it->mid);
 	return 0;
@@ -178,7 +182,7 @@ int imapput_stage(struct store *s, struct stream *body, const struct store_meta 
 	struct imapstore *t = imapstore_of(s);
 	struct strbuf head = STRBUF_INIT(HEAD_MAX);
 	struct imapput *u;
-	struct imapput_item it = { .date = m->date ? m->date : INT64_MIN };
+	struct imapput_item it = { .date = m->date };
 	int rc = -1;
 
 	memset(out, 0, sizeof(*out));

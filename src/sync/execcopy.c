@@ -110,6 +110,8 @@ static struct told told_of(struct exec *x, const struct work *w)
 	if (t.size <= id.mark)
 		t.size = id.size;
 	t.size -= id.mark;
+	if (!x->back && t.date == 0 && w->date == 0)
+		t.date = id.date; /* the source knows none: so the copy has got it, and a source that has to tell its messages apart tells the same */
 	t.has_mid = id.has_mid;
 	memcpy(t.mid, id.mid, sizeof(t.mid));
 	return t;
@@ -196,7 +198,7 @@ static int stage_one(struct exec *x, struct work *w, struct stream *body, struct
 	memset(st, 0, sizeof(*st));
 	exec_step(x, "stage");
 	body = tap(x, w, body, e);
-	if (!body || x->dst->ops->stage(x->dst, body, &meta, st, e) < 0)
+	if (!body || (x->two_way && meta.date == 0 && ident_peek(x->reader, &meta.date, e) < 0) || x->dst->ops->stage(x->dst, body, &meta, st, e) < 0)
 		return -1;
 	rc = st->size > 0 ? 1 : is_empty(x, w, e);
 	if (rc != 1) {

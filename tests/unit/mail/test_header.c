@@ -243,6 +243,40 @@ static void dates(void **state)
 	}
 }
 
+/* When a message arrived: by its topmost Received, else by its Date. */
+static void arrival(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t t;
+	} rows[] = {
+		{ "Received: from a by b; Tue, 14 Nov 2023 22:13:20 +0000\r\nReceived: c; 1 Jan 2001 00:00:00 Z\r\nDate: 1 Jan 2002 00:00:00 Z\r\n\r\n", 1700000000 },
+		{ "Date: 1 Jan 2002 00:00:00 Z\r\nReceived: by b\r\n\t(x; y);\r\n\tTue, 14 Nov 2023 22:13:20 +0000 (UTC)\r\n\r\n", 1700000000 },
+		{ "Date: Tue, 14 Nov 2023 22:13:20 +0000\n\n", 1700000000 },
+		{ "Date: Tue, 14 Nov 23 17:13:20 EST", 1700000000 },
+		/* the topmost is of no use: one below it is of another server, which may be days off */
+		{ "Received: by b\r\nReceived: by c; 1 Jan 2001 00:00:00 Z\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\n", 1700000000 },
+		{ "Received: by b; yesterday\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\n", 1700000000 },
+		{ "Received: by b; 1 Jan 1970 00:00:00 Z\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\n", 1700000000 },
+		{ "Received: by b; 1 Jan 2099 00:00:00 Z\r\n\r\n", 4070908800 },
+		{ "Date: soon\r\n\r\n", 0 },
+		{ "Date: 31 Dec 1969 00:00:00 Z\r\n\r\n", 0 },
+		{ "Subject: x\r\n\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\n", 0 },
+		{ "", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct header h;
+
+		header_init(&h);
+		header_put(&h, rows[i].text, strlen(rows[i].text));
+		header_end(&h);
+		if (header_when(&h) != rows[i].t)
+			fail_msg("'%s': %lld", rows[i].text, (long long)header_when(&h));
+	}
+}
+
 /* Every day of 131 years is the day after the one before. */
 static void calendar(void **state)
 {
@@ -275,6 +309,7 @@ int main(void)
 		cmocka_unit_test(limits),
 		cmocka_unit_test(nothing_of_the_body),
 		cmocka_unit_test(dates),
+		cmocka_unit_test(arrival),
 		cmocka_unit_test(calendar),
 	};
 

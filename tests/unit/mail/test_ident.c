@@ -177,9 +177,87 @@ static void broken(void **state)
 	ident_reader_free(r);
 }
 
+/* Who reads along tells the date of the header; who reads for the content leaves it to the store. */
+static void date(void **state)
+{
+	static const char text[] = "Message-ID: <1@x>\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\nbody\r\n";
+	struct err e = ERR_INIT;
+	struct ident_reader *r = ident_reader_new(&e);
+	struct stream *body = memstream_new(text, sizeof(text) - 1, 7, NULL), *tap;
+	struct ident id;
+	char buf[16];
+
+	(void)state;
+	tap = ident_tap(r, body);
+	while (stream_read(tap, buf, sizeof(buf), &e) > 0)
+		;
+	ident_tapped(r, &id);
+	assert_int_equal(id.date, 1700000000);
+	assert_int_equal(id.size, sizeof(text) - 1);
+	stream_free(body);
+	read_one(r, text, 7, &id);
+	assert_int_equal(id.date, 0);
+	ident_reader_free(r);
+}
+
+/* To read ahead changes nothing of what comes. */
+static void peek(void **state)
+{
+	enum { BIG = 200000 };
+	static const char text[] = "Message-ID: <1@x>\r\nX-TUID: 123456789012\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\nbody\r\n", headless[] = "Date: Tue, 14 Nov 2023 22:13:20 +0000";
+	struct err e = ERR_INIT;
+	struct ident_reader *r = ident_reader_new(&e);
+	struct stream broken_body = { .ops = &broken_ops };
+	char *big = malloc(BIG);
+	struct {
+		const char *p;
+		size_t n;
+		int64_t date;
+	} rows[] = { { text, sizeof(text) - 1, 1700000000 }, { headless, sizeof(headless) - 1, 1700000000 }, { big, BIG, 0 }, { "", 0, 0 } };
+
+	(void)state;
+	assert_non_null(big);
+	memset(big, 'x', BIG);
+	memcpy(big, "Date: Tue, 14 Nov 2023 22:13:20 +0000\r\nX: ", 43);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		for (size_t step = 1; step < 100; step += 13) {
+			struct stream *body = memstream_new(rows[i].p, rows[i].n, step * step, NULL), *tap = ident_tap(r, body);
+			struct ident with, without;
+			char buf[97];
+			int64_t date = -1;
+			size_t at = 0;
+			ssize_t n;
+
+			assert_int_equal(ident_peek(r, &date, &e), 0);
+			assert_int_equal(date, rows[i].date);
+			while ((n = stream_read(tap, buf, step, &e)) > 0) {
+				assert_memory_equal(buf, rows[i].p + at, (size_t)n);
+				at += (size_t)n;
+			}
+			assert_int_equal(n, 0);
+			assert_int_equal(at, rows[i].n);
+			ident_tapped(r, &with);
+			stream_free(body);
+			body = memstream_new(rows[i].p, rows[i].n, 7, NULL);
+			tap = ident_tap(r, body);
+			while (stream_read(tap, buf, sizeof(buf), &e) > 0)
+				;
+			ident_tapped(r, &without);
+			assert_true(with.size == without.size && with.mark == without.mark && with.date == without.date && with.has_mid == without.has_mid);
+			assert_memory_equal(with.mid, without.mid, sizeof(with.mid));
+			stream_free(body);
+		}
+	}
+	ident_tap(r, &broken_body);
+	assert_int_equal(ident_peek(r, &rows[0].date, &e), -1);
+	assert_int_equal(e.kind, ERR_TEMP);
+	free(big);
+	ident_reader_free(r);
+}
+
 int main(void)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(same_and_other), cmocka_unit_test(marks), cmocka_unit_test(broken) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(same_and_other), cmocka_unit_test(marks), cmocka_unit_test(broken), cmocka_unit_test(date), cmocka_unit_test(peek) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
