@@ -9,7 +9,7 @@
 #define EXPIRE_MAX 100000
 
 static const struct pop3_capinfo table[] = {
-	{ POP3_CAP_TOP, "TOP", "nothing yet: messages are read whole", "nothing" },
+	{ POP3_CAP_TOP, "TOP", "one-way copies: headers alone, to recognize what is there already", "messages are read whole for that" },
 	{ POP3_CAP_USER, "USER", "login by USER and PASS where no SASL mechanism fits", "USER and PASS are tried only when there is no SASL" },
 	{ POP3_CAP_SASL, "SASL", "login by the strongest mechanism that is offered", "login by USER and PASS" },
 	{ POP3_CAP_RESP_CODES, "RESP-CODES", "telling a mailbox in use or a short failure from a refusal", "the texts of refusals are searched for known words" },

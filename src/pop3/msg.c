@@ -9,8 +9,8 @@
 #define DRAIN_MAX (64 << 20) /* bytes that are read over for the sake of what comes behind */
 #define IN_FLIGHT_MAX 65536 /* bytes of commands that any server's socket takes while we don't read */
 
-/* "RETR 2147483648" and its CRLF */
-static_assert(POP3_WINDOW * 17 < IN_FLIGHT_MAX, "RETRs in flight");
+/* "TOP 2147483648 0" and its CRLF */
+static_assert(POP3_WINDOW * 18 < IN_FLIGHT_MAX, "RETRs and TOPs in flight");
 static_assert(POP3_DELE_WINDOW * 17 < IN_FLIGHT_MAX, "DELEs in flight");
 
 /* Where in a line the next byte stands. */
@@ -198,6 +198,15 @@ int pop3_retr_start(struct pop3_pipe *p, struct pop3_conn *c, const uint64_t *nu
 	return 0;
 }
 
+/* Announce messages of which the headers are wanted. */
+int pop3_top_start(struct pop3_pipe *p, struct pop3_conn *c, const uint64_t *nums, size_t n, struct err *e)
+{
+	int rc = pop3_retr_start(p, c, nums, n, e);
+
+	p->top = true;
+	return rc;
+}
+
 /* Is it time for more commands? In handfuls, so that many leave in one TLS record; but early, so that the line never runs dry. */
 static bool wants_more(size_t flying, size_t window)
 {
@@ -212,7 +221,7 @@ static int refill(struct pop3_pipe *p, struct err *e)
 	if (!wants_more(flying, p->window))
 		return 0;
 	for (; p->sent < p->n && flying < p->window; p->sent++, flying++)
-		if (pop3_send(p->c, "RETR %llu", (unsigned long long)p->nums[p->sent]) < 0)
+		if (pop3_send(p->c, p->top ? "TOP %llu 0" : "RETR %llu", (unsigned long long)p->nums[p->sent]) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");
 	if (p->sent == p->n && p->n > 0 && !p->fence_sent && flying < p->window) {
 		p->fence_sent = true;

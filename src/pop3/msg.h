@@ -1,4 +1,4 @@
-/* Message bodies: the dot stream (RFC 1939 section 3) and a pipelined run of RETRs. */
+/* Message bodies: the dot stream (RFC 1939 section 3) and a pipelined run of RETRs, or of TOPs. */
 #ifndef POP3_MSG_H
 #define POP3_MSG_H
 
@@ -20,10 +20,12 @@ struct pop3_pipe {
 	uint64_t *nums; /* owned copy */
 	size_t n, sent, got;
 	size_t window;
+	bool top;       /* their headers alone: TOP n 0 */
 	bool fence_sent, fence_got; /* the STAT behind the last */
 };
 
 int pop3_retr_start(struct pop3_pipe *p, struct pop3_conn *c, const uint64_t *nums, size_t n, struct err *e);
+int pop3_top_start(struct pop3_pipe *p, struct pop3_conn *c, const uint64_t *nums, size_t n, struct err *e); /* the same for headers */
 /* As store_ops.next. What comes behind a body must be a status line: if it isn't, the body ended too early, at a dot that the server did not stuff. */
 int pop3_retr_next(struct pop3_pipe *p, size_t *i, struct stream **body, struct err *e);
 bool pop3_retr_flying(const struct pop3_pipe *p); /* answers are still to come */

@@ -289,7 +289,7 @@ int pop3list_start(struct pop3list *l, struct err *e)
 	drop_doubles(l);
 	if (check_numbers(&l->uidl, "UIDL", e) < 0 || check_numbers(&l->sizes, "LIST", e) < 0)
 		return -1;
-	n = find_doubles(&l->uidl, true, &l->doubles, e);
+	n = l->as_given ? 0 : find_doubles(&l->uidl, true, &l->doubles, e);
 	if (n < 0)
 		return -1;
 	l->n_doubles = (size_t)n;

@@ -29,6 +29,7 @@ struct pop3list {
 	struct digest *stamp, *long_key;
 	uint64_t bad;          /* lines that are no rows */
 	uint64_t keyless;      /* rows of messages without a usable key */
+	bool as_given;         /* set it before pop3list_start: keys given twice are given out as well. pop3list_clear leaves it */
 	uint64_t *numbers;     /* of the rows of UIDL, sorted, where the two can't be merged in their order; else NULL */
 	uint64_t *doubles;     /* hashes of keys given more than once, sorted */
 	size_t n_doubles;

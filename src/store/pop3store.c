@@ -1,64 +1,40 @@
 /* A POP3 maildrop as a store: see pop3store.h. */
-#include "store/pop3store.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "pop3/msg.h"
-#include "store/pop3list.h"
+#include "store/pop3store_p.h"
 
 #define LISTING_BUDGET ((uint64_t)512 << 20)
 #define ROW_MAX 8192
 #define GOODBYE_MS 2000     /* to say a QUIT whose answer nobody needs */
 #define DELAY_WAIT_MAX 30   /* seconds of LOGIN-DELAY that are waited out; more is for the scheduler */
 
-struct pop3store {
-	struct store s;
-	const struct pop3store_params *p;
-	struct pop3_params login;  /* as given, and what earlier connections learnt */
-	struct pop3_caps caps;
-	char *user;                /* "recent:USER", or NULL */
-	struct pop3_conn conn;
-	bool open;                 /* conn stands, logged in */
-	bool marked, read;         /* DELE, RETR was sent in this session */
-	bool warned_expire, warned_rows;
-	msec_t last_login;         /* 0: none */
-	int login_delay;           /* seconds, as the server said last */
-	struct pop3list list;
-	struct pop3_pipe pipe;
-};
-
-/* The store behind its interface. */
-static struct pop3store *of(struct store *s)
-{
-	return (struct pop3store *)s;
-}
-
 /* The session is over, whatever it was. */
-static void drop(struct pop3store *t)
+void pop3store_drop(struct pop3store *t)
 {
 	pop3_retr_end(&t->pipe);
 	if (t->open)
 		pop3_close(&t->conn);
 	t->open = t->marked = t->read = false;
+	pop3tree_forget(t);
 }
 
 /* Put the account's name in front of what costs the account. */
-static int fail(struct pop3store *t, struct err *e)
+int pop3store_fail(struct pop3store *t, struct err *e)
 {
 	return e && e->span != SPAN_MSG ? err_in(e, "%s", t->login.what) : -1;
 }
 
 /* No session: a bug of the caller, or its box was lost before. */
-static int need_open(struct pop3store *t, struct err *e)
+int pop3store_need_open(struct pop3store *t, struct err *e)
 {
-	if (!t->open)
+	if (!t->open || (t->tree && !t->in_box))
 		return err_set(e, ERR_BUG, "%s: no box is open", t->login.what);
 	if (t->conn.dead) {
 		err_set(e, ERR_TEMP, "the connection is lost");
-		return fail(t, e);
+		return pop3store_fail(t, e);
 	}
 	return 0;
 }
@@ -80,7 +56,7 @@ static int wait_for_turn(struct pop3store *t, struct err *e)
 		return -1;
 	}
 	log_debug("%s: waiting %d ms until the server allows the next login", t->login.what, (int)(next - now));
-	return wait_until(next, e) < 0 ? fail(t, e) : 0;
+	return wait_until(next, e) < 0 ? pop3store_fail(t, e) : 0;
 }
 
 /* Dial and log in. */
@@ -232,36 +208,60 @@ static int describe(struct pop3store *t, struct box_info *out, struct err *e)
 	return pop3list_stamp(l, out->messages, out->stamp, e);
 }
 
-static void pop3store_close_box(struct store *s);
-
-/* store_ops.open_box */
-static int pop3store_open_box(struct store *s, const char *folder, unsigned how, struct box_info *out, struct err *e)
+/* The sizes, of a listing that came without. */
+int pop3store_sizes(struct pop3store *t, struct err *e)
 {
-	struct pop3store *t = of(s);
+	struct err why = ERR_INIT;
 
-	if (*folder && strcmp(folder, "INBOX") != 0)
-		return err_set_span(e, ERR_CONF, SPAN_BOX, "%s: POP3 has no folder '%s'", t->login.what, folder);
-	pop3store_close_box(s);
+	if (t->list.sizes.given)
+		return 0;
+	pop3_send(&t->conn, "LIST");
+	if (read_list(t, &why) >= 0)
+		return 0;
+	if (e)
+		*e = why;
+	err_in(e, "LIST");
+	return pop3store_fail(t, e);
+}
+
+/* Connect, log in, and ask what there is. */
+int pop3store_session(struct pop3store *t, unsigned how, struct box_info *out, struct err *e)
+{
 	pop3list_clear(&t->list);
 	*out = (struct box_info){ 0 };
 	if (connect_in(t, e) < 0)
 		return -1;
 	if (list_box(t, how, out, e) < 0 || describe(t, out, e) < 0) {
-		fail(t, e);
-		drop(t);
+		pop3store_fail(t, e);
+		pop3store_drop(t);
 		return -1;
 	}
 	t->login_delay = t->conn.caps.login_delay;
 	return 0;
 }
 
+static void end_session(struct pop3store *t);
+
+/* store_ops.open_box. "" is the maildrop as a fetch has it, "INBOX" the one folder of the tree. */
+static int pop3store_open_box(struct store *s, const char *folder, unsigned how, struct box_info *out, struct err *e)
+{
+	struct pop3store *t = pop3store_of(s);
+
+	if (*folder && strcmp(folder, "INBOX") != 0)
+		return err_set_span(e, ERR_CONF, SPAN_BOX, "%s: POP3 has no folder '%s'", t->login.what, folder);
+	if (*folder)
+		return pop3tree_open(t, out, e);
+	end_session(t);
+	t->tree = false;
+	return pop3store_session(t, how, out, e);
+}
+
 /*
- * store_ops.close_box. Nothing depends on the answer to this QUIT, so that it is not waited for. A QUIT would make final what was marked, and at Gmail, or where messages expire by being read, what was only read: there the link is
+ * Nothing depends on the answer to this QUIT, so that it is not waited for. A QUIT would make final what was marked, and at Gmail, or where messages expire by being read, what was only read: there the link is
  * just dropped, which RFC 1939 section 6 says changes nothing.
  */
-static void pop3store_close_box(struct store *s)
+static void end_session(struct pop3store *t)
 {
-	struct pop3store *t = of(s);
 	bool reading_counts, flying;
 
 	if (!t->open)
@@ -273,34 +273,45 @@ static void pop3store_close_box(struct store *s)
 			t->conn.timeout = GOODBYE_MS;
 		pop3_bye(&t->conn);
 	}
-	drop(t);
+	pop3store_drop(t);
+}
+
+/* store_ops.close_box. Of a tree the session stays: the next box is the same, and servers don't like to be logged in to again and again. */
+static void pop3store_close_box(struct store *s)
+{
+	struct pop3store *t = pop3store_of(s);
+
+	if (!t->tree || !pop3tree_keep(t))
+		end_session(t);
 }
 
 /* store_ops.list_start */
 static int pop3store_list_start(struct store *s, struct err *e)
 {
-	struct pop3store *t = of(s);
+	struct pop3store *t = pop3store_of(s);
 
-	return pop3list_start(&t->list, e) < 0 ? fail(t, e) : 0;
+	if (t->tree)
+		return pop3tree_list_start(t, e);
+	return pop3list_start(&t->list, e) < 0 ? pop3store_fail(t, e) : 0;
 }
 
 /* store_ops.list_next */
 static int pop3store_list_next(struct store *s, struct store_msg *m, struct err *e)
 {
-	struct pop3store *t = of(s);
-	int r = pop3list_next(&t->list, m, e);
+	struct pop3store *t = pop3store_of(s);
+	int r = t->tree ? pop3tree_list_next(t, m, e) : pop3list_next(&t->list, m, e);
 
-	return r < 0 ? fail(t, e) : r;
+	return r < 0 ? pop3store_fail(t, e) : r;
 }
 
 /* store_ops.want */
 static int pop3store_want(struct store *s, const uint64_t *nums, size_t n, struct err *e)
 {
-	struct pop3store *t = of(s);
+	struct pop3store *t = pop3store_of(s);
 
 	if (pop3_retr_flying(&t->pipe))
 		pop3_retr_end(&t->pipe); /* the link is dead now, and need_open says so */
-	if (need_open(t, e) < 0)
+	if (pop3store_need_open(t, e) < 0)
 		return -1;
 	pop3_retr_end(&t->pipe);
 	t->read |= n > 0;
@@ -310,64 +321,68 @@ static int pop3store_want(struct store *s, const uint64_t *nums, size_t n, struc
 /* store_ops.next */
 static int pop3store_next(struct store *s, size_t *i, struct stream **body, struct err *e)
 {
-	struct pop3store *t = of(s);
-	int r = need_open(t, e);
+	struct pop3store *t = pop3store_of(s);
+	int r = pop3store_need_open(t, e);
 
 	if (r == 0)
 		r = pop3_retr_next(&t->pipe, i, body, e);
 	else
 		return -1;
-	return r < 0 ? fail(t, e) : r;
+	return r < 0 ? pop3store_fail(t, e) : r;
 }
 
 /* store_ops.remove */
 static int pop3store_remove(struct store *s, const uint64_t *nums, size_t n,
 			    void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e)
 {
-	struct pop3store *t = of(s);
+	struct pop3store *t = pop3store_of(s);
 
 	if (t->p->gmail_recent)
 		return err_set(e, ERR_BUG, "%s: nothing is removed in Gmail's recent mode", t->login.what);
 	if (pop3_retr_flying(&t->pipe))
 		pop3_retr_end(&t->pipe);
-	if (need_open(t, e) < 0)
+	if (pop3store_need_open(t, e) < 0)
 		return -1;
 	t->marked |= n > 0;
-	return pop3_dele(&t->conn, nums, n, done, arg, e) < 0 ? fail(t, e) : 0;
+	return pop3_dele(&t->conn, nums, n, done, arg, e) < 0 ? pop3store_fail(t, e) : 0;
 }
 
 /* store_ops.commit: QUIT enters the UPDATE state, where the server removes what was marked. */
 static int pop3store_commit(struct store *s, struct err *e)
 {
-	struct pop3store *t = of(s);
+	struct pop3store *t = pop3store_of(s);
 	int r;
 
 	if (pop3_retr_flying(&t->pipe))
 		pop3_retr_end(&t->pipe);
-	r = need_open(t, e);
+	r = pop3store_need_open(t, e);
 	if (r == 0 && pop3_quit(&t->conn, e) < 0) {
 		if (e && e->kind == ERR_REFUSED)
 			e->kind = ERR_TEMP;
-		r = fail(t, e);
+		r = pop3store_fail(t, e);
 	}
-	drop(t);
+	pop3store_drop(t);
 	return r;
 }
 
 /* store_ops.free */
 static void pop3store_free(struct store *s)
 {
-	struct pop3store *t = of(s);
+	struct pop3store *t = pop3store_of(s);
 
-	pop3store_close_box(s);
+	end_session(t);
 	pop3list_release(&t->list);
+	pop3keys_release(&t->keys);
+	vec_release(&t->heads);
+	ident_reader_free(t->ident);
+	status_reader_free(t->status);
 	free(t->user);
 	free(t);
 }
 
 static const struct store_ops ops = {
 	.name = "pop3",
-	.caps = STORE_SOURCE | STORE_REMOTE,
+	.caps = STORE_SOURCE | STORE_REMOTE | STORE_TREE,
 	.open_box = pop3store_open_box,
 	.close_box = pop3store_close_box,
 	.list_start = pop3store_list_start,
@@ -382,7 +397,19 @@ static const struct store_ops ops = {
 	.publish = store_cannot_publish,
 	.abandon = store_cannot_abandon,
 	.recover = store_cannot_recover,
-	STORE_NO_TREE,
+	.folders = pop3tree_folders,
+	.folder_create = pop3tree_create,
+	.folder_remove = pop3tree_remove,
+	.folder_rename = pop3tree_rename,
+	.same_box = store_cannot_same_box,
+	.look = pop3tree_look,
+	.look_box = pop3tree_look_box,
+	.look_next = pop3tree_look_next,
+	.find = pop3tree_find,
+	.idents = pop3tree_idents,
+	.move = store_cannot_move,
+	.set_flags = store_cannot_set_flags,
+	.restore = store_cannot_restore,
 	.free = pop3store_free,
 };
 
@@ -398,6 +425,8 @@ struct store *pop3store_new(const struct pop3store_params *p, struct err *e)
 		goto fail;
 	}
 	t->s.ops = &ops;
+	t->s.unsized = true;
+	t->keys = (struct pop3keys)POP3KEYS_INIT;
 	t->p = p;
 	t->login = p->pop3;
 	if (!t->login.what)

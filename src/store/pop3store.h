@@ -1,4 +1,10 @@
-/* A POP3 maildrop as a source of messages. Its only box is "". */
+/*
+ * A POP3 maildrop as a source of messages: for a fetch its box is "", of which each opening is a session of its own; as a tree (STORE_TREE, without STORE_TARGET) it has one folder, "INBOX", and
+ * one session for all that is done, until the store is freed or messages were removed. There keys are never empty and each its own (store/pop3keys.h), flags are none, and no change of
+ * flags or folders is possible.
+ *
+ * Of a server that shows a part of its mail only (Gmail) a look never says that messages are gone.
+ */
 #ifndef STORE_POP3STORE_H
 #define STORE_POP3STORE_H
 

@@ -14,7 +14,7 @@
  *   publish   all that is staged becomes visible and durable (rename + directory fsync; append + fsync)
  * After a crash the executor hands the pending pairs to `recover`, which says which of them are there, and clears away what is half done.
  *
- * A two-way store (STORE_TREE) is a source and a target with folders, which it can look at: what has changed there since the base was made. Looking goes folder by
+ * A two-way store (STORE_TREE) is a source and a target (POP3: a source alone, for one-way jobs) with folders, which it can look at: what has changed there since the base was made. Looking goes folder by
  * folder over many folders at once, so that a remote driver can ask for the next while it reads one; work is done afterwards, in a box that is opened for it. Where that is
  * nothing but reading messages, the driver is told before (soon).
  */
@@ -301,6 +301,7 @@ struct store {
 	const struct store_ops *ops;
 	struct net_stats stats; /* remote drivers count here, over all their connections */
 	bool torn;              /* set by a call of next that failed: the end of the body before it made no sense, so nobody knows whether that was whole */
+	bool unsized;           /* its bodies come without lengths: once what follows one makes no sense, of none before it in the same run is it certain which message it belongs to */
 	bool elsewhere;         /* set while remove tells what is done, if there is a trash: the message did not go to it, but has left this folder alone, and is in others still */
 	struct keyword_view *keywords; /* STORE_TREE: of the folder that is opened next, or is open; NULL: they don't count. Borrowed, set by the engine */
 	const char *trash;      /* STORE_TREE: the folder that removed messages are moved to, unless they are in it; NULL: none. Borrowed, set by the engine */

@@ -306,7 +306,7 @@ static int suspect_last(struct exec *x, const struct err *broken, struct err *e)
 	struct err why = ERR_INIT;
 
 	unstage_last(x);
-	if (x->two_way)
+	if (x->two_way && !x->src->unsized)
 		err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu may not be as long as the server announced: then %s", (unsigned long long)w->num, broken->text);
 	else
 		err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu ends too early, perhaps at a line with a dot that the server should have stuffed: then %s",
@@ -328,7 +328,7 @@ static int copy_broken(struct exec *x, struct err *e)
 {
 	struct err second = ERR_INIT;
 
-	if (e && (e->kind == ERR_CANCEL || (e->kind == ERR_PROTO && !x->two_way))) {
+	if (e && (e->kind == ERR_CANCEL || (e->kind == ERR_PROTO && (!x->two_way || x->src->unsized)))) {
 		x->dst->ops->abandon(x->dst);
 		x->n = 0;
 		x->bytes = 0;
@@ -403,7 +403,7 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 		lost = got < 0 && why.span != SPAN_MSG;
 		if (unsure && (got >= 0 || lost)) {
 			unsure = false;
-			rc_last = lost && why.kind == ERR_PROTO && (x->src->torn || !x->two_way) ? suspect_last(x, &why, e) : look_up_last(x, e);
+			rc_last = lost && why.kind == ERR_PROTO && (x->src->torn || x->src->unsized || !x->two_way) ? suspect_last(x, &why, e) : look_up_last(x, e);
 		}
 		if (lost && rc_last == 0 && i < todo.n && is_breaking(x, &why))
 			rc_last = suspect(x, todo.a[i], &why, e);

@@ -508,7 +508,7 @@ static void test_folders(void **state)
 	assert_int_equal(r.s->ops->open_box(r.s, "Sent", BOX_READ, &r.info, &r.e), -1);
 	assert_int_equal(r.e.kind, ERR_CONF);
 	assert_int_equal(r.e.span, SPAN_BOX);
-	assert_int_equal(r.s->ops->caps, STORE_SOURCE | STORE_REMOTE);
+	assert_int_equal(r.s->ops->caps, STORE_SOURCE | STORE_REMOTE | STORE_TREE);
 	rig_stop(&r);
 }
 
