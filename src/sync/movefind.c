@@ -300,8 +300,11 @@ static void unite_alike(void *arg, struct candidate *l, struct candidate *r)
 	const struct trails *ts = arg;
 	const struct trail *t = &ts->t.a[r->tag];
 
-	/* in the same folder it may be one that was edited and added anew: it would keep its old text here */
-	if (l->box != t->home.box || t->now[RIGHT].box != t->home.box)
+	/*
+	 * in the same folder it may be one that was edited and added anew: it would keep its old text here. Nobody adds to a store without UIDs (POP3), which may name all its
+	 * messages anew
+	 */
+	if (l->box != t->home.box || t->now[RIGHT].box != t->home.box || l->box->info[LEFT].validity == 0)
 		unite(arg, l, r);
 }
 
