@@ -14,12 +14,18 @@ struct agreement {
 	size_t flag[2];               /* which of todo.flag must have been done first; NO_FLAG */
 };
 
+/* A removal that waits until the other side has the message's flags: both by their places in the lists of todo. */
+struct waiting {
+	size_t removal, flag;
+};
+
 /* What one folder asks for. */
 struct todo {
 	VEC(struct work) copy[2], flag[2], remove[2]; /* by the side that is changed */
 	VEC(size_t) copy_row[2];
 	VEC(int64_t) forget;
 	VEC(struct agreement) agree;
+	VEC(struct waiting) waiting;  /* removals at the left */
 };
 
 void act_on(struct twoway *g, struct box *b)
@@ -41,6 +47,7 @@ static void todo_release(struct todo *t)
 	}
 	vec_release(&t->forget);
 	vec_release(&t->agree);
+	vec_release(&t->waiting);
 }
 
 /* The message of a row on a side that is open. 1, 0 it is not there any more, -1. */
@@ -157,6 +164,25 @@ static int sort_removal(struct twoway *g, struct joined *row, int side, struct w
 	return (rc == 0 ? vec_push(&t->forget, row->pair) : vec_push(&t->remove[side], *w)) < 0 ? twoway_no_memory(e) : 0;
 }
 
+/* A message that both sides hold, and that is not to stay at the left. */
+static int sort_taken(struct twoway *g, struct joined *row, const struct plan_sync *plan, struct todo *t, struct err *e)
+{
+	struct waiting x = { .removal = t->remove[LEFT].n, .flag = t->flag[RIGHT].n };
+	struct work w = { .pair = row->pair };
+
+	if (sort_flags(g, row, plan, t, e) < 0 || sort_removal(g, row, LEFT, &w, t, e) < 0)
+		return -1;
+	if (t->remove[LEFT].n == x.removal || t->flag[RIGHT].n == x.flag)
+		return 0;
+	return vec_push(&t->waiting, x) < 0 ? twoway_no_memory(e) : 0;
+}
+
+/* What is to become of a message that both sides hold, and the base knows. */
+static int sort_held(struct twoway *g, struct joined *row, const struct plan_sync *plan, struct todo *t, struct err *e)
+{
+	return plan->acts & PLAN_REMOVE_LEFT ? sort_taken(g, row, plan, t, e) : sort_flags(g, row, plan, t, e);
+}
+
 /* Put one message's acts into the lists. */
 static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, size_t at_row, struct todo *t, struct err *e)
 {
@@ -186,16 +212,12 @@ static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_poli
 	for (int s = LEFT; s <= RIGHT; s++) {
 		unsigned remove = s == LEFT ? PLAN_REMOVE_LEFT : PLAN_REMOVE_RIGHT;
 
-		if (plan.acts & remove)
+		if (plan.acts & remove && !joined_side(row, !s)->present)
 			return sort_removal(g, row, s, &w, t, e);
 	}
 	if (plan.acts & PLAN_PAIR && pair_row(g, b, row, e) < 0)
 		return -1;
-	if (plan.acts & PLAN_PAIR && policy->take_left && !(plan.acts & PLAN_FLAG_RIGHT)) {
-		w.pair = row->pair;
-		return sort_removal(g, row, LEFT, &w, t, e);
-	}
-	return row->pair == 0 ? 0 : sort_flags(g, row, &plan, t, e);
+	return row->pair == 0 ? 0 : sort_held(g, row, &plan, t, e);
 }
 
 static bool has_work_at(const struct box *b, const struct plan_sync_policy *policy, struct twoway *g, int side)
@@ -251,7 +273,7 @@ static int pair_twin(void *arg, struct work *w, const struct staged *st, const s
 	join_unite(row, &rows[twin->row]);
 	row->told = *told;
 	plan = plan_sync(m->policy, &row->m);
-	if (pair_row(m->g, m->b, row, e) < 0 || sort_flags(m->g, row, &plan, t, e) < 0)
+	if (pair_row(m->g, m->b, row, e) < 0 || sort_held(m->g, row, &plan, t, e) < 0)
 		return -1;
 	log_debug("a message that is on both sides already is one from now on");
 	w->acts = PLAN_NOTHING;
@@ -329,9 +351,12 @@ fail:
 	return -1;
 }
 
-/* What was copied just now, and is not to stay at the left. */
-static int add_copied(struct todo *t, struct err *e)
+/* What was copied just now, and is not to stay at the left; but what has not got its flags does. */
+static int sort_taken_now(struct todo *t, struct err *e)
 {
+	for (size_t i = 0; i < t->waiting.n; i++)
+		if (t->flag[RIGHT].a[t->waiting.a[i].flag].acts != PLAN_NOTHING)
+			t->remove[LEFT].a[t->waiting.a[i].removal].acts = PLAN_NOTHING;
 	for (size_t i = 0; i < t->copy[RIGHT].n; i++) {
 		struct work w = t->copy[RIGHT].a[i];
 
@@ -375,7 +400,7 @@ static int do_todo(struct twoway *g, struct box *b, const struct plan_sync_polic
 	for (int s = RIGHT; s >= LEFT; s--)
 		if (exec_flags(&g->x[s], t->flag[s].a, t->flag[s].n, e) < 0)
 			return -1;
-	if (note_rest(g, b, t, e) < 0 || add_copied(t, e) < 0)
+	if (note_rest(g, b, t, e) < 0 || sort_taken_now(t, e) < 0)
 		return -1;
 	for (int s = RIGHT; s >= LEFT; s--)
 		if (remove_at(g, b, s, t, e) < 0)

@@ -21,6 +21,8 @@ void decide_policy(const struct twoway *g, const struct box *b, struct plan_sync
 						       .can_hold = b->looked[s] ? info->can_hold : FLAGS_EVERY, .may_flag = locked || source ? 0 : words_may_take(b, s) };
 	}
 	out->take_left = g->p->one_way && g->p->delete_source && !(b->looked[LEFT] && b->info[LEFT].read_only);
+	if (out->take_left)
+		out->left.can_hold &= ~(uint64_t)FLAG_DELETED; /* it may be the mark of a run that did not come to its end */
 	out->right.max_size = r && r->has_max_size ? r->max_size : g->p->max_size;
 	out->right.oldest = max_age > 0 ? g->p->now - max_age : 0;
 }

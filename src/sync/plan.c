@@ -82,7 +82,7 @@ struct plan_sync plan_sync(const struct plan_sync_policy *p, const struct plan_s
 		if (!m->known)
 			out.acts = PLAN_PAIR;
 		merge_flags(p, m, &out);
-		if (p->take_left && m->known && !(out.acts & PLAN_FLAG_RIGHT)) /* once the right has its flags, too */
+		if (p->take_left)
 			out.acts |= PLAN_REMOVE_LEFT;
 	} else if (!m->left.present && !m->right.present) {
 		out.acts = m->known ? PLAN_FORGET : PLAN_NOTHING;

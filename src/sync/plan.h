@@ -71,7 +71,7 @@ struct plan_side_policy {
 
 struct plan_sync_policy {
 	struct plan_side_policy left, right;
-	bool take_left;    /* what is on the right, durably and in the base, is removed at the left */
+	bool take_left;    /* what is on the right, durably, with its flags and in the base, is removed at the left */
 	uint64_t anew;     /* flags of which the base proves nothing any more, as when both sides meet first: whoever shows one has it, and nobody has taken it away */
 	int64_t now;
 };

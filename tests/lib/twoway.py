@@ -487,35 +487,56 @@ class Accounts(Job):
 
 
 class Move(Job):
-    """A configuration with one job "move" from a user of a Dovecot, or a tree where there is none, to a tree."""
+    """A configuration with one job "move": .remote is its source, .local its target. source: "imap", "pop3", "maildir"; target: "imap", "maildir"."""
 
     users = 0
+    urls = {"imap": "imaps://%s@localhost:%d", "pop3": "pop3s://%s@localhost:%d"}
 
-    def __init__(self, directory, srv=None, job="", more=""):
-        password = "the secret"
-        super().__init__(directory, 1, password=password)
-        self.local = Side(os.path.join(self.dir, "local"))
-        account, source = "", "maildir:" + os.path.join(self.dir, "remote")
-        if srv:
-            Move.users += 1
-            user = "m%dp%d" % (Move.users, os.getpid())
-            srv.add_user(user, password)
-            self.remote, source = Remote(srv, user), "work"
-            account = "account work {\n\turl = %s\n\tpassword-file = %s\n\tca-file = %s\n}\n" % (
-                haul.quoted("imaps://%s@localhost:%d" % (user, srv.front_port)), haul.quoted(self.secret), haul.quoted(srv.ca_file))
-        else:
-            self.remote = Side(os.path.join(self.dir, "remote"))
-        self.write_private(self.conf, "%smigrate move {\n\tfrom = %s\n\tto = %s\n%s\n}\n%s" % (
-            account, haul.quoted(source), haul.quoted("maildir:" + self.local.path), job, more))
+    def __init__(self, directory, srv=None, job="", more="", source=None, target="maildir"):
+        super().__init__(directory, 1, password="the secret")
+        self.srv, self.source, self.target = srv, source or ("imap" if srv else "maildir"), target
+        self.remote, self.local = self.make(self.source, "remote"), self.make(target, "local")
+        self.configure(job, more)
+
+    def make(self, kind, name):
+        if kind == "maildir":
+            return Side(os.path.join(self.dir, name))
+        Move.users += 1
+        user = "m%dp%d" % (Move.users, os.getpid())
+        self.srv.add_user(user, "the secret")
+        return Remote(self.srv, user)
+
+    def end(self, kind, side, name):
+        """The account of a side, and how the job names it."""
+        if kind == "maildir":
+            return "", haul.quoted("maildir:" + side.path)
+        url = self.urls[kind] % (side.user, {"imap": self.srv.front_port, "pop3": self.srv.pop3s_port}[kind])
+        return "account %s {\n\turl = %s\n\tpassword-file = %s\n\tca-file = %s\n}\n" % (name, haul.quoted(url), haul.quoted(self.secret), haul.quoted(self.srv.ca_file)), name
+
+    def configure(self, job, more=""):
+        (one, a), (two, b) = self.end(self.source, self.remote, "old"), self.end(self.target, self.local, "work")
+        self.write_private(self.conf, "%s%smigrate move {\n\tfrom = %s\n\tto = %s\n%s\n}\n%s" % (one, two, a, b, job, more))
 
     @property
     def db(self):
         return os.path.join(self.state, "move.db")
 
+    def parts(self):
+        out = {"state": self.state}
+        for name, side in ("remote", self.remote), ("local", self.local):
+            out[("home " if isinstance(side, Remote) else "tree ") + name] = self.srv.home(side.user) if isinstance(side, Remote) else side.path
+        return out
+
     def move(self, *args, code=0):
         r = self.run("move", *args)
         assert r.code == code, r
         return r
+
+    sync = move
+
+    def quiet(self):
+        r = self.move()
+        assert actions(r) == [] and r.of("warning") == [] and r.of("error") == [], r
 
 
 def between(directory, srv, job=""):
@@ -554,8 +575,8 @@ class Scene:
     def finish(self, what):
         """An undisturbed run, and one more."""
         self.srv.wait_for_quiet()
-        r = self.p.run("both")
-        assert r.code == 0 and r.of("error") == [], (what, r)
+        r = self.p.sync()
+        assert r.of("error") == [], (what, r)
         assert self.state() == self.want, (what, r)
         self.p.quiet()
 

@@ -208,6 +208,22 @@ static void emptied(void **state)
 	}
 }
 
+/* A run that marks at the source what it is to delete there, and ends before it is deleted, leaves no mark at the target. */
+static void marked(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, false);
+	run_clean(f);
+	f->p.delete_source = true;
+	for (uint32_t c = 1; c <= 4; c++)
+		tree_flag(f->w, L, box(f, L, "INBOX"), tree_find(box(f, L, "INBOX"), c), FLAG_DELETED | (c == 2 ? FLAG_SEEN : 0));
+	run_out(f);
+	for (uint32_t c = 1; c <= 4; c++)
+		assert_int_equal(tree_find(box(f, R, "INBOX"), c)->flags, c == 2 ? FLAG_SEEN : 0);
+	assert_int_equal(tree_count(box(f, L, "INBOX")), 0);
+}
+
 static void refused(void **state)
 {
 	struct fixture *f = *state;
@@ -281,7 +297,7 @@ static void interrupted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(copies), T(later), T(moves), T(known_again), T(emptied), T(refused), T(interrupted),
+		T(copies), T(later), T(moves), T(known_again), T(emptied), T(marked), T(refused), T(interrupted),
 	};
 	int rc = cmocka_run_group_tests_name("files", tests, NULL, NULL);
 
