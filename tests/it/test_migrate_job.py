@@ -5,7 +5,7 @@ import os
 import pytest
 
 import haul
-from twoway import Move, counts
+from twoway import Move, Remote, counts
 
 
 @pytest.fixture(params=["imap", "maildir"])
@@ -67,3 +67,64 @@ def test_without_a_configuration(tmp_path):
     assert r.code == 0 and counts(r) == {}, r
     assert [n[:8] for n in sorted(os.listdir(m.state)) if n.endswith(".db")] == ["migrate-"]
     assert len(m.remote.bodies()) == 2
+
+
+def test_from_server_to_server(tmp_path, best):
+    m = Move(tmp_path, best, target="imap", job='folder "Sent Items" { to = Sent }')
+    m.remote.fill("INBOX", 3)
+    m.remote.fill("Sent Items", 2, 10)
+    m.remote.fill("Work/2026", 2, 100, flags="FS")
+    m.local.fill("INBOX", 1, 500)
+    m.local.fill("Work/2026", 1, 100, flags="S")   # it is there already
+    before = m.remote.state()
+    r = m.move()
+    assert counts(r)["pulled"] == 6, r
+    assert m.remote.state() == before
+    there = m.local.state()
+    assert sorted(there["Sent"]) == sorted(before["Sent Items"]) and len(there["Work/2026"]) == 2 and len(there["INBOX"]) == 4
+    assert "Sent Items" not in there
+    assert counts(m.move()) == {}
+    assert m.local.state() == there
+    r = m.call("list", "move")
+    assert r.code == 0 and " -> Sent" in r.out, r
+    r = m.call("check", "--connect")
+    assert r.code == 0 and r.out.count("login works") == 2, r
+
+
+def test_another_target_is_another_migration(tmp_path, best):
+    """What was copied to one account is not taken for copied to the next."""
+    m = Move(tmp_path, best, target="imap")
+    m.remote.fill("INBOX", 2)
+    m.move()
+    best.add_user("u" + m.local.user, "the secret")
+    m.reconfigure(m.local.user + "@", "u" + m.local.user + "@")
+    r = m.move(code=78)
+    assert "belongs to imap:" in r.of("error")[0]["text"] and " -> imap:" in r.of("error")[0]["text"], r
+    assert Remote(best, "u" + m.local.user).bodies() == []
+
+
+def test_delete_source(tmp_path, best):
+    m = Move(tmp_path, best, target="imap", job="delete-source = yes")
+    m.remote.fill("INBOX", 3)
+    r = m.move()
+    assert counts(r)["pulled"] == 3 and r.end["deleted"] == 3, r
+    assert m.remote.bodies() == [] and len(m.local.bodies()) == 3
+    r = m.call("status")
+    assert r.code == 0, r
+
+
+def test_changing_over_from_pop3(tmp_path, best):
+    """One user's mail by POP3 into a folder of another's by IMAP; the source may go on to get mail."""
+    m = Move(tmp_path, best, source="pop3", target="imap", job="folder = Old/ISP")
+    m.remote.fill("INBOX", 3)
+    m.remote.fill("Other", 1, 50)
+    before = m.remote.state()
+    r = m.move()
+    assert counts(r)["pulled"] == 3 and r.of("start")[0]["mode"] == "migrate", r
+    assert sorted(m.local.bodies("Old/ISP")) == sorted(m.remote.bodies()) and m.local.bodies() == []
+    assert counts(m.move()) == {}
+    m.remote.fill("INBOX", 1, 10)
+    assert counts(m.move())["pulled"] == 1
+    assert len(m.local.bodies("Old/ISP")) == 4 and m.remote.state() != before
+    r = m.call("list", "move")
+    assert r.code == 0 and "INBOX" in r.out and " -> Old/ISP" in r.out, r
