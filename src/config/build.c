@@ -213,10 +213,30 @@ static void check_keep(const struct parsed *s, const struct config_end *from, st
 		problem_add(p, purge->at, ERR_CONF, "purge-after has no effect when nothing is deleted (keep = yes, gmail-recent)");
 }
 
+/* Limits on what goes over the wire. */
+void build_limits(struct config_job *out, int64_t rate, int64_t budget)
+{
+	out->rate = (uint64_t)rate;
+	out->budget = (uint64_t)budget;
+}
+
+/* Where there is no wire, they mean nothing. */
+void build_check_limits(const struct parsed *s, const int64_t *rate, const int64_t *budget, const struct config_job *job, struct problems *p)
+{
+	const struct given *g[] = { parsed_given(s, rate), parsed_given(s, budget) };
+
+	if (!job->left || !job->right || job->left->is_account || job->right->is_account)
+		return;
+	for (size_t i = 0; i < 2; i++)
+		if (g[i])
+			problem_add(p, g[i]->at, ERR_CONF, "%s has no effect: both sides are on this machine", g[i]->key->name);
+}
+
 /* What the engine is told. */
 void build_policy(struct config_job *out, const struct fetch_keys *k)
 {
 	out->every = k->every;
+	build_limits(out, k->rate, k->budget);
 	out->policy = (struct plan_policy){ .mode = PLAN_FETCH, .keep = k->keep.what, .keep_seconds = k->keep.seconds, .max_size = (uint64_t)k->max_size };
 	if (out->left)
 		out->policy.no_remove = out->left->pop3.gmail_recent;

@@ -32,6 +32,10 @@ int build_check_side(const struct config_end *end, bool remote, const char *name
 /* Both sides of a sync together: no Maildir within the other. */
 void build_check_sides(const struct config_job *job, struct place at, struct problems *p);
 
+/* `rate` and `budget`; which mean something only for a job one of whose sides is a server. */
+void build_limits(struct config_job *out, int64_t rate, int64_t budget);
+void build_check_limits(const struct parsed *s, const int64_t *rate, const int64_t *budget, const struct config_job *job, struct problems *p);
+
 /* Whether a path is the other, or lies below it. */
 bool build_within(const char *path, const char *other);
 

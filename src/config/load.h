@@ -41,6 +41,8 @@ struct config_job {
 	const struct config_end *left, *right; /* source, target; of a sync remote, local */
 	int64_t every;                         /* seconds; 0: not scheduled */
 	const char *on_new;                    /* command; NULL none */
+	uint64_t rate;                         /* bytes a second for each connection; 0 no limit */
+	uint64_t budget;                       /* bytes for each server within BUDGET_SECONDS (sync/budget.h); 0 no limit */
 	/* CONFIG_FETCH */
 	struct plan_policy policy;             /* .now is filled in by the runner */
 	const char *folder;                    /* target folder, "" its own box */

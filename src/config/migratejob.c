@@ -60,6 +60,7 @@ void build_migrate_folder(struct config *c, struct config_job *out, const char *
 void build_migrate_policy(struct config_job *out, const struct migrate_keys *k)
 {
 	out->every = k->every;
+	build_limits(out, k->rate, k->budget);
 	out->on_new = k->on_new && k->on_new[0] ? k->on_new : NULL;
 	out->folder = "";
 	out->sync.job = out->name;
@@ -123,4 +124,5 @@ void build_migrate(struct config *c, const struct parsed *s, const struct parsed
 	check_folders(s, out, list, p);
 	build_folders(s, &k->folders, list, out, p);
 	build_migrate_folder(c, out, k->folder, parsed_place(s, &k->folder), p);
+	build_check_limits(s, &k->rate, &k->budget, out, p);
 }

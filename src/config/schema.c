@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "net/throttle.h"
+
 #define DAY INT64_C(86400)
 
 static const struct section sections[] = {
@@ -23,6 +25,10 @@ static const struct section sections[] = {
 #define G(field) .section = "migrate", .off = offsetof(struct migrate_keys, field)
 #define X(field) .section = "folder", .off = offsetof(struct folder_keys, field)
 #define WHERE .type = KEY_WORD, .words = "both|local|remote|none", .arg = "word"
+#define RATE .name = "rate", .type = KEY_RATE, .def = "", RANGE(THROTTLE_MIN, INT64_C(1) << 30), .arg = "rate", \
+	.help = "How much may go over each connection of the job in a second, both ways together."
+#define BUDGET .name = "budget", .type = KEY_BUDGET, .def = "", RANGE(100 << 10, INT64_C(1) << 50), .arg = "budget", \
+	.help = "How much the job may exchange with a server within 24 hours, both ways together."
 #define RANGE(lo, hi) .min = (lo), .max = (hi)
 
 static const struct key keys[] = {
@@ -107,6 +113,8 @@ static const struct key keys[] = {
 	  .help = "Make deletions final after so many, by reconnecting; 0 does it once, at the end." },
 	{ F(flags), .name = "flags", .type = KEY_STR, .def = "", .arg = "letters",
 	  .help = "Flags that delivered messages get, as Maildir letters: D F P R S T." },
+	{ F(rate), RATE },
+	{ F(budget), BUDGET },
 	{ F(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
 	  .help = "A command to run after each run that brought new messages." },
 
@@ -136,6 +144,8 @@ static const struct key keys[] = {
 	  .help = "A run that would delete more messages than both the share and the number changes nothing." },
 	{ S(take_over), .name = "take-over", .type = KEY_PATH, .def = "", .arg = "path",
 	  .help = "Where mbsync keeps its state of the folders, if not in the Maildir: a path with * in place of a folder's name." },
+	{ S(rate), RATE },
+	{ S(budget), BUDGET },
 	{ S(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
 	  .help = "A command to run after each run that brought new messages." },
 
@@ -155,6 +165,8 @@ static const struct key keys[] = {
 	  .help = "Larger messages of the source are left there." },
 	{ G(max_age), .name = "max-age", .type = KEY_DURATION, .def = "", RANGE(1, 36600 * DAY), .arg = "duration",
 	  .help = "Messages that arrived at the source longer ago are left there." },
+	{ G(rate), RATE },
+	{ G(budget), BUDGET },
 	{ G(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
 	  .help = "A command to run after each run that copied messages." },
 

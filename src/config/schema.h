@@ -23,6 +23,8 @@ enum key_type {
 	KEY_WORD,     /* int: which of the words; -1 none */
 	KEY_LIST,     /* struct key_list */
 	KEY_KEEP,     /* struct key_keep: no, yes, or a duration */
+	KEY_RATE,     /* int64_t, bytes a second: "5M/s" */
+	KEY_BUDGET,   /* int64_t, bytes a day: "2G/d" */
 	KEY_LIMIT,    /* struct plan_max_delete: "25% and 50", either part alone, or none */
 	KEY_TYPES
 };
@@ -45,7 +47,7 @@ struct key {
 	enum key_type type;
 	size_t off;           /* the field of the section's struct below */
 	const char *def;      /* as a person would write it; "" none */
-	int64_t min, max;     /* INT, DURATION and KEEP (seconds), SIZE (bytes): 0,0 no range */
+	int64_t min, max;     /* INT, DURATION and KEEP (seconds), SIZE, RATE and BUDGET (bytes): 0,0 no range */
 	const char *words;    /* WORD, LIST: "a|b|c" allowed; NULL any */
 	bool required;
 	enum key_only only;   /* accounts of the other protocol can't have it */
@@ -92,14 +94,14 @@ struct mbox_keys {
 
 struct fetch_keys {
 	const char *from, *to, *folder, *flags, *on_new;
-	int64_t every, max_size, purge_after;
+	int64_t every, max_size, purge_after, rate, budget;
 	struct key_keep keep;
 };
 
 struct sync_keys {
 	const char *remote, *local, *trash, *take_over, *on_new;
 	struct key_list folders;
-	int64_t every, max_size, max_age, quarantine;
+	int64_t every, max_size, max_age, quarantine, rate, budget;
 	struct plan_max_delete max_delete;
 	int del, create, remove_folders; /* WHERE_, -1: not said */
 };
@@ -109,7 +111,7 @@ enum { WHERE_BOTH, WHERE_LOCAL, WHERE_REMOTE, WHERE_NONE };
 struct migrate_keys {
 	const char *from, *to, *folder, *on_new;
 	struct key_list folders;
-	int64_t every, max_size, max_age;
+	int64_t every, max_size, max_age, rate, budget;
 	bool delete_source;
 };
 

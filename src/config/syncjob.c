@@ -107,6 +107,7 @@ static enum sync_where where_of(int word)
 void build_sync_policy(struct config_job *out, const struct sync_keys *k)
 {
 	out->every = k->every;
+	build_limits(out, k->rate, k->budget);
 	out->on_new = k->on_new && k->on_new[0] ? k->on_new : NULL;
 	out->folder = "";
 	out->sync.job = out->name;
@@ -149,4 +150,5 @@ void build_sync(struct config *c, const struct parsed *s, const struct parsed_li
 	build_sync_policy(out, k);
 	build_folders(s, &k->folders, list, out, p);
 	make_trash(&m);
+	build_check_limits(s, &k->rate, &k->budget, out, p);
 }

@@ -23,6 +23,8 @@ static const struct unit bytes[] = {
 
 #define DEFAULTS_MAX 8 /* values of a default list */
 #define DURATION_FORM "a number and s, m, h, d, w or y, such as 10m"
+#define RATE_FORM "a size and /s, such as 5M/s"
+#define BUDGET_FORM "a size and /d, such as 2G/d"
 #define SIZE_FORM "a number of bytes, or with k, M, G or T for 1024 and its powers, such as 10M"
 
 /* Digits and a unit. */
@@ -59,6 +61,19 @@ int value_size(const char *text, int64_t *out)
 	return with_unit(text, bytes, out);
 }
 
+/* A size for each second or day. */
+static int size_per(const char *text, const char *per, int64_t *out)
+{
+	size_t n = strlen(text), tail = strlen(per);
+	char size[32];
+
+	if (n <= tail || n - tail >= sizeof(size) || !slice_ieqs(slice_str(text + n - tail), per))
+		return -1;
+	memcpy(size, text, n - tail);
+	size[n - tail] = '\0';
+	return value_size(size, out);
+}
+
 /* The largest unit that leaves no rest. */
 static const char *show(int64_t n, const struct unit *units, char out[32])
 {
@@ -86,11 +101,12 @@ const char *value_show_size(int64_t n, char out[32])
 /* Hold a number against the row's range. */
 static int in_range(const struct key *k, int64_t n, const char *text, struct place at, struct problems *p)
 {
+	const char *per = k->type == KEY_RATE ? "/s" : k->type == KEY_BUDGET ? "/d" : "";
 	char lo[32], hi[32];
 
 	if ((k->min == 0 && k->max == 0) || (n >= k->min && n <= k->max))
 		return 0;
-	if (k->type == KEY_SIZE) {
+	if (k->type == KEY_SIZE || *per) {
 		value_show_size(k->min, lo);
 		value_show_size(k->max, hi);
 	} else if (k->type == KEY_INT) {
@@ -100,7 +116,7 @@ static int in_range(const struct key *k, int64_t n, const char *text, struct pla
 		value_show_duration(k->min, lo);
 		value_show_duration(k->max, hi);
 	}
-	problem_add(p, at, ERR_CONF, "%s = %s is out of range: %s to %s", k->name, text, lo, hi);
+	problem_add(p, at, ERR_CONF, "%s = %s is out of range: %s%s to %s%s", k->name, text, lo, per, hi, per);
 	return -1;
 }
 
@@ -286,6 +302,7 @@ static int set_number(const struct key *k, int64_t *field, const char *text, str
 {
 	static const char *const form[KEY_TYPES] = {
 		[KEY_INT] = "a number in decimal digits", [KEY_DURATION] = DURATION_FORM, [KEY_SIZE] = SIZE_FORM,
+		[KEY_RATE] = RATE_FORM, [KEY_BUDGET] = BUDGET_FORM,
 	};
 	uint64_t u = 0;
 	int64_t n = 0;
@@ -295,6 +312,8 @@ static int set_number(const struct key *k, int64_t *field, const char *text, str
 		rc = value_duration(text, &n);
 	else if (k->type == KEY_SIZE)
 		rc = value_size(text, &n);
+	else if (k->type == KEY_RATE || k->type == KEY_BUDGET)
+		rc = size_per(text, k->type == KEY_RATE ? "/s" : "/d", &n);
 	else
 		rc = slice_u64(slice_str(text), INT64_MAX, &u) ? 0 : -1;
 	if (k->type == KEY_INT)
@@ -348,6 +367,8 @@ int value_set(const struct key *k, void *keys, const char *const *v, const int *
 	case KEY_INT:
 	case KEY_DURATION:
 	case KEY_SIZE:
+	case KEY_RATE:
+	case KEY_BUDGET:
 		return set_number(k, field, text, first, p);
 	case KEY_BOOL:
 		return set_bool(k, field, text, first, p);

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "config/value.h"
 #include "job/remember.h"
 #include "net/tls.h"
 #include "state/pairs.h"
@@ -130,6 +131,8 @@ static int heed_pause(const struct job_params *p, struct db *db, struct err *e)
 
 	if (pause_get(db, &until, reason, sizeof(reason), e) < 0)
 		return -1;
+	if (budget_says(reason)) /* which was looked at before: there may be more of it now */
+		return 0;
 	until = runs_future(until, clock_wall(), PAUSE_MAX);
 	if (until <= clock_wall() || p->ignore_pause)
 		return 0;
@@ -176,12 +179,12 @@ static void note_run(struct db *db, int64_t number, int64_t started, const struc
 }
 
 /* Fetch: from the left to the right. */
-static int run_fetch(const struct job_params *p, struct store *src, struct store *dst, struct db *db, int64_t now, const struct event_sink *sink,
+static int run_fetch(const struct job_params *p, struct store *src, struct store *dst, struct db *db, struct budget *budget, int64_t now, const struct event_sink *sink,
 		     struct event_totals *totals, struct err *e)
 {
 	const struct config_job *job = p->job;
 	struct engine_params ep = { .job = job->name, .policy = job->policy, .folder = job->folder ? job->folder : "", .target = job->file ? job->right->url : NULL, .flags = job->flags,
-				    .purge_after = job->purge_after, .dry_run = p->dry_run, .stop_at = p->stop_at };
+				    .purge_after = job->purge_after, .budget = budget, .dry_run = p->dry_run, .stop_at = p->stop_at };
 
 	ep.policy.now = now;
 	return engine_fetch(&ep, src, dst, db, sink, totals, e);
@@ -289,7 +292,7 @@ static int run_undo(const struct job_params *p, struct store *left, struct store
 }
 
 /* Sync: both ways. */
-static int run_sync(const struct job_params *p, struct store *left, struct store *right, struct db *db, int64_t now, int stop_at, const struct event_sink *sink,
+static int run_sync(const struct job_params *p, struct store *left, struct store *right, struct db *db, struct budget *budget, int64_t now, int stop_at, const struct event_sink *sink,
 		    struct event_totals *totals, int64_t number, struct err *e)
 {
 	struct sync_params sp = p->job->sync;
@@ -298,13 +301,14 @@ static int run_sync(const struct job_params *p, struct store *left, struct store
 	sp.run = number;
 	sp.restore = p->restore;
 	sp.allow_deletions = p->allow_deletions;
+	sp.budget = budget;
 	sp.dry_run = p->dry_run;
 	sp.stop_at = stop_at;
 	return engine_sync(&sp, left, right, db, sink, totals, e);
 }
 
 /* A two-way job with its quarantine. *number: by which the state is to say what it did, or NOT_NOTED. */
-static int run_two_way(const struct job_params *p, struct store *left, struct store *right, struct db *db, int64_t now, const struct event_sink *sink,
+static int run_two_way(const struct job_params *p, struct store *left, struct store *right, struct db *db, struct budget *budget, int64_t now, const struct event_sink *sink,
 		       struct event_totals *totals, int64_t *number, struct err *e)
 {
 	struct event_totals undone = { 0 };
@@ -324,7 +328,7 @@ static int run_two_way(const struct job_params *p, struct store *left, struct st
 		*number = q.run;
 		if (keeps)
 			right->quarantine = &q;
-		rc = run_sync(p, left, right, db, now, p->stop_at > steps ? p->stop_at - steps : 0, sink, totals, keeps ? q.run : 0, e);
+		rc = run_sync(p, left, right, db, budget, now, p->stop_at > steps ? p->stop_at - steps : 0, sink, totals, keeps ? q.run : 0, e);
 		if (rc < 0 && undone.restored > 0)
 			err_hint(e, "what was put back is here, and the next run brings it to the server");
 		totals->restored = undone.restored;
@@ -339,19 +343,52 @@ static int run_two_way(const struct job_params *p, struct store *left, struct st
 	return rc;
 }
 
-/* A store for one end, which knows of its server what earlier runs learnt. */
-static struct store *open_store(const struct job_params *p, const struct config_end *end, struct remember *r, struct err *e)
-{
-	const struct imapstore_params *knowing = remember_load(r, p->state_dir, end);
+/* One side of the job while it runs. */
+struct side {
+	struct config_end end;    /* the job's, with what the job says of it */
+	struct remember remember;
+	struct store *store;
+};
 
-	return knowing ? imapstore_new(knowing, e) : job_store(end, e);
+/* A store for one end, which knows of its server what earlier runs learnt. */
+static int open_side(const struct job_params *p, const struct config_end *end, struct side *s, struct err *e)
+{
+	const struct imapstore_params *knowing;
+
+	s->end = *end;
+	if (end->is_account)
+		config_dial(&s->end)->rate = p->job->rate;
+	knowing = remember_load(&s->remember, p->state_dir, &s->end);
+	s->store = knowing ? imapstore_new(knowing, e) : job_store(&s->end, e);
+	return s->store ? 0 : -1;
+}
+
+static void close_side(const struct job_params *p, struct side *s)
+{
+	store_free(s->store);
+	remember_end(&s->remember, !p->dry_run);
+}
+
+/* The job's budget, if it has one and this run counts; -1 also when it is used up. */
+static int open_budget(const struct job_params *p, struct db *db, const struct side *sides, struct budget *b, struct budget **out, struct err *e)
+{
+	char shown[32];
+
+	*out = NULL;
+	if (p->job->budget == 0 || p->dry_run)
+		return 0;
+	if (budget_init(b, db, p->job->budget, value_show_size((int64_t)p->job->budget, shown), sides[0].store, sides[1].store, e) < 0 || budget_check(b, e) < 0)
+		return -1;
+	*out = b;
+	return 0;
 }
 
 /* The work itself: stores, state, engine. */
 static int run_engine(const struct job_params *p, const struct event_sink *sink, struct event_totals *totals, struct err *e)
 {
-	struct remember near = { 0 }, far = { 0 };
-	struct store *left = NULL, *right = NULL;
+	struct side sides[2] = { { .store = NULL }, { .store = NULL } };
+	struct budget counting, *budget = NULL;
+	struct err ignored = ERR_INIT;
 	struct db *db = NULL;
 	int64_t started = clock_wall();
 	int64_t number = 0;
@@ -359,21 +396,21 @@ static int run_engine(const struct job_params *p, const struct event_sink *sink,
 
 	if (open_state(p, &db, e) < 0)
 		return -1;
-	if (heed_pause(p, db, e) < 0)
+	if (open_side(p, p->job->left, &sides[0], e) < 0 || open_side(p, p->job->right, &sides[1], e) < 0)
 		goto out;
-	left = open_store(p, p->job->left, &near, e);
-	right = left ? open_store(p, p->job->right, &far, e) : NULL;
-	if (right && config_two_way(p->job))
-		rc = run_two_way(p, left, right, db, started, sink, totals, &number, e);
-	else if (right)
-		rc = run_fetch(p, left, right, db, started, sink, totals, e);
+	if (open_budget(p, db, sides, &counting, &budget, e) < 0 || heed_pause(p, db, e) < 0)
+		goto out;
+	if (config_two_way(p->job))
+		rc = run_two_way(p, sides[0].store, sides[1].store, db, budget, started, sink, totals, &number, e);
+	else
+		rc = run_fetch(p, sides[0].store, sides[1].store, db, budget, started, sink, totals, e);
+	if (budget && budget_note(budget, &ignored) < 0)
+		log_debug("what was exchanged could not be noted: %s", ignored.text);
 	if (!p->dry_run && number != NOT_NOTED)
 		note_run(db, number, started, totals, e);
 out:
-	store_free(left);
-	store_free(right);
-	remember_end(&near, !p->dry_run);
-	remember_end(&far, !p->dry_run);
+	close_side(p, &sides[0]);
+	close_side(p, &sides[1]);
 	db_close(db);
 	return rc;
 }
@@ -456,6 +493,8 @@ int job_status(const struct job_params *p, struct job_status *out, struct err *e
 	has = runs_last(db, &out->last, e);
 	if (has < 0 || pause_get(db, &out->paused_until, out->pause_reason, sizeof(out->pause_reason), e) < 0 ||
 	    failures_count(db, &out->failed, &out->skipped, &next, e) < 0 || count_held(p, db, out, e) < 0)
+		goto out;
+	if (budget_says(out->pause_reason) && budget_spent(db, p->job->budget, &out->paused_until, e) < 0)
 		goto out;
 	out->has_run = has == 1;
 	out->last_end = db_last_end(path);

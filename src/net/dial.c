@@ -7,6 +7,7 @@
 #include "net/deflate.h"
 #include "net/fdio.h"
 #include "net/sock.h"
+#include "net/throttle.h"
 #include "net/trace.h"
 #include "net/tunnel.h"
 
@@ -70,8 +71,14 @@ static struct stream *connect_low(
 /* A connected stream. */
 struct stream *dial(const struct dial_params *p, struct net_stats *stats, struct err *e)
 {
-	struct stream *s = connect_low(p, stats, clock_in(p->timeout), e);
+	msec_t deadline = clock_in(p->timeout);
+	struct stream *s = connect_low(p, stats, deadline, e);
 
+	if (s && p->rate > 0) {
+		s = throttle_over(s, p->rate, e);
+		if (s)
+			stream_set_deadline(s, deadline);
+	}
 	if (s && p->security == DIAL_TLS)
 		s = with_tls(s, p, e);
 	s = with_trace(s, p, e);

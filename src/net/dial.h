@@ -15,6 +15,7 @@ struct dial_params {
 	const char *tunnel;        /* command, or NULL */
 	struct socks_params proxy; /* .host NULL: none */
 	int timeout;               /* ms for connecting and handshake, and for each later wait */
+	uint64_t rate;             /* bytes a second, both ways together, of what follows connecting; 0: no limit (throttle.h) */
 	bool trace;
 };
 

@@ -27,13 +27,12 @@ int stream_flush(struct stream *s, struct err *e)
 	return 0;
 }
 
-/* Hand the deadline to the layer that waits. */
+/* Hand the deadline down to the layer that waits. */
 void stream_set_deadline(struct stream *s, msec_t deadline)
 {
-	while (s->next)
-		s = s->next;
-	if (s->ops->set_deadline)
-		s->ops->set_deadline(s, deadline);
+	for (; s; s = s->next)
+		if (s->ops->set_deadline)
+			s->ops->set_deadline(s, deadline);
 }
 
 /* Say good-bye in every layer. */

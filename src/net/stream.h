@@ -1,5 +1,5 @@
 /*
- * Bytes over time. Streams stack: fd (socket or tunnel) <- TLS <- DEFLATE <- trace; each layer owns the one below it (`next`) and freeing the top
+ * Bytes over time. Streams stack: fd (socket or tunnel) <- throttle <- TLS <- DEFLATE <- trace; each layer owns the one below it (`next`) and freeing the top
  * frees all. Reads and writes block until done or until the deadline, which lives in the lowest layer only.
  */
 #ifndef NET_STREAM_H
@@ -25,7 +25,7 @@ struct stream_ops {
 	void (*shut)(struct stream *s);
 	/* Frees this layer only; stream_free walks. */
 	void (*free)(struct stream *s);
-	/* Lowest layer: take the deadline. Others: NULL. */
+	/* Lowest layer: take the deadline. Others, that only want to know it: hear of it. Else NULL. */
 	void (*set_deadline)(struct stream *s, msec_t deadline);
 };
 
@@ -43,7 +43,7 @@ struct stream {
 ssize_t stream_read(struct stream *s, void *buf, size_t n, struct err *e);
 int stream_write(struct stream *s, const void *buf, size_t n, struct err *e);
 int stream_flush(struct stream *s, struct err *e);           /* flushes this layer, then those below */
-void stream_set_deadline(struct stream *s, msec_t deadline); /* walks to the lowest layer */
+void stream_set_deadline(struct stream *s, msec_t deadline); /* tells each layer, the lowest of which heeds it */
 void stream_shut(struct stream *s);                          /* top to bottom; bounded by a deadline of 1 s of its own */
 void stream_free(struct stream *s);                          /* the whole stack; NULL is fine */
 struct stream *stream_find(struct stream *s, const struct stream_ops *ops); /* a layer of that kind, or NULL */

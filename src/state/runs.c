@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/strbuf.h"
+#include "state/db_p.h"
 #include "state/pairs_p.h"
 #include "state/trashed.h"
 
@@ -383,4 +384,46 @@ int pause_get(struct db *db, int64_t *until, char *reason, size_t size, struct e
 		rc = 0;
 	}
 	return rc;
+}
+
+/* A row of meta for each side: "SINCE BYTES". */
+static const char *traffic_key(int side)
+{
+	return side == 0 ? "traffic_left" : "traffic_right";
+}
+
+int traffic_put(struct db *db, int side, int64_t since, uint64_t bytes, struct err *e)
+{
+	bool own = !db_in_transaction(db);
+	char text[64];
+
+	snprintf(text, sizeof(text), "%lld %llu", (long long)since, (unsigned long long)bytes);
+	if (own && db_begin(db, e) < 0)
+		return -1;
+	if (db_meta_put(db, traffic_key(side), text, e) == 0)
+		return own ? db_commit(db, e) : 0;
+	if (own)
+		db_rollback(db);
+	return -1;
+}
+
+int traffic_get(struct db *db, int side, int64_t *since, uint64_t *bytes, struct err *e)
+{
+	char text[64];
+	struct slice rest, word;
+	uint64_t then;
+	int rc;
+
+	*since = 0;
+	*bytes = 0;
+	if (db_empty(db))
+		return 0;
+	rc = db_meta_get(db, traffic_key(side), text, sizeof(text), e);
+	if (rc <= 0)
+		return rc;
+	rest = slice_str(text);
+	word = slice_word(&rest);
+	if (slice_u64(word, INT64_MAX, &then) && slice_u64(slice_word(&rest), UINT64_MAX, bytes))
+		*since = (int64_t)then;
+	return 0;
 }

@@ -62,4 +62,11 @@ int runs_next(struct db *db, int64_t *id, struct err *e);
 int pause_set(struct db *db, int64_t until, const char *reason, struct err *e); /* until 0 clears */
 int pause_get(struct db *db, int64_t *until, char *reason, size_t size, struct err *e); /* until 0: none */
 
+/*
+ * What a job has exchanged with one of its servers (side 0: the left one's) since the beginning of a span of time that the caller knows. put: into the transaction that is open,
+ * or in one of its own. get: zeroes when nothing was noted.
+ */
+int traffic_put(struct db *db, int side, int64_t since, uint64_t bytes, struct err *e);
+int traffic_get(struct db *db, int side, int64_t *since, uint64_t *bytes, struct err *e);
+
 #endif

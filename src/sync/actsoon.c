@@ -97,8 +97,25 @@ static size_t without_doubles(struct hint *h)
 	return n;
 }
 
+/* The hint's last folder, if it came behind the first n: is it beyond the budget? What comes ahead of time can't be left. Then it is no part of the hint. */
+static bool too_dear(struct hint *h, size_t n, uint64_t *left)
+{
+	const struct soon *x = h->boxes.n > n ? &h->boxes.a[n] : NULL;
+
+	if (!x)
+		return false;
+	if (x->bytes > 0 && x->bytes <= *left) {
+		*left -= x->bytes;
+		return false;
+	}
+	h->keys.n -= x->n;
+	h->boxes.n--;
+	return true;
+}
+
 size_t act_soon(struct twoway *g, size_t from)
 {
+	uint64_t left = g->p->budget ? budget_left(g->p->budget) : 0;
 	struct hint h = { 0 };
 	size_t at[BOXES_MAX + 1], to = from, n;
 	const struct slice *keys;
@@ -107,7 +124,8 @@ size_t act_soon(struct twoway *g, size_t from)
 		return g->boxes.n;
 	while (to < g->boxes.n && h.boxes.n < BOXES_MAX) {
 		at[h.boxes.n] = to;
-		if (add_box(g, &h, &g->boxes.a[to]) != 1)
+		n = h.boxes.n;
+		if (add_box(g, &h, &g->boxes.a[to]) != 1 || (g->p->budget && too_dear(&h, n, &left)))
 			break;
 		to++;
 	}

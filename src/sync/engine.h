@@ -8,6 +8,7 @@
 #include "state/db.h"
 #include "store/quarantine.h"
 #include "store/store.h"
+#include "sync/budget.h"
 #include "sync/event.h"
 #include "sync/folders.h"
 #include "sync/plan.h"
@@ -21,6 +22,7 @@ struct engine_params {
 	const char *target;       /* where that is, as the person wrote it: with another than the last time mail begins anew there. NULL: always the same */
 	uint64_t flags;           /* fetch: flags the delivered messages get */
 	unsigned purge_after;     /* make removals final after so many; 0: once at the end */
+	struct budget *budget;    /* NULL: none. For the caller, who notes at the end what was used */
 	bool dry_run;
 	int stop_at;              /* tests: leave the process before step N (MAILHAUL_STOP_AT); 0 never */
 };
@@ -53,6 +55,7 @@ struct sync_params {
 	bool one_way;                 /* a migration: what the left has is copied to the right, with its flags, moves and folders; nothing at the left is changed */
 	bool delete_source;           /* but that there is deleted, one_way, what is durably on the right */
 	bool allow_deletions;         /* the person has said so: neither max_delete nor an empty side stops the job */
+	struct budget *budget;        /* as in engine_params */
 	bool restore;                 /* what was deleted on one side is copied there again, instead of deleted on the other */
 	bool dry_run;
 	int stop_at;

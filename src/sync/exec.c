@@ -280,7 +280,7 @@ static int journal(struct exec *x, struct err *e)
 {
 	if (exec_begin_note(x, e) < 0)
 		return -1;
-	if (exec_settle_pairs(x, e) < 0 || (x->before_note && x->before_note(x->before_note_arg, e) < 0))
+	if (exec_settle_pairs(x, e) < 0 || (x->before_note && x->before_note(x->before_note_arg, e) < 0) || (x->budget && budget_note(x->budget, e) < 0))
 		goto fail;
 	for (size_t i = 0; i < x->n; i++) {
 		const struct staged *st = &x->staged[i];

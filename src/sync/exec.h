@@ -13,6 +13,7 @@
 #include "base/vec.h"
 #include "state/pairs.h"
 #include "store/store.h"
+#include "sync/budget.h"
 #include "sync/claims.h"
 #include "sync/event.h"
 #include "sync/plan.h"
@@ -62,6 +63,7 @@ struct exec {
 	const char *job;
 	struct plan_policy policy;
 	uint64_t flags;
+	struct budget *budget;    /* of bytes on the wire; NULL: no end to it */
 	int stop_at;
 	bool two_way, back;
 	/* Two-way: a message that was just read may be one that the other side has already. 1: so it is, and all about it is done; 0 no, -1. May be NULL. */
@@ -121,6 +123,7 @@ int exec_recover_none(struct exec *x, struct err *e);
 /*
  * Copy the messages with PLAN_COPY. Items that fail alone are told, and noted by the time this returns, the rest goes on. What is to be removed afterwards keeps PLAN_REMOVE_LEFT with
  * ->pair set; of the others the act is taken away. On -1 what was complete is published as far as possible.
+ * With a budget, no more is asked for than it allows by what the messages are said to be long; when it is used up, -1 as by budget_check.
  */
 int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e);
 

@@ -11,6 +11,7 @@
 #include "sync/exec_p.h"
 
 #define PROGRESS_MS 100
+#define UNSIZED_MAX 64 /* messages of which nobody knows how large they are, between looks at the budget */
 
 static void tell_progress(struct exec *x)
 {
@@ -363,7 +364,8 @@ static int copy_elsewhere(struct exec *x, struct work *w, size_t n, struct err *
 	return 0;
 }
 
-int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
+/* Copy what is to be copied, as exec_copy. */
+static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 {
 	VEC(uint64_t) nums = { 0 };
 	VEC(struct work *) todo = { 0 };
@@ -463,4 +465,54 @@ out:
 	vec_release(&nums);
 	vec_release(&todo);
 	return rc;
+}
+
+static bool is_copy(const struct exec *x, const struct work *w)
+{
+	return (w->acts & (x->back ? PLAN_COPY_BACK : PLAN_COPY)) != 0;
+}
+
+/* So much of the work that what is to be copied fits into the budget; one message always does. */
+static size_t affordable(struct exec *x, const struct work *w, size_t n)
+{
+	const uint64_t left = budget_left(x->budget);
+	uint64_t sum = 0;
+	size_t i, copies = 0, unsized = 0;
+
+	for (i = 0; i < n; i++) {
+		if (!is_copy(x, &w[i]) || w[i].elsewhere)
+			continue;
+		unsized += w[i].size == 0;
+		if (copies > 0 && (sum >= left || w[i].size > left - sum || unsized > UNSIZED_MAX))
+			break;
+		sum = w[i].size < left - sum ? sum + w[i].size : left;
+		copies++;
+	}
+	return i;
+}
+
+static bool has_copies(const struct exec *x, const struct work *w, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_copy(x, &w[i]))
+			return true;
+	return false;
+}
+
+int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
+{
+	while (x->budget && has_copies(x, w, n)) {
+		size_t some;
+
+		if (budget_check(x->budget, e) < 0)
+			return -1;
+		some = affordable(x, w, n);
+		if (some == n)
+			break;
+		if (copy_all(x, w, some, e) < 0)
+			return -1;
+		w += some;
+		n -= some;
+	}
+	return copy_all(x, w, n, e);
 }

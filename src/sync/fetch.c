@@ -224,7 +224,7 @@ static int remember_stamp(struct fetch *g, struct err *e)
 /* How the source's box must be opened for this policy. */
 static unsigned source_how(const struct fetch *g)
 {
-	return BOX_WRITE | (g->p->policy.max_size > 0 || g->p->dry_run || g->suspects_turn ? BOX_SIZES : 0);
+	return BOX_WRITE | (g->p->policy.max_size > 0 || g->p->budget || g->p->dry_run || g->suspects_turn ? BOX_SIZES : 0);
 }
 
 /* What the box says of itself decides what the planner may ask. */
@@ -397,7 +397,7 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 	if (find_folder(&g, e) < 0)
 		return -1;
 	g.x = (struct exec){ .src = src, .dst = dst, .db = db, .folder = g.folder.id, .folder_name = p->folder, .job = p->job, .policy = p->policy,
-			     .flags = p->flags, .stop_at = p->stop_at, .earlier = -1, .sink = sink, .totals = totals, .claims = &g.claims, .before_note = forget_stamp, .before_note_arg = &g };
+			     .flags = p->flags, .budget = p->budget, .stop_at = p->stop_at, .earlier = -1, .sink = sink, .totals = totals, .claims = &g.claims, .before_note = forget_stamp, .before_note_arg = &g };
 	if (exec_init(&g.x, e) == 0) {
 		do {
 			pulled = totals->pulled;

@@ -297,7 +297,7 @@ int engine_sync(const struct sync_params *p, struct store *left, struct store *r
 	for (int s = LEFT; s <= RIGHT; s++)
 		g.x[s] = (struct exec){ .src = g.side[!s], .dst = g.side[s], .db = db, .job = p->job, .policy = { .mode = PLAN_SYNC, .now = p->now },
 					.two_way = true, .before_note = note_words, .before_note_arg = &g, .back = s == LEFT, .run = p->run, .steps = &g.steps, .stop_at = p->stop_at, .earlier = -1, .sink = sink,
-					.totals = totals, .claims = &g.claims };
+					.totals = totals, .claims = &g.claims, .budget = p->dry_run ? NULL : p->budget };
 	if (exec_init(&g.x[LEFT], e) < 0 || exec_init(&g.x[RIGHT], e) < 0)
 		goto out;
 	for (int sessions = 0;; sessions++) {

@@ -228,7 +228,7 @@ static const struct {
 	{ SYNC " trash = 'x//y' }", "t:1: trash: " ANY "\n" },
 	{ SYNC " trash = Trash\n delete = local }", "t:1: trash has no effect: nothing is deleted at the remote side (delete = local or none)\n" },
 	{ SYNC " keep = yes }", "t:1: unknown key 'keep'; sync knows remote, local, every, folders, delete, create, remove-folders, trash, quarantine, max-size, max-age, "
-	  "max-delete, take-over or on-new\n" },
+	  "max-delete, take-over, rate, budget or on-new\n" },
 	{ SYNC " take-over = 'state/' }", "t:1: take-over = state/ would depend on where mailhaul is started; begin it with / or ~/\n" },
 	{ SYNC " take-over = '' }", "t:1: take-over is empty; it is a path\n" },
 	{ SYNC "\n folder a { local = b }\n folder a { max-size = 1k } }", "t:3: folder 'a' has a section already, in line 2\n" },
@@ -266,6 +266,16 @@ static const struct {
 	  "t:5: folder 'e' says nothing; it knows to, max-size and max-age\n" },
 	{ MIGRATE " to = mbox:/y\n box a { to = b }\n delete = none\n delete-source = maybe }",
 	  "t:2: unknown section 'box' inside of migrate; migrate holds folder\nt:3: unknown key 'delete'; " ANY "\nt:4: delete-source = maybe is not understood; allowed: yes or no\n" },
+	/* limits on what goes over the wire */
+	{ IMAP "sync s { remote = i local = maildir:/y\n rate = 5M\n budget = 2G/s }",
+	  "t:3: rate = 5M is not understood; allowed: a size and /s, such as 5M/s\nt:4: budget = 2G/s is not understood; allowed: a size and /d, such as 2G/d\n" },
+	{ IMAP "migrate m { from = i to = maildir:/y\n rate = /s\n budget = 5x/d }",
+	  "t:3: rate = /s is not understood; allowed: a size and /s, such as 5M/s\nt:4: budget = 5x/d is not understood; allowed: a size and /d, such as 2G/d\n" },
+	{ ACC "fetch f { from = a to = maildir:/y\n rate = 1k/s\n budget = 0/d }",
+	  "t:3: rate = 1k/s is out of range: 10k/s to 1G/s\nt:4: budget = 0/d is out of range: 100k/d to 1024T/d\n" },
+	{ ACC "fetch f { from = a to = maildir:/y\n rate = 100000000000000000000M/s }", "t:3: rate = 100000000000000000000M/s is not understood; allowed: " ANY "\n" },
+	{ SYNC "\n rate = 5M/s\n budget = 2G/d }", "t:2: rate has no effect: both sides are on this machine\nt:3: budget has no effect: both sides are on this machine\n" },
+	{ MIGRATE " to = mbox:/y\n rate = 5M/s }", "t:2: rate has no effect: both sides are on this machine\n" },
 	/* several at once, in the order of the file */
 	{ "account a { url = 'pop3s://u:p@h'\n frob = 3\n timeout = soon }\nfetch f { from = x\n to = y\n keep = z }\n",
 	  "t:1: url: a password can't stand in a URL, where process lists and logs show it "
@@ -623,7 +633,7 @@ static void migrate_jobs(void **state)
 		"mbox box { path = /home/jane/box }\n"
 		"migrate one { from = old to = new }\n"
 		"migrate two { from = new to = third every = 1h folders = {'*', '!@junk'} folder 'Sent Items' { to = Sent } folder @archive { max-age = 30d }\n"
-		" delete-source = yes max-size = 10M max-age = 1y on-new = 'x' }\n"
+		" delete-source = yes max-size = 10M max-age = 1y on-new = 'x' rate = 5M/s budget = 2g/D }\n"
 		"migrate three { from = box to = new folder = 'INBOX/Old' }\n"
 		"migrate four { from = third to = mbox:/y folder a { to = b } }\n"
 		"sync five { remote = new local = maildir:/z }\n"
@@ -644,6 +654,8 @@ static void migrate_jobs(void **state)
 	assert_ptr_equal(j->left, &c.ends[0]);
 	assert_ptr_equal(j->right, &c.ends[1]);
 	assert_int_equal(j->every, 0);
+	assert_int_equal(j->rate, 0);
+	assert_int_equal(j->budget, 0);
 	assert_null(j->on_new);
 	assert_string_equal(p->job, "one");
 	assert_string_equal(p->right_name, "imaps://jane@mail.example.org:993");
@@ -664,6 +676,8 @@ static void migrate_jobs(void **state)
 	assert_int_equal(j->every, 3600);
 	assert_string_equal(j->on_new, "x");
 	assert_true(p->delete_source);
+	assert_int_equal(j->rate, 5 << 20);
+	assert_int_equal(j->budget, UINT64_C(2) << 30);
 	assert_int_equal(p->max_size, 10 << 20);
 	assert_int_equal(p->max_age, 365 * 86400);
 	assert_int_equal(p->folders.n_take, 2);
