@@ -109,7 +109,7 @@ def test_rate_of_a_fetch(mailbox, tmp_path):
 
 def test_each_server_has_a_budget(tmp_path, best):
     """What is read from one and sent to the other counts once at each."""
-    m = Move(tmp_path, best, "budget = 200k/d", to_server=True)
+    m = Move(tmp_path, best, "budget = 200k/d", target="imap")
     for n in range(8):
         m.remote.deliver(b"Subject: %d\n\n" % n + b"\n".join(os.urandom(30).hex().encode() for _ in range(600)) + b"\n")
     before = m.remote.state()
@@ -118,7 +118,7 @@ def test_each_server_has_a_budget(tmp_path, best):
     put_back(m.db, 86500)
     r = m.run()
     assert r.code == 0 and 2 <= r.end["pulled"] <= 3, r
-    assert m.remote.state() == before and len(m.there.bodies()) == 8
+    assert m.remote.state() == before and len(m.local.bodies()) == 8
 
 
 def test_budget_of_a_fetch(mailbox, tmp_path):
