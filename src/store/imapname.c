@@ -165,6 +165,53 @@ out:
 	return wire;
 }
 
+/* A level of a name as the server can hold it; what can't be in it becomes '_'. */
+static void fit_level(const struct imapstore *t, struct slice part, struct strbuf *out)
+{
+	const bool gmail = t->conn.caps.have & IMAP_CAP_GMAIL, dots = slice_eqs(part, ".") || slice_eqs(part, "..");
+	size_t start = out->len, k;
+	uint32_t c = 0;
+
+	for (size_t i = 0; i < part.n; i += k) {
+		k = utf8_take(part.p + i, part.n - i, &c);
+		if (k == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0) || dots || (t->sep && c == (unsigned char)t->sep)) {
+			strbuf_putc(out, '_');
+			k = k ? k : 1;
+		} else if (!(gmail && c == ' ' && (out->len == start || out->s[out->len - 1] == ' '))) {
+			strbuf_put(out, part.p + i, k);
+		}
+	}
+	while (gmail && out->len > start && out->s[out->len - 1] == ' ') /* "[CANNOT] Folder contains excess whitespace" */
+		strbuf_cut(out, out->len - 1);
+	if (out->len == start)
+		strbuf_putc(out, '_');
+}
+
+/* store_ops.fit */
+int imapname_fit(struct store *s, const char *folder, struct strbuf *out, struct err *e)
+{
+	const struct imapstore *t = imapstore_of(s);
+	const size_t start = out->len;
+	struct slice rest = slice_str(folder);
+
+	for (;;) {
+		const char *slash = memchr(rest.p, '/', rest.n);
+		struct slice part = slice_of(rest.p, slash ? (size_t)(slash - rest.p) : rest.n);
+
+		fit_level(t, part, out);
+		if (!slash)
+			break;
+		strbuf_putc(out, t->sep ? '/' : '_'); /* no separator: it has no levels */
+		rest = slice_of(slash + 1, rest.n - part.n - 1);
+	}
+	if (out->failed)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	if (!slice_eq(slice_of(out->s + start, out->len - start), slice_str(folder)))
+		return 1;
+	strbuf_cut(out, start);
+	return 0;
+}
+
 /* Does a name begin with a namespace's prefix? "INBOX" in any case. Its root counts too: "user" of
  * "user.". */
 static bool below(const char *wire, const char *prefix)

@@ -378,6 +378,7 @@ static const struct store_ops ops = {
 	.folder_create = imaptree_folder_create,
 	.folder_remove = imaptree_folder_remove,
 	.folder_rename = imaptree_folder_rename,
+	.fit = imapname_fit,
 	.same_box = imapstamp_same_box,
 	.look = imaplook_look,
 	.look_box = imaplook_box,

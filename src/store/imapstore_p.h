@@ -202,6 +202,7 @@ int imapname_show(
 	struct imapstore *t, struct slice wire, char sep, struct strbuf *out, struct err *e);
 /* And back; malloc'ed, NULL on failure. */
 char *imapname_wire(struct imapstore *t, const char *name, struct err *e);
+int imapname_fit(struct store *s, const char *folder, struct strbuf *out, struct err *e);
 
 /* ---- imaplist.c ---- */
 

@@ -253,6 +253,11 @@ struct store_ops {
 	int (*folder_rename)(struct store *s, const char *from, const char *to, struct err *e);
 	enum store_same (*same_box)(const char *then, const char *now);
 	/*
+	 * The name that is nearest to this one and that the store can hold, appended to out, once `folders` was asked: 1; 0 it can hold it as it is, nothing appended; -1. What else
+	 * speaks against a name (its length, what is reserved) folder_create tells. NULL: it can hold any.
+	 */
+	int (*fit)(struct store *s, const char *folder, struct strbuf *out, struct err *e);
+	/*
 	 * Announce folders to look at, in this order; how: BOX_WRITE or not. The array lives until the looks are read or another box is opened. look_box goes to the
 	 * next: 1 with *i (as announced) and its info, 0 there are no more, -1 (SPAN_BOX: this one can't be looked at, go on). look_next: as list_next, num not set.
 	 */

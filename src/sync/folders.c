@@ -1,4 +1,4 @@
-#include "sync/folders.h"
+#include "sync/folders_p.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,17 +32,6 @@ const char *folder_role_name(unsigned attrs, size_t *at)
 	}
 	return NULL;
 }
-
-/* Both trees on their way into one table. */
-struct reading {
-	struct folders *fs;
-	const struct folders_params *p;
-	VEC(struct boxrule) take; /* the rules with roles made names */
-	VEC(struct boxrule) take_views; /* of these, what counts for folders that show messages of others: they are meant only where they are named */
-	VEC(struct sync_folder) right;
-	void (*warn)(void *arg, const char *text);
-	void *arg;
-};
 
 static int out_of_memory(struct err *e)
 {
@@ -91,8 +80,7 @@ static int keep_right(void *arg, const struct folder_info *f, struct err *e)
 	return keep(r, f, false, e);
 }
 
-/* The left's first folder with this role, or NULL. */
-static const char *with_role(const struct reading *r, unsigned role)
+const char *folders_with_role(const struct reading *r, unsigned role)
 {
 	for (size_t i = 0; role != 0 && i < r->fs->tree.n; i++)
 		if (r->fs->tree.a[i].attrs & role)
@@ -118,7 +106,7 @@ static int resolve_roles(struct reading *r, struct err *e)
 		const char *name;
 
 		if (rule.kind == BOXRULE_ROLE) {
-			name = with_role(r, folder_role(rule.text));
+			name = folders_with_role(r, folder_role(rule.text));
 			if (name)
 				rule = (struct boxrule){ .kind = BOXRULE_NAME, .leave = rule.leave, .text = slice_str(name) };
 		}
@@ -128,24 +116,22 @@ static int resolve_roles(struct reading *r, struct err *e)
 	return 0;
 }
 
-/* The rule for what the left calls so. */
-static const struct folder_rule *rule_for(const struct reading *r, const char *left)
+const struct folder_rule *folders_rule_for(const struct reading *r, const char *left)
 {
 	for (size_t i = 0; i < r->p->n_rules; i++) {
 		const char *name = r->p->rules[i].name;
 
 		if (name[0] == '@')
-			name = with_role(r, folder_role(slice_str(name + 1)));
+			name = folders_with_role(r, folder_role(slice_str(name + 1)));
 		if (name && strcmp(name, left) == 0)
 			return &r->p->rules[i];
 	}
 	return NULL;
 }
 
-/* Does the job take the folder that the left calls so? */
-static bool takes(const struct reading *r, const char *left, unsigned attrs)
+bool folders_takes(const struct reading *r, const char *left, unsigned attrs)
 {
-	bool view = attrs & FOLDER_VIEWS && !rule_for(r, left);
+	bool view = attrs & FOLDER_VIEWS && !folders_rule_for(r, left);
 
 	if (r->take.n == 0)
 		return !view;
@@ -165,9 +151,12 @@ static const struct folder_rule *rule_naming(const struct reading *r, const char
 static const char *left_name(const struct reading *r, const char *right)
 {
 	const struct folder_rule *rule = rule_naming(r, right);
+	const char *known = r->p->one_way ? foldermap_left(r, right) : NULL;
 
+	if (known)
+		return known;
 	if (rule)
-		return rule->name[0] == '@' ? with_role(r, folder_role(slice_str(rule->name + 1))) : rule->name;
+		return rule->name[0] == '@' ? folders_with_role(r, folder_role(slice_str(rule->name + 1))) : rule->name;
 	for (size_t i = 0; i < r->fs->tree.n; i++)
 		if (strcmp(r->fs->tree.a[i].left, right) == 0 && r->fs->tree.a[i].right && strcmp(r->fs->tree.a[i].right, right) != 0)
 			return NULL;
@@ -181,8 +170,7 @@ static int by_right(const void *a, const void *b)
 	return strcmp(x->right, y->right);
 }
 
-/* The right's folder of a name, or NULL. */
-static struct sync_folder *on_right(struct reading *r, const char *name)
+struct sync_folder *folders_on_right(struct reading *r, const char *name)
 {
 	struct sync_folder want = { .right = name };
 
@@ -210,28 +198,34 @@ static void tell_no_role(const struct reading *r, const char *right, const char 
 	r->warn(r->arg, text);
 }
 
+int folders_join(struct reading *r, struct sync_folder *f, struct sync_folder *other, struct err *e)
+{
+	if (other) {
+		other->left = f->left; /* it is taken */
+		f->on_right = true;
+		f->right_messages = other->right_messages;
+		f->right_bytes = other->right_bytes;
+		memcpy(f->right_stamp, other->right_stamp, sizeof(f->right_stamp));
+	}
+	return vec_push(&r->fs->f, *f) < 0 ? out_of_memory(e) : 0;
+}
+
 /* Lay the left's folders beside the right's. */
 static int match_left(struct reading *r, struct err *e)
 {
 	for (size_t i = 0; i < r->fs->tree.n; i++) {
 		struct sync_folder *f = &r->fs->tree.a[i], *other;
 
-		if (!takes(r, f->left, f->attrs))
+		if (!folders_takes(r, f->left, f->attrs))
 			continue;
-		f->rule = rule_for(r, f->left);
+		f->rule = folders_rule_for(r, f->left);
 		f->right = f->rule && f->rule->local ? f->rule->local : f->left;
-		other = on_right(r, f->right);
+		other = folders_on_right(r, f->right);
 		if (other && other->left) {
 			tell_clash(r, f->left, f->right);
 			continue;
 		}
-		if (other) {
-			other->left = f->left; /* it is taken */
-			f->on_right = true;
-			f->right_messages = other->right_messages;
-			f->right_bytes = other->right_bytes;
-			memcpy(f->right_stamp, other->right_stamp, sizeof(f->right_stamp));
-		} else {
+		if (!other) {
 			bool clash = false;
 
 			for (size_t k = 0; k < r->fs->f.n && !clash; k++)
@@ -243,8 +237,8 @@ static int match_left(struct reading *r, struct err *e)
 				continue;
 			}
 		}
-		if (vec_push(&r->fs->f, *f) < 0)
-			return out_of_memory(e);
+		if (folders_join(r, f, other, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -260,15 +254,15 @@ static int match_right(struct reading *r, struct err *e)
 		if (f->left)
 			continue;
 		left = left_name(r, f->right);
-		if (!left && rule_naming(r, f->right))
+		if (!left && rule_naming(r, f->right) && !r->p->one_way)
 			tell_no_role(r, f->right, rule_naming(r, f->right)->name);
 		/* a folder that the patterns leave out at the left is left out here, too */
 		for (size_t k = 0; left && k < r->fs->tree.n && !there; k++)
 			there = strcmp(r->fs->tree.a[k].left, left) == 0;
-		if (!left || there || !takes(r, left, 0))
+		if (!left || there || !folders_takes(r, left, 0))
 			continue;
 		f->left = left;
-		f->rule = rule_for(r, left);
+		f->rule = folders_rule_for(r, left);
 		if (vec_push(&r->fs->f, *f) < 0)
 			return out_of_memory(e);
 	}
@@ -287,7 +281,7 @@ static bool both_there(struct reading *r, const char *left, const char *right)
 
 	for (size_t i = 0; i < r->fs->tree.n && !there; i++)
 		there = strcmp(r->fs->tree.a[i].left, left) == 0;
-	return there && on_right(r, right);
+	return there && folders_on_right(r, right);
 }
 
 /* A folder of the base: find it in the table, or note that both sides have lost it. One that is left out, as another has its name today, is none of both. */
@@ -303,7 +297,7 @@ static int match_known(void *arg, int64_t id, const char *left, const char *righ
 			return 0;
 		}
 	}
-	if (!takes(k->r, left, 0) || both_there(k->r, left, right))
+	if (!folders_takes(k->r, left, 0) || both_there(k->r, left, right))
 		return 0;
 	f.left = arena_str(&fs->arena, slice_str(left));
 	f.right = arena_str(&fs->arena, slice_str(right));
@@ -324,10 +318,38 @@ static int read_rows(struct folders *fs, struct db *db, struct err *e)
 	return 0;
 }
 
+static int keep_known(void *arg, int64_t id, const char *left, const char *right, struct err *e)
+{
+	struct reading *r = arg;
+	struct folders_known k = { .id = id, .left = arena_str(&r->fs->arena, slice_str(left)), .right = arena_str(&r->fs->arena, slice_str(right)) };
+
+	return !k.left || !k.right || vec_push(&r->known, k) < 0 ? out_of_memory(e) : 0;
+}
+
+/* What is decided last holds: of equal ones it stands first. */
+static int by_known(const void *a, const void *b)
+{
+	const struct folders_known *x = a, *y = b;
+	int c = strcmp(x->left, y->left);
+
+	return c != 0 ? c : (x->id < y->id) - (x->id > y->id);
+}
+
+static int match(struct reading *r, struct db *db, struct err *e)
+{
+	if (!r->p->one_way)
+		return match_left(r, e);
+	if (folders_each(db, keep_known, r, e) < 0)
+		return -1;
+	if (r->known.n > 0)
+		qsort(r->known.a, r->known.n, sizeof(*r->known.a), by_known);
+	return foldermap_match(r, e);
+}
+
 int folders_read(struct folders *fs, const struct folders_params *p, struct store *left, struct store *right, struct db *db, int (*no_right)(void *arg, struct err *e),
 		 void (*warn)(void *arg, const char *text), void *arg, struct err *e)
 {
-	struct reading r = { .fs = fs, .p = p, .warn = warn, .arg = arg };
+	struct reading r = { .fs = fs, .p = p, .target = right, .warn = warn, .arg = arg };
 	struct known k = { .r = &r, .db = db };
 	int rc = -1, again;
 
@@ -342,7 +364,7 @@ int folders_read(struct folders *fs, const struct folders_params *p, struct stor
 	}
 	if (r.right.n > 0)
 		qsort(r.right.a, r.right.n, sizeof(*r.right.a), by_right);
-	if (resolve_roles(&r, e) < 0 || match_left(&r, e) < 0 || match_right(&r, e) < 0)
+	if (resolve_roles(&r, e) < 0 || match(&r, db, e) < 0 || match_right(&r, e) < 0)
 		goto out;
 	if (folders_each(db, match_known, &k, e) < 0 || read_rows(fs, db, e) < 0)
 		goto out;
@@ -351,6 +373,7 @@ out:
 	vec_release(&r.take);
 	vec_release(&r.take_views);
 	vec_release(&r.right);
+	vec_release(&r.known);
 	return rc;
 }
 
@@ -368,5 +391,6 @@ void folders_release(struct folders *fs)
 {
 	vec_release(&fs->f);
 	vec_release(&fs->tree);
+	vec_release(&fs->refused);
 	arena_release(&fs->arena);
 }

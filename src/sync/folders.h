@@ -2,6 +2,17 @@
  * The folders of a two-way job: which of them it takes, how they are called on each side, and which pairs of them belong together. Knows no messages.
  *
  * Left is the remote side, whose names the patterns speak of; the right one calls a folder the same unless a rule says otherwise.
+ *
+ * One way, left is the source and right the target, which may call a folder by a name of its own (foldermap.c). By the first of these that says it:
+ *   1. a rule;
+ *   2. the base: what was decided once holds, whatever either side says of roles later;
+ *   3. INBOX is INBOX;
+ *   4. its role (RFC 6154): the target's folder that has it. Of a source that says no roles at all, a folder of the first level with one of the well-known names (Sent, Sent Items,
+ *      Sent Messages, Drafts, Trash, Deleted Items, Deleted Messages, Junk, Junk Email, Junk E-mail, Spam, Archive; in any case) counts as having it. One folder for each role: the
+ *      one that has the target's name, else the first. Never a folder that shows messages of others (FOLDER_VIEWS);
+ *   5. the folder above it: what is below it there is called as it is here;
+ *   6. its own name, made to fit where the target can't hold it (store_ops.fit).
+ * Each of the target's folders is of one folder of the source: of two that would be one, the first by this list, else by the source's order, has it; the other is left out.
  */
 #ifndef SYNC_FOLDERS_H
 #define SYNC_FOLDERS_H
@@ -26,6 +37,7 @@ struct folders_params {
 	size_t n_take;
 	const struct folder_rule *rules;
 	size_t n_rules;
+	bool one_way;                   /* see above */
 };
 
 /* A folder of one side or both. */
@@ -40,17 +52,25 @@ struct sync_folder {
 	const struct folder_rule *rule; /* NULL: none */
 };
 
+/* One way: a folder of the source that can't be copied as things are, and why. */
+struct folder_refused {
+	const char *left;
+	struct err why;
+};
+
 struct folders {
 	struct arena arena;
 	VEC(struct sync_folder) f;      /* in the left's order, then what the right alone has, then what the base alone has */
 	VEC(struct sync_folder) tree;   /* all that the left shows */
+	VEC(struct folder_refused) refused;
 	uint64_t n_left, n_right;       /* folders that the trees show, taken or not */
 };
 
 #define FOLDERS_INIT { .arena = ARENA_INIT(64 << 20) }
 
 /*
- * Read both trees and the base. What is wrong with a single folder (two that would be called the same on the right) is told by warn, and the folder left out.
+ * Read both trees and the base. What is wrong with a single folder (two that would be called the same on the right) is told by warn, and the folder left out; one way, it is among
+ * the `refused` instead.
  * no_right is called when the right's tree can't be read, with *e saying why: 1 by now it can, 0 it is empty (a dry run before the first), -1 (*e).
  */
 int folders_read(struct folders *fs, const struct folders_params *p, struct store *left, struct store *right, struct db *db, int (*no_right)(void *arg, struct err *e),

@@ -244,8 +244,11 @@ static int make_right(void *arg, struct err *e)
 /* Both trees. */
 static int read_trees(struct twoway *g, struct err *e)
 {
+	struct folders_params params = g->p->folders;
+
+	params.one_way = g->p->one_way;
 	g->folders = (struct folders)FOLDERS_INIT;
-	return folders_read(&g->folders, &g->p->folders, g->side[LEFT], g->side[RIGHT], g->db, make_right, twoway_warn, g, e);
+	return folders_read(&g->folders, &params, g->side[LEFT], g->side[RIGHT], g->db, make_right, twoway_warn, g, e);
 }
 
 int look_trees(struct twoway *g, struct err *e)
@@ -254,10 +257,23 @@ int look_trees(struct twoway *g, struct err *e)
 	return read_trees(g, e);
 }
 
+/* Folders of the source that have no place at the target. */
+static void tell_refused(struct twoway *g)
+{
+	for (size_t i = 0; i < g->folders.refused.n; i++) {
+		const struct folder_refused *f = &g->folders.refused.a[i];
+		struct event ev = { .type = EVENT_ERROR, .folder = f->left, .kind = f->why.kind, .span = SPAN_BOX, .text = f->why.text };
+
+		g->totals->failed++;
+		twoway_put(g, &ev);
+	}
+}
+
 int look_folders(struct twoway *g, struct err *e)
 {
 	if (read_trees(g, e) < 0 || renames_follow(g, e) < 0)
 		return -1;
+	tell_refused(g);
 	for (size_t i = 0; i < g->folders.f.n; i++) {
 		/* what is to come back may be gone since long: then both stamps are of after that */
 		struct box b = { .f = &g->folders.f.a[i], .join = JOIN_INIT, .force = { g->p->restore, g->p->restore } };
