@@ -451,12 +451,19 @@ int act_folders(struct twoway *g, struct err *e)
 		for (int s = LEFT; s <= RIGHT && !b->failed; s++) {
 			if (!b->create[s])
 				continue;
-			if (g->side[s]->ops->folder_create(g->side[s], box_name(b, s), b->f->attrs, &why) == 0)
-				twoway_tell_tree(g, b, s, ACTION_CREATE);
-			else if (box_error(g, b, &why, e) < 0)
+			if (g->side[s]->ops->folder_create(g->side[s], box_name(b, s), b->f->attrs, &why) == 0) {
+				if (!g->p->one_way)
+					twoway_tell_tree(g, b, s, ACTION_CREATE);
+				continue;
+			}
+			if (g->p->one_way && (why.kind == ERR_REFUSED || why.kind == ERR_CONF))
+				made_hint(b, &why);
+			if (box_error(g, b, &why, e) < 0)
 				return -1;
 		}
 	}
+	if (g->p->one_way && made_check(g, e) < 0)
+		return -1;
 	/* only now: a folder that the base has, and a side has not, was removed there */
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];

@@ -180,6 +180,9 @@ void decide_tell(struct twoway *g, struct box *b); /* what a dry run says instea
 /* act.c */
 void act_on(struct twoway *g, struct box *b); /* the executors work on this folder now */
 int act_folders(struct twoway *g, struct err *e); /* those that are missing on a side are made; new ones get their rows in the base */
+/* made.c: one way: does the target show those that were made, and as what? They are told; what it does not show is left out. */
+int made_check(struct twoway *g, struct err *e);
+void made_hint(const struct box *b, struct err *why); /* how a folder gets a name that the target takes */
 int act_note_keys(struct twoway *g, struct box *b, int side, struct err *e); /* before any pair of a folder that was made just now is noted: what shows what keys mean */
 int act_box(struct twoway *g, struct box *b, struct err *e);
 size_t act_soon(struct twoway *g, size_t from); /* actsoon.c: before that box is acted on. Again before the one that this returns */
