@@ -33,7 +33,7 @@ static void put_head(struct imap_conn *c, const struct imap_append *m)
 		imapdate_print(m->date, date);
 		imap_put(c, " \"%s\"", date);
 	}
-	imap_put(c, "%s{%llu%s}", m->utf8 ? " UTF8 (~" : " ", (unsigned long long)m->size,
+	imap_put(c, "%s{%llu%s}", m->utf8 ? " UTF8 (~" : m->binary ? " ~" : " ", (unsigned long long)m->size,
 		waits ? "" : "+");
 	if (strbuf_puts(&c->out, "\r\n") < 0 ||
 	    (waits && vec_push(&c->stops, c->put + c->out.len) < 0))
@@ -105,7 +105,8 @@ int imap_append_message(struct imap_conn *c, const struct imap_append *m, struct
 	int r;
 
 	if (!c->building || (c->messages > 0 && !(c->caps.have & IMAP_CAP_MULTIAPPEND)) ||
-	    (m->utf8 && !(c->enabled & IMAP_CAP_UTF8_ACCEPT))) {
+	    (m->utf8 && !(c->enabled & IMAP_CAP_UTF8_ACCEPT)) ||
+	    (m->binary && !(c->caps.have & IMAP_CAP_BINARY))) {
 		err_set(e, ERR_BUG, "a message is appended where none may be");
 		return imap_dead(c);
 	}

@@ -59,6 +59,8 @@ static const struct imap_capinfo table[] = {
 		REV2),
 	CAP(IMAP_CAP_MULTIAPPEND, "MULTIAPPEND", "3502", "sending many messages as one",
 		"one command for each"),
+	CAP(IMAP_CAP_BINARY, "BINARY", "3516", "sending messages that hold NUL bytes",
+		"they are not sent"),
 	CAP(IMAP_CAP_COMPRESS, "COMPRESS=DEFLATE", "4978", "compressing what flows",
 		"it flows as it is"),
 	CAP(IMAP_CAP_APPENDLIMIT, "APPENDLIMIT", "7889", "not sending what is too long anyway",

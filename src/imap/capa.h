@@ -39,6 +39,7 @@ enum imap_cap {
 	IMAP_CAP_GMAIL = 1 << 27,          /* X-GM-EXT-1 */
 	IMAP_CAP_IDLE = 1 << 28,           /* RFC 2177 */
 	IMAP_CAP_NOTIFY = 1 << 29,         /* RFC 5465 */
+	IMAP_CAP_BINARY = 1 << 30,         /* RFC 3516 */
 };
 
 struct imap_caps {

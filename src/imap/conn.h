@@ -250,6 +250,8 @@ struct imap_append {
 	uint64_t size;        /* bytes of the body, exactly */
 	/* its headers hold UTF-8: sent as RFC 6855 section 4 says. Only while UTF8=ACCEPT is on */
 	bool utf8;
+	/* it holds NUL bytes: sent as a literal8 (RFC 3516 section 4.4). Only where BINARY is offered; utf8 is one anyway */
+	bool binary;
 };
 
 /*

@@ -53,6 +53,10 @@ static const struct {
 	{ "throttled", ERR_TEMP, SPAN_ACCT, 60 },
 	{ "rate limit", ERR_TEMP, SPAN_ACCT, 60 },
 	{ "bandwidth", ERR_TEMP, SPAN_ACCT, 3600 }, /* Google: "... command or bandwidth limits" */
+	{ "quota exceeded", ERR_TEMP, SPAN_ACCT, 3600 },
+	{ "over quota", ERR_TEMP, SPAN_ACCT, 3600 },
+	{ "mailbox full", ERR_TEMP, SPAN_ACCT, 3600 },
+	{ "mailbox is full", ERR_TEMP, SPAN_ACCT, 3600 },
 	{ "too many connections", ERR_TEMP, SPAN_ACCT, 60 },
 	{ "too many simultaneous", ERR_TEMP, SPAN_ACCT, 60 },
 	{ "maximum number of connections", ERR_TEMP, SPAN_ACCT, 60 }, /* Dovecot */
@@ -90,6 +94,19 @@ int imap_backoff(struct slice text)
 		/* no unit means milliseconds, too: nobody says anything else */
 		v = v / 1000 + (v % 1000 > 0);
 	return v > BACKOFF_MAX ? BACKOFF_MAX : v > 0 ? (int)v : 1;
+}
+
+/* Is there no room, rather than too much traffic for today? */
+static bool is_full(enum imap_code_kind code, const char *text)
+{
+	static const char *const words_of_it[] = { "quota exceeded", "over quota", "mailbox full", "mailbox is full" };
+
+	if (code == IMAP_CODE_OVERQUOTA)
+		return !strcasestr(text, "bandwidth");
+	for (size_t i = 0; i < sizeof(words_of_it) / sizeof(words_of_it[0]); i++)
+		if (strcasestr(text, words_of_it[i]))
+			return true;
+	return false;
 }
 
 /* The error. */
@@ -130,5 +147,7 @@ void imap_refusal(const struct imap_resp *r, enum err_kind otherwise, const char
 		err_set_span(e, kind, span, "%s \"%s%s\"", before, code, text);
 	else
 		err_set_span(e, kind, span, "%s nothing more", before);
+	if (kind == ERR_TEMP && span == SPAN_ACCT && is_full(r->code.kind, text))
+		err_hint(e, "make room there, or have more given; what is left goes over in a later run");
 	e->retry_after = asked > 0 ? asked : retry_after;
 }

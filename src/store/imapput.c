@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "mail/imapdate.h"
 #include "store/imapput_p.h"
 
 #define MULTI_BYTES (4u << 20) /* of one APPEND with several messages */
@@ -62,6 +64,20 @@ static bool without_keywords(const struct imapstore *t, size_t i, const struct e
 	return true;
 }
 
+/* Is it for its date that a message is refused? Then once more, to arrive now. */
+static bool without_date(const struct imapstore *t, size_t i, const struct err *why)
+{
+	static const char *const words[] = { "internaldate", "internal date", "invalid date", "bad date", "date-time", "date format" };
+	struct imapput_item *it = &t->put->items.a[t->put->order.a[i]];
+	bool said = false;
+
+	for (size_t k = 0; k < sizeof(words) / sizeof(words[0]); k++)
+		said |= strcasestr(why->text, words[k]) != NULL;
+	if (!said || it->undated || it->date == INT64_MIN || why->kind != ERR_REFUSED)
+		return false;
+	return it->undated = true;
+}
+
 /* An APPEND is refused. */
 static int take_refusal(struct imapstore *t, struct publishing *p, const struct command *c,
 	const struct err *why, struct err *e)
@@ -72,7 +88,8 @@ static int take_refusal(struct imapstore *t, struct publishing *p, const struct 
 		p->stop = true;
 		return 0;
 	}
-	if (c->to - c->from == 1 && without_keywords(t, p->todo.a[c->from], why))
+	if (c->to - c->from == 1 &&
+		(without_date(t, p->todo.a[c->from], why) || without_keywords(t, p->todo.a[c->from], why)))
 		return vec_push(&p->again, p->todo.a[c->from]) < 0
 			? err_set(e, ERR_LOCAL, "out of memory")
 			: 0;
@@ -101,6 +118,12 @@ static int take_uids(struct imapstore *t, struct publishing *p, const struct com
 		seq.count == c->to - c->from;
 	bool good = told;
 
+	if (first->undated) {
+		char date[IMAPDATE_TEXT];
+
+		imapdate_print(first->date, date);
+		log_warn("%s: '%s': the server would not take a message's time of arrival, %s: there it arrives now", t->login.what, t->box->name, date);
+	}
 	if (first->plain) /* alone: it was its keywords */
 		t->sel.keywords->refused |= first->flags & FLAGS_KEYWORDS;
 	/*
@@ -197,7 +220,7 @@ static int send_append(
 		const struct imapput_item *it = nth(u, p, i);
 		struct strbuf flags = STRBUF_INIT(IMAP_COMMAND_MAX);
 		struct imap_append a = {
-			.date = it->date, .size = it->size, .utf8 = utf8 && it->utf8
+			.date = it->undated ? INT64_MIN : it->date, .size = it->size, .utf8 = utf8 && it->utf8, .binary = it->nul
 		};
 		int rc = keywords_to_imap(imapselect_names(t), to_send(t, it), &flags) < 0
 			? err_set(&why, ERR_LOCAL, "out of memory")

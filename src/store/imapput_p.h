@@ -14,6 +14,8 @@ struct imapput_item {
 	uint64_t flags;
 	int64_t date;
 	bool utf8; /* its header holds UTF-8 */
+	bool nul;  /* it holds NUL bytes */
+	bool undated; /* it was refused for its date, and is sent without */
 	bool plain; /* it was refused with its keywords, and is sent without */
 	bool has_mid;
 	unsigned char mid[IDENT_MID];

@@ -116,6 +116,7 @@ static int take_body(struct imapput *u, struct stream *body, struct imapput_item
 
 		header_put(&u->head, u->in, (size_t)n);
 		keep_head(head, u->in, (size_t)n);
+		it->nul |= memchr(u->in, '\0', (size_t)n) != NULL;
 		if (digest_put(u->digest, u->lf, k) < 0)
 			return err_set(e, ERR_LOCAL, "SHA-256 failed");
 		if (spool_write(&u->spool, u->in, (size_t)n, e) < 0)
@@ -203,6 +204,11 @@ int imapput_stage(struct store *s, struct stream *body, const struct store_meta 
 		err_set_span(e, ERR_REFUSED, SPAN_MSG,
 			"%s takes no message of more than %" PRIu64 " bytes: this one has %" PRIu64,
 			t->login.what, u->limit, it.size);
+		goto out;
+	}
+	if (it.nul && !(t->conn.caps.have & IMAP_CAP_BINARY)) { /* RFC 3501 section 4.3: no literal holds one; a server may do anything with it */
+		err_set_span(e, ERR_REFUSED, SPAN_MSG,
+			"it holds NUL bytes, which %s can't be sent (it does not offer BINARY)", t->login.what);
 		goto out;
 	}
 	snprintf(out->hint, sizeof(out->hint), "%zu", u->items.n);

@@ -654,7 +654,7 @@ class Peer(peer.Peer):
             if tag is None:
                 tag, _, line = line.partition(b" ")
                 tag = tag.decode("ascii", "replace")
-            m = re.search(rb"\{(\d+)(\+?)\}$", line)
+            m = re.search(rb"~?\{(\d+)(\+?)\}$", line)
             parts.append(("line", line[:m.start()] if m else line))
             shown += line
             if not m:
