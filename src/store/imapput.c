@@ -37,6 +37,7 @@ struct publishing {
 	struct uidset given; /* by APPENDUID */
 	struct command fly[FLYING_MAX];
 	size_t flying;
+	size_t sent; /* of todo: up to there they were sent, or begun to be */
 	bool single;
 	bool stop; /* nothing more is sent: */
 	struct err why;
@@ -78,10 +79,19 @@ static bool without_date(const struct imapstore *t, size_t i, const struct err *
 	return it->undated = true;
 }
 
+/* Is something heard of the messages of a command? */
+static void note_sent(struct publishing *p, const struct command *c, bool unanswered)
+{
+	for (size_t i = c->from; i < c->to; i++)
+		p->st[p->todo.a[i]].unanswered = unanswered;
+}
+
 /* An APPEND is refused. */
 static int take_refusal(struct imapstore *t, struct publishing *p, const struct command *c,
 	const struct err *why, struct err *e)
 {
+	/* "try again" may be said each time of one message */
+	note_sent(p, c, why->span == SPAN_ACCT && err_link_lost(why));
 	if (why->span != SPAN_MSG) {
 		if (!p->stop)
 			p->why = *why;
@@ -118,6 +128,7 @@ static int take_uids(struct imapstore *t, struct publishing *p, const struct com
 		seq.count == c->to - c->from;
 	bool good = told;
 
+	note_sent(p, c, false);
 	if (first->undated) {
 		char date[IMAPDATE_TEXT];
 
@@ -216,6 +227,8 @@ static int send_append(
 	}
 	if (imap_append_start(&t->conn, slice_str(t->box->wire), e) < 0)
 		return imapstore_broken(t, e);
+	note_sent(p, &c, true);
+	p->sent = c.to;
 	for (size_t i = from; i < c.to; i++) {
 		const struct imapput_item *it = nth(u, p, i);
 		struct strbuf flags = STRBUF_INIT(IMAP_COMMAND_MAX);
@@ -249,6 +262,7 @@ static int send_append(
 /* Send all that is to do and read all answers. */
 static int send_all(struct imapstore *t, struct publishing *p, struct err *e)
 {
+	p->sent = 0;
 	for (size_t at = 0, to; at < p->todo.n && !p->stop; at = to)
 		if (send_append(t, p, at, &to, e) < 0)
 			return -1;
@@ -411,6 +425,9 @@ int imapput_publish(struct store *s, struct staged *st, size_t n, struct err *e)
 		return err_set(e, ERR_BUG, "%s: publish before harden", t->login.what);
 	t->sel.stale |= n > 0;
 	rc = publish(t, &p, n, e);
+	if (rc < 0 && e && e->kind == ERR_PROTO)
+		for (size_t i = 0; i < p.sent; i++)
+			st[p.todo.a[i]].unanswered = true; /* what it said of the others may make no sense either */
 	vec_release(&p.todo);
 	vec_release(&p.again);
 	vec_release(&p.unkeyed);

@@ -180,6 +180,7 @@ struct staged {
 	bool raw;                      /* kept as it came: it could not survive CRLF -> LF */
 	bool dropped;                  /* unstaged: publish passes over it */
 	struct err *refused;           /* set by publish: the target won't have this one, and why; the others are there. The caller frees it */
+	bool unanswered;               /* set by a publish that failed: it was sent, or begun to be, and nothing was heard of it, or that it is to be tried again */
 };
 
 /* One pending delivery of an earlier run. */

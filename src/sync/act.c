@@ -199,6 +199,8 @@ static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_poli
 		int from = plan.acts & PLAN_COPY ? LEFT : RIGHT;
 		struct earlier *f = look_earlier(g, b->f->base.id, from == RIGHT, joined_key(row, from));
 
+		if (exec_leaves_out(&g->x[!from], joined_key(row, from)))
+			return 0;
 		w.acts = plan.acts & (PLAN_COPY | PLAN_COPY_BACK | PLAN_REMOVE_LEFT);
 		w.flags = from == LEFT ? plan.right : plan.left;
 		w.tries = f ? f->tries : 0;

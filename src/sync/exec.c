@@ -394,6 +394,56 @@ static int published(struct exec *x, struct err *e)
 	return 0;
 }
 
+/* The target broke off: at one of those that it was sent, and did not answer. What had arrived all the same is found by exec_recover, and is no failure then. */
+static void suspect_sent(struct exec *x, const struct err *broken)
+{
+	struct err why = *broken, second = ERR_INIT;
+
+	if (!x->two_way || !(err_link_lost(broken) || broken->kind == ERR_PROTO))
+		return;
+	err_in(&why, "the connection breaks when this message is sent");
+	for (size_t i = 0; i < x->n; i++)
+		if (x->staged[i].unanswered && exec_suspect(x, x->items[i].w, &why, &second) < 0) {
+			log_debug("not noted: %s", second.text);
+			return;
+		}
+}
+
+static void note_seen(void *arg, uint64_t num, const struct ident *id)
+{
+	bool *seen = arg;
+
+	(void)num;
+	(void)id;
+	*seen = true;
+}
+
+/* A message at which a session broke before counts as taken only when it is seen to be there: a server that said so before it had read all would have been believed. */
+static int see_alone(struct exec *x, struct err *e)
+{
+	struct staged *st = &x->staged[0];
+	struct store_msg m = { 0 };
+	bool seen = false;
+	int rc;
+
+	if (x->n != 1 || st->refused || !x->dst->ops->idents || !exec_goes_alone(x, x->items[0].w))
+		return 0;
+	rc = x->dst->ops->find(x->dst, slice_str(st->key), 0, &m, e);
+	if (rc > 0)
+		rc = x->dst->ops->idents(x->dst, &m.num, 1, false, note_seen, &seen, e);
+	if (rc < 0) {
+		st->unanswered = true;
+		return -1;
+	}
+	if (seen)
+		return 0;
+	st->refused = calloc(1, sizeof(*st->refused));
+	if (!st->refused)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	err_set_span(st->refused, ERR_PROTO, SPAN_MSG, "the server said that it took the message, but it is not there");
+	return 0;
+}
+
 /* Make the group durable: the order of these steps is the promise. */
 int exec_flush_group(struct exec *x, struct err *e)
 {
@@ -408,7 +458,12 @@ int exec_flush_group(struct exec *x, struct err *e)
 	if (journal(x, e) < 0)
 		goto fail;
 	exec_step(x, "publish");
-	if (dst->ops->publish(dst, x->staged, x->n, e) < 0 || published(x, e) < 0)
+	if (dst->ops->publish(dst, x->staged, x->n, e) < 0 || see_alone(x, e) < 0) {
+		if (e)
+			suspect_sent(x, e);
+		goto fail;
+	}
+	if (published(x, e) < 0)
 		goto fail;
 	forget_refusals(x);
 	x->n = 0;

@@ -34,6 +34,16 @@ int64_t exec_pause(unsigned tries);
 /* Note a failure. */
 int exec_note_failure(struct exec *x, const struct failure *f, struct err *e);
 
+/*
+ * A session broke at this message, or perhaps because of it: some servers break off at one, or stall, whenever it is asked for or sent, and none behind it would ever go over. The
+ * first time this is but noted, so that its turn comes when all others are there. The second time it is told, and left to the next run, where its turn is the last again: a link may
+ * break twice. From then on there are pauses, which grow where other messages went over; else it may be the server that is ill.
+ */
+int exec_suspect(struct exec *x, const struct work *w, const struct err *broken, struct err *e);
+
+/* Two-way: must it go over with no other beside it, as a session that breaks then breaks because of it? */
+bool exec_goes_alone(const struct exec *x, const struct work *w);
+
 /* What was done to a message. */
 void exec_tell_message(struct exec *x, enum event_action action, struct slice key, uint64_t size);
 

@@ -255,14 +255,15 @@ static int look_up_last(struct exec *x, struct err *e)
 	return rc < 0 ? -1 : known_after_all(x, w, &p, e);
 }
 
-/*
- * The session broke at this message, or perhaps because of it: some servers break off at one, or stall, whenever it is asked for, and none behind it would ever be had. The
- * first time this is but noted, so that it is asked for when all others are there. The second time it is told, and left to the next run, where it is asked for last again: a
- * link may break twice. From then on there are pauses, which grow where other messages came; else it may be the server that is ill.
- */
-static int suspect(struct exec *x, const struct work *w, const struct err *broken, struct err *e)
+/* Keys are those of a folder. */
+static uint64_t left_out_hash(const struct exec *x, struct slice key)
 {
-	struct failure f = { .folder = x->folder, .key = w->key, .kind = broken->kind, .reason = slice_str(broken->text), .size = w->size, .tries = 1,
+	return slice_hash(key) ^ (uint64_t)x->folder * 0x9e3779b97f4a7c15u;
+}
+
+int exec_suspect(struct exec *x, const struct work *w, const struct err *broken, struct err *e)
+{
+	struct failure f = { .folder = x->folder, .back = x->back, .key = w->key, .kind = broken->kind, .reason = slice_str(broken->text), .size = w->size, .tries = 1,
 			     .since = x->policy.now, .next = x->policy.now };
 	struct work again = *w;
 
@@ -270,11 +271,11 @@ static int suspect(struct exec *x, const struct work *w, const struct err *broke
 		return 0;
 	x->suspects++;
 	if (w->tries > 0) {
-		if (vec_push(&x->left_out, slice_hash(w->key)) < 0)
+		if (vec_push(&x->left_out, left_out_hash(x, w->key)) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");
 		if (w->tries == 1)
 			return exec_item_failed_for(x, w, broken, 0, e);
-		if (x->totals->pulled == 0)
+		if (x->totals->pulled + x->totals->pushed == 0)
 			again.tries = 2;
 		return exec_item_failed_for(x, &again, broken, exec_pause(again.tries - 2), e);
 	}
@@ -283,7 +284,7 @@ static int suspect(struct exec *x, const struct work *w, const struct err *broke
 
 bool exec_leaves_out(const struct exec *x, struct slice key)
 {
-	const uint64_t hash = slice_hash(key);
+	const uint64_t hash = left_out_hash(x, key);
 
 	for (size_t i = 0; i < x->left_out.n; i++)
 		if (x->left_out.a[i] == hash)
@@ -291,10 +292,15 @@ bool exec_leaves_out(const struct exec *x, struct slice key)
 	return false;
 }
 
-/* Is it the source that broke off? Of a target that is remote, too, its errors can't be told from the source's. */
-static bool is_breaking(const struct exec *x, const struct err *why)
+bool exec_goes_alone(const struct exec *x, const struct work *w)
 {
-	return !x->two_way && !(x->dst->ops->caps & STORE_REMOTE) && (err_link_lost(why) || why->kind == ERR_PROTO);
+	return x->two_way && w->tries > 0 && x->dst->ops->caps & STORE_LATE_KEYS;
+}
+
+/* Is it the source that broke off? What a remote target says while a message is staged can't be told from it, and does no harm: it is another's turn then. */
+static bool is_breaking(const struct err *why)
+{
+	return err_link_lost(why) || why->kind == ERR_PROTO;
 }
 
 /*
@@ -312,13 +318,13 @@ static int suspect_last(struct exec *x, const struct err *broken, struct err *e)
 	else
 		err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu ends too early, perhaps at a line with a dot that the server should have stuffed: then %s",
 			     (unsigned long long)w->num, broken->text);
-	return x->two_way || w->key.n == 0 ? exec_item_failed(x, w, &why, e) : suspect(x, w, &why, e);
+	return x->two_way || w->key.n == 0 ? exec_item_failed(x, w, &why, e) : exec_suspect(x, w, &why, e);
 }
 
 /* Is the group large or old enough to be made durable? */
 static bool group_full(const struct exec *x)
 {
-	return x->n >= EXEC_GROUP_MESSAGES || x->bytes >= EXEC_GROUP_BYTES || (x->n > 0 && clock_now() - x->begun >= EXEC_GROUP_MS);
+	return x->n >= EXEC_GROUP_MESSAGES || (x->n > 0 && exec_goes_alone(x, x->items[x->n - 1].w)) || x->bytes >= EXEC_GROUP_BYTES || (x->n > 0 && clock_now() - x->begun >= EXEC_GROUP_MS);
 }
 
 /*
@@ -378,12 +384,14 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 		rc = copy_broken(x, e);
 		goto out;
 	}
-	for (size_t i = 0; i < n; i++) {
-		if (!(w[i].acts & (x->back ? PLAN_COPY_BACK : PLAN_COPY)) || w[i].elsewhere)
-			continue;
-		if (vec_push(&nums, w[i].num) < 0 || vec_push(&todo, &w[i]) < 0) {
-			err_set(e, ERR_LOCAL, "out of memory");
-			goto out;
+	for (int turn = 0; turn < 2; turn++) {
+		for (size_t i = 0; i < n; i++) {
+			if (!(w[i].acts & (x->back ? PLAN_COPY_BACK : PLAN_COPY)) || w[i].elsewhere || turn != (x->two_way && w[i].tries > 0))
+				continue;
+			if (vec_push(&nums, w[i].num) < 0 || vec_push(&todo, &w[i]) < 0) {
+				err_set(e, ERR_LOCAL, "out of memory");
+				goto out;
+			}
 		}
 	}
 	if (nums.n == 0) {
@@ -407,8 +415,8 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 			unsure = false;
 			rc_last = lost && why.kind == ERR_PROTO && (x->src->torn || x->src->unsized || !x->two_way) ? suspect_last(x, &why, e) : look_up_last(x, e);
 		}
-		if (lost && rc_last == 0 && i < todo.n && is_breaking(x, &why))
-			rc_last = suspect(x, todo.a[i], &why, e);
+		if (lost && rc_last == 0 && i < todo.n && is_breaking(&why))
+			rc_last = exec_suspect(x, todo.a[i], &why, e);
 		if (lost && rc_last == 0)
 			*e = why;
 		if (rc_last < 0 || lost || (!unsure && group_full(x) && exec_flush_group(x, e) < 0)) {
@@ -423,6 +431,10 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 			x->missed++;
 			continue;
 		}
+		if (got > 0 && x->n > 0 && exec_goes_alone(x, todo.a[i]) && exec_flush_group(x, e) < 0) {
+			stream_free(body);
+			goto broken;
+		}
 		if (got > 0)
 			staged = stage_one(x, todo.a[i], body, &why);
 		if (staged < 0) {
@@ -435,7 +447,7 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 		if (got > 0 && staged == 0) {
 			err_set_span(&why, ERR_PROTO, SPAN_MSG, "message %llu is empty", (unsigned long long)todo.a[i]->num);
 			todo.a[i]->acts = PLAN_NOTHING;
-			if (suspect(x, todo.a[i], &why, e) < 0)
+			if (exec_suspect(x, todo.a[i], &why, e) < 0)
 				goto broken;
 			continue;
 		}
@@ -444,7 +456,7 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 			continue;
 		}
 		if (why.span != SPAN_MSG) {
-			if (!is_breaking(x, &why) || suspect(x, todo.a[i], &why, e) == 0)
+			if (!is_breaking(&why) || exec_suspect(x, todo.a[i], &why, e) == 0)
 				*e = why;
 			goto broken;
 		}

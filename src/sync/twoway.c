@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define SESSIONS_MAX 20 /* that may break in a run */
+#define BARREN_MAX 3    /* in a row, of those, in which nothing was done but that a message was found at which they break */
 
 void twoway_put(struct twoway *g, struct event *ev)
 {
@@ -285,6 +286,26 @@ static int note_words(void *arg, struct err *e)
 	return words_note(g, g->acting, e);
 }
 
+/* Messages at which sessions break, and that are not tried again in this run. */
+static size_t left_out(const struct twoway *g)
+{
+	return g->x[LEFT].left_out.n + g->x[RIGHT].left_out.n;
+}
+
+/* Is another session worth while, after one that broke? When something was done in it, or when it is known at which message it broke. */
+static bool may_go_on(struct twoway *g, uint64_t done, size_t out_before, const struct err *e)
+{
+	bool found = left_out(g) > out_before;
+
+	if (!err_link_lost(e) && !(e->kind == ERR_PROTO && found))
+		return false;
+	if (done_so_far(g->totals) > done) {
+		g->barren = 0;
+		return true;
+	}
+	return found && ++g->barren <= BARREN_MAX;
+}
+
 int engine_sync(const struct sync_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,
 		struct err *e)
 {
@@ -302,11 +323,12 @@ int engine_sync(const struct sync_params *p, struct store *left, struct store *r
 		goto out;
 	for (int sessions = 0;; sessions++) {
 		uint64_t before = done_so_far(totals);
+		size_t out_before = left_out(&g);
 		struct err why;
 
 		rc = session(&g, e);
 		forget_session(&g);
-		if (rc == 0 || !e || !err_link_lost(e) || done_so_far(totals) == before || sessions == SESSIONS_MAX)
+		if (rc == 0 || !e || sessions == SESSIONS_MAX || !may_go_on(&g, before, out_before, e))
 			break;
 		why = *e;
 		err_in(&why, "going on after");

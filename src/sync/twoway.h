@@ -100,6 +100,7 @@ struct twoway {
 	struct claims claims;
 	struct box *acting;           /* the executors work on it */
 	int steps;
+	unsigned barren;              /* sessions in a row that broke before anything was done */
 	bool known;                   /* the base has folders: this is not the first run */
 	bool again;                   /* some folders of the right are to be looked at once more */
 };
