@@ -645,9 +645,23 @@ static int no_right(void *arg, struct err *e)
 	return 0;
 }
 
+/* Folders of a migration's source that can't be copied as things are. */
+static void tell_refused(const struct folders *fs, void (*warn)(void *arg, const char *text), void *arg)
+{
+	for (size_t i = 0; i < fs->refused.n; i++) {
+		const struct folder_refused *f = &fs->refused.a[i];
+		struct err why = f->why;
+		char name[160];
+
+		err_in(&why, "folder '%s'", err_printable(name, sizeof(name), f->left, strlen(f->left)));
+		warn(arg, why.text);
+	}
+}
+
 int job_folders(const struct job_params *p, struct folders *out, void (*warn)(void *arg, const char *text), void *arg, struct err *e)
 {
 	struct store *left = job_store(p->job->left, e), *right = left ? job_store(p->job->right, e) : NULL;
+	struct folders_params params = p->job->sync.folders;
 	struct db *db = NULL;
 	char *path = NULL;
 	int rc = right ? look(p, &db, &path, e) : -1;
@@ -655,8 +669,11 @@ int job_folders(const struct job_params *p, struct folders *out, void (*warn)(vo
 	*out = (struct folders)FOLDERS_INIT;
 	if (rc == 0) {
 		left->counts = right->counts = true;
-		rc = folders_read(out, &p->job->sync.folders, left, right, db, no_right, warn, arg, e);
+		params.one_way = p->job->sync.one_way;
+		rc = folders_read(out, &params, left, right, db, no_right, warn, arg, e);
 	}
+	if (rc == 0)
+		tell_refused(out, warn, arg);
 	store_free(left);
 	store_free(right);
 	db_close(db);

@@ -72,6 +72,8 @@ def test_roles(tmp_path):
     roles = {"Gesendet": "\\Sent", "Papierkorb": "\\Trash", "Wichtig": "\\Important"}
     with moving(tmp_path, {"INBOX": 1, "Gesendet": 2, "Gesendet/2025": 3, "Papierkorb": 4, "Wichtig": 1, "Work": 5}, there=["Sent Items", "Deleted Items"], roles=roles,
                 target_roles={"Sent Items": "\\Sent", "Deleted Items": "\\Trash"}) as m:
+        r = m.call("list", "move")
+        assert r.code == 0 and "-> Sent Items" in r.out and "-> Deleted Items" in r.out, r
         m.move()
         assert m.there() == {"INBOX": 1, "Sent Items": 2, "Sent Items/2025": 3, "Deleted Items": 4, "Work": 5}
         quiet(m)
@@ -96,6 +98,8 @@ def test_another_separator(tmp_path):
 
 def test_two_that_would_be_one(tmp_path):
     with moving(tmp_path, {"INBOX": 1, "a.b": 2, "a_b": 3}, separator=".") as m:
+        r = m.call("-v", "list", "move")
+        assert "folder 'a.b': it is left out" in r.out + r.err, r
         r = m.move(1)
         assert m.there() == {"INBOX": 1, "a_b": 3}
         assert list(refused(r)) == ["a.b"] and 'folder "a.b" { to = ' in refused(r)["a.b"], r

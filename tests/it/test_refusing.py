@@ -1,4 +1,4 @@
-"""IMAP targets that will not have a message: it is named with the reason, the others go over, and nothing is doubled by trying again."""
+"""IMAP targets that will not have a message, and sources that will not give one: it is named with the reason, the others go over, and nothing is doubled by trying again."""
 
 import os
 import re
@@ -164,6 +164,31 @@ def test_a_server_that_takes_nothing(tmp_path):
             assert clean(h.run("both")).code in (1, 75)
             assert len(srv.commands("AUTHENTICATE")) - before <= 5
         in_the_end(srv, h, 30)
+
+
+class GivesNot(Peer):
+    """Breaks off in the middle of one message, whenever it is asked for."""
+
+    def give(self, link, m, head, data, tail):
+        if b"letter 105\r\n" in data:
+            link.send(head + data[:len(data) // 2])
+            raise Hangup
+        super().give(link, m, head, data, tail)
+
+
+def test_a_source_that_breaks_off_at_a_message(tmp_path):
+    """The same the other way round."""
+    with GivesNot({"INBOX": letters(10, 101)}) as srv:
+        h = Job(tmp_path, srv)
+        runs = [clean(h.run("both")) for _ in range(2)]
+        assert sorted(h.local.bodies()) == sorted(m for m in letters(10, 101) if BAD not in m), runs
+        assert runs[-1].code in (1, 75) and len(failures(h)) == 1, runs
+        for _ in range(3):
+            clean(h.run("both"))
+        asked = len(srv.commands("UID FETCH"))
+        pausing = clean(h.run("both"))
+        assert actions(pausing) == [] and not any("BODY.PEEK[]" in line for line in srv.commands("UID FETCH")[asked:])
+        in_the_end(srv, h)
 
 
 class Says(Peer):
