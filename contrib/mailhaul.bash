@@ -30,7 +30,7 @@ _mailhaul_config() {
 
 _mailhaul() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd='' i config
-	local commands='run fetch sync migrate check info list status undo help'
+	local commands='run fetch sync migrate check info list status undo verify help'
 	local options='--config --state-dir --quiet --verbose --json --help --version'
 
 	COMPREPLY=()
@@ -71,6 +71,7 @@ _mailhaul() {
 	migrate) options+=' --max-size --folder --dry-run --same-source' ;;
 	undo) options+=' --dry-run' ;;
 	check) options+=' --connect' ;;
+	verify) options+=' --full' ;;
 	esac
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
@@ -80,7 +81,7 @@ _mailhaul() {
 	case $cmd in
 	'') mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
 	help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
-	run | status) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'fetch|sync|migrate' | sort -u)" -- "$cur") ;;
+	run | status | verify) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'fetch|sync|migrate' | sort -u)" -- "$cur") ;;
 	info) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" account)" -- "$cur") ;;
 	list) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'account|fetch|sync|migrate' | sort -u)" -- "$cur") ;;
 	fetch) mapfile -t COMPREPLY < <(compgen -W "$(_mailhaul_names "$config" 'account|maildir|mbox') maildir: mbox: pop3s:// pop3://" -- "$cur") ;;

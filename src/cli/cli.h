@@ -10,7 +10,7 @@
 struct options {
 	const char *config;
 	const char *state_dir; /* as given */
-	bool quiet, dry_run, json, due, connect, same_source, restore, allow_deletions;
+	bool quiet, dry_run, json, due, connect, same_source, restore, allow_deletions, full;
 	int verbose;
 	unsigned jobs;
 	const char *keep, *max_size, *folder; /* fetch A B, migrate A B */
@@ -27,12 +27,14 @@ struct cli {
 	bool loaded;
 	bool undo;        /* cli_run_jobs: put back what a run deleted, first; undo_run: 0 the last */
 	int64_t undo_run;
+	bool verify;      /* cli_run_jobs: compare both sides, and do nothing else */
 	bool told; /* what is wrong has been shown already */
 };
 
 /* Which options a command takes beside the common ones. */
 enum cli_takes {
 	TAKES_DUE = 1, TAKES_CONNECT = 2, TAKES_JOBS = 4, TAKES_SAME = 8, TAKES_POLICY = 16, TAKES_DRY = 32, TAKES_SYNC = 64, TAKES_PLACE = 128,
+	TAKES_FULL = 256,
 };
 
 struct cmd {
@@ -93,6 +95,7 @@ int cmd_info(struct cli *c, struct err *e);
 int cmd_list(struct cli *c, struct err *e);
 int cmd_status(struct cli *c, struct err *e);
 int cmd_undo(struct cli *c, struct err *e);
+int cmd_verify(struct cli *c, struct err *e);
 int cmd_help(struct cli *c, struct err *e);
 
 #endif

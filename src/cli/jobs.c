@@ -184,7 +184,8 @@ int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool n
 	for (size_t i = 0; i < n; i++) {
 		params[i] = (struct job_params){ .job = jobs[i], .state_dir = c->state_dir, .dry_run = c->o.dry_run, .same_source = c->o.same_source,
 						 .restore = c->o.restore, .allow_deletions = c->o.allow_deletions, .ignore_pause = named, .undo = c->undo,
-						 .undo_run = c->undo_run, .stop_at = (int)stop_at };
+						 .undo_run = c->undo_run, .verify = c->verify, .verify_full = c->o.full,
+						 .verify_all = c->o.json || c->o.verbose > 0, .stop_at = (int)stop_at };
 		/* The configuration is this process's own; only what this run adds is filled in. */
 		if (cli_ready(c, (struct config_end *)(uintptr_t)jobs[i]->left, e) < 0 || cli_ready(c, (struct config_end *)(uintptr_t)jobs[i]->right, e) < 0)
 			goto out;

@@ -19,6 +19,7 @@ static const struct cmd cmds[] = {
 	{ "list", cmd_list, "ACCOUNT|JOB", 1, 1, 0, "folders and messages at an account, and where a job takes them" },
 	{ "status", cmd_status, "[JOB...]", 0, -1, 0, "last run, next due, messages held, failures with reasons" },
 	{ "undo", cmd_undo, "[JOB] [RUN]", 0, 3, TAKES_DRY, "put back, on both sides, what a run of a sync job has deleted" },
+	{ "verify", cmd_verify, "JOB | A B", 1, 2, TAKES_FULL, "compare both sides of a job, message by message; changes nothing" },
 	{ "help", cmd_help, "[COMMAND]", 0, 1, 0, "this help, or a command's" },
 };
 
@@ -76,7 +77,7 @@ static int find_state_dir(struct cli *c, struct err *e)
 static int run_command(struct cli *c, const struct cmd *cmd, struct err *e)
 {
 	struct report_params rp = { .out = 1, .err = 2, .tty = isatty(2), .quiet = c->o.quiet, .verbose = c->o.verbose, .json = c->o.json,
-				    .asked = cmd->run == cmd_undo, .status = cmd->run == cmd_run || cmd->run == cmd_undo, .dry_run = c->o.dry_run };
+				    .asked = cmd->run == cmd_undo || cmd->run == cmd_verify, .status = cmd->run == cmd_run || cmd->run == cmd_undo, .dry_run = c->o.dry_run };
 	struct err lost = ERR_INIT;
 	int rc = -1;
 

@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 
-enum { OPT_STATE = 256, OPT_DRY, OPT_JSON, OPT_DUE, OPT_CONNECT, OPT_SAME, OPT_RESTORE, OPT_ALLOW, OPT_KEEP, OPT_MAX, OPT_FOLDER, OPT_VERSION };
+enum { OPT_STATE = 256, OPT_DRY, OPT_JSON, OPT_DUE, OPT_CONNECT, OPT_SAME, OPT_RESTORE, OPT_ALLOW, OPT_KEEP, OPT_MAX, OPT_FOLDER, OPT_FULL, OPT_VERSION };
 
 /* One row is an option's whole story. */
 static const struct row {
@@ -30,6 +30,7 @@ static const struct row {
 	{ "keep", OPT_KEEP, "no|yes|DURATION", TAKES_POLICY, "what stays on the server (default no)" },
 	{ "max-size", OPT_MAX, "SIZE", TAKES_POLICY | TAKES_PLACE, "leave larger messages" },
 	{ "folder", OPT_FOLDER, "NAME", TAKES_POLICY | TAKES_PLACE, "deliver into this folder of B" },
+	{ "full", OPT_FULL, NULL, TAKES_FULL, "compare every body, not sizes and Message-IDs alone" },
 	{ "connect", OPT_CONNECT, NULL, TAKES_CONNECT, "try every account: reach, certificate, login, capabilities" },
 };
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -68,6 +69,7 @@ static int take(struct options *o, int key, const char *arg, struct err *e)
 	case OPT_SAME: o->same_source = true; break;
 	case OPT_RESTORE: o->restore = true; break;
 	case OPT_ALLOW: o->allow_deletions = true; break;
+	case OPT_FULL: o->full = true; break;
 	case OPT_KEEP: o->keep = arg; break;
 	case OPT_MAX: o->max_size = arg; break;
 	case OPT_FOLDER: o->folder = arg; break;
@@ -123,6 +125,7 @@ static bool given(const struct options *o, const struct row *r)
 	case OPT_SAME: return o->same_source;
 	case OPT_RESTORE: return o->restore;
 	case OPT_ALLOW: return o->allow_deletions;
+	case OPT_FULL: return o->full;
 	case OPT_KEEP: return o->keep != NULL;
 	case OPT_MAX: return o->max_size != NULL;
 	case OPT_FOLDER: return o->folder != NULL;

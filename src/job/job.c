@@ -383,6 +383,43 @@ static int open_budget(const struct job_params *p, struct db *db, const struct s
 	return 0;
 }
 
+/* The base, to look at only. */
+static int look(const struct job_params *p, struct db **db, char **path, struct err *e)
+{
+	*path = job_state_path(p->state_dir, p->job->name, e);
+	if (!*path)
+		return -1;
+	return db_open(*path, DB_LOOK, NULL, db, e);
+}
+
+/* Compare the sides; nothing is changed, here or there. */
+static int run_verify(const struct job_params *p, const struct event_sink *sink, struct event_totals *totals, struct event_compared *found, struct err *e)
+{
+	const struct config_job *job = p->job;
+	struct verify_params vp = { .job = job->name, .sync = job->mode == CONFIG_FETCH ? NULL : &job->sync, .folder = job->folder ? job->folder : "",
+				    .max_size = job->policy.max_size, .full = p->verify_full, .all = p->verify_all, .now = clock_wall() };
+	struct job_params only_look = *p;
+	struct side sides[2] = { { .store = NULL }, { .store = NULL } };
+	struct db *db = NULL;
+	char *path = NULL;
+	int rc = look(p, &db, &path, e);
+
+	only_look.dry_run = true;
+	if (rc == 0 && db_holder(path) != 0)
+		tell_warning(p, sink, "a run of this job is going on: what it has not done yet shows as a difference");
+	if (rc == 0)
+		rc = heed_pause(p, db, e);
+	if (rc == 0 && (open_side(p, job->left, &sides[0], e) < 0 || open_side(p, job->right, &sides[1], e) < 0))
+		rc = -1;
+	if (rc == 0)
+		rc = engine_verify(&vp, sides[0].store, sides[1].store, db, sink, totals, found, e);
+	close_side(&only_look, &sides[0]);
+	close_side(&only_look, &sides[1]);
+	db_close(db);
+	free(path);
+	return rc;
+}
+
 /* The work itself: stores, state, engine. */
 static int run_engine(const struct job_params *p, const struct event_sink *sink, struct event_totals *totals, struct err *e)
 {
@@ -415,19 +452,27 @@ out:
 	return rc;
 }
 
+static enum event_sides sides_of(const struct config_job *job)
+{
+	if (job->mode == CONFIG_FETCH || job->sync.one_way)
+		return SIDES_ONE_WAY;
+	return job->right->is_account ? SIDES_REMOTE : SIDES_HERE;
+}
+
 int job_run(const struct job_params *p, const struct event_sink *sink)
 {
 	struct err e = ERR_INIT;
-	struct event start = { .type = EVENT_START, .job = p->job->name, .two_way = config_two_way(p->job), .one_way = p->job->mode == CONFIG_MIGRATE };
-	struct event end = { .type = EVENT_END, .job = p->job->name, .two_way = start.two_way, .one_way = start.one_way };
+	struct event start = { .type = EVENT_START, .job = p->job->name, .two_way = config_two_way(p->job), .one_way = p->job->mode == CONFIG_MIGRATE,
+			       .verify = p->verify };
+	struct event end = { .type = EVENT_END, .job = p->job->name, .two_way = start.two_way, .one_way = start.one_way, .verify = p->verify, .sides = sides_of(p->job) };
 	struct event stop = { .type = EVENT_ERROR, .job = p->job->name };
 	int rc;
 
 	log_push("%s", p->job->name);
 	event_put(sink, &start);
-	rc = run_engine(p, sink, &end.totals, &e);
+	rc = p->verify ? run_verify(p, sink, &end.totals, &end.compared, &e) : run_engine(p, sink, &end.totals, &e);
 	if (rc < 0) {
-		if (err_link_lost(&e))
+		if (err_link_lost(&e) && !p->verify)
 			err_hint(&e, "what was done is safe; the next run goes on from there");
 		stop.kind = e.kind;
 		stop.span = SPAN_ACCT;
@@ -435,7 +480,7 @@ int job_run(const struct job_params *p, const struct event_sink *sink)
 		stop.retry_after = e.retry_after;
 		event_put(sink, &stop);
 		end.exit_code = e.kind == ERR_CANCEL && clock_cancel_signal() ? 128 + clock_cancel_signal() : err_exit_code(e.kind);
-	} else if (end.totals.failed > 0) {
+	} else if (end.totals.failed > 0 || event_compared_drift(&end.compared) > 0) {
 		end.exit_code = 1;
 	}
 	if (!p->dry_run && end.totals.pulled > 0 && p->job->on_new)
@@ -445,15 +490,6 @@ int job_run(const struct job_params *p, const struct event_sink *sink)
 	event_put(sink, &end);
 	log_pop();
 	return end.exit_code;
-}
-
-/* The base, to look at only. */
-static int look(const struct job_params *p, struct db **db, char **path, struct err *e)
-{
-	*path = job_state_path(p->state_dir, p->job->name, e);
-	if (!*path)
-		return -1;
-	return db_open(*path, DB_LOOK, NULL, db, e);
 }
 
 static int count_folder(void *arg, int64_t id, const char *left, const char *right, struct err *e)

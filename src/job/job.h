@@ -15,6 +15,8 @@ struct job_params {
 	bool restore, allow_deletions; /* as in sync_params: what the person says of this run of a two-way job */
 	bool undo;              /* first put back what a run of a two-way job deleted; undo_run: which, 0 the last of which something can be put back */
 	int64_t undo_run;
+	bool verify;            /* compare the sides, and do nothing else; verify_full: every body; verify_all: tell every difference */
+	bool verify_full, verify_all;
 	bool ignore_pause;      /* the person named the job: a pause that the server asked for is not waited out */
 	int stop_at;            /* tests */
 };

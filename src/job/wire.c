@@ -9,7 +9,7 @@ enum { RECORD_EVENT = 1, RECORD_LOG = 2 };
 #define HEAD 4 /* bytes of the length */
 
 _Static_assert(sizeof(enum event_type) == sizeof(int) && sizeof(enum err_kind) == sizeof(int), "enums are encoded as ints are");
-_Static_assert(5 + 35 * 8 + 5 * (4 + WIRE_TEXT) <= WIRE_MAX, "a record holds an event");
+_Static_assert(5 + 53 * 8 + 5 * (4 + WIRE_TEXT) <= WIRE_MAX, "a record holds an event");
 
 /* An event's numbers, in their order on the wire; the same rows write and read. */
 static const struct number {
@@ -29,6 +29,11 @@ static const struct number {
 	ROW(totals.removed, WIDE, UINT64_MAX), ROW(totals.deleted_left, WIDE, UINT64_MAX), ROW(totals.quarantined, WIDE, UINT64_MAX),
 	ROW(totals.trashed, WIDE, UINT64_MAX),
 	ROW(totals.run, WIDE, UINT64_MAX), ROW(totals.restored, WIDE, UINT64_MAX), ROW(totals.renamed, WIDE, UINT64_MAX),
+	ROW(verify, BOOL, 1), ROW(sides, INT, SIDES_ONE_WAY), ROW(drift, INT, DRIFT_FOLDER), ROW(compared.folders, WIDE, UINT64_MAX),
+	ROW(compared.left, WIDE, UINT64_MAX), ROW(compared.right, WIDE, UINT64_MAX), ROW(compared.same, WIDE, UINT64_MAX),
+	ROW(compared.missing[0], WIDE, UINT64_MAX), ROW(compared.missing[1], WIDE, UINT64_MAX), ROW(compared.content, WIDE, UINT64_MAX),
+	ROW(compared.flags, WIDE, UINT64_MAX), ROW(compared.refused, WIDE, UINT64_MAX), ROW(compared.missing_folders[0], WIDE, UINT64_MAX),
+	ROW(compared.missing_folders[1], WIDE, UINT64_MAX), ROW(compared.extra, WIDE, UINT64_MAX), ROW(compared.left_out, WIDE, UINT64_MAX),
 #undef ROW
 };
 

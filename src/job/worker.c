@@ -82,7 +82,7 @@ static void out_event(void *arg, const struct event *ev)
 	if ((ev->type == EVENT_MESSAGE || ev->type == EVENT_TREE) && !o->messages)
 		return;
 	if (o->fd >= 0 && wire_put_event(&o->buf, ev) == 0)
-		out_added(o, ev->type != EVENT_MESSAGE);
+		out_added(o, ev->type != EVENT_MESSAGE && ev->type != EVENT_COMPARED && ev->type != EVENT_DRIFT);
 }
 
 /* Who asked for the protocol wants to see the line after which nothing came. */

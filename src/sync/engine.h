@@ -91,4 +91,27 @@ struct undone {
 int engine_undo(const struct undo_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,
 		struct undone *out, struct err *e);
 
+#define VERIFY_NAMED 20 /* differences of a folder that are told one by one, unless all are wanted */
+
+struct verify_params {
+	const char *job;
+	const struct sync_params *sync; /* of a two-way job, or a migration; NULL: of a fetch, whose source is one box, and */
+	const char *folder;             /* the target's, of a fetch */
+	uint64_t max_size;              /* of messages that a fetch takes; 0 none */
+	bool full;                      /* read every body; else what size and Message-ID leave in doubt */
+	bool all;                       /* tell every difference by itself */
+	int64_t now;
+};
+
+/*
+ * Compare what both sides hold, folder by folder: the same messages, as many times, with the same flags? What is compared are wire forms, without marks of other programs
+ * (mail/mark.h), by size and Message-ID, or by SHA-256 of the content. One way (a fetch, a migration) what the target has besides is no difference. Nothing is changed, neither there
+ * nor in the base, which is there to be looked at, for what it knows of refusals; it may be empty. What changes meanwhile on a side may show as a difference.
+ *
+ * As engine_sync; both stores are sources, and but for a fetch have STORE_TREE. Events: COMPARED and DRIFT, too. What can't be read is told as an ERROR event and
+ * counts in totals->failed. *out is filled in any case. 0: all was compared, but for what failed, and *out says with what result. -1: it could not be.
+ */
+int engine_verify(const struct verify_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,
+		  struct event_compared *out, struct err *e);
+
 #endif

@@ -15,6 +15,8 @@ enum event_type {
 	EVENT_PROGRESS, /* bytes and messages so far; often; never in JSON */
 	EVENT_WARNING,
 	EVENT_ERROR,    /* kind, span, text; an item or the whole job */
+	EVENT_COMPARED, /* verify: a folder was compared; the DRIFTs that follow are of it; never in JSON */
+	EVENT_DRIFT,    /* verify: in this the sides differ */
 	EVENT_END,
 };
 
@@ -29,6 +31,9 @@ enum event_action {
 /* Where something is changed: left is the remote side, right the local one. A fetch does not say. */
 enum event_at { AT_UNSAID, AT_LEFT, AT_RIGHT };
 
+/* What the sides of a job are to a person: the server and this machine; the remote and the local one, of which both are servers; the source and the target. */
+enum event_sides { SIDES_HERE, SIDES_REMOTE, SIDES_ONE_WAY };
+
 struct event_totals {
 	uint64_t pulled, pushed, deleted, flagged, moved, skipped, failed;
 	uint64_t made, removed, renamed; /* folders */
@@ -40,6 +45,27 @@ struct event_totals {
 	double seconds;
 };
 
+/* How two sides differ. */
+enum event_drift {
+	DRIFT_MISSING,  /* a message is on one side alone */
+	DRIFT_CONTENT,  /* both have one of this Message-ID, and it is not the same */
+	DRIFT_FLAGS,    /* both have it, with other flags */
+	DRIFT_REFUSED,  /* as MISSING; runs before have tried, and noted why not */
+	DRIFT_FOLDER,   /* a folder is on one side alone; its messages are told, too */
+};
+
+/* What verify found, in a folder or in all. */
+struct event_compared {
+	uint64_t folders;
+	uint64_t left, right;     /* messages */
+	uint64_t same;            /* that both sides hold */
+	uint64_t missing[2];      /* at the left, at the right */
+	uint64_t content, flags, refused;
+	uint64_t missing_folders[2];
+	uint64_t extra;           /* one way: that the target alone has. No drift */
+	uint64_t left_out;        /* that the job leaves on one side on purpose. No drift */
+};
+
 /* Strings are borrowed for the call; NULL or "" when not known. */
 struct event {
 	enum event_type type;
@@ -47,6 +73,8 @@ struct event {
 	int64_t time;                /* seconds since 1970 */
 	bool two_way;                /* START, END: of a job that joins two trees */
 	bool one_way;                /* START, END: and of such a one that is a migration */
+	bool verify;                 /* START, END: its sides are compared, and nothing else */
+	enum event_sides sides;      /* COMPARED, DRIFT, END of a verify */
 	enum event_action action;    /* MESSAGE, TREE */
 	enum event_at at;            /* MESSAGE, TREE */
 	const char *folder;          /* FOLDER, MESSAGE, ERROR, WARNING: as the remote side calls it; TREE: as it is called there */
@@ -62,6 +90,8 @@ struct event {
 	const char *text;            /* WARNING, ERROR */
 	bool trouble;                /* WARNING: a person has to see it, who otherwise would never know: it is shown without a terminal, too */
 	struct event_totals totals;  /* END */
+	enum event_drift drift;      /* DRIFT. at: where it is missing; uid: of the side that has it, or of the left. flags: text are those of the left, to of the right; else to is the Message-ID, if it is known; refused: text says why */
+	struct event_compared compared; /* COMPARED; END of a verify */
 	int exit_code;               /* END: what the job's end means to the shell */
 };
 
@@ -73,6 +103,9 @@ struct event_sink {
 void event_put(const struct event_sink *sink, const struct event *ev); /* fills in time when 0 */
 const char *event_type_name(enum event_type t);     /* "start", "message", ... */
 const char *event_action_name(enum event_action a); /* "pull", "delete", ... */
+const char *event_drift_name(enum event_drift d);   /* "missing", "content", ... */
+void event_compared_add(struct event_compared *sum, const struct event_compared *c);
+uint64_t event_compared_drift(const struct event_compared *c); /* in how much the sides differ; 0: they agree */
 const char *event_at_name(enum event_at at);        /* "remote", "local", or "" */
 
 #endif

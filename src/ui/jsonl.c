@@ -89,10 +89,17 @@ static void put_number(struct strbuf *out, const char *name, uint64_t n)
 	strbuf_printf(out, ",\"%s\":%llu", name, (unsigned long long)n);
 }
 
-/* What END has to tell. Thousandths are printed as whole numbers: no locale puts a comma there. */
+/* Thousandths are printed as whole numbers: no locale puts a comma there. */
+static void put_seconds(struct strbuf *out, double seconds)
+{
+	uint64_t ms = seconds > 0 && seconds < 1e12 ? (uint64_t)(seconds * 1000 + 0.5) : 0;
+
+	strbuf_printf(out, ",\"seconds\":%llu.%03u", (unsigned long long)(ms / 1000), (unsigned)(ms % 1000));
+}
+
+/* What END has to tell. */
 static void put_totals(struct strbuf *out, const struct event_totals *t)
 {
-	uint64_t ms = t->seconds > 0 && t->seconds < 1e12 ? (uint64_t)(t->seconds * 1000 + 0.5) : 0;
 	const struct {
 		const char *name;
 		uint64_t n;
@@ -105,7 +112,7 @@ static void put_totals(struct strbuf *out, const struct event_totals *t)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		put_number(out, rows[i].name, rows[i].n);
-	strbuf_printf(out, ",\"seconds\":%llu.%03u", (unsigned long long)(ms / 1000), (unsigned)(ms % 1000));
+	put_seconds(out, t->seconds);
 }
 
 /* What ERROR has to tell. */
@@ -133,6 +140,48 @@ static void put_where(struct strbuf *out, const struct event *ev)
 		strbuf_puts(out, ",\"dry_run\":true");
 }
 
+static void put_drift(struct strbuf *out, const struct event *ev)
+{
+	put_text(out, "kind", event_drift_name(ev->drift));
+	put_text(out, "folder", ev->folder);
+	if (ev->at != AT_UNSAID)
+		put_text(out, "where", event_at_name(ev->at));
+	if (ev->drift == DRIFT_FOLDER)
+		return;
+	put_text(out, "uid", ev->uid);
+	put_number(out, "size", ev->size);
+	if (ev->drift == DRIFT_FLAGS) {
+		put_text(out, "flags_remote", ev->text);
+		put_text(out, "flags_local", ev->to);
+		return;
+	}
+	if (ev->to && ev->to[0])
+		put_text(out, "message_id", ev->to);
+	if (ev->drift == DRIFT_REFUSED)
+		put_text(out, "text", ev->text);
+}
+
+/* The END of a verify. */
+static void put_compared(struct strbuf *out, const struct event *ev)
+{
+	const struct event_compared *c = &ev->compared;
+	const struct {
+		const char *name;
+		uint64_t n;
+	} rows[] = {
+		{ "folders", c->folders }, { "messages_remote", c->left }, { "messages_local", c->right }, { "same", c->same },
+		{ "missing_remote", c->missing[0] }, { "missing_local", c->missing[1] }, { "content", c->content }, { "flags", c->flags }, { "refused", c->refused },
+		{ "folders_missing_remote", c->missing_folders[0] }, { "folders_missing_local", c->missing_folders[1] },
+		{ "extra", c->extra }, { "left_out", c->left_out }, { "failed", ev->totals.failed },
+		{ "bytes_in", ev->totals.bytes_in }, { "bytes_out", ev->totals.bytes_out }, { "round_trips", ev->totals.round_trips },
+	};
+
+	strbuf_printf(out, ",\"agree\":%s", ev->exit_code == 0 ? "true" : "false");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		put_number(out, rows[i].name, rows[i].n);
+	put_seconds(out, ev->totals.seconds);
+}
+
 /* What each type has beside event, job and time. */
 static void put_members(struct strbuf *out, const struct event *ev)
 {
@@ -141,6 +190,7 @@ static void put_members(struct strbuf *out, const struct event *ev)
 		put_text(out, "mode", ev->one_way ? "migrate" : ev->two_way ? "sync" : "fetch");
 		break;
 	case EVENT_PROGRESS:
+	case EVENT_COMPARED:
 		break;
 	case EVENT_FOLDER:
 		put_text(out, "folder", ev->folder);
@@ -172,9 +222,15 @@ static void put_members(struct strbuf *out, const struct event *ev)
 	case EVENT_ERROR:
 		put_error(out, ev);
 		break;
+	case EVENT_DRIFT:
+		put_drift(out, ev);
+		break;
 	case EVENT_END:
-		put_totals(out, &ev->totals);
-		if (ev->two_way) {
+		if (ev->verify)
+			put_compared(out, ev);
+		else
+			put_totals(out, &ev->totals);
+		if (ev->two_way && !ev->verify) {
 			put_number(out, "quarantined", ev->totals.quarantined);
 			put_number(out, "trashed", ev->totals.trashed);
 			put_number(out, "run", ev->totals.run);
@@ -189,7 +245,7 @@ int jsonl_event(struct strbuf *out, const struct event *ev)
 {
 	size_t at = out->len;
 
-	if (ev->type == EVENT_PROGRESS)
+	if (ev->type == EVENT_PROGRESS || ev->type == EVENT_COMPARED)
 		return 0;
 	strbuf_puts(out, "{\"event\":");
 	jsonl_string(out, event_type_name(ev->type));

@@ -22,6 +22,7 @@ struct active {
 	uint64_t done, total, bytes, total_bytes;
 	uint64_t planned_bytes; /* dry run: to be fetched */
 	uint64_t failed; /* messages whose failure was told */
+	uint64_t untold; /* verify: differences of the folder at hand that were counted, and not named yet */
 	bool counted;    /* total is the job's own count, not the sum of the folders so far */
 };
 
@@ -219,6 +220,102 @@ static bool is_stopped(const struct event *ev)
 	return ev->exit_code != 0 && ev->exit_code != 1;
 }
 
+/* verify: how many differences of a folder were not named. */
+static void tell_unnamed(struct report *r, const struct event *ev)
+{
+	struct active *a = active_job(r, ev->job);
+	char job[TEXT_BYTES], n[32];
+
+	if (!a || a->untold == 0)
+		return;
+	progress_count(a->untold, n, sizeof(n));
+	if (!r->p.quiet)
+		lines_say(&r->l, "%s:     and %s more; -v names all", clean(job, ev->job), n);
+	a->untold = 0;
+}
+
+/* verify: a folder. */
+static void show_compared(struct report *r, const struct event *ev)
+{
+	struct strbuf b = STRBUF_INIT(LINE_BYTES);
+	const uint64_t drift = event_compared_drift(&ev->compared);
+	char job[TEXT_BYTES], folder[TEXT_BYTES], n[32];
+	struct active *a;
+
+	tell_unnamed(r, ev);
+	a = active_job(r, ev->job);
+	if (a)
+		a->untold = drift;
+	if (r->p.quiet || (drift == 0 && r->p.verbose == 0))
+		return;
+	clean(folder, ev->folder);
+	if (drift > 0) {
+		summary_drift(&b, &ev->compared, ev->sides);
+	} else {
+		progress_count(ev->compared.same, n, sizeof(n));
+		strbuf_printf(&b, "%s message%s, the same", n, ev->compared.same == 1 ? "" : "s");
+	}
+	lines_say(&r->l, "%s: %s%s%s", clean(job, ev->job), folder, folder[0] ? ": " : "", strbuf_str(&b));
+	strbuf_release(&b);
+}
+
+/* verify: one difference. */
+static void show_drift(struct report *r, const struct event *ev)
+{
+	struct strbuf b = STRBUF_INIT(LINE_BYTES);
+	struct active *a = active_job(r, ev->job);
+	const char *where = ev->at == AT_UNSAID ? "" : summary_at(ev->at == AT_RIGHT, ev->sides);
+	char job[TEXT_BYTES], text[2][TEXT_BYTES], bytes[32];
+
+	if (a && a->untold > 0)
+		a->untold--;
+	if (r->p.quiet)
+		return;
+	clean(text[0], ev->uid);
+	if (ev->drift == DRIFT_FOLDER)
+		strbuf_puts(&b, "the folder");
+	else
+		strbuf_printf(&b, "message %s", text[0][0] ? text[0] : "without a name");
+	if (ev->size > 0) {
+		progress_bytes(ev->size, bytes, sizeof(bytes));
+		strbuf_printf(&b, " (%s)", bytes);
+	}
+	clean(text[0], ev->text);
+	clean(text[1], ev->to);
+	if (ev->drift != DRIFT_FLAGS && text[1][0])
+		strbuf_printf(&b, ", %s", text[1]);
+	switch (ev->drift) {
+	case DRIFT_MISSING:
+	case DRIFT_FOLDER:
+		strbuf_printf(&b, ": missing %s", where);
+		break;
+	case DRIFT_REFUSED:
+		strbuf_printf(&b, ": missing %s: %s", where, text[0]);
+		break;
+	case DRIFT_CONTENT:
+		strbuf_puts(&b, ": another content under the same Message-ID");
+		break;
+	case DRIFT_FLAGS:
+		strbuf_printf(&b, ": flags %s %s, %s %s", text[0], summary_at(0, ev->sides), text[1], summary_at(1, ev->sides));
+		break;
+	}
+	lines_say(&r->l, "%s:     %s", clean(job, ev->job), strbuf_str(&b));
+	strbuf_release(&b);
+}
+
+/* The same of a verify, whose line has begun. */
+static void show_verified(struct report *r, const struct event *ev, struct strbuf *b)
+{
+	if (is_stopped(ev))
+		strbuf_puts(b, "not all was compared");
+	else
+		summary_verify(b, &ev->compared, ev->totals.failed, ev->sides);
+	if (r->p.verbose > 0)
+		summary_cost(b, &ev->totals, true);
+	lines_say(&r->l, "%s", strbuf_str(b));
+	strbuf_release(b);
+}
+
 /* One line about a job that is over. */
 static void show_summary(struct report *r, const struct event *ev)
 {
@@ -228,6 +325,10 @@ static void show_summary(struct report *r, const struct event *ev)
 	char job[TEXT_BYTES];
 
 	strbuf_printf(&b, "%s: %s", clean(job, ev->job), stopped ? "stopped: " : "");
+	if (ev->verify) {
+		show_verified(r, ev, &b);
+		return;
+	}
 	any = summary_totals(&b, &ev->totals, ev->two_way, ev->one_way, r->p.dry_run, a ? a->planned_bytes : 0);
 	if (!any)
 		strbuf_puts(&b, stopped ? "nothing was done" : r->p.dry_run ? "nothing to do" : "nothing new");
@@ -245,6 +346,8 @@ static void end_job(struct report *r, const struct event *ev)
 {
 	progress_clear(&r->progress);
 	tell_rest(r, ev);
+	if (ev->verify)
+		tell_unnamed(r, ev);
 	if (summaries_shown(r))
 		show_summary(r, ev);
 	summary_add(&r->sum, &ev->totals);
@@ -324,6 +427,12 @@ static void show_event(struct report *r, const struct event *ev)
 			tell_rest(r, ev); /* before what ended the job */
 		if (!one_too_many(r, ev))
 			show_error(r, ev);
+		break;
+	case EVENT_COMPARED:
+		show_compared(r, ev);
+		break;
+	case EVENT_DRIFT:
+		show_drift(r, ev);
 		break;
 	case EVENT_END:
 		end_job(r, ev);

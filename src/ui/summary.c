@@ -54,6 +54,61 @@ bool summary_totals(struct strbuf *b, const struct event_totals *t, bool two_way
 	return put_folders(b, any, t->renamed, dry ? "to be renamed" : "renamed");
 }
 
+const char *summary_at(int side, enum event_sides sides)
+{
+	static const char *const names[][2] = { [SIDES_HERE] = { "at the server", "here" },
+						[SIDES_REMOTE] = { "on the remote side", "on the local side" },
+						[SIDES_ONE_WAY] = { "at the source", "at the target" } };
+
+	return names[sides][side];
+}
+
+/* ", 3 missing at the target" */
+static bool put_count(struct strbuf *b, bool any, uint64_t n, const char *what, const char *where)
+{
+	char text[32];
+
+	if (n == 0)
+		return any;
+	progress_count(n, text, sizeof(text));
+	strbuf_printf(b, "%s%s %s%s%s", any ? ", " : "", text, what, where[0] ? " " : "", where);
+	return true;
+}
+
+void summary_drift(struct strbuf *b, const struct event_compared *c, enum event_sides sides)
+{
+	bool any = false;
+
+	for (int s = 0; s < 2; s++)
+		any = put_count(b, any, c->missing_folders[s], c->missing_folders[s] == 1 ? "folder missing" : "folders missing", summary_at(s, sides));
+	for (int s = 0; s < 2; s++)
+		any = put_count(b, any, c->missing[s], "missing", summary_at(s, sides));
+	any = put_count(b, any, c->refused, "missing that could not be copied", "");
+	any = put_count(b, any, c->content, "with another content", "");
+	put_count(b, any, c->flags, "with other flags", "");
+}
+
+void summary_verify(struct strbuf *b, const struct event_compared *c, uint64_t failed, enum event_sides sides)
+{
+	const uint64_t drift = event_compared_drift(c);
+	char n[32];
+
+	if (drift > 0) {
+		strbuf_puts(b, "they differ: ");
+		summary_drift(b, c, sides);
+		strbuf_puts(b, "; the same are ");
+	} else {
+		strbuf_puts(b, failed > 0 ? "what could be compared agrees: " : "both sides agree: ");
+	}
+	progress_count(c->same, n, sizeof(n));
+	strbuf_printf(b, "%s message%s", n, c->same == 1 ? "" : "s");
+	progress_count(c->folders, n, sizeof(n));
+	strbuf_printf(b, " in %s folder%s", n, c->folders == 1 ? "" : "s");
+	put_count(b, true, c->left_out, "left out by the job", "");
+	put_count(b, true, c->extra, c->extra == 1 ? "more is at the target alone" : "more are at the target alone", "");
+	put_count(b, true, failed, "could not be compared", "");
+}
+
 void summary_cost(struct strbuf *b, const struct event_totals *t, bool two_way)
 {
 	char size[32], out[32], trips[32];

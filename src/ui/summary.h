@@ -11,6 +11,14 @@
  */
 bool summary_totals(struct strbuf *b, const struct event_totals *t, bool two_way, bool one_way, bool dry, uint64_t planned_bytes);
 
+/*
+ * Of a verify: "both sides agree: 1,234 messages in 12 folders", or "they differ: 3 missing at the target, 1 with other flags; 1,234 messages in 12 folders are the same"; of one
+ * folder only in what it differs ("" not at all).
+ */
+void summary_verify(struct strbuf *b, const struct event_compared *c, uint64_t failed, enum event_sides sides);
+void summary_drift(struct strbuf *b, const struct event_compared *c, enum event_sides sides);
+const char *summary_at(int side, enum event_sides sides); /* "at the source", "here" */
+
 /* "; 3.4 MB, 1.2 s, 7 round trips"; what goes both ways is "3.4 MB in, 1.0 kB out" */
 void summary_cost(struct strbuf *b, const struct event_totals *t, bool two_way);
 

@@ -154,7 +154,7 @@ def test_usage(idle, words, says):
 
 def test_help_and_version(idle):
     r = idle.call("help")
-    commands = ["run", "fetch", "sync", "migrate", "check", "info", "list", "status", "undo", "help"]
+    commands = ["run", "fetch", "sync", "migrate", "check", "info", "list", "status", "undo", "verify", "help"]
     assert r.code == 0 and r.err == ""
     for name in commands:
         assert "  mailhaul " + name in r.out

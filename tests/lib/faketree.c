@@ -291,7 +291,7 @@ static int open_box(struct store *s, const char *folder, unsigned how, struct bo
 	struct tree *t = of(s);
 
 	close_box(s);
-	if (t->w->dead && side(t)->remote && t->w->cut_at < t->w->ops)
+	if (side(t)->remote && t->w->dead)
 		t->w->dead = false; /* dialled anew */
 	if (moment(t, e) < 0)
 		return -1;
@@ -393,6 +393,8 @@ static int look(struct store *s, const struct look *l, size_t n, unsigned how, s
 
 	(void)how;
 	close_box(s);
+	if (side(t)->remote && t->w->dead)
+		t->w->dead = false; /* dialled anew */
 	if (moment(t, e) < 0)
 		return -1;
 	t->look = l;

@@ -12,6 +12,7 @@ static void got_event(void *arg, const struct event *ev)
 {
 	struct got *g = arg;
 	const struct event_totals *t = &ev->totals;
+	const struct event_compared *c = &ev->compared;
 
 	g->n++;
 	strbuf_printf(&g->text, "E%d %s %lld %d %d %d %d %s %s %s %llu %d %llu %llu %llu %llu %d %d %d %s %d %d", ev->type, ev->job, (long long)ev->time, ev->two_way, ev->one_way,
@@ -24,6 +25,11 @@ static void got_event(void *arg, const struct event *ev)
 		      (unsigned long long)t->bytes_out, (unsigned long long)t->round_trips, (unsigned long long)t->made, (unsigned long long)t->removed,
 		      (unsigned long long)t->deleted_left, (unsigned long long)t->quarantined, (unsigned long long)t->trashed, (unsigned long long)t->run, (unsigned long long)t->restored,
 		      (unsigned long long)t->renamed, t->seconds);
+	strbuf_cut(&g->text, g->text.len - 1);
+	strbuf_printf(&g->text, " V %d %d %d %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu\n", ev->verify, ev->sides, ev->drift, (unsigned long long)c->folders,
+		      (unsigned long long)c->left, (unsigned long long)c->right, (unsigned long long)c->same, (unsigned long long)c->missing[0], (unsigned long long)c->missing[1],
+		      (unsigned long long)c->content, (unsigned long long)c->flags, (unsigned long long)c->refused, (unsigned long long)c->missing_folders[0],
+		      (unsigned long long)c->missing_folders[1], (unsigned long long)c->extra, (unsigned long long)c->left_out);
 }
 
 static void got_log(void *arg, enum log_level level, const char *context, const char *text)
@@ -46,6 +52,9 @@ static const struct event full = {
 	.total = 1, .total_bytes = 2, .done = 3, .done_bytes = 4, .kind = ERR_BUG, .span = SPAN_ACCT, .retry_after = 2147483647, .text = "why", .exit_code = 255, .trouble = true,
 	.totals = { .pulled = 5, .pushed = 6, .deleted = 7, .flagged = 8, .moved = 9, .skipped = 10, .failed = 11, .kept = 12, .bytes_in = 13, .bytes_out = 14,
 		    .round_trips = 15, .made = 17, .removed = 18, .deleted_left = 19, .quarantined = 20, .run = 21, .restored = 22, .renamed = 23, .trashed = 24, .seconds = 16.25 },
+	.verify = true, .sides = SIDES_ONE_WAY, .drift = DRIFT_FOLDER,
+	.compared = { .folders = 31, .left = 32, .right = 33, .same = 34, .missing = { 35, 36 }, .content = 37, .flags = 38, .refused = 39, .missing_folders = { 40, 41 }, .extra = 42,
+		      .left_out = 43 },
 };
 
 /* A stream with everything in it. */
@@ -60,9 +69,9 @@ static void fill(struct strbuf *b)
 }
 
 static const char expected[] =
-	"E0 isp 1 0 0 0 0    0 0 0 0 0 0 0 0 0  0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000\n"
+	"E0 isp 1 0 0 0 0    0 0 0 0 0 0 0 0 0  0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000 V 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
 	"L4 isp/INBOX > NOOP\n"
-	"E7 isp 1772373907 1 1 10 2 F\xc3\xa9 Lists/\033[2J\x9b\xff u\033 18446744073709551615 1 1 2 3 4 15 2 2147483647 why 255 1 5 6 7 8 9 10 11 12 13 14 15 17 18 19 20 24 21 22 23 16.250000\n"
+	"E9 isp 1772373907 1 1 10 2 F\xc3\xa9 Lists/\033[2J\x9b\xff u\033 18446744073709551615 1 1 2 3 4 15 2 2147483647 why 255 1 5 6 7 8 9 10 11 12 13 14 15 17 18 19 20 24 21 22 23 16.250000 V 1 2 4 31 32 33 34 35 36 37 38 39 40 41 42 43\n"
 	"L0  \n";
 
 /* However the stream is cut, the same records come out. */
@@ -134,9 +143,9 @@ static void odd_values(void **state)
 	ev.totals.seconds = __builtin_nan("");
 	assert_int_equal(wire_put_event(&b, &ev), 0);
 	assert_int_equal(wire_take(&b, &sinks, NULL), 0);
-	assert_string_equal(g.text.s, "E7  -1 0 0 0 0    0 0 0 0 0 0 0 0 0  0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000\n"
-				      "E7  -1 0 0 0 0    0 0 0 0 0 0 0 0 0  255 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000\n"
-				      "E7  -1 0 0 0 0    0 0 0 0 0 0 0 0 0  255 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000\n");
+	assert_string_equal(g.text.s, "E9  -1 0 0 0 0    0 0 0 0 0 0 0 0 0  0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000 V 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
+				      "E9  -1 0 0 0 0    0 0 0 0 0 0 0 0 0  255 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000 V 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
+				      "E9  -1 0 0 0 0    0 0 0 0 0 0 0 0 0  255 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0.000000 V 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
 	strbuf_release(&b);
 	strbuf_release(&g.text);
 }

@@ -444,6 +444,53 @@ static void two_way(void **state)
 }
 
 /* Where from and where to, whatever their names hold. */
+/* Two sides that were compared. */
+static void compared(void **state)
+{
+	struct fixture *f = *state;
+	struct event_compared sent = { .folders = 1, .left = 1300, .right = 1299, .same = 1298, .missing = { 0, 2 }, .content = 1, .flags = 1, .refused = 1, .extra = 1 },
+			      inbox = { .folders = 1, .left = 1, .right = 1, .same = 1, .left_out = 2 }, all = { 0 };
+
+	event_compared_add(&all, &sent);
+	event_compared_add(&all, &inbox);
+	begin(f, (struct report_params){ .asked = true }, false, false);
+	put(f, (struct event){ .type = EVENT_START, .verify = true });
+	put(f, (struct event){ .type = EVENT_COMPARED, .sides = SIDES_ONE_WAY, .folder = "INBOX", .compared = inbox });
+	put(f, (struct event){ .type = EVENT_COMPARED, .sides = SIDES_ONE_WAY, .folder = "Se\033nt", .compared = sent });
+	put(f, (struct event){ .type = EVENT_DRIFT, .sides = SIDES_ONE_WAY, .drift = DRIFT_MISSING, .at = AT_RIGHT, .folder = "Se\033nt", .uid = "12\033", .to = "<1\033@x>", .size = 2048 });
+	put(f, (struct event){ .type = EVENT_DRIFT, .sides = SIDES_ONE_WAY, .drift = DRIFT_REFUSED, .at = AT_RIGHT, .folder = "Se\033nt", .text = "too \033large" });
+	put(f, (struct event){ .type = EVENT_DRIFT, .sides = SIDES_ONE_WAY, .drift = DRIFT_FLAGS, .folder = "Se\033nt", .uid = "14", .text = "()", .to = "(\\Seen)" });
+	put(f, (struct event){ .type = EVENT_END, .verify = true, .sides = SIDES_ONE_WAY, .compared = all, .exit_code = 1, .totals = { .failed = 1 } });
+	assert_string_equal(said(f, f->out),
+			    "isp: Se\\x1bnt: 2 missing at the target, 1 missing that could not be copied, 1 with another content, 1 with other flags\n"
+			    "isp:     message 12\\x1b (2.0 kB), <1\\x1b@x>: missing at the target\n"
+			    "isp:     message without a name: missing at the target: too \\x1blarge\n"
+			    "isp:     message 14: flags () at the source, (\\Seen) at the target\n"
+			    "isp:     and 2 more; -v names all\n"
+			    "isp: they differ: 2 missing at the target, 1 missing that could not be copied, 1 with another content, 1 with other flags; the same are 1,299 messages in 2 folders, "
+			    "2 left out by the job, 1 more is at the target alone, 1 could not be compared\n");
+	assert_string_equal(said(f, f->err), "");
+}
+
+/* And agree, as far as was seen. */
+static void compared_alike(void **state)
+{
+	struct fixture *f = *state;
+	struct event_compared all = { .folders = 12, .same = 1234 };
+	struct event end = { .type = EVENT_END, .verify = true, .two_way = true, .compared = all };
+
+	begin(f, (struct report_params){ .asked = true }, false, false);
+	put(f, end);
+	end.totals.failed = 1;
+	end.exit_code = 1;
+	put(f, end);
+	end.exit_code = 77;
+	put(f, end);
+	assert_string_equal(said(f, f->out), "isp: both sides agree: 1,234 messages in 12 folders\n"
+					     "isp: what could be compared agrees: 1,234 messages in 12 folders, 1 could not be compared\n"
+					     "isp: stopped: not all was compared\n");
+}
+
 static void moves(void **state)
 {
 	static const struct event plan[] = {
@@ -679,7 +726,7 @@ int main(void)
 		TEST(name_once),
 		TEST(dry_run),
 		TEST(two_way),
-		TEST(moves),
+		TEST(compared), TEST(compared_alike), TEST(moves),
 		TEST(json),
 		TEST(json_quiet),
 		TEST(failures_of_no_job),
