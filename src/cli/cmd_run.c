@@ -52,7 +52,7 @@ fail:
 	return -1;
 }
 
-/* What is said of one run of a sync must be said of that job: a guard that stopped one is no reason to open the others. */
+/* What is said of one run of a sync, or to a migration of what was deleted at its target, must be said of that job: a guard that stopped one is no reason to open the others. */
 static int check_named(struct cli *c, const struct config_job *const *jobs, size_t n, struct err *e)
 {
 	const char *option = c->o.restore ? "--restore" : "--allow-deletions";
@@ -62,7 +62,7 @@ static int check_named(struct cli *c, const struct config_job *const *jobs, size
 	if (c->argc == 0)
 		return err_set(e, ERR_USAGE, "%s is for jobs that are named: mailhaul run %s JOB", option, option);
 	for (size_t i = 0; i < n; i++)
-		if (jobs[i]->mode != CONFIG_SYNC)
+		if (jobs[i]->mode != CONFIG_SYNC && !(c->o.restore && config_two_way(jobs[i])))
 			return err_set(e, ERR_USAGE, "%s is for sync jobs; '%s' is none", option, jobs[i]->name);
 	return 0;
 }

@@ -11,7 +11,6 @@
 #include "sync/exec_p.h"
 
 #define PROGRESS_MS 100
-#define UNSIZED_MAX 64 /* messages of which nobody knows how large they are, between looks at the budget */
 
 static void tell_progress(struct exec *x)
 {
@@ -426,6 +425,11 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 		if (got == 0)
 			break;
 		assert(i < todo.n);
+		/* nobody knew how large those before would be; this one is not begun, but for what comes of it anyway */
+		if (body && todo.a[i]->size == 0 && x->n > 0 && x->budget && budget_check(x->budget, e) < 0) {
+			stream_free(body);
+			goto broken;
+		}
 		if (got > 0 && !body) { /* it was deleted meanwhile, or so it seems */
 			todo.a[i]->acts = PLAN_NOTHING;
 			x->missed++;
@@ -484,18 +488,17 @@ static bool is_copy(const struct exec *x, const struct work *w)
 	return (w->acts & (x->back ? PLAN_COPY_BACK : PLAN_COPY)) != 0;
 }
 
-/* So much of the work that what is to be copied fits into the budget; one message always does. */
+/* So much of the work that what is to be copied fits into the budget, as far as its size is known; one message always does. */
 static size_t affordable(struct exec *x, const struct work *w, size_t n)
 {
 	const uint64_t left = budget_left(x->budget);
 	uint64_t sum = 0;
-	size_t i, copies = 0, unsized = 0;
+	size_t i, copies = 0;
 
 	for (i = 0; i < n; i++) {
 		if (!is_copy(x, &w[i]) || w[i].elsewhere)
 			continue;
-		unsized += w[i].size == 0;
-		if (copies > 0 && (sum >= left || w[i].size > left - sum || unsized > UNSIZED_MAX))
+		if (copies > 0 && (sum >= left || w[i].size > left - sum))
 			break;
 		sum = w[i].size < left - sum ? sum + w[i].size : left;
 		copies++;

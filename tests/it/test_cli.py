@@ -119,7 +119,7 @@ def idle(tmp_path):
     (["sync", "isp", "maildir:x"], "POP3 account, which can't be synced"),
     (["sync", "maildir:x", "mbox:y"], "can't be synced yet"),
     (["sync", "maildir:x", "maildir:x/y"], "one within the other"),
-    (["sync", "maildir:x", "isp"], "'isp' is an account"),
+    (["sync", "maildir:x", "isp"], "'isp' is a POP3 account"),
     (["sync", "--keep", "yes", "maildir:x", "maildir:y"], "does not take --keep"),
     (["migrate", "isp"], "use: mailhaul migrate A B"),
     (["migrate", "isp", "isp"], "'isp' is a POP3 account"),

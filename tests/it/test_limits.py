@@ -135,6 +135,22 @@ def test_budget_of_a_fetch(mailbox, tmp_path):
     assert mailbox.count() == 0
 
 
+def test_budget_without_sizes(tmp_path, best):
+    """A migration from POP3 learns how large a message is by reading it."""
+    m = Move(tmp_path, best, "budget = 200k/d", source="pop3")
+    for n in range(12):
+        m.remote.deliver(b"Subject: %d\n\n" % n + b"\n".join(os.urandom(30).hex().encode() for _ in range(600)) + b"\n")
+    pulled = 0
+    for _ in range(12):
+        r = m.run()
+        assert r.code in (0, 75) and r.end["failed"] == 0 and r.end["bytes_in"] + r.end["bytes_out"] < (200 << 10) + 2 * 40000, r
+        pulled += r.end["pulled"]
+        if r.code == 0:
+            break
+        put_back(m.db, 86500)
+    assert pulled == 12 and sorted(m.local.bodies()) == sorted(m.remote.bodies())
+
+
 def test_budget_of_what_is_sent(tmp_path, best):
     p = Sync(tmp_path, best, "budget = 200k/d")
     for n in range(8):
