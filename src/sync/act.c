@@ -226,6 +226,8 @@ static bool has_work_at(const struct box *b, const struct plan_sync_policy *poli
 {
 	unsigned mine = side == LEFT ? PLAN_COPY | PLAN_COPY_BACK | PLAN_FLAG_LEFT | PLAN_REMOVE_LEFT : PLAN_COPY | PLAN_COPY_BACK | PLAN_FLAG_RIGHT | PLAN_REMOVE_RIGHT;
 
+	if (side == LEFT && policy->take_left)
+		mine |= PLAN_PAIR; /* it is removed at once */
 	for (size_t i = 0; i < b->join.rows.n; i++)
 		if (decide_row(g, b, policy, &b->join.rows.a[i]).acts & mine)
 			return true;
