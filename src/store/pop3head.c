@@ -80,12 +80,24 @@ bool pop3head_has_top(const struct pop3store *t)
 	return !(c->disabled & POP3_CAP_TOP) && (!c->caps.known || c->caps.have & POP3_CAP_TOP);
 }
 
+/* What the reader along has seen. */
+static void take_ident(struct pop3store *t, struct pop3head *out, bool whole)
+{
+	struct ident id;
+
+	ident_tapped(t->ident, &id);
+	out->has_mid = id.has_mid;
+	memcpy(out->mid, id.mid, IDENT_MID);
+	out->size = whole ? id.size : 0;
+	out->mark = id.mark;
+	out->date = id.date;
+}
+
 /* Read what came of one message. */
 static int read_one(struct pop3store *t, uint64_t num, bool whole, struct stream *body, struct pop3head *out, struct err *e)
 {
 	struct head_only head = { .s = { .ops = &head_ops }, .whole = ident_tap(t->ident, body) };
 	struct stream *s = status_tap(t->status, &head.s);
-	struct ident id;
 	char buf[CHUNK];
 	ssize_t n;
 	bool had;
@@ -94,13 +106,8 @@ static int read_one(struct pop3store *t, uint64_t num, bool whole, struct stream
 		;
 	if (status_tapped(t->status, out->digest, &had, n < 0 ? NULL : e) < 0 || n < 0)
 		return -1;
-	ident_tapped(t->ident, &id);
 	out->num = (uint32_t)num;
-	out->has_mid = id.has_mid;
-	memcpy(out->mid, id.mid, IDENT_MID);
-	out->size = whole ? id.size : 0;
-	out->mark = id.mark;
-	out->date = id.date;
+	take_ident(t, out, whole);
 	return 0;
 }
 
@@ -155,6 +162,7 @@ int pop3head_learn(struct pop3store *t, const uint64_t *nums, size_t n, bool who
 		t->ident = ident_reader_new(e);
 	if (t->ident && !t->status)
 		t->status = status_reader_new(e);
+	pop3_retr_end(&t->pipe); /* in the midst of what was wanted the link is dead now, and need_open says so */
 	if (!t->status || pop3store_need_open(t, e) < 0)
 		return -1;
 	for (size_t i = 0; rc == 0 && i < n; i++) {
@@ -206,6 +214,62 @@ static void judge_size(struct pop3store *t, uint64_t num)
 	if (t->sizes == POP3_SIZES_LIES)
 		log_debug("%s: message %llu has %llu bytes, not %llu: the server's sizes are of no use", t->login.what, (unsigned long long)num, (unsigned long long)h->size,
 			  (unsigned long long)k->size);
+}
+
+/* In its place among those known. */
+static void insert(struct pop3store *t, struct pop3head h)
+{
+	const struct pop3head *old = pop3head_known(t, h.num);
+	size_t i;
+
+	if (old) {
+		memcpy(h.digest, old->digest, sizeof(h.digest));
+		t->heads.a[old - t->heads.a] = h;
+		return;
+	}
+	if (vec_push(&t->heads, h) < 0)
+		return; /* it will be asked about */
+	for (i = t->heads.n - 1; i > 0 && t->heads.a[i - 1].num > h.num; i--)
+		t->heads.a[i] = t->heads.a[i - 1];
+	t->heads.a[i] = h;
+}
+
+static ssize_t tap_read(struct stream *s, void *buf, size_t n, struct err *e)
+{
+	struct pop3tap *tap = (struct pop3tap *)s;
+	struct pop3head h = { .num = (uint32_t)tap->num };
+	ssize_t got = stream_read(tap->ident, buf, n, e);
+
+	if (got == 0 && n > 0 && tap->num > 0) {
+		take_ident(tap->t, &h, true);
+		insert(tap->t, h);
+		if (tap->t->sizes == POP3_SIZES_UNKNOWN)
+			judge_size(tap->t, tap->num);
+		tap->num = 0;
+	}
+	return got;
+}
+
+static void tap_free(struct stream *s)
+{
+	stream_free(((struct pop3tap *)s)->body);
+}
+
+static const struct stream_ops tap_ops = {
+	.name = "pop3",
+	.read = tap_read,
+	STREAM_READ_ONLY,
+	.free = tap_free,
+};
+
+struct stream *pop3head_tap(struct pop3store *t, uint64_t num, struct stream *body)
+{
+	if (!t->ident)
+		t->ident = ident_reader_new(NULL);
+	if (!t->ident)
+		return body; /* it will be asked about */
+	t->tap = (struct pop3tap){ .s = { .ops = &tap_ops }, .body = body, .ident = ident_tap(t->ident, body), .t = t, .num = num };
+	return &t->tap.s;
 }
 
 /* Servers count in ways of their own, a line end as one byte for instance, and then in all messages: the smallest of these tells. */

@@ -328,6 +328,8 @@ static int pop3store_next(struct store *s, size_t *i, struct stream **body, stru
 		r = pop3_retr_next(&t->pipe, i, body, e);
 	else
 		return -1;
+	if (r > 0 && t->tree)
+		*body = pop3head_tap(t, t->pipe.nums[*i], *body);
 	return r < 0 ? pop3store_fail(t, e) : r;
 }
 

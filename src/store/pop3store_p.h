@@ -21,6 +21,14 @@ struct pop3head {
 	int64_t date;   /* header_when */
 };
 
+/* A body on its way to whoever wanted it. */
+struct pop3tap {
+	struct stream s;
+	struct stream *body, *ident;
+	struct pop3store *t;
+	uint64_t num;
+};
+
 /* Are the sizes of LIST those of the messages in wire form? */
 enum pop3_sizes { POP3_SIZES_UNKNOWN, POP3_SIZES_TRUE, POP3_SIZES_LIES };
 
@@ -51,6 +59,7 @@ struct pop3store {
 	enum pop3_sizes sizes;
 	struct ident_reader *ident;
 	struct status_reader *status;
+	struct pop3tap tap;
 	const struct look *looks;
 	size_t n_looks, at_look, at_row;
 };
@@ -83,6 +92,8 @@ int pop3head_learn(struct pop3store *t, const uint64_t *nums, size_t n, bool who
  * read; all, if they can't. A size that is the server's alone would match nothing that stands elsewhere.
  */
 int pop3head_idents(struct pop3store *t, const uint64_t *nums, size_t n, struct err *e);
+/* A body that was wanted: once it was read to its end, it need not be asked for what tells it apart. */
+struct stream *pop3head_tap(struct pop3store *t, uint64_t num, struct stream *body);
 uint64_t pop3head_size(const struct pop3store *t, const struct pop3head *h); /* in wire form; 0 not known */
 
 /* ---- pop3tree.c ---- */

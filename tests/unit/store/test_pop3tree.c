@@ -585,6 +585,53 @@ static void test_idents(void **state)
 	rig_stop(&r);
 }
 
+/* What was read is known; and with it, whether the sizes of all can be trusted. */
+static void test_idents_read(void **state)
+{
+	static const uint64_t nums[] = { 1, 2, 3 }, order[] = { 3, 1, 2 };
+	static const size_t all[] = { 0, 1, 2 };
+	struct rig r;
+	struct stream *body;
+	char buf[64];
+	size_t i;
+
+	(void)state;
+	rig_start(&r);
+	for (unsigned k = 1; k <= 3; k++)
+		maildrop_mail(&r.d, k);
+	for (int lies = 0; lies < 2; lies++) {
+		for (size_t n = 1; n <= 3; n += 2) {
+			anew(&r);
+			r.d.w->bare_sizes = lies;
+			open_box(&r);
+			must(&r, r.s->ops->want(r.s, order, n, &r.e));
+			while (r.s->ops->next(r.s, &i, &body, &r.e) > 0) {
+				while (stream_read(body, buf, sizeof(buf), &r.e) > 0)
+					;
+				assert_int_equal(stream_read(body, buf, sizeof(buf), &r.e), 0);
+				stream_free(body);
+			}
+			must(&r, idents(&r, nums, 3));
+			expect_idents(&r, all, 3);
+			assert_int_equal(r.d.w->tops, 3 - n);
+			assert_int_equal(r.d.w->retrs, lies ? 3 : n);
+		}
+	}
+	/* one that was not read to its end is not known */
+	anew(&r);
+	r.d.w->bare_sizes = false;
+	open_box(&r);
+	must(&r, r.s->ops->want(r.s, order, 1, &r.e));
+	assert_int_equal(r.s->ops->next(r.s, &i, &body, &r.e), 1);
+	assert_int_equal(stream_read(body, buf, 10, &r.e), 10);
+	stream_free(body);
+	assert_int_equal(r.s->ops->next(r.s, &i, &body, &r.e), 0);
+	must(&r, idents(&r, nums, 3));
+	expect_idents(&r, all, 3);
+	assert_int_equal(r.d.w->tops, 3);
+	rig_stop(&r);
+}
+
 /* A message without a Message-ID or a date; a mark of another program; and a message of which nothing is told. */
 static void test_idents_odd(void **state)
 {
@@ -694,6 +741,7 @@ int main(void)
 		cmocka_unit_test(test_incomplete),
 		cmocka_unit_test(test_look_idents),
 		cmocka_unit_test(test_idents),
+		cmocka_unit_test(test_idents_read),
 		cmocka_unit_test(test_idents_odd),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_unstuffed),

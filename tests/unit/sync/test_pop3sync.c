@@ -1,4 +1,4 @@
-/* A POP3 maildrop as the left of a two-way job that copies into a Maildir: nothing lost, nothing doubled, whatever the server does and wherever the run ends. */
+/* Mail from a POP3 maildrop into a Maildir, one way: nothing lost, nothing doubled, whatever the server does and wherever the run ends. */
 #include "rig.h"
 
 #include <dirent.h>
@@ -38,7 +38,7 @@ static int setup(void **state)
 	f = (struct fixture){ .dir = scratch_make() };
 	snprintf(f.db, sizeof(f.db), "%s/job.db", f.dir);
 	snprintf(f.tree, sizeof(f.tree), "%s/tree", f.dir);
-	f.p = (struct sync_params){ .job = "job", .now = NOW, .right_name = "maildir:/x", .del = SYNC_LEFT, .max_delete = { .none = true } };
+	f.p = (struct sync_params){ .job = "job", .now = NOW, .right_name = "maildir:/x", .one_way = true };
 	maildrop_start(&f.d);
 	*state = &f;
 	return 0;
@@ -343,35 +343,137 @@ static void unstuffed(void **state)
 	}
 }
 
-/* What is deleted here is removed there, by its name: numbers have changed meanwhile. */
-static void removals(void **state)
+static size_t count_files(struct fixture *f)
+{
+	static struct file files[FILES_MAX];
+
+	return read_tree(f, files);
+}
+
+/* What is deleted here stays there, and does not come back. */
+static void deleted_here(void **state)
 {
 	static struct file files[FILES_MAX];
 	struct fixture *f = *state;
-	unsigned deleted = 0;
-	size_t n;
 
 	fresh(f);
-	fill(f, 1, 8);
+	fill(f, 1, 4);
 	run_clean(f);
-	n = read_tree(f, files);
-	for (size_t i = 0; i < n; i++) {
-		if (!strstr(files[i].text, "body of 3\n") && !strstr(files[i].text, "body of 8\n"))
-			continue;
-		assert_int_equal(unlink(files[i].path), 0);
-		deleted++;
-	}
-	assert_int_equal(deleted, 2);
+	assert_int_equal(read_tree(f, files), 4);
+	assert_int_equal(unlink(files[0].path), 0);
 	run_clean(f);
-	check(f);
-	assert_int_equal(f->t.deleted, 2);
-	assert_int_equal(maildrop_count(&f->d), 6);
-	assert_false(f->d.w->m[2].there || f->d.w->m[7].there);
-	assert_int_equal(f->d.w->logins, 1);
-	assert_int_equal(f->d.w->quits, 1);
+	maildrop_mail(&f->d, 5);
 	run_clean(f);
-	check(f);
+	assert_int_equal(count_files(f), 4);
+	assert_int_equal(maildrop_count(&f->d), 5);
+	assert_int_equal(f->d.w->deles, 0);
+}
+
+/* And what is deleted there stays here. */
+static void deleted_there(void **state)
+{
+	struct fixture *f = *state;
+
+	fresh(f);
+	fill(f, 1, 4);
+	run_clean(f);
+	f->d.w->m[1].there = false;
+	run_clean(f);
 	assert_int_equal(f->t.deleted, 0);
+	for (size_t i = 0; i < 4; i++)
+		f->d.w->m[i].there = false;
+	run_clean(f);
+	fill(f, 5, 5);
+	run_clean(f);
+	assert_int_equal(count_files(f), 5);
+}
+
+/* With delete_source: what is here is removed there, in the session in which it was copied, and nothing is asked twice for it. */
+static void removals(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int lies = 0; lies < 2; lies++) {
+		fresh(f);
+		f->p.delete_source = true;
+		f->d.w->bare_sizes = lies;
+		fill(f, 1, 8);
+		run_clean(f);
+		assert_int_equal(f->t.deleted, 8);
+		assert_int_equal(maildrop_count(&f->d), 0);
+		assert_int_equal(count_files(f), 8);
+		assert_int_equal(f->d.w->logins, 1);
+		assert_int_equal(f->d.w->quits, 1);
+		assert_int_equal(f->d.w->tops, 0);
+		assert_int_equal(f->d.w->retrs, 8);
+		/* a UIDL that is given again to other mail */
+		snprintf(f->d.w->m[maildrop_mail(&f->d, 9)].uidl, 10, "u3");
+		run_clean(f);
+		assert_int_equal(count_files(f), 9);
+		assert_int_equal(maildrop_count(&f->d), 0);
+	}
+	f->p.delete_source = false;
+}
+
+/* First without, then with it: by names, since the numbers are others by then; and only what is what was copied. */
+static void removals_later(void **state)
+{
+	struct fixture *f = *state;
+
+	fresh(f);
+	fill(f, 1, 6);
+	run_clean(f);
+	f->d.w->m[0].there = false;
+	fill(f, 7, 7);
+	snprintf(f->d.w->m[3].uidl, 10, "u5");
+	snprintf(f->d.w->m[4].uidl, 10, "u4"); /* the server has taken one for the other */
+	f->p.delete_source = true;
+	run_here(f);
+	run_here(f);
+	run_here(f);
+	assert_int_equal(maildrop_count(&f->d), 0);
+	assert_int_equal(count_files(f), 7);
+	f->p.delete_source = false;
+}
+
+/* The session breaks at any command of such a run, or it ends at any step: all is here once in the end, and gone there. */
+static void removals_broken(void **state)
+{
+	struct fixture *f = *state;
+	unsigned commands, at;
+	int status = 100;
+
+	fresh(f);
+	f->p.delete_source = true;
+	fill(f, 1, 4);
+	run_here(f);
+	commands = f->d.w->commands;
+	for (at = 1; at <= commands; at++) {
+		fresh(f);
+		snprintf(where, sizeof(where), "hang up at %u", at);
+		fill(f, 1, 4);
+		f->d.w->hang_up_at = at;
+		run_here(f);
+		assert_int_equal(count_files(f) < 4 ? maildrop_count(&f->d) : 4, 4);
+		run_clean(f);
+		assert_int_equal(count_files(f), 4);
+		assert_int_equal(maildrop_count(&f->d), 0);
+	}
+	for (at = 1; status == 100 && at < 100; at++) {
+		fresh(f);
+		snprintf(where, sizeof(where), "step %u", at);
+		fill(f, 1, 4);
+		f->p.stop_at = (int)at;
+		status = run_apart(f);
+		assert_true(status == 100 || status == 0);
+		assert_int_equal(count_files(f) < 4 ? maildrop_count(&f->d) : 4, 4);
+		run_clean(f);
+		assert_int_equal(count_files(f), 4);
+		assert_int_equal(maildrop_count(&f->d), 0);
+	}
+	assert_int_equal(status, 0);
+	f->p.delete_source = false;
+	where[0] = '\0';
 }
 
 /* The server has named all anew: they are the same messages. */
@@ -415,8 +517,19 @@ static void steps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(copies),  cmocka_unit_test(recognized), cmocka_unit_test(breaks),   cmocka_unit_test(hang_ups), cmocka_unit_test(refused),
-		cmocka_unit_test(unstuffed), cmocka_unit_test(removals),   cmocka_unit_test(renamed),  cmocka_unit_test(steps),
+		cmocka_unit_test(copies),
+		cmocka_unit_test(recognized),
+		cmocka_unit_test(breaks),
+		cmocka_unit_test(hang_ups),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(unstuffed),
+		cmocka_unit_test(deleted_here),
+		cmocka_unit_test(deleted_there),
+		cmocka_unit_test(removals),
+		cmocka_unit_test(removals_later),
+		cmocka_unit_test(removals_broken),
+		cmocka_unit_test(renamed),
+		cmocka_unit_test(steps),
 	};
 
 	return cmocka_run_group_tests_name("sync/pop3", tests, setup, teardown);
