@@ -83,7 +83,7 @@ static void stat_all(struct session *s)
 static bool retr(struct session *s, unsigned num)
 {
 	const struct maildrop_msg *m = message(s, num);
-	bool cut = ++s->w->retrs == s->w->cut_at;
+	bool cut = ++s->w->retrs == s->w->cut_at || (m && m->breaks);
 
 	if (!m || m->no_retr) {
 		say(s, "-ERR not that one\r\n");

@@ -16,6 +16,7 @@ struct maildrop_msg {
 	bool there;                  /* removed, or this place is free, if not */
 	bool no_top, no_retr;        /* refused */
 	bool unstuffed;              /* dots are sent as they are */
+	bool breaks;                 /* the link is cut in its middle, whenever it is read */
 };
 
 struct maildrop_world {

@@ -156,6 +156,13 @@ static size_t read_tree(struct fixture *f, struct file *out)
 	return n;
 }
 
+static size_t count_files(struct fixture *f)
+{
+	static struct file files[FILES_MAX];
+
+	return read_tree(f, files);
+}
+
 /* Each message of the maildrop is in the Maildir, once, as it is, and nothing else is. */
 static void check(struct fixture *f)
 {
@@ -268,6 +275,31 @@ static void breaks(void **state)
 	where[0] = '\0';
 }
 
+/* One at which the server always breaks off does not keep the others back for ever: after two tries it waits. */
+static void breaking(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned at = 0; at < 5; at++) {
+		fresh(f);
+		snprintf(where, sizeof(where), "message %u breaks", at);
+		fill(f, 1, 5);
+		f->d.w->m[at].breaks = true;
+		for (int runs = 0; runs < 3; runs++)
+			run_here(f);
+		if (f->e.kind != ERR_NONE)
+			fail_msg("%s: %s", where, f->e.text);
+		assert_int_equal(count_files(f), 4);
+		/* it comes when it can be had */
+		f->d.w->m[at].breaks = false;
+		f->p.now += 86400;
+		run_clean(f);
+		check(f);
+		f->p.now = NOW;
+	}
+	where[0] = '\0';
+}
+
 /* At any command. */
 static void hang_ups(void **state)
 {
@@ -341,13 +373,6 @@ static void unstuffed(void **state)
 		check(f);
 		f->p.now = NOW;
 	}
-}
-
-static size_t count_files(struct fixture *f)
-{
-	static struct file files[FILES_MAX];
-
-	return read_tree(f, files);
 }
 
 /* What is deleted here stays there, and does not come back. */
@@ -520,6 +545,7 @@ int main(void)
 		cmocka_unit_test(copies),
 		cmocka_unit_test(recognized),
 		cmocka_unit_test(breaks),
+		cmocka_unit_test(breaking),
 		cmocka_unit_test(hang_ups),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(unstuffed),
