@@ -52,18 +52,42 @@ static const struct stream_ops head_ops = {
 	.free = stream_no_shut,
 };
 
-static int cmp_head(const void *a, const void *b)
+static int cmp_num(const void *a, const void *b)
 {
 	const struct pop3head *x = a, *y = b;
 
 	return (x->num > y->num) - (x->num < y->num);
 }
 
-const struct pop3head *pop3head_known(const struct pop3store *t, uint64_t num)
+/* Of the same message what tells more comes first. */
+static int cmp_head(const void *a, const void *b)
+{
+	const struct pop3head *x = a, *y = b;
+	int rc = cmp_num(a, b);
+
+	return rc != 0 ? rc : (x->size < y->size) - (x->size > y->size);
+}
+
+/* What came since in order, too. */
+static void sort_heads(struct pop3store *t)
+{
+	size_t kept = 0;
+
+	if (t->sorted == t->heads.n)
+		return;
+	qsort(t->heads.a, t->heads.n, sizeof(*t->heads.a), cmp_head);
+	for (size_t i = 0; i < t->heads.n; i++)
+		if (kept == 0 || t->heads.a[kept - 1].num != t->heads.a[i].num)
+			t->heads.a[kept++] = t->heads.a[i];
+	t->heads.n = t->sorted = kept;
+}
+
+const struct pop3head *pop3head_known(struct pop3store *t, uint64_t num)
 {
 	const struct pop3head want = { .num = (uint32_t)num };
 
-	return num > UINT32_MAX || t->heads.n == 0 ? NULL : bsearch(&want, t->heads.a, t->heads.n, sizeof(want), cmp_head);
+	sort_heads(t);
+	return num > UINT32_MAX || t->heads.n == 0 ? NULL : bsearch(&want, t->heads.a, t->heads.n, sizeof(want), cmp_num);
 }
 
 uint64_t pop3head_size(const struct pop3store *t, const struct pop3head *h)
@@ -111,22 +135,9 @@ static int read_one(struct pop3store *t, uint64_t num, bool whole, struct stream
 	return 0;
 }
 
-/* Note it, in the place of what was known. found: so many stand in order. */
-static int keep(struct pop3store *t, const struct pop3head *h, size_t found, struct err *e)
-{
-	struct pop3head *old = found > 0 ? bsearch(h, t->heads.a, found, sizeof(*h), cmp_head) : NULL;
-
-	if (old) {
-		*old = *h;
-		return 0;
-	}
-	return vec_push(&t->heads, *h) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
-}
-
 /* Read what was announced. */
 static int read_all(struct pop3store *t, const uint64_t *nums, bool whole, struct err *e)
 {
-	size_t found = t->heads.n;
 	int rc = 1;
 
 	while (rc == 1) {
@@ -141,15 +152,13 @@ static int read_all(struct pop3store *t, const uint64_t *nums, bool whole, struc
 		}
 		rc = pop3_retr_next(&t->pipe, &i, &body, &why);
 		if (rc == 1)
-			rc = read_one(t, nums[i], whole, body, &h, &why) < 0 || keep(t, &h, found, &why) < 0 ? -1 : 1;
+			rc = read_one(t, nums[i], whole, body, &h, &why) < 0 ? -1 : vec_push(&t->heads, h) < 0 ? err_set(&why, ERR_LOCAL, "out of memory") : 1;
 		else if (rc < 0 && why.span == SPAN_MSG)
 			rc = 1; /* refused */
 		stream_free(body);
 		if (rc < 0 && e)
 			*e = why;
 	}
-	if (t->heads.n > found)
-		qsort(t->heads.a, t->heads.n, sizeof(*t->heads.a), cmp_head);
 	return rc;
 }
 
@@ -202,36 +211,17 @@ static int learn_rest(struct pop3store *t, const uint64_t *nums, size_t n, bool 
 	return rc;
 }
 
-/* Does LIST say the size of this message, which was read whole? */
-static void judge_size(struct pop3store *t, uint64_t num)
+/* Does LIST say the size of this message, if it was read whole? */
+static void judge_size(struct pop3store *t, const struct pop3head *h)
 {
-	const struct pop3head *h = pop3head_known(t, num);
-	const struct pop3key *k = pop3keys_num(&t->keys, num);
+	const struct pop3key *k = h && h->size > 0 ? pop3keys_num(&t->keys, h->num) : NULL;
 
-	if (!h || h->size == 0 || !k || k->size == 0)
+	if (!k || k->size == 0 || t->sizes != POP3_SIZES_UNKNOWN)
 		return;
 	t->sizes = h->size == k->size ? POP3_SIZES_TRUE : POP3_SIZES_LIES;
 	if (t->sizes == POP3_SIZES_LIES)
-		log_debug("%s: message %llu has %llu bytes, not %llu: the server's sizes are of no use", t->login.what, (unsigned long long)num, (unsigned long long)h->size,
+		log_debug("%s: message %llu has %llu bytes, not %llu: the server's sizes are of no use", t->login.what, (unsigned long long)h->num, (unsigned long long)h->size,
 			  (unsigned long long)k->size);
-}
-
-/* In its place among those known. */
-static void insert(struct pop3store *t, struct pop3head h)
-{
-	const struct pop3head *old = pop3head_known(t, h.num);
-	size_t i;
-
-	if (old) {
-		memcpy(h.digest, old->digest, sizeof(h.digest));
-		t->heads.a[old - t->heads.a] = h;
-		return;
-	}
-	if (vec_push(&t->heads, h) < 0)
-		return; /* it will be asked about */
-	for (i = t->heads.n - 1; i > 0 && t->heads.a[i - 1].num > h.num; i--)
-		t->heads.a[i] = t->heads.a[i - 1];
-	t->heads.a[i] = h;
 }
 
 static ssize_t tap_read(struct stream *s, void *buf, size_t n, struct err *e)
@@ -242,9 +232,9 @@ static ssize_t tap_read(struct stream *s, void *buf, size_t n, struct err *e)
 
 	if (got == 0 && n > 0 && tap->num > 0) {
 		take_ident(tap->t, &h, true);
-		insert(tap->t, h);
-		if (tap->t->sizes == POP3_SIZES_UNKNOWN)
-			judge_size(tap->t, tap->num);
+		judge_size(tap->t, &h);
+		if (h.size > 0 && vec_push(&tap->t->heads, h) < 0)
+			log_debug("out of memory: message %llu will be asked about", (unsigned long long)h.num);
 		tap->num = 0;
 	}
 	return got;
@@ -278,7 +268,7 @@ static int try_sizes(struct pop3store *t, const uint64_t *nums, size_t n, struct
 	uint64_t num = 0, size = 0;
 
 	for (size_t i = 0; i < n && t->sizes == POP3_SIZES_UNKNOWN; i++)
-		judge_size(t, nums[i]);
+		judge_size(t, pop3head_known(t, nums[i]));
 	for (size_t i = 0; i < n; i++) {
 		const struct pop3key *k = pop3keys_num(&t->keys, nums[i]);
 
@@ -291,7 +281,7 @@ static int try_sizes(struct pop3store *t, const uint64_t *nums, size_t n, struct
 		return 0;
 	if (pop3head_learn(t, &num, 1, true, e) < 0)
 		return -1;
-	judge_size(t, num);
+	judge_size(t, pop3head_known(t, num));
 	return 0;
 }
 

@@ -55,7 +55,8 @@ struct pop3store {
 	bool incomplete;           /* and not all that it lists is among them */
 	bool warned_unnamed, warned_partial;
 	struct pop3keys keys;
-	VEC(struct pop3head) heads; /* of this session, by number */
+	VEC(struct pop3head) heads; /* of this session */
+	size_t sorted;             /* so many of them are in order, each once */
 	enum pop3_sizes sizes;
 	struct ident_reader *ident;
 	struct status_reader *status;
@@ -80,7 +81,7 @@ void pop3store_drop(struct pop3store *t);                    /* the session is o
 /* ---- pop3head.c ---- */
 
 bool pop3head_has_top(const struct pop3store *t); /* it is not known that the server has no TOP */
-const struct pop3head *pop3head_known(const struct pop3store *t, uint64_t num); /* NULL: not yet */
+const struct pop3head *pop3head_known(struct pop3store *t, uint64_t num); /* NULL: not yet. Valid until the next call */
 
 /*
  * Learn of these what their headers tell, by TOP in one flight; whole: by RETR, also of those of which the header alone is known. What is refused stays unknown.

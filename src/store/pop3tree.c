@@ -18,6 +18,7 @@ void pop3tree_forget(struct pop3store *t)
 	t->in_box = t->keyed = t->incomplete = false;
 	pop3keys_clear(&t->keys);
 	vec_clear(&t->heads);
+	t->sorted = 0;
 }
 
 /* May one go on with what was learnt in this session? */
@@ -195,6 +196,7 @@ static void describe(const struct pop3store *t, enum look_extent extent, struct 
 	*out = t->info;
 	out->keyless = false;
 	out->extent = extent;
+	out->in_order = true;
 	out->read_only = out->no_remove;
 }
 
@@ -215,7 +217,7 @@ int pop3tree_list_start(struct pop3store *t, struct err *e)
 }
 
 /* What is known of a message. */
-static void tell_message(const struct pop3store *t, const struct pop3key *k, struct store_msg *m)
+static void tell_message(struct pop3store *t, const struct pop3key *k, struct store_msg *m)
 {
 	const struct pop3head *h = pop3head_known(t, k->num);
 

@@ -145,6 +145,7 @@ struct box_info {
 	/* STORE_TREE only. */
 	enum look_extent extent; /* of a look */
 	bool reborn;        /* keys do not mean what they meant when the stamp was taken (UIDVALIDITY): nothing may be concluded from them. LOOK_ALL: all is told as by a look without that stamp, with sizes and idents */
+	bool in_order;      /* of a look: it tells messages in the order in which they came there, which their keys do not */
 	uint32_t validity;  /* keys are numbers under this one (UIDVALIDITY); 0: they are none */
 	bool read_only;
 	uint64_t can_hold;  /* flags that it knows at all (mail/flags.h, PERMANENTFLAGS): that one is not shown means something */

@@ -16,6 +16,7 @@ struct join_seen {
 	struct slice other;  /* the other side's key, of one that is in the base */
 	uint64_t flags, base;
 	struct told told;
+	uint32_t order;      /* of a new one, where keys tell none; 0: they do */
 	bool present;
 };
 
@@ -25,6 +26,7 @@ struct listed {
 	struct told told;
 	uint64_t flags;
 	uint32_t order;      /* of two with the same key the later one counts */
+	bool in_order;       /* and it is that in which they came there */
 	bool gone;
 };
 
@@ -71,7 +73,7 @@ static int compare(struct join *j, enum pair_side side, const struct pair *p, co
 /* A message that the base has not. Its key is in the arena already. */
 static int is_new(struct join *j, enum pair_side side, const struct listed *m, struct err *e)
 {
-	struct join_seen s = { .key = m->key, .flags = m->flags, .told = m->told, .present = true };
+	struct join_seen s = { .key = m->key, .flags = m->flags, .told = m->told, .order = m->in_order ? m->order + 1 : 0, .present = true };
 
 	return add_seen(j, side, &s, e);
 }
@@ -94,14 +96,14 @@ static void merge_listed(struct listed *into, const struct listed *later)
 }
 
 /* All that the look tells, sorted by key, each message once. */
-static int read_listing(struct join *j, struct store *s, listing *l, struct err *e)
+static int read_listing(struct join *j, struct store *s, bool in_order, listing *l, struct err *e)
 {
 	struct store_msg m;
 	size_t kept = 0;
 	int rc;
 
 	while ((rc = s->ops->look_next(s, &m, e)) == 1) {
-		struct listed x = { .told = { .size = m.size, .date = m.date, .has_object = m.has_object, .has_mid = m.has_mid }, .flags = m.flags, .gone = m.gone, .order = (uint32_t)l->n };
+		struct listed x = { .told = { .size = m.size, .date = m.date, .has_object = m.has_object, .has_mid = m.has_mid }, .flags = m.flags, .gone = m.gone, .order = (uint32_t)l->n, .in_order = in_order };
 
 		if (l->n % CHECK_EVERY == 0 && clock_check(e) < 0)
 			return -1;
@@ -217,7 +219,7 @@ int join_side(struct join *j, enum pair_side side, struct store *s, const struct
 
 	if (info->extent == LOOK_SAME)
 		return 0;
-	if (read_listing(j, s, &l, e) < 0)
+	if (read_listing(j, s, info->in_order, &l, e) < 0)
 		rc = -1;
 	else
 		rc = info->extent == LOOK_ALL ? join_all(&a, e) : join_changes(&a, e);
@@ -261,6 +263,8 @@ static int by_pair(const void *a, const void *b)
 {
 	const struct join_seen *x = a, *y = b;
 
+	if (x->pair == 0 && y->pair == 0 && x->order != y->order)
+		return x->order < y->order ? -1 : 1;
 	if (x->pair == 0 && y->pair == 0)
 		return in_order(x->key, y->key);
 	return (x->pair > y->pair) - (x->pair < y->pair);

@@ -228,6 +228,35 @@ static void copies(void **state)
 	assert_int_equal(f->d.w->retrs, 2);
 }
 
+/* Copied in the order of the maildrop, whatever its names are. */
+static void in_order(void **state)
+{
+	static const char *const uidls[] = { "f00", "9", "zz", "10", "a" };
+	static struct file files[FILES_MAX];
+	struct fixture *f = *state;
+	unsigned long last = 0, nth;
+
+	fresh(f);
+	for (unsigned i = 0; i < COUNT(uidls); i++)
+		snprintf(f->d.w->m[maildrop_mail(&f->d, i + 1)].uidl, 10, "%s", uidls[i]);
+	run_clean(f);
+	check(f);
+	/* the Maildir's names rise in the order of delivery, all in one second and process */
+	assert_int_equal(read_tree(f, files), 5);
+	for (unsigned i = 1; i <= 5; i++) {
+		char body[32];
+		size_t k = 0;
+
+		snprintf(body, sizeof(body), "body of %u\n", i);
+		while (k < 5 && !strstr(files[k].text, body))
+			k++;
+		assert_true(k < 5);
+		nth = strtoul(strchr(strrchr(files[k].path, '/'), 'Q') + 1, NULL, 10);
+		assert_true(nth > last);
+		last = nth;
+	}
+}
+
 /* The state is lost: what is there is recognized, by its header, though the server's sizes are lies, or it can't show headers. */
 static void recognized(void **state)
 {
@@ -543,6 +572,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(copies),
+		cmocka_unit_test(in_order),
 		cmocka_unit_test(recognized),
 		cmocka_unit_test(breaks),
 		cmocka_unit_test(breaking),
