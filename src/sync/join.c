@@ -344,7 +344,7 @@ static int unfold_pair(void *arg, const struct pair *p, struct err *e)
 
 		if (!u->shown[s])
 			continue;
-		*key = arena_slice(&j->arena, key_of(p, s));
+		*key = arena_slice(&j->arena, key_of(p, (enum pair_side)s));
 		if (!key->p)
 			return out_of_memory(e);
 		*(s == PAIR_LEFT ? &row.m.left : &row.m.right) = (struct plan_sync_side){ .present = true, .flags = p->flags };

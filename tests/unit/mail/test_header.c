@@ -249,7 +249,7 @@ static void arrival(void **state)
 	static const struct {
 		const char *text;
 		int64_t t;
-	} rows[] = {
+	} came[] = {
 		{ "Received: from a by b; Tue, 14 Nov 2023 22:13:20 +0000\r\nReceived: c; 1 Jan 2001 00:00:00 Z\r\nDate: 1 Jan 2002 00:00:00 Z\r\n\r\n", 1700000000 },
 		{ "Date: 1 Jan 2002 00:00:00 Z\r\nReceived: by b\r\n\t(x; y);\r\n\tTue, 14 Nov 2023 22:13:20 +0000 (UTC)\r\n\r\n", 1700000000 },
 		{ "Date: Tue, 14 Nov 2023 22:13:20 +0000\n\n", 1700000000 },
@@ -266,14 +266,14 @@ static void arrival(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	for (size_t i = 0; i < COUNT(came); i++) {
 		struct header h;
 
 		header_init(&h);
-		header_put(&h, rows[i].text, strlen(rows[i].text));
+		header_put(&h, came[i].text, strlen(came[i].text));
 		header_end(&h);
-		if (header_when(&h) != rows[i].t)
-			fail_msg("'%s': %lld", rows[i].text, (long long)header_when(&h));
+		if (header_when(&h) != came[i].t)
+			fail_msg("'%s': %lld", came[i].text, (long long)header_when(&h));
 	}
 }
 
