@@ -10,6 +10,7 @@
 #include "base/slice.h"
 
 #define RECEIVED_NAME 9 /* "Received:" */
+#define AHEAD_MAX 86400 /* seconds that a clock elsewhere may be ahead of ours */
 
 /* Start a message. */
 void header_init(struct header *h)
@@ -334,11 +335,11 @@ bool header_date(const char *value, int64_t *out)
 }
 
 /* A message's date, of the two fields that may tell it. */
-int64_t header_when(const struct header *h)
+int64_t header_when(const struct header *h, int64_t now)
 {
 	int64_t t;
 
-	if (header_date(h->received, &t) && t > 0)
-		return t;
-	return header_date(h->date, &t) ? t : 0;
+	if ((!header_date(h->received, &t) || t == 0) && !header_date(h->date, &t))
+		return 0;
+	return t <= now + AHEAD_MAX ? t : 0;
 }

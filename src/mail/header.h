@@ -37,8 +37,8 @@ bool header_date(const char *value, int64_t *out);
 
 /*
  * When the message arrived, as its header says, after header_end: the date of its topmost Received, which the last server wrote; else its Date; seconds since 1970, 0 when neither
- * tells. It depends on the header alone, not on today: who asks again, after all notes of it were lost, must hear the same. So one that lies ahead is told as well.
+ * tells, or what tells it lies more than a day ahead of now, as of mail that wants to stand on top for ever.
  */
-int64_t header_when(const struct header *h);
+int64_t header_when(const struct header *h, int64_t now);
 
 #endif

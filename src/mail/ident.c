@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "mail/eol.h"
 #include "mail/header.h"
 #include "mail/mark.h"
@@ -191,7 +192,7 @@ void ident_tapped(struct ident_reader *r, struct ident *out)
 {
 	header_end(&r->head);
 	r->id.has_mid = ident_mid(r->digest, r->head.message_id, r->id.mid);
-	r->id.date = header_when(&r->head);
+	r->id.date = header_when(&r->head, clock_wall());
 	*out = r->id;
 }
 
@@ -210,6 +211,6 @@ int ident_peek(struct ident_reader *r, int64_t *date, struct err *e)
 	}
 	if (n == 0)
 		header_end(&head);
-	*date = head.done ? header_when(&head) : 0;
+	*date = head.done ? header_when(&head, clock_wall()) : 0;
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "mail/eol.h"
 #include "store/imapput_p.h"
@@ -130,7 +131,7 @@ static int take_body(struct imapput *u, struct stream *body, struct imapput_item
 		digest_end(u->digest, out->digest) < 0)
 		return err_set(e, ERR_LOCAL, "SHA-256 failed");
 	if (it->date == 0)
-		it->date = header_when(&u->head);
+		it->date = header_when(&u->head, clock_wall());
 	if (it->date == 0)
 		it->date = INT64_MIN;
 	it->utf8 = head_is_utf8(head);
@@ -206,8 +207,10 @@ int imapput_stage(struct store *s, struct stream *body, const struct store_meta 
 			t->login.what, u->limit, it.size);
 		goto out;
 	}
-	if (it.nul && !(t->conn.caps.have & IMAP_CAP_BINARY)) { /* RFC 3501 section 4.3: no literal holds one; a server may do anything with it */
-		err_set_span(e, ERR_REFUSED, SPAN_MSG,
+	/* RFC 3501 section 4.3: no literal holds one; and some servers that have literals which do make another byte of it (Dovecot: 0x80) */
+	if (it.nul && (m->only || !(t->conn.caps.have & IMAP_CAP_BINARY))) {
+		err_set_span(e, ERR_REFUSED, SPAN_MSG, m->only ?
+			"it holds NUL bytes, which %s may change: then there would be no other copy" :
 			"it holds NUL bytes, which %s can't be sent (it does not offer BINARY)", t->login.what);
 		goto out;
 	}

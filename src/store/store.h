@@ -170,6 +170,7 @@ struct store_meta {
 	int64_t received;   /* when it was fetched, seconds since 1970 */
 	uint64_t flags;
 	uint64_t size_hint; /* 0 unknown */
+	bool only;          /* it will be the only copy: what may change it on the way is to be refused */
 	int64_t date;       /* to be kept as the message's own time of arrival; 0: none but `received`, or what its header tells (IMAP) */
 };
 

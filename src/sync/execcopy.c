@@ -189,7 +189,7 @@ static void unstage_last(struct exec *x)
 /* Read one message into the target's staging place. 1; 0 it is noted, and waits; -1. */
 static int stage_one(struct exec *x, struct work *w, struct stream *body, struct err *e)
 {
-	struct store_meta meta = { .received = x->policy.now, .flags = x->two_way ? w->flags : x->flags, .size_hint = w->size, .date = w->date };
+	struct store_meta meta = { .received = x->policy.now, .flags = x->two_way ? w->flags : x->flags, .size_hint = w->size, .only = w->acts & PLAN_REMOVE_LEFT, .date = w->date };
 	struct staged *st = &x->staged[x->n];
 	struct exec_item *it;
 	struct told told;

@@ -109,8 +109,8 @@ static void as_message(struct slice msg, size_t step)
 	must(!whole.message_id[0] || (whole.message_id[0] == '<' && whole.message_id[strlen(whole.message_id) - 1] == '>'), "an id without its brackets");
 	must(whole.has_return_path || !whole.return_path[0], "a return path from nowhere");
 	behind_others(msg);
-	must(header_when(&whole) >= 0 && header_when(&whole) <= LATEST && header_when(&whole) == header_when(&parts), "a time of arrival that the split changes");
-	must(header_when(&whole) > 0 || (!header_date(whole.date, &when) || when == 0), "a date that is passed over");
+	must(header_when(&whole, LATEST) >= 0 && header_when(&whole, LATEST) <= LATEST && header_when(&whole, LATEST) == header_when(&parts, LATEST), "a time of arrival that the split changes");
+	must(header_when(&whole, LATEST) > 0 || (!header_date(whole.date, &when) || when == 0), "a date that is passed over");
 	as_date(whole.received);
 	as_date(whole.date);
 }
