@@ -7,6 +7,16 @@
  * was to go and how it begins, so that a torn append of a crash is known for ours and cut back, and nobody else's mail is (mboxheal.h). The key is the
  * message's identity as an mbox can tell it (mboxform.h), which isn't always its digest: an mbox gives every message a final line end.
  * A message that is kept as it came for a bare LF keeps its CRLFs too.
+ *
+ * The box "" is the file that the path names, a target; all of the above is about it, too, when it is opened as a folder. As a tree the path is a directory of mbox files (mboxpath.c), or one
+ * file, which is the inbox. What a folder's messages are, and which of their lines are but notes, is said in mboxread.h; their flags, in mboxnotes.h. That differs from the box "":
+ *   - a message is delivered without notes of its own, since here they would be its flags, or would tell other programs lies about the file, and there is no way to write them that could be
+ *     undone ("Lines" alone is kept, but not read again). Instead it gets Status, X-Status and X-Keywords with the flags that it comes with, and room for others; an empty line behind them, if
+ *     it has no header or an empty one
+ *   - what is said of its content and size when it is staged is what will be read again
+ *   - the From_ line has its time of arrival (store_meta.date)
+ *   - the key is the identity, with "#2", "#3" .. for those that equal one before them in the file: when one of them goes, it is the last key that is gone
+ * Nothing is kept of what is removed: there is no quarantine (restore).
  */
 #ifndef STORE_MBOX_H
 #define STORE_MBOX_H

@@ -50,6 +50,27 @@ static int make_hints(struct mbox *m, struct staged *st, size_t n, struct err *e
 	return next_live(m, &k) ? err_set(e, ERR_BUG, "mbox: less to harden than was staged") : 0;
 }
 
+/* In a folder equal messages are told apart by their number. */
+static int number_keys(struct mbox *m, struct staged *st, size_t n, struct err *e)
+{
+	if (mbox_index_locked(m, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		unsigned char digest[DIGEST_SIZE];
+		uint32_t nth;
+
+		if (st[i].dropped)
+			continue;
+		if (!mbox_key_parse(slice_str(st[i].key), digest, &nth))
+			return err_set(e, ERR_BUG, "mbox: a message without a key");
+		nth = mbox_index_count(&m->index, digest) + 1;
+		for (size_t k = 0; k < i; k++)
+			nth += !st[k].dropped && strncmp(st[k].key, st[i].key, DIGEST_HEX - 1) == 0;
+		mbox_key(digest, nth, st[i].key);
+	}
+	return 0;
+}
+
 /* Lock the file; from here on it is known where everything will be. */
 int mbox_harden(struct store *s, struct staged *st, size_t n, struct err *e)
 {
@@ -61,6 +82,8 @@ int mbox_harden(struct store *s, struct staged *st, size_t n, struct err *e)
 		return err_set(e, ERR_BUG, "mbox: hardened twice");
 	if (!next_live(m, &k))
 		return 0;
+	if (mbox_name_words(m, strbuf_slice(&m->words), e) < 0)
+		return -1;
 	rc = mbox_lock_file(m, m->create, e);
 	if (rc == 0) {
 		err_set(e, ERR_LOCAL, "there is no mbox %s any more", m->path);
@@ -68,7 +91,7 @@ int mbox_harden(struct store *s, struct staged *st, size_t n, struct err *e)
 	}
 	if (rc < 0)
 		return -1;
-	if (mbox_look_at_file(m, e) < 0 || make_hints(m, st, n, e) < 0) {
+	if (mbox_look_at_file(m, e) < 0 || (m->tree && number_keys(m, st, n, e) < 0) || make_hints(m, st, n, e) < 0) {
 		mbox_let_go(m);
 		return -1;
 	}
@@ -156,6 +179,8 @@ static int append_all(struct appender *a, struct err *e)
 	if (append_flush(a, e) < 0)
 		return -1;
 	look_new(m);
+	if (m->tree)
+		mbox_later(m->fd, &m->before);
 	if (fs_sync(m->fd, m->path, e) < 0)
 		return -1;
 	/* an empty file may be one that a run made that didn't come this far */
@@ -185,6 +210,7 @@ void mbox_abandon(struct store *s)
 	mbox_let_go(m);
 	vec_clear(&m->recs);
 	spool_clear(&m->spool);
+	strbuf_clear(&m->words);
 }
 
 /* Append what is staged: all of it, or nothing. */
@@ -209,11 +235,15 @@ int mbox_publish(struct store *s, struct staged *st, size_t n, struct err *e)
 			rc = append_all(&a, e);
 			if (rc < 0)
 				take_back(&a);
+			else if (m->tree)
+				mbox_index_grown(m, NULL); /* else it is read again when it is needed */
 		}
 	}
-	if (rc == 0)
-		mbox_abandon(s);
-	else
-		mbox_let_go(m);
-	return rc;
+	mbox_let_go(m);
+	if (rc < 0)
+		return -1;
+	if (m->base == 0)
+		mbox_name_words(m, strbuf_slice(&m->words), NULL); /* there was no place for them before */
+	mbox_abandon(s);
+	return 0;
 }

@@ -11,9 +11,15 @@
 
 static const char from[] = "From ";
 
-/* Fields that belong to mail readers, not to the message. */
-static const char *const notes[] = { "Status", "X-Status", "X-Keywords", "X-UID", "X-IMAP", "X-IMAPbase", "Content-Length", "Lines",
-	                             "X-Mozilla-Status", "X-Mozilla-Status2", "X-Mozilla-Keys", NULL };
+static const char *const notes[] = { MBOXFORM_NOTES, NULL };
+
+bool mboxform_is_note(struct slice name)
+{
+	for (const char *const *d = notes; *d; d++)
+		if (slice_ieqs(name, *d))
+			return true;
+	return false;
+}
 
 /* Start a message. */
 void mboxlines_init(struct mboxlines *l, enum mbox_variant v, bool unquote)
@@ -180,6 +186,7 @@ void mboxkey_init(struct mboxkey *k, enum mbox_variant v, struct digest *d)
 	mboxlines_init(&k->lines, v, true);
 	mboxhead_init(&k->head, notes);
 	k->eol = (struct eol){ 0 };
+	k->bytes = 0;
 	k->digest = d;
 	digest_end(d, nothing); /* whatever an unfinished message has left */
 }
@@ -188,9 +195,10 @@ void mboxkey_init(struct mboxkey *k, enum mbox_variant v, struct digest *d)
 static int key_unquoted(struct mboxkey *k, const char *p, size_t n)
 {
 	char kept[2 * CHUNK + 8 + MBOXHEAD_HOLD], lf[sizeof(kept) + 1];
-	size_t len = mboxhead_put(&k->head, p, n, kept);
+	size_t len = eol_to_lf(&k->eol, kept, mboxhead_put(&k->head, p, n, kept), lf);
 
-	return digest_put(k->digest, lf, eol_to_lf(&k->eol, kept, len, lf));
+	k->bytes += len;
+	return digest_put(k->digest, lf, len);
 }
 
 /* Take bytes of the record. */
@@ -218,6 +226,7 @@ int mboxkey_end(struct mboxkey *k, unsigned char out[DIGEST_SIZE], struct err *e
 
 	n = eol_to_lf(&k->eol, rest, mboxhead_end(&k->head, rest), lf);
 	n += eol_end(&k->eol, lf + n);
+	k->bytes += n;
 	if (rc < 0 || digest_put(k->digest, lf, n) < 0 || digest_end(k->digest, out) < 0)
 		return err_set(e, ERR_LOCAL, "SHA-256 failed");
 	return 0;

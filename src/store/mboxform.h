@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "base/slice.h"
 #include "mail/digest.h"
 #include "mail/eol.h"
 #include "store/mbox.h"
@@ -49,7 +50,14 @@ struct mboxkey {
 	struct mboxhead head;
 	struct eol eol;
 	struct digest *digest; /* borrowed */
+	uint64_t bytes;        /* that were hashed; final after mboxkey_end */
 };
+
+/* Fields that belong to mail readers, not to the message. */
+#define MBOXFORM_NOTES "Status", "X-Status", "X-Keywords", "X-UID", "X-IMAP", "X-IMAPbase", "Content-Length", "Lines", "X-Mozilla-Status", "X-Mozilla-Status2", "X-Mozilla-Keys"
+
+/* Is a header field one of those? Its name, in any case. */
+bool mboxform_is_note(struct slice name);
 
 void mboxkey_init(struct mboxkey *k, enum mbox_variant v, struct digest *d);
 int mboxkey_put(struct mboxkey *k, const char *p, size_t n, struct err *e);

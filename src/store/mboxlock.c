@@ -34,7 +34,7 @@ struct mboxlock {
 	char *unique;     /* the file that is linked to it */
 	int unique_fd;    /* -1: no dotlock is held or tried */
 	int timeout, stale;
-	bool fcntl_held, dot_held;
+	bool fcntl_held, dot_held, read;
 	msec_t renewed;
 	char host[HOST_SIZE];
 	char holder[HOLDER_SIZE]; /* who has the lock that we couldn't get */
@@ -45,7 +45,7 @@ enum { TRY_OK, TRY_BUSY, TRY_ERROR };
 /* Try the fcntl lock. */
 static int try_fcntl(struct mboxlock *l, struct err *e)
 {
-	struct flock lk = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct flock lk = { .l_type = l->read ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
 
 	if (fcntl(l->fd, F_SETLK, &lk) == 0) {
 		l->fcntl_held = true;
@@ -238,7 +238,7 @@ static int try_dotlock(struct mboxlock *l, struct err *e)
 	int why = EEXIST;
 
 	if (make_file(l, l->unique, e) < 0)
-		return TRY_ERROR;
+		return l->read && (errno == EACCES || errno == EPERM || errno == EROFS) ? TRY_OK : TRY_ERROR;
 	/* once more, at once, after a stale one was taken away */
 	for (int i = 0; i < 2 && why == EEXIST; i++) {
 		if (link_dotlock(l) == 0) {
@@ -333,6 +333,7 @@ struct mboxlock *mboxlock_take(const struct mboxlock_params *p, int fd, const ch
 		goto memory;
 	l->fd = fd;
 	l->unique_fd = -1;
+	l->read = p->read;
 	l->timeout = p->timeout > 0 ? p->timeout : TIMEOUT;
 	l->stale = p->stale > 0 ? p->stale : STALE;
 	if (gethostname(l->host, sizeof(l->host) - 1) < 0 || !l->host[0])

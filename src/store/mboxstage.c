@@ -19,7 +19,7 @@ struct writer {
 	struct mbox_rec rec;
 	struct eol eol;
 	struct header facts;
-	struct mboxhead head;     /* mboxcl2: leaves other Content-Length fields out */
+	struct mboxhead head;     /* of mboxcl2 leaves other Content-Length fields out; of a folder all notes */
 	struct mboxlines lines;
 	struct mboxkey key;
 	struct mboxwatch watch;
@@ -27,10 +27,21 @@ struct writer {
 	enum first first;
 	size_t first_n;
 	bool raw;
+	bool bare;                /* a header of ours would run into it: an empty line stands between */
 	char last;                /* byte that was put */
 };
 
 static const char *const lengths[] = { "Content-Length", NULL };
+
+/* In a folder these fields are what programs know of a message, whoever wrote them: no message brings its own. */
+static const char *const notes[] = { "Status", "X-Status", "X-Keywords", "X-UID", "X-IMAP", "X-IMAPbase", "Content-Length", "X-Mozilla-Status", "X-Mozilla-Status2",
+	                             "X-Mozilla-Keys", NULL };
+
+/* Are there fields that are left out? */
+static bool leaves_out(const struct mbox *m)
+{
+	return m->tree || m->variant == MBOX_CL2;
+}
 
 /* Read from a place in the spool. */
 int mbox_spool_get(struct mbox *m, uint64_t at, char *p, size_t n, struct err *e)
@@ -96,7 +107,7 @@ static void look_at_first(struct writer *w, const char *p, size_t n)
 /* Bytes of the message with their final line ends: to what the variant makes of them. */
 static int put_bytes(struct mbox *m, struct writer *w, const char *p, size_t n, struct err *e)
 {
-	if (m->variant == MBOX_CL2) {
+	if (leaves_out(m)) {
 		look_at_first(w, p, n);
 		n = mboxhead_put(&w->head, p, n, m->kept);
 		p = m->kept;
@@ -133,7 +144,7 @@ static int copy_crlf(struct mbox *m, struct writer *w, uint64_t at, uint64_t n, 
 static int restore(struct mbox *m, struct writer *w, struct err *e)
 {
 	uint64_t from = w->rec.body_at, n = m->spool.size - from;
-	bool anew = m->variant == MBOX_CL2 && w->head.body;
+	bool anew = leaves_out(m) && w->head.body;
 
 	w->rec.body_at = m->spool.size;
 	w->rec.own_n = 0;
@@ -141,7 +152,7 @@ static int restore(struct mbox *m, struct writer *w, struct err *e)
 	w->watched = 0;
 	mboxkey_init(&w->key, m->variant, m->identity);
 	if (anew)
-		mboxhead_init(&w->head, lengths);
+		mboxhead_init(&w->head, m->tree ? notes : lengths);
 	if (copy_crlf(m, w, from, n, anew, e) < 0)
 		return -1;
 	if (!anew)
@@ -180,7 +191,7 @@ static int end_body(struct mbox *m, struct writer *w, struct err *e)
 		if (!w->raw && put_bytes(m, w, &last, 1, e) < 0)
 			return -1;
 	}
-	if (m->variant == MBOX_CL2 &&
+	if (leaves_out(m) &&
 	    put_final(m, w, out, mboxlines_put(&w->lines, rest, mboxhead_end(&w->head, rest), out), e) < 0)
 		return -1;
 	if (put_final(m, w, out, mboxlines_end(&w->lines, out), e) < 0)
@@ -190,7 +201,7 @@ static int end_body(struct mbox *m, struct writer *w, struct err *e)
 	return 0;
 }
 
-/* mboxcl2, no header: the identity is that of the message behind an empty header. */
+/* No header, or an empty one: the identity is that of the message behind an empty header. */
 static int rekey(struct mbox *m, struct writer *w, uint64_t n, struct err *e)
 {
 	mboxkey_init(&w->key, m->variant, m->identity);
@@ -206,32 +217,84 @@ static int rekey(struct mbox *m, struct writer *w, uint64_t n, struct err *e)
 	return 0;
 }
 
-/* What stands before the message. */
-static int put_head(struct mbox *m, struct writer *w, int64_t received, uint64_t n, struct err *e)
+/* What a message of a folder is given beside its bytes. */
+static int put_notes(struct mbox *m, const struct store_meta *meta, struct strbuf *out, struct err *e)
 {
-	bool bare = w->first != FIRST_HEADER && n > 0;
-	char line[MBOX_FROM_MAX], length[64];
+	struct slice value[NOTES] = { { NULL, 0 } };
+	struct strbuf text[NOTES];
+	int rc = 0;
+
+	for (int i = 0; i < NOTES; i++) {
+		text[i] = (struct strbuf)STRBUF_INIT(MBOXNOTES_MAX);
+		if (rc == 0 && !m->as)
+			rc = mboxnotes_change(i, (struct slice){ NULL, 0 }, meta->flags, 0, m->view, &text[i]);
+		value[i] = m->as ? m->as->note[i] : strbuf_slice(&text[i]);
+	}
+	if (rc == 0)
+		rc = mboxnotes_lines(value, false, out);
+	if (rc == 0 && value[NOTE_KEYWORDS].n > 0) {
+		strbuf_putsl(&m->words, value[NOTE_KEYWORDS]);
+		strbuf_putc(&m->words, ' ');
+	}
+	for (int i = 0; i < NOTES; i++)
+		strbuf_release(&text[i]);
+	return rc < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
+}
+
+/* The From_ line. */
+static int put_from(struct mbox *m, const struct writer *w, const struct store_meta *meta, struct strbuf *out, struct err *e)
+{
+	char line[MBOX_FROM_MAX];
+	int rc;
+
+	if (m->as)
+		rc = strbuf_printf(out, "From %s\n", m->as->from);
+	else
+		rc = strbuf_put(out, line, mbox_from_line(w->facts.return_path, m->tree && meta->date > 0 ? meta->date : meta->received, line));
+	return rc < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
+}
+
+/* What stands before the message. */
+static int put_head(struct mbox *m, struct writer *w, const struct store_meta *meta, uint64_t n, struct err *e)
+{
+	struct strbuf head = STRBUF_INIT(2 * MBOXNOTES_MAX);
+	int rc = put_from(m, w, meta, &head, e);
 
 	w->rec.head_at = m->spool.size;
-	if (spool_write(&m->spool, line, mbox_from_line(w->facts.return_path, received, line), e) < 0)
-		return -1;
 	if (m->variant == MBOX_CL2) {
 		/* a header without an end has no body, though a final line end may have been put behind it */
-		uint64_t body = bare ? n : w->head.body ? n - w->head.body_at : 0;
+		uint64_t body = w->bare ? n : w->head.body ? n - w->head.body_at : 0;
 
-		snprintf(length, sizeof(length), "Content-Length: %llu\n%s", (unsigned long long)body, bare ? "\n" : "");
-		if (spool_write(&m->spool, length, strlen(length), e) < 0 || (bare && rekey(m, w, n, e) < 0))
-			return -1;
+		strbuf_printf(&head, "Content-Length: %llu\n", (unsigned long long)body);
 	}
+	if (rc == 0 && m->tree)
+		rc = put_notes(m, meta, &head, e);
+	if (w->bare)
+		strbuf_putc(&head, '\n');
+	if (rc == 0 && head.failed)
+		rc = err_set(e, ERR_LOCAL, "out of memory");
+	if (rc == 0)
+		rc = spool_write(&m->spool, head.s, head.len, e);
+	strbuf_release(&head);
+	if (rc < 0 || (w->bare && rekey(m, w, n, e) < 0))
+		return -1;
 	w->rec.head_n = m->spool.size - w->rec.head_at;
 	return 0;
+}
+
+/* Will what stands before the message be taken for its header? */
+static bool is_bare(const struct mbox *m, const struct writer *w, uint64_t n)
+{
+	if (!leaves_out(m) || n == 0)
+		return false;
+	return w->first != FIRST_HEADER || (m->tree && w->head.body && w->head.body_at <= 2);
 }
 
 /* Stream the body into the spool. */
 static int take_body(struct mbox *m, struct writer *w, struct stream *body, const struct store_meta *meta, struct staged *out, struct err *e)
 {
-	unsigned char key[DIGEST_SIZE];
-	uint64_t size;
+	unsigned char key[DIGEST_SIZE], read[DIGEST_SIZE];
+	uint64_t size, read_size;
 	ssize_t n;
 
 	while ((n = stream_read(body, m->in, MBOX_CHUNK, e)) > 0)
@@ -243,12 +306,20 @@ static int take_body(struct mbox *m, struct writer *w, struct stream *body, cons
 	if (spool_write(&m->spool, "\n", 1, e) < 0)
 		return -1;
 	w->rec.body_n = size + 1;
-	if (put_head(m, w, meta->received, size, e) < 0 || mboxkey_end(&w->key, key, e) < 0)
+	w->bare = is_bare(m, w, size);
+	if (m->tree && w->bare && mboxkey_end(&w->key, read, e) < 0)
+		return -1;
+	read_size = w->key.bytes;
+	if (put_head(m, w, meta, size, e) < 0 || mboxkey_end(&w->key, key, e) < 0)
 		return -1;
 	if (digest_end(m->content, out->digest) < 0)
 		return err_set(e, ERR_LOCAL, "SHA-256 failed");
 	digest_hex(key, out->key);
 	out->size = size;
+	if (m->tree) { /* as it will be read again */
+		memcpy(out->digest, w->bare ? read : key, DIGEST_SIZE);
+		out->size = w->bare ? read_size : w->key.bytes;
+	}
 	out->raw = w->raw;
 	return 0;
 }
@@ -264,7 +335,7 @@ int mbox_stage(struct store *s, struct stream *body, const struct store_meta *me
 	if (!m->is_open || m->lock)
 		return err_set(e, ERR_BUG, "mbox: can't stage now");
 	header_init(&w.facts);
-	mboxhead_init(&w.head, lengths);
+	mboxhead_init(&w.head, m->tree ? notes : lengths);
 	mboxlines_init(&w.lines, m->variant, false);
 	mboxkey_init(&w.key, m->variant, m->identity);
 	digest_end(m->content, nothing); /* whatever a message that failed has left */

@@ -8,6 +8,8 @@
 struct conform_tree {
 	const char *name;
 	struct store *(*make)(const char *dir, struct err *e); /* a store in dir, not opened; the same each time; with an inbox and no other folder */
+	bool counted;                                          /* equal messages are told apart by their order alone: the key of one changes when another goes */
+	void (*expect)(const struct sample *s, struct strbuf *out); /* what is read of it when it was delivered, its line ends aside; NULL: itself */
 	void (*settle)(const char *dir); /* time passes, so that what is there now has a stamp; NULL: no need */
 };
 

@@ -838,8 +838,10 @@ static void what_is_no_mbox(void **state)
 
 	(void)state;
 	rig_start(&r, MBOX_RD);
+	file_write(r.path, "", 0);
 	assert_int_equal(r.s->ops->open_box(r.s, "Work", BOX_WRITE | BOX_CREATE, &r.info, &r.e), -1);
-	assert_int_equal(r.e.kind, ERR_CONF);
+	assert_int_equal(r.e.kind, ERR_REFUSED);
+	assert_int_equal(unlink(r.path), 0);
 	assert_int_equal(mkdir(r.path, 0700), 0);
 	assert_int_equal(r.s->ops->open_box(r.s, "", BOX_WRITE | BOX_CREATE, &r.info, &r.e), -1);
 	assert_int_equal(r.e.kind, ERR_LOCAL);
