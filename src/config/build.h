@@ -39,6 +39,9 @@ void build_check_limits(const struct parsed *s, const int64_t *rate, const int64
 /* Whether a path is the other, or lies below it. */
 bool build_within(const char *path, const char *other);
 
+/* The path of a local end; NULL: it is none, or an account. */
+const char *build_path(const struct config_end *end);
+
 /* A folder's name, INBOX in its one spelling; or a name or role. key: what holds it, for texts. NULL: a problem was noted. */
 const char *build_folder_name(struct problems *p, const char *key, const char *text, struct place at);
 const char *build_name_or_role(struct problems *p, const char *key, const char *text, struct place at);

@@ -14,12 +14,6 @@ int build_check_migrant(const struct config_end *end, bool source, const char *n
 	return -1;
 }
 
-/* The path of a local end; NULL: it is an account. */
-static const char *path_of(const struct config_end *end)
-{
-	return end->kind == CONFIG_MAILDIR ? end->maildir.path : end->kind == CONFIG_MBOX ? end->mbox.path : NULL;
-}
-
 /* Two IMAP accounts that are one. A POP3 account of the same user shows the same inbox perhaps, and perhaps not: that is for the person to know. */
 static bool same_account(const struct config_end *a, const struct config_end *b)
 {
@@ -36,8 +30,8 @@ void build_check_migrants(const struct config_job *job, struct place at, struct 
 
 	if (!job->left || !job->right)
 		return;
-	a = path_of(job->left);
-	b = path_of(job->right);
+	a = build_path(job->left);
+	b = build_path(job->right);
 	if (a && b && (build_within(a, b) || build_within(b, a)))
 		problem_add(p, at, ERR_CONF, "to: %s and %s lie one within the other", a, b);
 	else if (same_account(job->left, job->right))

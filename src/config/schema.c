@@ -119,9 +119,9 @@ static const struct key keys[] = {
 	  .help = "A command to run after each run that brought new messages." },
 
 	{ S(remote), .name = "remote", .type = KEY_STR, .def = "", .required = true, .arg = "account",
-	  .help = "The name of an IMAP account; or another Maildir, as for local." },
+	  .help = "The name of an IMAP account; or another tree, as for local." },
 	{ S(local), .name = "local", .type = KEY_STR, .def = "", .required = true, .arg = "store",
-	  .help = "The Maildir on this machine: maildir:path, or the name of a maildir section; or another IMAP account." },
+	  .help = "The tree on this machine: maildir:path, mbox:path, or the name of a maildir or mbox section; or another IMAP account." },
 	{ S(every), .name = "every", .type = KEY_DURATION, .def = "", RANGE(1, 366 * DAY), .arg = "duration",
 	  .help = "How long after its last run the job is due for mailhaul run --due; never when not given." },
 	{ S(folders), .name = "folders", .type = KEY_LIST, .def = "", .arg = "list",

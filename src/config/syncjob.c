@@ -16,16 +16,12 @@ struct maker {
 /* Whether a sync can have that end on that side. */
 int build_check_side(const struct config_end *end, bool remote, const char *name, struct place at, struct problems *p)
 {
-	const char *key = remote ? "remote" : "local";
-
-	if (end->kind == CONFIG_MAILDIR || end->kind == CONFIG_IMAP)
+	if (end->kind != CONFIG_POP3)
 		return 0;
-	if (end->kind == CONFIG_MBOX)
-		problem_add(p, at, ERR_CONF, "%s: '%s' is an mbox, which can't be synced yet; a Maildir can", key, name);
-	else if (remote)
+	if (remote)
 		problem_add(p, at, ERR_CONF, "remote: '%s' is a POP3 account, which can't be synced; fetch takes mail from it", name);
 	else
-		problem_add(p, at, ERR_CONF, "local: '%s' is a POP3 account, which can't be synced; allowed: maildir:PATH, the name of a maildir section, or of an IMAP account", name);
+		problem_add(p, at, ERR_CONF, "local: '%s' is a POP3 account, which can't be synced; allowed: maildir:PATH, mbox:PATH, the name of a maildir or mbox section, or of an IMAP account", name);
 	return -1;
 }
 
@@ -51,6 +47,13 @@ static const struct config_end *make_side(struct maker *m, const char *const *fi
 	return end && build_check_side(end, remote, name, at, m->p) == 0 ? end : NULL;
 }
 
+const char *build_path(const struct config_end *end)
+{
+	if (!end)
+		return NULL;
+	return end->kind == CONFIG_MAILDIR ? end->maildir.path : end->kind == CONFIG_MBOX ? end->mbox.path : NULL;
+}
+
 /* Whether a path is the other, or lies below it. */
 bool build_within(const char *path, const char *other)
 {
@@ -73,7 +76,7 @@ static bool same_mailbox(const struct config_end *a, const struct config_end *b)
 /* Both sides together. */
 void build_check_sides(const struct config_job *job, struct place at, struct problems *p)
 {
-	const char *a = job->left ? job->left->maildir.path : NULL, *b = job->right ? job->right->maildir.path : NULL;
+	const char *a = build_path(job->left), *b = build_path(job->right);
 
 	if (a && b && (build_within(a, b) || build_within(b, a)))
 		problem_add(p, at, ERR_CONF, "local: %s and %s lie one within the other", a, b);
@@ -86,7 +89,7 @@ static void check_alone(const struct config *c, const struct config_job *job, st
 {
 	for (size_t i = 0; i < c->n_jobs; i++) {
 		const struct config_job *o = &c->jobs[i];
-		const char *a = job->right ? job->right->maildir.path : NULL, *b = o->mode == CONFIG_SYNC && o->right ? o->right->maildir.path : NULL;
+		const char *a = build_path(job->right), *b = o->mode == CONFIG_SYNC ? build_path(o->right) : NULL;
 
 		if (a && b && (build_within(a, b) || build_within(b, a)))
 			problem_add(p, at, ERR_CONF, "local: the job '%s' (line %d) syncs %s: each job needs a tree of its own", o->name, o->line, b);
@@ -119,7 +122,7 @@ void build_sync_policy(struct config_job *out, const struct sync_keys *k)
 	out->sync.max_age = k->max_age;
 	out->sync.max_delete = k->max_delete;
 	out->sync.take_over = k->take_over && k->take_over[0] ? k->take_over : NULL;
-	out->sync.quarantine = k->quarantine;
+	out->sync.quarantine = out->right && out->right->kind == CONFIG_MBOX ? 0 : k->quarantine; /* what an mbox has lost is not kept */
 	out->sync.right_name = out->right ? out->right->url : NULL;
 }
 
@@ -134,6 +137,16 @@ static void make_trash(struct maker *m)
 	m->job->sync.trash = build_name_or_role(m->p, "trash", k->trash, at);
 	if (m->job->sync.del != SYNC_BOTH && m->job->sync.del != SYNC_LEFT)
 		problem_add(m->p, at, ERR_CONF, "trash has no effect: nothing is deleted at the remote side (delete = local or none)");
+}
+
+/* Whether what is deleted here can be kept. */
+static void check_quarantine(struct maker *m)
+{
+	const struct sync_keys *k = m->s->keys;
+	const struct given *given = parsed_given(m->s, &k->quarantine);
+
+	if (given && !given->bad && k->quarantine > 0 && m->job->right && m->job->right->kind == CONFIG_MBOX)
+		problem_add(m->p, given->at, ERR_CONF, "quarantine: what is deleted from an mbox can't be kept; leave it out, or say quarantine = 0");
 }
 
 /* A sync section. */
@@ -151,4 +164,5 @@ void build_sync(struct config *c, const struct parsed *s, const struct parsed_li
 	build_folders(s, &k->folders, list, out, p);
 	make_trash(&m);
 	build_check_limits(s, &k->rate, &k->budget, out, p);
+	check_quarantine(&m);
 }

@@ -216,9 +216,11 @@ static int check_quarantine(const struct job_params *p, struct err *e)
 	const struct config_end *ends[] = { p->job->left, p->job->right };
 
 	for (size_t i = 0; i < 2 && p->job->sync.quarantine > 0; i++) {
-		if (ends[i]->kind != CONFIG_MAILDIR || !lies_within(p->state_dir, ends[i]->maildir.path))
+		const char *path = ends[i]->kind == CONFIG_MAILDIR ? ends[i]->maildir.path : ends[i]->kind == CONFIG_MBOX ? ends[i]->mbox.path : NULL;
+
+		if (!path || !lies_within(p->state_dir, path))
 			continue;
-		err_set(e, ERR_CONF, "the state directory %s lies in %s: what is kept there would be taken for its folders", p->state_dir, ends[i]->maildir.path);
+		err_set(e, ERR_CONF, "the state directory %s lies in %s: what is kept there would be taken for its folders", p->state_dir, path);
 		return err_hint(e, "name another with --state-dir, or say quarantine = 0");
 	}
 	return 0;

@@ -208,7 +208,7 @@ def test_a_bad_line_of_a_sync(tmp_path, line, words):
 
 
 def test_what_can_not_be_synced(tmp_path):
-    Config(tmp_path, IMAP + SYNC.replace("maildir:", "mbox:")).refused((7, "local", "mbox", "yet"))
+    Config(tmp_path, IMAP + SYNC.replace("maildir:", "mbox:").replace("}\n", "\tquarantine = 1d\n}\n")).refused((8, "quarantine", "mbox"))
     Config(tmp_path, IMAP + SYNC.replace("= work", "= wrk")).refused((6, "'wrk'", "did you mean 'work'?"))
     Config(tmp_path, ACCOUNT + SYNC.replace("= work", "= isp")).refused((6, "POP3 account", "fetch takes mail from it"))
     Config(tmp_path, IMAP + FETCH.replace("= isp", "= work")).refused((6, "IMAP account", "sync can"))

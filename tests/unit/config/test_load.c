@@ -200,8 +200,12 @@ static const struct {
 	{ "sync s { }", "t:1: sync s needs 'remote = account'\nt:1: sync s needs 'local = store'\n" },
 	{ ACC "sync s { remote = a\n local = maildir:/x }", "t:2: remote: 'a' is a POP3 account, which can't be synced; fetch takes mail from it\n" },
 	{ IMAP "sync s { remote = i local = i }", "t:2: local: 'i' is the mailbox that 'i' is\n" },
-	{ IMAP "sync s { remote = i local = mbox:/x }", "t:2: local: 'mbox:/x' is an mbox, which can't be synced yet; a Maildir can\n" },
-	{ "mbox m { path = /x }\nsync s { remote = m local = maildir:/y }", "t:2: remote: 'm' is an mbox, which can't be synced yet; a Maildir can\n" },
+	{ "mbox m { path = /x }\nsync s { remote = m local = maildir:/x/y }", "t:2: local: /x and /x/y lie one within the other\n" },
+	{ "mbox m { path = /x }\nsync s { remote = m local = mbox:/x }", "t:2: local: /x and /x lie one within the other\n" },
+	{ IMAP "sync s { remote = i local = mbox:/x quarantine = 3d }",
+	  "t:2: quarantine: what is deleted from an mbox can't be kept; leave it out, or say quarantine = 0\n" },
+	{ IMAP "sync s { remote = i local = mbox:/x }\nsync u { remote = i local = maildir:/x/y }",
+	  "t:3: local: the job 's' (line 2) syncs /x: each job needs a tree of its own\n" },
 	{ "sync s { remote = 'imaps://u@h' local = maildir:/y }",
 	  "t:1: remote takes the name of an account; define one: account NAME { url = \"imaps://user@host\" }\n" },
 	{ "sync s { remote = maildir:x local = maildir:/y }",
@@ -1016,8 +1020,7 @@ static void adhoc_sync(void **state)
 		const char *says;
 	} rows[] = {
 		{ "pop3s://u@h", "maildir:/x", ERR_CONF, "is a POP3 account, which can't be synced" },
-		{ "mbox:/y", "maildir:/x", ERR_CONF, "remote: 'mbox:/y' is an mbox, which can't be synced yet" },
-		{ "imaps://u@h", "mbox:/x", ERR_CONF, "local: 'mbox:/x' is an mbox, which can't be synced yet" },
+		{ "mbox:/x/y", "maildir:/x", ERR_CONF, "lie one within the other" },
 		{ "maildir:/x", "imaps://u@h", ERR_CONF, "local: a local store is wanted here, not a server" },
 		{ "i", "i", ERR_CONF, "local: 'i' is the mailbox that 'i' is" },
 		{ "maildir:/x", "maildir:/x/y", ERR_CONF, "lie one within the other" },
@@ -1041,6 +1044,9 @@ static void adhoc_sync(void **state)
 	assert_string_equal(j.left->imap.imap.what, "imaps://u@h:993");
 	assert_int_equal(config_adhoc(&c, CONFIG_SYNC, "i", "m", NULL, &k, &e), 0);
 	assert_string_equal(j.name, k.name);
+	assert_int_equal(config_adhoc(&c, CONFIG_SYNC, "imaps://u@h", "mbox:/x", NULL, &k, &e), 0);
+	assert_string_equal(k.sync.right_name, "mbox:/x");
+	assert_int_equal(k.sync.quarantine, 0);
 	assert_int_equal(config_adhoc(&c, CONFIG_SYNC, "maildir:/y", "m", NULL, &k, &e), 0);
 	assert_string_not_equal(j.name, k.name);
 	for (size_t i = 0; i < COUNT(rows); i++) {
