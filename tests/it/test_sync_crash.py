@@ -5,7 +5,7 @@ import json
 import pytest
 
 from disturb import CALLS, LONG, Proxy, needs_strace, points, strace
-from twoway import HELLO, SERVERS, Scene
+from twoway import HELLO, SERVERS, Boxes, Scene, Sync
 
 pytestmark = pytest.mark.crash
 
@@ -18,8 +18,8 @@ LARGE = b"From: a@example.org\nSubject: large\n\n" + b"a line of the large one\n
 class Changed(Scene):
     """Both sides have changed in every way."""
 
-    def __init__(self, directory, srv):
-        super().__init__(directory, srv, "max-delete = none\nremove-folders = both")
+    def __init__(self, directory, srv, make=Sync):
+        super().__init__(directory, srv, "max-delete = none\nremove-folders = both", make)
         p = self.p
         p.remote.fill("INBOX", 8)
         p.remote.fill("Old", 2, 300)
@@ -88,6 +88,15 @@ def test_stopped_at_every_step_of_a_row_of_runs(scene):
 def test_killed_at_every_nth_system_call(best_scene, calls):
     for what in best_scene.killed(calls, SHORT_KILLS):
         best_scene.finish(what)
+
+
+@needs_strace
+@pytest.mark.deadline(600)
+@pytest.mark.parametrize("calls", CALLS if LONG else ["rename,renameat,renameat2,linkat", "unlink,unlinkat", "write", "pwrite64"])
+def test_killed_at_every_nth_system_call_with_mbox_files(best, tmp_path, calls):
+    scene = Changed(tmp_path, best, Boxes)
+    for what in scene.killed(calls, SHORT_KILLS // 2):
+        scene.finish(what)
 
 
 @needs_strace

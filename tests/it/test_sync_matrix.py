@@ -3,7 +3,7 @@
 import pytest
 
 from disturb import LONG
-from twoway import HELLO, Accounts, Scene, Sync
+from twoway import HELLO, Accounts, Boxes, Scene, Sync
 
 pytestmark = pytest.mark.crash
 
@@ -61,7 +61,7 @@ class Fates(Scene):
 
 
 @pytest.mark.deadline(300)
-@pytest.mark.parametrize("where, make", [(where, Sync) for where in GOES] + [("both", Accounts)])
+@pytest.mark.parametrize("where, make", [(where, Sync) for where in GOES] + [("both", Accounts), ("both", Boxes)])
 def test_matrix(each_server, tmp_path, where, make):
     scene = Fates(tmp_path, each_server, where, make)
     scene.finish("undisturbed")

@@ -14,8 +14,8 @@ import pytest
 
 import fates
 import haul
-from disturb import CALLS, Proxy, SmallDisk, failing, killed, known_calls, needs_strace, strace
-from twoway import MOVERS, Sync, start
+from disturb import CALLS, LONG, Proxy, SmallDisk, failing, killed, known_calls, needs_strace, strace
+from twoway import MOVERS, Boxes, Sync, start
 
 FIRST = int(os.environ.get("MAILHAUL_SEED", "1"), 0)
 SEEDS = int(os.environ.get("MAILHAUL_SEEDS", "2"))
@@ -140,6 +140,82 @@ class LocalReader:
         del self.rows[folder]
 
 
+class BoxReader:
+    """A reader of mbox files, likewise."""
+
+    side = LOCAL
+
+    def __init__(self, world):
+        self.tree, self.rng, self.texts = world.p.local, world.rng, world.texts
+        self.rows = {}              # folder -> {number: flags}
+        for folder in self.tree.folders():
+            try:
+                messages = self.tree.messages(folder)
+            except FileNotFoundError:
+                if not world.busy:
+                    raise
+                continue
+            self.rows[folder] = {number(m.text): set(m.flags) for m in messages}
+            assert len(self.rows[folder]) == len(messages), "a message is twice in " + folder
+        self.tree.beside = self.rng.random() < 0.5
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        pass
+
+    def listing(self):
+        return {f: set(row) for f, row in self.rows.items()}
+
+    def flags(self, folder, n):
+        return set(self.rows[folder][n])
+
+    def deliver(self, folder, n, text, flags):
+        self.tree.deliver(text, folder, "".join(sorted(flags)) if flags or self.rng.random() < 0.3 else None)
+        self.rows[folder][n] = set(flags)
+
+    @staticmethod
+    def _find(rows, n):
+        for m in rows:
+            if number(m.text) == n:
+                return m
+        raise FileNotFoundError(n)
+
+    def toggle(self, folder, n, flag):
+        with self.tree.changing(folder) as rows:
+            self._find(rows, n).flags = "".join(sorted(self.flags(folder, n) ^ {flag}))
+        self.rows[folder][n] ^= {flag}
+
+    def look_at(self, folder, n):
+        """What a reader does with new mail: it writes that it is not new any more."""
+        with self.tree.changing(folder) as rows:
+            self._find(rows, n).flags = "".join(sorted(self.flags(folder, n)))
+
+    def delete(self, folder, n):
+        with self.tree.changing(folder) as rows:
+            rows.remove(self._find(rows, n))
+        del self.rows[folder][n]
+
+    def copy(self, folder, n, to):
+        m = self._find(self.tree.messages(folder), n)
+        m.flags = "".join(sorted(self.flags(folder, n)))
+        self.tree.append(to, m)
+        self.rows[to][n] = self.flags(folder, n)
+
+    def move(self, folder, n, to):
+        self.copy(folder, n, to)
+        self.delete(folder, n)
+
+    def make(self, folder):
+        self.tree.make(folder)
+        self.rows[folder] = {}
+
+    def remove(self, folder):
+        self.tree.remove(folder)
+        del self.rows[folder]
+
+
 class RemoteReader:
     """An IMAP client for a short while."""
 
@@ -246,12 +322,13 @@ class RemoteReader:
 class World:
     """One job, its readers, and what must become of everything."""
 
-    def __init__(self, directory, disk, srv, seed):
+    def __init__(self, directory, disk, srv, seed, make=Sync):
         self.rng = random.Random(seed)
         self.srv = srv
         self.disk = disk
         self.busy = False           # readers act while a run is on
-        self.p = Sync(directory, srv, "max-delete = none\nremove-folders = both\ncreate = both")
+        self.p = make(directory, srv, "max-delete = none\nremove-folders = both\ncreate = both")
+        self.local_reader = BoxReader if self.p.kind == "mbox" else LocalReader
         self.p.local.make("INBOX")
         self.model = fates.Model()
         self.texts = {}
@@ -269,13 +346,13 @@ class World:
         """Readers do so many things."""
         while times > 0:
             some = min(times, self.rng.randrange(1, 6))
-            with self.rng.choice((LocalReader, RemoteReader))(self) as reader:
+            with self.rng.choice((self.local_reader, RemoteReader))(self) as reader:
                 for _ in range(some):
                     self._act(reader)
             times -= some
 
     def _other(self, r):
-        return (RemoteReader, LocalReader)[r.side == REMOTE](self)
+        return (RemoteReader, self.local_reader)[r.side == REMOTE](self)
 
     def _act(self, r):
         if self.busy:
@@ -309,6 +386,8 @@ class World:
     def _new(self):
         n = len(self.texts) + 1
         self.texts[n] = compose(self.rng, n)
+        if self.p.kind == "mbox" and not self.texts[n].endswith(b"\n"):
+            self.texts[n] += b"\n"   # an mbox can't tell
         return n, {x for x in self.letters if self.rng.random() < 0.2}
 
     def _deliver(self, r, folder):
@@ -545,8 +624,11 @@ def place(tmp_path, seed):
 
 @pytest.mark.deadline(120)
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
-def test_everything_meets_its_fate(server, place, seed):
-    w = World(*place, server, seed)
+@pytest.mark.parametrize("make", [Sync, Boxes])
+def test_everything_meets_its_fate(server, place, seed, make):
+    if make is Boxes and server.kind not in ("all", "bare") and not LONG:
+        pytest.skip("the other servers are for long runs: they differ at the remote side")
+    w = World(*place, server, seed, make)
     w.say("seed %d, server: %s" % (seed, server.kind))
     w.run_calmly()
     for turn in range(ROUNDS):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+import boxside
 import disturb
 import dovecot
 import haul
@@ -428,6 +429,8 @@ class Sync(Job):
     """A configuration with one job "both" between a user of a Dovecot and a tree."""
 
     users = 0
+    #: What is at the local side. Any test can be run with the other by hand, if it does not look into the files.
+    kind = os.environ.get("MAILHAUL_TEST_LOCAL", "maildir")
 
     def __init__(self, directory, srv, job="", account="", scheme="imaps"):
         Sync.users += 1
@@ -435,7 +438,7 @@ class Sync(Job):
         srv.add_user(user, "the secret of " + user)
         self.account, self.scheme, self.srv, self.user = account, scheme, srv, user
         super().__init__(directory, 1, password="the secret of " + user)
-        self.remote, self.local = Remote(srv, user), Side(os.path.join(self.dir, "local"))
+        self.remote, self.local = Remote(srv, user), {"maildir": Side, "mbox": boxside.BoxSide}[self.kind](os.path.join(self.dir, "local"))
         self.configure(job)
 
     def parts(self):
@@ -446,7 +449,13 @@ class Sync(Job):
         port = {"imaps": self.srv.front_port, "imap": self.srv.imap_port}[self.scheme]
         self.write_private(self.conf, "account work {\n\turl = %s\n\tpassword-file = %s\n\tca-file = %s\n\t%s\n}\nsync both {\n\tremote = work\n\tlocal = %s\n%s\n}\n" % (
             haul.quoted("%s://%s@localhost:%d" % (self.scheme, self.user, port)), haul.quoted(self.secret), haul.quoted(self.srv.ca_file), self.account,
-            haul.quoted("maildir:" + self.local.path), job))
+            haul.quoted(self.kind + ":" + self.local.path), job))
+
+
+class Boxes(Sync):
+    """The same with a tree of mbox files."""
+
+    kind = "mbox"
 
 
 class Pair(Job):
