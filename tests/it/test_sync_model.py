@@ -15,7 +15,7 @@ import pytest
 import fates
 import haul
 from disturb import CALLS, LONG, Proxy, SmallDisk, failing, killed, known_calls, needs_strace, strace
-from twoway import MOVERS, Boxes, Sync, start
+from twoway import MOVERS, Accounts, Boxes, Sync, start
 
 FIRST = int(os.environ.get("MAILHAUL_SEED", "1"), 0)
 SEEDS = int(os.environ.get("MAILHAUL_SEEDS", "2"))
@@ -28,7 +28,7 @@ OFTEN = {"openat": (17, 8), "pwrite64": (1, 25), "write": (1, 10), "write,pwrite
 pytestmark = [needs_strace, pytest.mark.model]
 
 
-@pytest.fixture(scope="module", params=list(MOVERS))
+@pytest.fixture(scope="module")
 def server(request, tmp_path_factory):
     """A server of each kind in turn."""
     srv = start(tmp_path_factory.mktemp("dovecot"), request.param)
@@ -221,8 +221,12 @@ class RemoteReader:
 
     side = REMOTE
 
+    @staticmethod
+    def of(p):
+        return p.remote
+
     def __init__(self, world):
-        self.far, self.rng, self.busy = world.p.remote, world.rng, world.busy
+        self.far, self.rng, self.busy = self.of(world.p), world.rng, world.busy
         self.c = self.selected = None
         self.rows = {}              # folder -> {number: [uid, flags]}
 
@@ -319,6 +323,16 @@ class RemoteReader:
         del self.rows[folder]
 
 
+class AccountReader(RemoteReader):
+    """One of the account at the local side."""
+
+    side = LOCAL
+
+    @staticmethod
+    def of(p):
+        return p.local
+
+
 class World:
     """One job, its readers, and what must become of everything."""
 
@@ -328,7 +342,7 @@ class World:
         self.disk = disk
         self.busy = False           # readers act while a run is on
         self.p = make(directory, srv, "max-delete = none\nremove-folders = both\ncreate = both")
-        self.local_reader = BoxReader if self.p.kind == "mbox" else LocalReader
+        self.local_reader = {"maildir": LocalReader, "mbox": BoxReader, "imap": AccountReader}[self.p.kind]
         self.p.local.make("INBOX")
         self.model = fates.Model()
         self.texts = {}
@@ -580,7 +594,7 @@ class World:
     def rest(self):
         """Long enough for the stamps of the Maildirs to be believed: the next run may pass folders over."""
         end = time.monotonic() + 5
-        while time.time() - max(os.stat(d).st_mtime for d, _, _ in os.walk(self.p.local.path)) < 2.1:
+        while self.p.kind == "maildir" and time.time() - max(os.stat(d).st_mtime for d, _, _ in os.walk(self.p.local.path)) < 2.1:
             assert time.monotonic() < end
             time.sleep(0.02)
 
@@ -622,12 +636,14 @@ def place(tmp_path, seed):
         disk.close()
 
 
+#: The kind of server, and what is at the local side: the other servers, which differ at the remote side alone, are met with all of these in a long run.
+WORLDS = [(kind, make) for kind in MOVERS for make in (Sync, Boxes, Accounts) if make is Sync or LONG or kind in ("all", "bare")]
+
+
 @pytest.mark.deadline(120)
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
-@pytest.mark.parametrize("make", [Sync, Boxes])
+@pytest.mark.parametrize("server, make", WORLDS, indirect=["server"])
 def test_everything_meets_its_fate(server, place, seed, make):
-    if make is Boxes and server.kind not in ("all", "bare") and not LONG:
-        pytest.skip("the other servers are for long runs: they differ at the remote side")
     w = World(*place, server, seed, make)
     w.say("seed %d, server: %s" % (seed, server.kind))
     w.run_calmly()

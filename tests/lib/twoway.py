@@ -475,6 +475,7 @@ class Accounts(Job):
     """A configuration with one job "both" between two users of a Dovecot."""
 
     users = 0
+    kind = "imap"
 
     def __init__(self, directory, srv, job=""):
         Accounts.users += 1
