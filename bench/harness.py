@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections import namedtuple
+from collections import Counter, namedtuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "lib"))
@@ -116,12 +116,16 @@ class Harness:
         proxy.wait()
         return port
 
-    def measure(self, command, directory, line, target, timeout, port=0, user=None):
+    def measure(self, command, directory, line, target, timeout, port=0, user=None, second=None):
         """Runs what command(port) gives, (argv, environment), once through a proxy of its own;
-        returns the figures, or an error. user: who it runs as, if not we."""
-        proxy, port = self.proxy(line, target, port)
+        returns the figures, or an error. user: who it runs as, if not we. second: another port
+        that it needs, through another proxy; then it is command(port, port of that proxy)."""
+        proxies = [self.proxy(line, target, port)]
+        if second:
+            proxies.append(self.proxy(line, second))
+        counted = Counter()
         try:
-            argv, extra = command(port)
+            argv, extra = command(*(port for _, port in proxies))
             env = dict(os.environ, HOME=directory, **extra)
             out = os.path.join(directory, "measured")
             who = {}
@@ -142,9 +146,10 @@ class Harness:
                         os.killpg(p.pid, signal.SIGKILL)
                         p.wait()
         finally:
-            proxy.terminate()
-            counted = json.loads(proxy.stdout.read())
-            proxy.wait()
+            for proxy, _ in proxies:
+                proxy.terminate()
+                counted.update(json.loads(proxy.stdout.read()))
+                proxy.wait()
         with open(out) as f:
             got = json.load(f)
         got.update({k: counted[k] for k in ("waits", "turns", "connections", "hello_up",

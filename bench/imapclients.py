@@ -37,10 +37,12 @@ class Raw(ImapClient):
         return self.exe
 
     def command(self, seat, port, seeding=False):
-        what = seat.raw
+        return self.words(seat, seat.account, port, seat.raw), {}
+
+    def words(self, seat, account, port, what):
         options, rest = what[:-2], what[-2:]
-        return [self.exe, "--ca", seat.ca, "--user", seat.account.user, "--password", PASSWORD,
-                *self.options, *options, "127.0.0.1", str(port), *(r for r in rest if r)], {}
+        return [self.exe, "--ca", seat.ca, "--user", account.user, "--password", PASSWORD,
+                *self.options, *options, "127.0.0.1", str(port), *(r for r in rest if r)]
 
 
 class RawSync(Raw):
@@ -58,11 +60,18 @@ class Mailhaul(ImapClient):
         return self.exe if self.exe and os.access(self.exe, os.X_OK) else None
 
     def command(self, seat, port, seeding=False):
+        return self.run(seat, self.account("work", "imaps", seat.account, seat, port) + (
+            'sync work {\n  remote = work\n  local = "maildir:%s"\n}\n' % seat.near.path))
+
+    def account(self, name, scheme, account, seat, port):
+        """Its section of the configuration."""
         secret = write(os.path.join(seat.dir, "password"), PASSWORD + "\n")
-        conf = write(os.path.join(seat.dir, "mailhaul.conf"), (
-            'account work {\n  url = "imaps://%s@127.0.0.1:%d"\n  password-file = "%s"\n'
-            '  ca-file = "%s"\n%s}\nsync work {\n  remote = work\n  local = "maildir:%s"\n}\n')
-            % (seat.account.user, port, secret, seat.ca, self.settings, seat.near.path))
+        return ('account %s {\n  url = "%s://%s@127.0.0.1:%d"\n  password-file = "%s"\n'
+                '  ca-file = "%s"\n%s}\n'
+                % (name, scheme, account.user, port, secret, seat.ca, self.settings))
+
+    def run(self, seat, conf):
+        conf = write(os.path.join(seat.dir, "mailhaul.conf"), conf)
         state = os.path.join(seat.dir, "state")
         os.makedirs(state, mode=0o700, exist_ok=True)
         return [self.exe, "-c", conf, "--state-dir", state, "run"], {}
@@ -75,7 +84,8 @@ class MailhaulPlain(Mailhaul):
 
 class Mbsync(ImapClient):
     name = "mbsync"
-    settings = ""               # of the account
+    settings = ""               # of the accounts
+    channel = "Create Both\nExpunge Both\n"
 
     def path(self):
         return have("mbsync")
@@ -83,17 +93,23 @@ class Mbsync(ImapClient):
     def command(self, seat, port, seeding=False):
         state = os.path.join(seat.dir, "state")
         os.makedirs(state, exist_ok=True)
-        os.makedirs(seat.near.path, exist_ok=True)
         conf = write(os.path.join(seat.dir, "mbsyncrc"), (
-            "%sIMAPAccount work\nHost localhost\nPort %d\nUser %s\nPass %s\nSSLType IMAPS\n"
-            "SystemCertificates no\nCertificateFile %s\n%s\n"
-            "IMAPStore far\nAccount work\n\n"
-            "MaildirStore near\nPath %s/\nInbox %s/INBOX\nSubFolders Verbatim\n\n"
-            "Channel work\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\n"
-            "SyncState %s/\n")
-            % ("FSync no\n" if seeding else "", port, seat.account.user, PASSWORD, seat.ca,
-               self.settings, seat.near.path, seat.near.path, state))
+            "%s%s%s\nChannel work\nFar :far:\nNear :near:\nPatterns *\n%sSyncState %s/\n")
+            % ("FSync no\n" if seeding else "", self.store("far", seat.account, seat, port),
+               self.side(seat, port), self.channel, state))
         return [self.path(), "-q", "-c", conf, "work"], {}
+
+    def store(self, name, account, seat, port):
+        """The sections of an account."""
+        return ("IMAPAccount %s\nHost localhost\nPort %d\nUser %s\nPass %s\nSSLType IMAPS\n"
+                "SystemCertificates no\nCertificateFile %s\n%s\nIMAPStore %s\nAccount %s\n\n"
+                % (name, port, account.user, PASSWORD, seat.ca, self.settings, name, name))
+
+    def side(self, seat, port):
+        """The section of its own side."""
+        os.makedirs(seat.near.path, exist_ok=True)
+        return ("MaildirStore near\nPath %s/\nInbox %s/INBOX\nSubFolders Verbatim\n"
+                % (seat.near.path, seat.near.path))
 
 
 class MbsyncPlain(Mbsync):
@@ -118,13 +134,20 @@ class Interimap(ImapClient):
         os.makedirs(where, mode=0o700, exist_ok=True)
         os.makedirs(data, mode=0o700, exist_ok=True)
         conf = write(os.path.join(where, "config"), (
-            "database = %s/work.db\n\n[local]\ntype = imap\nhost = 127.0.0.1\nport = %d\n"
-            "STARTTLS = NO\nusername = %s\npassword = %s\n\n"
-            "[remote]\ntype = imaps\nhost = localhost\nport = %d\nusername = %s\npassword = %s\n"
-            "SSL_CAfile = %s\n")
-            % (data, seat.near.srv.imap_port, seat.near.user, PASSWORD, port, seat.account.user,
-               PASSWORD, seat.ca))
+            "database = %s/work.db\n\n[local]\n%s\n[remote]\n%s")
+            % (data, self.side(seat, port), self.server(seat.account, seat, port)))
         return [self.path(), "--config", conf, "--quiet"], {}
+
+    @staticmethod
+    def server(account, seat, port):
+        """The lines of an account behind the proxy."""
+        return ("type = imaps\nhost = localhost\nport = %d\nusername = %s\npassword = %s\n"
+                "SSL_CAfile = %s\n" % (port, account.user, PASSWORD, seat.ca))
+
+    def side(self, seat, port):
+        """The lines of its own side."""
+        return ("type = imap\nhost = 127.0.0.1\nport = %d\nSTARTTLS = NO\nusername = %s\n"
+                "password = %s\n" % (seat.near.srv.imap_port, seat.near.user, PASSWORD))
 
 
 class Offlineimap(ImapClient):

@@ -58,10 +58,10 @@ class Seat:
 class Server:
     """The Dovecots by kind ("bare" has neither CONDSTORE nor QRESYNC, "boxed" keeps many messages
     in one file, so that a million can be made); the mailboxes; and the clients that have synced one
-    and stay, by mailbox and client."""
+    and stay, by mailbox and client. name: of their directories."""
 
-    def __init__(self, harness, contents):
-        self.harness, self.contents = harness, contents
+    def __init__(self, harness, contents, name=""):
+        self.harness, self.contents, self.name = harness, contents, name
         self.dovecots = {}
         self.templates, self.seats = {}, {}
         self.users = 0
@@ -77,8 +77,10 @@ class Server:
                 imap["imap_capability"] = self.without()
             if kind == "boxed":
                 where = "mdbox:~/mdbox"
-            srv = Dovecot(os.path.join(self.harness.work, kind), users={}, mail_location=where,
-                          auth_mechanisms="plain login", imap=imap, extra=DOVECOT)
+            # What is read by POP3 stays as it is, as with all that reads here.
+            srv = Dovecot(os.path.join(self.harness.work, self.name + kind), users={},
+                          mail_location=where, auth_mechanisms="plain login", imap=imap,
+                          pop3={"pop3_no_flag_updates": "yes"}, extra=DOVECOT)
             self.dovecots[kind] = srv.start()
         return self.dovecots[kind]
 

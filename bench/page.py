@@ -48,6 +48,10 @@ GOALS += [
     ("pullfolders", "waits", lambda r: r["waits"], number, 20),
     ("pull", "memory", lambda r: r["rss"], mb, 16 * 2**20),
     ("pulllarge", "memory", lambda r: r["rss"], mb, 16 * 2**20),
+    ("copy", "memory", lambda r: r["rss"], mb, 32 * 2**20),
+    ("copysmall", "memory", lambda r: r["rss"], mb, 32 * 2**20),
+    # what a sync of one account waits for, at each of the two
+    ("copyagain", "waits", lambda r: r["waits"], number, 8),
 ]
 # The same, of its seconds over those of another client.
 RATIOS = [

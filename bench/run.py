@@ -15,6 +15,7 @@ import time
 from harness import HEAD, Harness, Line, first_line, have, show, tool
 from dovecot import available
 
+import copyrows
 import imaprows
 import pop3rows
 
@@ -73,8 +74,8 @@ def main():
                      help="a tenth of the messages or less, one run")
     par.add_argument("--repeat", type=int, help="runs of each row (default 3)")
     par.add_argument("--rtt", type=int, action="append", help="ms; may repeat (default 0 and 40)")
-    par.add_argument("--work", action="append", help="only these rows, as in README.md, or pop3 or"
-                     " imap for all of a protocol; may repeat")
+    par.add_argument("--work", action="append", help="only these rows, as in README.md, or pop3, imap or"
+                     " migrate for all of a sort; may repeat")
     par.add_argument("--client", action="append", help="only these clients; may repeat")
     par.add_argument("--growth", action="store_true",
                      help="the rows that show what grows with the mailbox instead")
@@ -105,7 +106,7 @@ def main():
              "load": os.getloadavg()[0],         # other work: of the last minute
              "versions": versions(), "repeat": opt.repeat, "quick": opt.quick}
     servers, works = [], []
-    makers = {"pop3": pop3rows.works, "imap": imaprows.works}
+    makers = {"pop3": pop3rows.works, "imap": imaprows.works, "migrate": copyrows.works}
     if opt.growth:
         makers = {"growth": imaprows.growth}
     for protocol, maker in makers.items():
