@@ -62,3 +62,12 @@ const char *event_at_name(enum event_at at)
 
 	return names[at];
 }
+
+const char *event_place(enum event_sides sides, bool right)
+{
+	static const char *const names[][2] = { [SIDES_HERE] = { "at the server", "here" },
+						[SIDES_REMOTE] = { "on the remote side", "on the local side" },
+						[SIDES_ONE_WAY] = { "at the source", "at the target" } };
+
+	return names[sides][right];
+}

@@ -34,6 +34,9 @@ enum event_at { AT_UNSAID, AT_LEFT, AT_RIGHT };
 /* What the sides of a job are to a person: the server and this machine; the remote and the local one, of which both are servers; the source and the target. */
 enum event_sides { SIDES_HERE, SIDES_REMOTE, SIDES_ONE_WAY };
 
+/* "at the server", "here", ... */
+const char *event_place(enum event_sides sides, bool right);
+
 struct event_totals {
 	uint64_t pulled, pushed, deleted, flagged, moved, skipped, failed;
 	uint64_t made, removed, renamed; /* folders */
@@ -74,7 +77,7 @@ struct event {
 	bool two_way;                /* START, END: of a job that joins two trees */
 	bool one_way;                /* START, END: and of such a one that is a migration */
 	bool verify;                 /* START, END: its sides are compared, and nothing else */
-	enum event_sides sides;      /* COMPARED, DRIFT, END of a verify */
+	enum event_sides sides;      /* MESSAGE, TREE of a two-way job; COMPARED, DRIFT, END of a verify */
 	enum event_action action;    /* MESSAGE, TREE */
 	enum event_at at;            /* MESSAGE, TREE */
 	const char *folder;          /* FOLDER, MESSAGE, ERROR, WARNING: as the remote side calls it; TREE: as it is called there */

@@ -67,6 +67,7 @@ void exec_tell_message(struct exec *x, enum event_action action, struct slice ke
 	char uid[ERR_TEXT_MAX];
 	struct event ev = { .type = EVENT_MESSAGE, .job = x->job, .action = action, .folder = x->folder_name, .size = size };
 
+	ev.sides = x->sides;
 	if (x->two_way) /* a removal changes the source, anything else the target */
 		ev.at = x->back == (action == ACTION_DELETE) ? AT_RIGHT : AT_LEFT;
 	ev.uid = err_printable(uid, sizeof(uid), key.p, key.n);

@@ -66,6 +66,7 @@ struct exec {
 	struct budget *budget;    /* of bytes on the wire; NULL: no end to it */
 	int stop_at;
 	bool two_way, back;
+	enum event_sides sides;   /* two-way, for events */
 	/* Two-way: a message that was just read may be one that the other side has already. 1: so it is, and all about it is done; 0 no, -1. May be NULL. */
 	int (*twin)(void *arg, struct work *w, const struct staged *st, const struct told *told, struct err *e);
 	void *twin_arg;

@@ -11,6 +11,7 @@
 void twoway_put(struct twoway *g, struct event *ev)
 {
 	ev->job = g->p->job;
+	ev->sides = twoway_sides(g);
 	event_put(g->sink, ev);
 }
 
@@ -38,11 +39,12 @@ int twoway_no_memory(struct err *e)
 /* The store's word for a side, for a person. */
 const char *twoway_at(const struct twoway *g, int side)
 {
-	if (g->p->one_way)
-		return side == LEFT ? "at the source" : "at the target";
-	if (g->side[RIGHT]->ops->caps & STORE_REMOTE)
-		return side == LEFT ? "on the remote side" : "on the local side";
-	return side == LEFT ? "at the server" : "here";
+	return event_place(twoway_sides(g), side == RIGHT);
+}
+
+enum event_sides twoway_sides(const struct twoway *g)
+{
+	return g->p->one_way ? SIDES_ONE_WAY : g->side[RIGHT]->ops->caps & STORE_REMOTE ? SIDES_REMOTE : SIDES_HERE;
 }
 
 bool twoway_tells(const struct twoway *g, int side)
@@ -317,7 +319,7 @@ int engine_sync(const struct sync_params *p, struct store *left, struct store *r
 	memset(totals, 0, sizeof(*totals));
 	for (int s = LEFT; s <= RIGHT; s++)
 		g.x[s] = (struct exec){ .src = g.side[!s], .dst = g.side[s], .db = db, .job = p->job, .policy = { .mode = PLAN_SYNC, .now = p->now },
-					.two_way = true, .before_note = note_words, .before_note_arg = &g, .back = s == LEFT, .run = p->run, .steps = &g.steps, .stop_at = p->stop_at, .earlier = -1, .sink = sink,
+					.two_way = true, .sides = twoway_sides(&g), .before_note = note_words, .before_note_arg = &g, .back = s == LEFT, .run = p->run, .steps = &g.steps, .stop_at = p->stop_at, .earlier = -1, .sink = sink,
 					.totals = totals, .claims = &g.claims, .budget = p->dry_run ? NULL : p->budget };
 	if (exec_init(&g.x[LEFT], e) < 0 || exec_init(&g.x[RIGHT], e) < 0)
 		goto out;

@@ -109,6 +109,7 @@ void twoway_warn(void *arg, const char *text); /* arg: struct twoway */
 void twoway_put(struct twoway *g, struct event *ev);
 void twoway_tell_tree(struct twoway *g, const struct box *b, int side, enum event_action action); /* a folder was made or removed there, or would be */
 int twoway_no_memory(struct err *e);           /* -1 */
+enum event_sides twoway_sides(const struct twoway *g);
 const char *twoway_at(const struct twoway *g, int side); /* "at the server", "here" */
 bool twoway_tells(const struct twoway *g, int side); /* its store can tell messages apart without their bodies, which are not at hand */
 const char *box_name(const struct box *b, int side);

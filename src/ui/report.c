@@ -176,13 +176,13 @@ static bool summaries_shown(const struct report *r)
 /* -v, and a dry run's plan: what is (to be) done with one message or folder. A copy's direction is in its verb. */
 static void show_action(struct report *r, const struct event *ev)
 {
-	static const char *const sides[] = { [AT_UNSAID] = "", [AT_LEFT] = " at the server", [AT_RIGHT] = " here" };
 	static const char *const would[] = { [ACTION_PULL] = "fetch", [ACTION_PUSH] = "send", [ACTION_DELETE] = "delete", [ACTION_FLAGS] = "set the flags of",
 					     [ACTION_MOVE] = "move", [ACTION_SKIP] = "leave", [ACTION_RESTORE] = "put back", [ACTION_FORGET] = "forget", [ACTION_CREATE] = "make",
 					     [ACTION_REMOVE] = "remove", [ACTION_RENAME] = "rename" };
 	static const char *const why[] = { [ACTION_SKIP] = ": larger than max-size", [ACTION_FORGET] = ": gone from the source" };
 	const char *because = ev->action == ACTION_SKIP || ev->action == ACTION_FORGET ? why[ev->action] : "";
-	const char *where = ev->action == ACTION_PULL || ev->action == ACTION_PUSH ? "" : sides[ev->at];
+	const char *where = ev->at == AT_UNSAID || ev->action == ACTION_PULL || ev->action == ACTION_PUSH ? "" : event_place(ev->sides, ev->at == AT_RIGHT);
+	const char *what = ev->sides == SIDES_ONE_WAY && ev->action == ACTION_PULL ? "copy" : ev->dry ? would[ev->action] : event_action_name(ev->action);
 	const char *in = ev->type == EVENT_TREE ? " " : ev->to && ev->to[0] ? " from " : " in ";
 	char job[TEXT_BYTES], uid[TEXT_BYTES], folder[TEXT_BYTES], to[TEXT_BYTES], bytes[32], size[40] = "";
 	struct active *a;
@@ -198,9 +198,8 @@ static void show_action(struct report *r, const struct event *ev)
 	clean(uid, ev->uid);
 	clean(folder, ev->folder);
 	clean(to, ev->to);
-	lines_say(&r->l, "%s: %s%s %s%s%s%s%s%s%s%s", clean(job, ev->job), ev->dry ? "would " : "", ev->dry ? would[ev->action] : event_action_name(ev->action),
-	    ev->type == EVENT_TREE ? "folder" : uid[0] ? uid : "a message", folder[0] ? in : "", folder, to[0] ? " to " : "", to, where,
-	    size, because);
+	lines_say(&r->l, "%s: %s%s %s%s%s%s%s%s%s%s%s", clean(job, ev->job), ev->dry ? "would " : "", what, ev->type == EVENT_TREE ? "folder" : uid[0] ? uid : "a message",
+	    folder[0] ? in : "", folder, to[0] ? " to " : "", to, where[0] ? " " : "", where, size, because);
 }
 
 /* "; `mailhaul undo both 12` brings 500 back" */
@@ -264,7 +263,7 @@ static void show_drift(struct report *r, const struct event *ev)
 {
 	struct strbuf b = STRBUF_INIT(LINE_BYTES);
 	struct active *a = active_job(r, ev->job);
-	const char *where = ev->at == AT_UNSAID ? "" : summary_at(ev->at == AT_RIGHT, ev->sides);
+	const char *where = ev->at == AT_UNSAID ? "" : event_place(ev->sides, ev->at == AT_RIGHT);
 	char job[TEXT_BYTES], text[2][TEXT_BYTES], bytes[32];
 
 	if (a && a->untold > 0)
@@ -296,7 +295,7 @@ static void show_drift(struct report *r, const struct event *ev)
 		strbuf_puts(&b, ": another content under the same Message-ID");
 		break;
 	case DRIFT_FLAGS:
-		strbuf_printf(&b, ": flags %s %s, %s %s", text[0], summary_at(0, ev->sides), text[1], summary_at(1, ev->sides));
+		strbuf_printf(&b, ": flags %s %s, %s %s", text[0], event_place(ev->sides, false), text[1], event_place(ev->sides, true));
 		break;
 	}
 	lines_say(&r->l, "%s:     %s", clean(job, ev->job), strbuf_str(&b));

@@ -54,15 +54,6 @@ bool summary_totals(struct strbuf *b, const struct event_totals *t, bool two_way
 	return put_folders(b, any, t->renamed, dry ? "to be renamed" : "renamed");
 }
 
-const char *summary_at(int side, enum event_sides sides)
-{
-	static const char *const names[][2] = { [SIDES_HERE] = { "at the server", "here" },
-						[SIDES_REMOTE] = { "on the remote side", "on the local side" },
-						[SIDES_ONE_WAY] = { "at the source", "at the target" } };
-
-	return names[sides][side];
-}
-
 /* ", 3 missing at the target" */
 static bool put_count(struct strbuf *b, bool any, uint64_t n, const char *what, const char *where)
 {
@@ -80,9 +71,9 @@ void summary_drift(struct strbuf *b, const struct event_compared *c, enum event_
 	bool any = false;
 
 	for (int s = 0; s < 2; s++)
-		any = put_count(b, any, c->missing_folders[s], c->missing_folders[s] == 1 ? "folder missing" : "folders missing", summary_at(s, sides));
+		any = put_count(b, any, c->missing_folders[s], c->missing_folders[s] == 1 ? "folder missing" : "folders missing", event_place(sides, s));
 	for (int s = 0; s < 2; s++)
-		any = put_count(b, any, c->missing[s], "missing", summary_at(s, sides));
+		any = put_count(b, any, c->missing[s], "missing", event_place(sides, s));
 	any = put_count(b, any, c->refused, "missing that could not be copied", "");
 	any = put_count(b, any, c->content, "with another content", "");
 	put_count(b, any, c->flags, "with other flags", "");

@@ -17,7 +17,6 @@ bool summary_totals(struct strbuf *b, const struct event_totals *t, bool two_way
  */
 void summary_verify(struct strbuf *b, const struct event_compared *c, uint64_t failed, enum event_sides sides);
 void summary_drift(struct strbuf *b, const struct event_compared *c, enum event_sides sides);
-const char *summary_at(int side, enum event_sides sides); /* "at the source", "here" */
 
 /* "; 3.4 MB, 1.2 s, 7 round trips"; what goes both ways is "3.4 MB in, 1.0 kB out" */
 void summary_cost(struct strbuf *b, const struct event_totals *t, bool two_way);

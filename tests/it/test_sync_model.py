@@ -374,6 +374,7 @@ class World:
                 self._act_meanwhile(r)
             except (FileNotFoundError, Refused) as e:
                 self.say("  the run was faster:", e)
+            self.model.run_broken()     # it may have been copied already
             return
         what = self.rng.choices(("deliver", "both", "toggle", "look_at", "delete", "copy", "move", "make", "remove"), (30, 3, 25, 6, 16, 6, 6, 5, 3))[0]
         there = r.listing()

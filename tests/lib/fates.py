@@ -25,6 +25,9 @@ class Message:
         """meanwhile: while a run is on."""
         if meanwhile:
             self.hazy.add(flag)
+        elif not self.settled and self.exposed and flag.islower() and self.origin not in (None, side):
+            # a keyword of a copy that a run which was broken off has brought to a server: the base does not say that it came with it
+            self.hazy.add(flag)
         elif not self.settled and not self.exposed and self.origin == side:
             self.base ^= {flag}     # nobody else has seen it
         elif flag in self.touched or self.origin is None:
