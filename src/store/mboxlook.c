@@ -45,8 +45,11 @@ static int look_at(struct mbox *m, const struct look *l, struct box_info *out, s
 		out->extent = LOOK_SAME;
 		return 0;
 	}
+	if (!mbox_index_is(m, &st))
+		mbox_index_clear(&m->index); /* so that its order is the file's */
 	if (mbox_index_now(m, e) < 0)
 		return -1;
+	out->in_order = true;
 	mbox_stamp(m, &m->index.st, out->stamp);
 	out->extent = LOOK_ALL;
 	out->messages = m->index.live;

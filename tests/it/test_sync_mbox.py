@@ -47,6 +47,20 @@ def test_first_run(job):
     assert job.local.state()["Work/2026"] == job.remote.state()["Work/2026"] == [(hello(2), "DRT")]
 
 
+def test_the_order_of_arrival_is_kept(job):
+    """Keys say nothing of it."""
+    def order(side):
+        with job.remote.connect() as c:
+            return [m.text for m in job.local.messages("INBOX")] if side is job.local else [body for _, body, _ in job.remote.fetch(c, "INBOX")]
+
+    job.remote.fill("INBOX", 25)
+    job.settle()
+    assert order(job.local) == order(job.remote) == [hello(n) for n in range(25)]
+    job.local.fill("INBOX", 25, 100)
+    job.settle()
+    assert order(job.remote)[25:] == [hello(n) for n in range(100, 125)]
+
+
 def test_nothing_is_read_that_has_not_changed(job):
     """Nor locked, nor changed."""
     job.remote.fill("INBOX", 30)
