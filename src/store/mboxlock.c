@@ -235,10 +235,16 @@ static int create_dotlock(struct mboxlock *l, struct err *e)
 /* Try the dotlock. */
 static int try_dotlock(struct mboxlock *l, struct err *e)
 {
+	struct err cannot = ERR_INIT;
 	int why = EEXIST;
 
-	if (make_file(l, l->unique, e) < 0)
-		return l->read && (errno == EACCES || errno == EPERM || errno == EROFS) ? TRY_OK : TRY_ERROR;
+	if (make_file(l, l->unique, &cannot) < 0) {
+		if (l->read && (errno == EACCES || errno == EPERM || errno == EROFS))
+			return TRY_OK;
+		if (e)
+			*e = cannot;
+		return TRY_ERROR;
+	}
 	/* once more, at once, after a stale one was taken away */
 	for (int i = 0; i < 2 && why == EEXIST; i++) {
 		if (link_dotlock(l) == 0) {
