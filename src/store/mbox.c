@@ -471,7 +471,7 @@ static const struct store_ops mbox_ops = {
 	.find = mbox_find,
 	.move = mbox_move,
 	.set_flags = mbox_set_flags,
-	.restore = store_cannot_restore,
+	.restore = mbox_restore,
 	.free = mbox_free,
 };
 

@@ -192,6 +192,8 @@ int mbox_commit(struct store *s, struct err *e);
 int mbox_set_flags(struct store *s, const struct flag_change *c, size_t n, void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 int mbox_move(struct store *s, const uint64_t *nums, size_t n, const char *folder, struct keyword_view *there,
 	      void (*done)(void *arg, uint64_t num, struct slice key, const struct err *why), void *arg, struct err *e);
+int mbox_restore(struct store *s, const struct quarantine_box *from, int64_t run,
+		 void (*done)(void *arg, struct slice key, uint64_t size, const struct err *why), void *arg, struct err *e);
 int mbox_folders(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e);
 int mbox_folder_create(struct store *s, const char *folder, unsigned attrs, struct err *e);
 int mbox_folder_remove(struct store *s, const char *folder, uint64_t expected, struct err *e);

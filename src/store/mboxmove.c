@@ -133,3 +133,14 @@ int mbox_copy_to(struct mbox *m, const uint64_t *nums, size_t n, const char *fol
 	free(st);
 	return rc;
 }
+
+/* store_ops.restore: what was kept was another side's, which was a Maildir then. */
+int mbox_restore(struct store *s, const struct quarantine_box *from, int64_t run,
+		 void (*done)(void *arg, struct slice key, uint64_t size, const struct err *why), void *arg, struct err *e)
+{
+	(void)from;
+	(void)run;
+	(void)done;
+	(void)arg;
+	return err_set_span(e, ERR_CONF, SPAN_BOX, "%s is an mbox: what was kept of a Maildir can't be put back into it", mbox_of(s)->root);
+}
