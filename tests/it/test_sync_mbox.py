@@ -322,3 +322,43 @@ def test_moves_that_are_killed_double_nothing(best, tmp_path, calls):
     scene = Moved(tmp_path, best)
     for what in scene.killed(calls, 5):
         scene.finish(what)
+
+
+class Migration(Boxes):
+    """A job "both" that copies from the tree to the account, or from there to the tree."""
+
+    from_here = True
+
+    def configure(self, job):
+        ends = [haul.quoted("mbox:" + self.local.path), "work"]
+        super().configure("")
+        with open(self.conf, encoding="utf-8") as f:
+            account = f.read().partition("sync both")[0]
+        self.write_private(self.conf, "%smigrate both {\n\tfrom = %s\n\tto = %s\n%s\n}\n" % (account, *(ends if self.from_here else ends[::-1]), job))
+
+
+class MigrationHere(Migration):
+    from_here = False
+
+
+@pytest.mark.parametrize("make", [Migration, MigrationHere])
+def test_migrated(best, tmp_path, make):
+    p = make(tmp_path, best, "delete-source = no")
+    source, target = (p.local, p.remote) if p.from_here else (p.remote, p.local)
+    for i in range(4):
+        source.deliver(mail(i), "INBOX" if i % 2 else "Old/2001", "Fj" if i < 2 else "S")
+    target.deliver(mail(1), "INBOX", "")
+    before = source.state()
+    r = p.sync()
+    assert r.end["pulled"] == 3 and r.end["failed"] == 0, r
+    for folder in ("INBOX", "Old/2001"):
+        assert [text for text, _ in target.state()[folder]] == [text for text, _ in before[folder]]
+    assert (mail(0), "Fj") in target.state()["Old/2001"] and source.state() == before
+    p.quiet()
+    source.flag("INBOX", mail(3), "RS")
+    source.deliver(mail(9))
+    r = p.sync()
+    assert r.end["pulled"] == 1, r
+    assert (mail(3), "RS") in target.state()["INBOX"] and len(target.state()["INBOX"]) == 3
+    r = p.call("verify", "--full", "both")
+    assert r.code == 0, r
