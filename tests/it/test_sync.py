@@ -9,10 +9,10 @@ import pytest
 
 import dovecot
 import haul
-from twoway import HELLO, SERVERS, Sync, actions, between, counts, stopped
+from twoway import HELLO, SERVERS, Accounts, Sync, actions, between, counts, stopped
 
-#: For tests in which the other side may be a tree, too.
-or_a_tree = pytest.mark.parametrize("each_server", [*SERVERS, None], indirect=True)
+#: For tests in which the other side may be a tree, too, or the local side an account, or files.
+or_a_tree = pytest.mark.parametrize("each_server", [*SERVERS, None, "two accounts", "mbox"], indirect=True)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_first_run(pair):
     pair.remote.make("Empty")
     pair.remote.make("caf\xe9 & 100% tea")
     r = pair.settle()
-    assert counts(r) == {"pulled": 8, "folders_made": 4}, r
+    assert counts(r) == {"pulled": 8, "folders_made": 3 if isinstance(pair, Accounts) else 4}, r
     pair.same()
     assert {"Empty", "caf\xe9 & 100% tea"} <= pair.local.folders()
     assert os.stat(pair.db).st_mode & 0o777 == 0o600
@@ -236,7 +236,8 @@ def test_dry_run_changes_nothing(synced):
     plan = synced.sync("--dry-run")
     assert everything() == before
     text = synced.call("run", "--dry-run", "both")
-    assert "would make folder New at the server" in text.out and " here\n" in text.out and "nothing was changed" in text.out, text
+    places = ("on the remote side", "on the local side") if isinstance(synced, Accounts) else ("at the server", "here")
+    assert "would make folder New " + places[0] in text.out and " %s\n" % places[1] in text.out and "nothing was changed" in text.out, text
     done = synced.sync()
     assert sorted(actions(plan)) == sorted(actions(done)) and counts(plan) == counts(done)
     synced.quiet()

@@ -550,8 +550,8 @@ class Move(Job):
 
 
 def between(directory, srv, job=""):
-    """A job with that server, or, where there is none, with a second tree."""
-    return Sync(directory, srv, job) if srv else Pair(directory, job)
+    """A job with that server, and with what else its kind says; or, where there is none, with a second tree."""
+    return {"two accounts": Accounts, "mbox": Boxes}.get(srv.kind, Sync)(directory, srv, job) if srv else Pair(directory, job)
 
 
 class Scene:
@@ -674,9 +674,9 @@ class Kind(dovecot.Dovecot):
 
 
 def start(directory, kind):
-    """A server of one of MOVERS, not started yet."""
+    """A server of one of MOVERS, not started yet; or one that can all, to be used for other sides than a Maildir (between)."""
     imap = {"mail_plugins": "$mail_plugins imap_zlib"}
-    if MOVERS[kind]:
+    if MOVERS.get(kind):
         imap = {"imap_capability": MOVERS[kind]}
     srv = Kind(directory, imap=imap, extra=ROLES)
     srv.kind = kind
