@@ -44,8 +44,9 @@ static void walk(const struct config *c)
 	for (size_t i = 0; i < c->n_jobs; i++) {
 		const struct config_job *j = &c->jobs[i];
 
-		must(j->left && j->right && !j->right->is_account, "a job is incomplete", j->name);
-		must(j->mode == CONFIG_SYNC || j->left->kind == CONFIG_POP3, "a job that nothing can do", j->name);
+		must(j->left && j->right, "a job is incomplete", j->name);
+		must(j->right->kind != CONFIG_POP3 && (config_two_way(j) || (j->left->kind == CONFIG_POP3 && !j->right->is_account)), "a job that nothing can do", j->name);
+		must(j->mode != CONFIG_SYNC || j->left->kind != CONFIG_POP3, "a maildrop is no side of a sync", j->name);
 		must(config_job(c, j->name) == j, "two jobs have one name", j->name);
 		sum += strlen(j->folder);
 		for (size_t k = 0; k < j->sync.folders.n_rules; k++)
