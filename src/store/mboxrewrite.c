@@ -209,6 +209,19 @@ static int copy_header(struct rewrite *w, int64_t from, int64_t to, struct err *
 	return put_bytes(w, m->kept, mboxhead_end(&h, m->kept), e);
 }
 
+/* The empty line behind the notes of a message without a header; a first line that would begin another record behind it is quoted. */
+static int end_notes(struct rewrite *w, const struct mboxread_msg *at, struct strbuf *lines, struct err *e)
+{
+	char first[5] = "";
+
+	if (at->end - at->head >= 5 && fs_pread_all(w->m->fd, first, sizeof(first), at->head, w->m->path, e) < 0)
+		return -1;
+	strbuf_puts(lines, at->crlf ? "\r\n" : "\n");
+	if (w->m->variant != MBOX_CL2 && memcmp(first, "From ", sizeof(first)) == 0)
+		strbuf_putc(lines, '>');
+	return lines->failed ? err_set(e, ERR_LOCAL, "out of memory") : 0;
+}
+
 /* A message with other notes. */
 static int put_changed(struct rewrite *w, const struct mboxread_msg *at, const struct fresh *f, struct err *e)
 {
@@ -221,7 +234,7 @@ static int put_changed(struct rewrite *w, const struct mboxread_msg *at, const s
 		value[i] = slice_of(strbuf_str(&f->text) + f->at[i], f->at[i + 1] - f->at[i]);
 	rc = mboxnotes_lines(value, at->crlf, &lines) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
 	if (rc == 0 && at->no_header)
-		rc = strbuf_puts(&lines, at->crlf ? "\r\n" : "\n");
+		rc = end_notes(w, at, &lines, e);
 	if (rc == 0)
 		rc = copy(w, at->start, at->head, e);
 	if (rc == 0)

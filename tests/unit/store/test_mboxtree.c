@@ -304,6 +304,23 @@ static void flags_anew(void **state)
 	rig_stop(&r);
 }
 
+/* Notes must not make two messages of one that has no header. */
+static void flags_without_a_header(void **state)
+{
+	struct told t[2];
+	struct rig r;
+
+	(void)state;
+	rig_start(&r, MBOX_RD);
+	put(&r, "INBOX", "From jane\nFrom here to there\nx\n");
+	assert_int_equal(all(&r, "INBOX", t, 2), 1);
+	flag(&r, t[0].num, FLAG_SEEN, 0);
+	assert_int_equal(all(&r, "INBOX", t, 2), 1);
+	assert_string_equal(t[0].text, "From here to there\nx\n");
+	assert_int_equal(t[0].flags, FLAG_SEEN);
+	rig_stop(&r);
+}
+
 static void remove_these(struct rig *r, const uint64_t *nums, size_t n)
 {
 	size_t said = 0;
@@ -728,7 +745,7 @@ static void tidies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(dialects), cmocka_unit_test(dates), cmocka_unit_test(flags_in_place), cmocka_unit_test(flags_anew), cmocka_unit_test(removals), cmocka_unit_test(twins),
+		cmocka_unit_test(dialects), cmocka_unit_test(dates), cmocka_unit_test(flags_in_place), cmocka_unit_test(flags_anew), cmocka_unit_test(flags_without_a_header), cmocka_unit_test(removals), cmocka_unit_test(twins),
 		cmocka_unit_test(changed_meanwhile), cmocka_unit_test(changed_while_read), cmocka_unit_test(layouts), cmocka_unit_test(single_file), cmocka_unit_test(no_mbox),
 		cmocka_unit_test(links_modes_and_locks), cmocka_unit_test(leftovers), cmocka_unit_test(large_file), cmocka_unit_test(deliveries), cmocka_unit_test(keywords_are_named), cmocka_unit_test(recovers_twins),
 		cmocka_unit_test(tidies),
