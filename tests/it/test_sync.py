@@ -11,8 +11,8 @@ import dovecot
 import haul
 from twoway import HELLO, SERVERS, Accounts, Sync, actions, between, counts, stopped
 
-#: For tests in which the other side may be a tree, too, or the local side an account, or files.
-or_a_tree = pytest.mark.parametrize("each_server", [*SERVERS, None, "two accounts", "mbox"], indirect=True)
+#: For tests in which the other side may be a tree, too, or the local side an account, or files; or both.
+or_a_tree = pytest.mark.parametrize("each_server", [*SERVERS, None, "two accounts", "mbox", "files"], indirect=True)
 
 
 @pytest.fixture

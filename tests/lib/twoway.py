@@ -461,14 +461,16 @@ class Boxes(Sync):
 class Pair(Job):
     """A configuration with one job "both" between two trees."""
 
+    kind = "maildir"    # of what is at the local side
+
     def __init__(self, directory, job=""):
         super().__init__(directory, 1)
-        self.remote, self.local = Side(os.path.join(self.dir, "remote")), Side(os.path.join(self.dir, "local"))
+        self.remote, self.local = Side(os.path.join(self.dir, "remote")), {"maildir": Side, "mbox": boxside.BoxSide}[self.kind](os.path.join(self.dir, "local"))
         self.configure(job)
 
     def configure(self, job):
         self.write_private(self.conf, "sync both {\n\tremote = %s\n\tlocal = %s\n%s\n}\n" % (
-            haul.quoted("maildir:" + self.remote.path), haul.quoted("maildir:" + self.local.path), job))
+            haul.quoted("maildir:" + self.remote.path), haul.quoted(self.kind + ":" + self.local.path), job))
 
 
 class Accounts(Job):
@@ -549,9 +551,17 @@ class Move(Job):
         assert actions(r) == [] and r.of("warning") == [] and r.of("error") == [], r
 
 
+class Files(Pair):
+    """The same between a tree of Maildirs and one of mbox files."""
+
+    kind = "mbox"
+
+
 def between(directory, srv, job=""):
-    """A job with that server, and with what else its kind says; or, where there is none, with a second tree."""
-    return {"two accounts": Accounts, "mbox": Boxes}.get(srv.kind, Sync)(directory, srv, job) if srv else Pair(directory, job)
+    """A job with that server, and with what else its kind says; or, where there is none, with a second tree, or one of mbox files."""
+    if srv in (None, "files"):
+        return (Files if srv else Pair)(directory, job)
+    return {"two accounts": Accounts, "mbox": Boxes}.get(srv.kind, Sync)(directory, srv, job)
 
 
 class Scene:
@@ -684,11 +694,11 @@ def start(directory, kind):
 
 
 def server_of_each(kinds):
-    """A fixture: a server of each kind in turn; or, if a test asks for it by None, no server."""
+    """A fixture: a server of each kind in turn; or, if a test asks for it by None or "files", no server, but that."""
     @pytest.fixture(scope="module", params=list(kinds))
     def each_server(request, tmp_path_factory):
-        if request.param is None:
-            yield None
+        if request.param in (None, "files"):
+            yield request.param
             return
         with start(tmp_path_factory.mktemp("dovecot"), request.param) as srv:
             yield srv
