@@ -26,6 +26,7 @@ struct todo {
 	VEC(int64_t) forget;
 	VEC(struct agreement) agree;
 	VEC(struct waiting) waiting;  /* removals at the left */
+	size_t taken_before;          /* so many of those are of what was not copied just now */
 };
 
 void act_on(struct twoway *g, struct box *b)
@@ -226,8 +227,8 @@ static bool has_work_at(const struct box *b, const struct plan_sync_policy *poli
 {
 	unsigned mine = side == LEFT ? PLAN_COPY | PLAN_COPY_BACK | PLAN_FLAG_LEFT | PLAN_REMOVE_LEFT : PLAN_COPY | PLAN_COPY_BACK | PLAN_FLAG_RIGHT | PLAN_REMOVE_RIGHT;
 
-	if (side == LEFT && policy->take_left)
-		mine |= PLAN_PAIR; /* it is removed at once */
+	if (policy->take_left)
+		mine |= PLAN_PAIR | PLAN_REMOVE_LEFT; /* it is removed at once, when the right was seen to have it */
 	for (size_t i = 0; i < b->join.rows.n; i++)
 		if (decide_row(g, b, policy, &b->join.rows.a[i]).acts & mine)
 			return true;
@@ -361,6 +362,7 @@ static int sort_taken_now(struct todo *t, struct err *e)
 	for (size_t i = 0; i < t->waiting.n; i++)
 		if (t->flag[RIGHT].a[t->waiting.a[i].flag].acts != PLAN_NOTHING)
 			t->remove[LEFT].a[t->waiting.a[i].removal].acts = PLAN_NOTHING;
+	t->taken_before = t->remove[LEFT].n;
 	for (size_t i = 0; i < t->copy[RIGHT].n; i++) {
 		struct work w = t->copy[RIGHT].a[i];
 
@@ -385,7 +387,11 @@ static int remove_at(struct twoway *g, struct box *b, int side, struct todo *t, 
 		return 0;
 	if (twoway_tells(g, side))
 		rc = act_find_strangers(g, side, t->remove[side].a, t->remove[side].n, &strangers, e);
+	if (rc == 0 && side == LEFT && g->p->one_way)
+		rc = act_see_kept(g, b, t->remove[side].a, t->remove[side].n, t->taken_before, e);
 	exec_forget_marks(x);
+	if (rc == 0 && side == LEFT && g->p->one_way)
+		rc = act_try_one(g, b, t->remove[side].a, t->remove[side].n, t->taken_before, e);
 	if (rc == 0 && (exec_remove(x, t->remove[side].a, t->remove[side].n, e) < 0 || exec_commit(x, false, 0, &removed, e) < 0))
 		rc = -1;
 	if (rc == 0)

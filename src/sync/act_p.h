@@ -24,4 +24,18 @@ int act_find_strangers(struct twoway *g, int side, struct work *w, size_t n, str
 /* They are new, and no other number of the folder is believed from now on. */
 int act_note_strangers(struct twoway *g, struct box *b, int side, const struct strangers *s, struct err *e);
 
+/*
+ * What is to be deleted at the source of a migration is seen to be at the target before: a copy of just now, behind the first `before` of w, by its Message-ID, as the target has said that it took
+ * it; any other by its content, which is read on both sides, since a Message-ID, a size and a time are no proof that nobody has changed it. What the target does not show so
+ * asks for nothing any more, and is told. w: of the left; both boxes are open.
+ */
+int act_see_kept(struct twoway *g, struct box *b, struct work *w, size_t n, size_t before, struct err *e);
+
+/*
+ * Both sides may be two doors to one mailbox (POP3 and IMAP, a host or a user of two names), and then the only copy would go. So of what was not copied just now one message is deleted
+ * at the left first, while its text is kept aside; the others follow when the right has it still. If not, it is put back there, and the error says why nothing else was deleted. The left
+ * is open again then, and w has its numbers of now.
+ */
+int act_try_one(struct twoway *g, struct box *b, struct work *w, size_t n, size_t before, struct err *e);
+
 #endif

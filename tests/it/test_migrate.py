@@ -152,6 +152,38 @@ def test_the_same_account(srv, tmp_path):
     p.quiet()
 
 
+@pytest.mark.parametrize("folder", ["INBOX", "Old"])
+def test_the_same_account_is_not_emptied(srv, tmp_path, folder):
+    """Two doors to one mailbox: who closes the one must not lose what is behind it. In another folder it is a copy."""
+    p = Move(tmp_path, srv, source="pop3", target="imap")
+    p.local = Remote(srv, p.remote.user)
+    p.configure('delete-source = yes\nfolder = "%s"' % folder)
+    for n in range(20):
+        p.remote.deliver(mail(n), age=DAY)
+    before = p.local.bodies()
+    r = p.move(code=1 if folder == "INBOX" else 0)
+    assert p.local.bodies(folder) == before
+    if folder == "INBOX":
+        assert "one mailbox" in r.of("error")[0]["text"] and "put back" in r.of("error")[0]["text"], r
+        p.run("move")
+        assert p.local.bodies() == before
+
+
+@pytest.mark.parametrize("source", ["imap", "maildir"])
+@pytest.mark.parametrize("target", ["imap", "maildir"])
+def test_moved_at_the_source(srv, tmp_path, source, target):
+    p = Move(tmp_path, srv, source=source, target=target)
+    for n in range(8):
+        p.remote.deliver(mail(n), "INBOX" if n < 6 else "Work", age=n * DAY)
+    p.settle()
+    p.remote.move("INBOX", mail(2), "Work")
+    want = p.remote.state()
+    assert sent(p.settle()) == 0 and p.local.state() == want
+    p.configure("delete-source = yes")
+    p.settle()
+    assert p.local.state() == want and not any(p.remote.state().values())
+
+
 def test_twice_the_same(srv, tmp_path):
     """Messages with the same bytes stay as many as they are; those with the same Message-ID and other bytes are told apart, and those without any."""
     for source in "imap", "pop3":

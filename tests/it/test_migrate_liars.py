@@ -1,0 +1,165 @@
+"""Migrations between servers that lie, forget and number anew: nothing is lost, nothing doubled, and what is deleted at the source is known to be at the target."""
+
+import os
+import shutil
+
+import pytest
+
+import haul
+import imappeer
+import pop3peer
+import twoway
+from hostile import CLEAR, clean, forget_pauses
+
+
+def letter(n, text=None):
+    return b"Received: from x by y; Mon, 01 Jan 2024 10:%02d:00 +0000\nFrom: x@example.org\nMessage-ID: <%d@example.org>\nSubject: letter %d\n\n" % (n % 60, n, n) + (text or b"text %d\n" % n)
+
+
+class Job(twoway.Job):
+    """A migration "both" from a scripted server to another."""
+
+    def __init__(self, directory, old, new, job=""):
+        super().__init__(directory, 1)
+        self.old, self.new = old, new
+        new.user_name = "bob"
+        self.configure(job)
+
+    def configure(self, job):
+        account = "account %s {\n\turl = %s\n\tpassword-file = %s\n\t" + CLEAR + "}\n"
+        kind = "pop3" if isinstance(self.old, pop3peer.Peer) else "imap"
+        self.write_private(self.conf, account % ("old", haul.quoted("%s://anna@127.0.0.1:%d" % (kind, self.old.port)), haul.quoted(self.secret)) +
+                           account % ("work", haul.quoted("imap://bob@127.0.0.1:%d" % self.new.port), haul.quoted(self.secret)) +
+                           "migrate both {\n\tfrom = old\n\tto = work\n%s\n}\n" % job)
+
+
+EMPTY = "\tdelete-source = yes"
+
+
+def known(srv):
+    return sorted(srv.inbox().bodies())
+
+
+def source(kind, texts):
+    return pop3peer.Peer(texts) if kind == "pop3" else imappeer.Peer({"INBOX": texts})
+
+
+def left(old):
+    return old.contents() if isinstance(old, pop3peer.Peer) else old.inbox().bodies()
+
+
+class SaysOk(imappeer.Peer):
+    """Takes a message and has it not."""
+
+    def take_in(self, link, folder, data, flags, date):
+        m = super().take_in(link, folder, data, flags, date)
+        if b"letter 3\n" in data:
+            folder.messages.remove(m)
+        return m
+
+
+@pytest.mark.parametrize("kind", ["pop3", "imap"])
+def test_target_that_does_not_store(tmp_path, kind):
+    texts = [letter(n) for n in range(1, 6)]
+    with source(kind, texts) as old, SaysOk() as new:
+        h = Job(tmp_path, old, new, EMPTY)
+        r = clean(h.run("both"))
+        assert letter(3) in left(old), r
+        new.behave()
+        for _ in range(3):
+            forget_pauses(h)
+            r = clean(h.run("both"))
+        assert known(new) == sorted(texts), r
+
+
+@pytest.mark.parametrize("kind", ["pop3", "imap"])
+def test_target_restored_from_a_backup(tmp_path, kind):
+    """Copied, and then the target lost them and gave their UIDs to other mail; then the source is to be emptied."""
+    texts = [letter(n) for n in range(1, 6)]
+    with source(kind, texts) as old, imappeer.Peer() as new:
+        h = Job(tmp_path, old, new)
+        assert clean(h.run("both")).code == 0
+        box = new.inbox()
+        box.messages, box.uidnext = [m for m in box.messages if m.uid <= 2], 3
+        for n in range(50, 54):
+            box.add(letter(n))
+        h.configure(EMPTY)
+        r = clean(h.run("both"))
+        for _ in range(2):
+            r = clean(h.run("both"))
+        have = set(left(old)) | set(box.bodies())
+        assert have >= set(texts), r
+
+
+@pytest.mark.parametrize("kind", ["pop3", "imap"])
+def test_altered_copy_at_the_target(tmp_path, kind):
+    """Of the same size, time and Message-ID, but not the same: another tool has broken it."""
+    texts = [letter(n) for n in range(1, 6)]
+    with source(kind, texts) as old, imappeer.Peer() as new:
+        h = Job(tmp_path, old, new)
+        assert clean(h.run("both")).code == 0
+        h.forget()
+        m = new.inbox().find(3)
+        m.data = m.data.replace(b"text", b"t?xt")
+        h.configure(EMPTY)
+        r = clean(h.run("both"))
+        assert set(left(old)) | set(new.inbox().bodies()) >= set(texts), r
+
+
+@pytest.mark.parametrize("many", [1, 3, 5])
+def test_some_renumbered(tmp_path, many):
+    texts = [letter(n) for n in range(1, 6)]
+    with source("pop3", texts) as old, imappeer.Peer() as new:
+        h = Job(tmp_path, old, new)
+        assert clean(h.run("both")).code == 0
+        for i in range(many):
+            old.maildrop["new%d" % i] = old.maildrop.pop("uid-%d" % (i + 1))
+        old.maildrop["x"] = letter(77)
+        r = clean(h.run("both"))
+        assert known(new) == sorted(texts + [letter(77)]), r
+        h.quiet()
+
+
+def test_last_week(tmp_path):
+    """An old state, with a source that is emptied, and UIDLs that come again."""
+    texts = [letter(n) for n in range(1, 6)]
+    with source("pop3", texts) as old, imappeer.Peer() as new:
+        h = Job(tmp_path, old, new)
+        assert clean(h.run("both")).code == 0
+        shutil.copytree(h.state, h.state + ".kept")
+        h.configure(EMPTY)
+        assert clean(h.run("both")).code == 0
+        assert left(old) == []
+        for n in range(1, 4):
+            old.maildrop["uid-%d" % n] = letter(30 + n)
+        shutil.rmtree(h.state)
+        os.rename(h.state + ".kept", h.state)
+        for _ in range(3):
+            r = clean(h.run("both"))
+        assert known(new) == sorted(texts + [letter(30 + n) for n in range(1, 4)]), r
+
+
+class Fewer(pop3peer.Peer):
+    few = None
+
+    def visible(self, link):
+        return [u for u in self.maildrop if self.few is None or u in self.few]
+
+
+def test_lists_fewer(tmp_path):
+    texts = [letter(n) for n in range(1, 9)]
+
+    for job in "", EMPTY:
+        with Fewer(texts) as old, imappeer.Peer() as new:
+            h = Job(tmp_path / ("x" + job.strip()[:3]), old, new, job)
+            old.few = ["uid-2", "uid-4"]
+            clean(h.run("both"))
+            old.few = []
+            clean(h.run("both"))
+            old.few = ["uid-2", "uid-8"]
+            clean(h.run("both"))
+            old.few = None
+            clean(h.run("both"))
+            assert known(new) == sorted(texts)
+            if not job:
+                assert left(old) == texts
