@@ -444,7 +444,7 @@ int act_note_keys(struct twoway *g, struct box *b, int side, struct err *e)
 
 	if (!(s->ops->caps & STORE_REMOTE) || box_remembered(b, side)[0] != '\0')
 		return 0;
-	if (box_open(g, b, side, BOX_WRITE, &info, e) < 0)
+	if (box_open(g, b, side, twoway_how(g, side), &info, e) < 0)
 		return -1;
 	s->ops->close_box(s);
 	if (note_keys(g, b, side, info.stamp, e) < 0)
@@ -542,7 +542,7 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 
 		if (!has_work_at(b, &policy, g, s))
 			continue;
-		if (box_open(g, b, s, BOX_WRITE | (changed ? 0 : BOX_UNCHANGED), &b->info[s], e) < 0)
+		if (box_open(g, b, s, twoway_how(g, s) | (changed ? 0 : BOX_UNCHANGED), &b->info[s], e) < 0)
 			goto out;
 		b->looked[s] = true;
 		/* one that was made just now */

@@ -50,7 +50,7 @@ static int add_message(struct twoway *g, struct hint *h, const struct joined *ro
 /* The next folder. 1 it is one for the hint, or the left has nothing to do with it; 0 it is none: here the hint ends; -1 as well. */
 static int add_box(struct twoway *g, struct hint *h, struct box *b)
 {
-	struct soon x = { .folder = box_name(b, LEFT), .how = BOX_WRITE, .keywords = &b->view[LEFT] };
+	struct soon x = { .folder = box_name(b, LEFT), .how = twoway_how(g, LEFT), .keywords = &b->view[LEFT] };
 	struct plan_sync_policy policy;
 	bool sized = true;
 	int rc = 1;

@@ -162,7 +162,7 @@ int candidates_learn(struct twoway *g, int side, enum candidates_how how, candid
 	if (all_known(cs, how))
 		return 0;
 	b = cs->c.a[0].box;
-	if (box_open(g, b, side, g->p->dry_run ? BOX_READ : BOX_WRITE, &info, e) < 0)
+	if (box_open(g, b, side, twoway_how(g, side), &info, e) < 0)
 		return -1;
 	for (size_t i = 0; i < cs->c.n; i++) {
 		struct candidate c = cs->c.a[i];

@@ -349,7 +349,7 @@ static int recover_box(struct twoway *g, struct box *b, struct err *e)
 
 		/* what was on its way to a folder that is gone is new mail again: it must neither be passed over nor go with the other side's folder */
 		if (box_there(b, s))
-			rc = box_open(g, b, s, BOX_WRITE, &info, &why);
+			rc = box_open(g, b, s, twoway_how(g, s), &info, &why);
 		if (rc == 0 && box_there(b, s))
 			rc = exec_recover(&g->x[s], &why);
 		else if (rc == 0 && b->remove[!s])
@@ -389,7 +389,7 @@ static int take_look(struct twoway *g, struct box *b, int side, struct err *e)
 static int read_looks(struct twoway *g, int side, const struct look *l, const size_t *which, size_t n, struct err *e)
 {
 	struct store *s = g->side[side];
-	int rc = n == 0 ? 0 : s->ops->look(s, l, n, g->p->dry_run ? BOX_READ : BOX_WRITE, e);
+	int rc = n == 0 ? 0 : s->ops->look(s, l, n, twoway_how(g, side), e);
 
 	while (n > 0 && rc == 0) {
 		struct err why = ERR_INIT;

@@ -52,6 +52,11 @@ bool twoway_tells(const struct twoway *g, int side)
 	return g->side[side]->ops->idents != NULL;
 }
 
+unsigned twoway_how(const struct twoway *g, int side)
+{
+	return g->p->dry_run || (side == LEFT && g->p->one_way && !g->p->delete_source) ? BOX_READ : BOX_WRITE;
+}
+
 bool twoway_may(enum sync_where where, int side)
 {
 	return where == SYNC_BOTH || where == (side == LEFT ? SYNC_LEFT : SYNC_RIGHT);

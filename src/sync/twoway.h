@@ -116,6 +116,7 @@ const char *box_name(const struct box *b, int side);
 bool box_there(const struct box *b, int side);
 char *box_remembered(struct box *b, int side); /* the stamp as the base has it: sizeof(folder_row.left_stamp) */
 bool twoway_may(enum sync_where where, int side);
+unsigned twoway_how(const struct twoway *g, int side); /* how its boxes are opened: a source that is to stay as it is is not even told that somebody has seen its mail (IMAP's \Recent) */
 
 /* Open it; how: enum box_how. */
 int box_open(struct twoway *g, struct box *b, int side, unsigned how, struct box_info *info, struct err *e);

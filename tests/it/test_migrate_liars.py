@@ -1,6 +1,7 @@
 """Migrations between servers that lie, forget and number anew: nothing is lost, nothing doubled, and what is deleted at the source is known to be at the target."""
 
 import os
+import re
 import shutil
 
 import pytest
@@ -163,3 +164,20 @@ def test_lists_fewer(tmp_path):
             assert known(new) == sorted(texts)
             if not job:
                 assert left(old) == texts
+
+
+def test_the_source_is_only_read(tmp_path):
+    """Not even \\Recent goes."""
+    texts = [letter(n) for n in range(1, 6)]
+    with imappeer.Peer({"INBOX": texts, "Work": texts[:2], "Empty": []}) as old, imappeer.Peer() as new:
+        h = Job(tmp_path, old, new)
+        assert clean(h.run("both")).code == 0
+        old.inbox().add(letter(7))
+        old.inbox().expunge([2])
+        old.inbox().flag(old.inbox().find(1), {"\\Deleted"})
+        new.inbox().expunge([4])
+        new.inbox().flag(new.inbox().find(3), {"\\Flagged"})
+        assert clean(h.run("both")).code == 0
+        assert clean(h.run("both", "--restore")).code == 0
+        verbs = {re.sub("^UID ", "", line).split(" ")[0] for line in old.commands()}
+        assert verbs <= {"AUTHENTICATE", "ID", "ENABLE", "NAMESPACE", "LIST", "EXAMINE", "FETCH", "LOGOUT"}
