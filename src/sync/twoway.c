@@ -131,8 +131,12 @@ static int remember(struct twoway *g, struct box *b, struct err *e)
 	look_policy_text(g, b, policy, sizeof(policy));
 	for (int s = LEFT; s <= RIGHT; s++) {
 		text[s][0] = '\0';
-		if (b->stamp[s][0] != '\0')
+		if (b->stamp[s][0] != '\0') {
 			snprintf(text[s], sizeof(text[s]), "%s%s", b->stamp[s], policy);
+		} else if (g->side[s]->ops->caps & STORE_REMOTE) { /* made in this run: what its keys mean was noted with the first of them, and the next run must know it */
+			snprintf(text[s], sizeof(text[s]), "%s", old[s]);
+			look_weaken(text[s], sizeof(text[s]));
+		}
 		if (b->kept[s])
 			look_weaken(text[s], sizeof(text[s]));
 		if (b->distrusted[s])

@@ -166,6 +166,19 @@ def test_lists_fewer(tmp_path):
                 assert left(old) == texts
 
 
+def test_target_folder_recreated(tmp_path):
+    texts = [letter(n) for n in range(1, 6)]
+    with imappeer.Peer({"INBOX": [], "Work": texts}) as old, imappeer.Peer() as new:
+        h = Job(tmp_path, old, new)
+        assert clean(h.run("both")).code == 0
+        del new.folders["Work"]
+        new.folders["Work"] = imappeer.Folder("Work", 7777)
+        h.configure(EMPTY)
+        for _ in range(3):
+            r = clean(h.run("both"))
+        assert sorted(new.folders["Work"].bodies()) == sorted(texts), r
+
+
 def test_the_source_is_only_read(tmp_path):
     """Not even \\Recent goes."""
     texts = [letter(n) for n in range(1, 6)]
@@ -181,3 +194,19 @@ def test_the_source_is_only_read(tmp_path):
         assert clean(h.run("both", "--restore")).code == 0
         verbs = {re.sub("^UID ", "", line).split(" ")[0] for line in old.commands()}
         assert verbs <= {"AUTHENTICATE", "ID", "ENABLE", "NAMESPACE", "LIST", "EXAMINE", "FETCH", "LOGOUT"}
+
+
+def test_target_folder_renumbered_after_the_first_run(tmp_path):
+    """The folder was made by the first run; what has its UIDs now is other mail."""
+    texts = [letter(n) for n in range(1, 6)]
+    with imappeer.Peer({"INBOX": [], "Work": texts}) as old, imappeer.Peer() as new:
+        h = Job(tmp_path, old, new)
+        assert clean(h.run("both")).code == 0
+        new.folders["Work"] = imappeer.Folder("Work", 7777)
+        others = [letter(n) for n in range(50, 55)]
+        for t in others:
+            new.folders["Work"].add(t)
+        old.folders["Work"].flag(old.folders["Work"].find(2), {"\\Flagged"})
+        clean(h.run("both"))
+        assert sorted(new.folders["Work"].bodies()) == sorted(texts + others)
+        assert not any("\\Flagged" in m.flags for m in new.folders["Work"].messages if m.data in others)
