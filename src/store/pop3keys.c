@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/pop3list.h"
+
 #define HEAD "head "
 
 void pop3keys_clear(struct pop3keys *k)
@@ -82,7 +84,7 @@ void pop3keys_sort(struct pop3keys *k)
 	for (size_t i = 0; i < k->by_num.n; i++) {
 		struct pop3key *x = &k->by_num.a[i];
 
-		x->vague = x->key.n == 0 || (i > 0 && slice_eq(x->key, k->by_num.a[i - 1].key));
+		x->vague = x->key.n == 0 || pop3list_is_number(x->key) || (i > 0 && slice_eq(x->key, k->by_num.a[i - 1].key));
 		k->vague += x->vague;
 	}
 	qsort(k->by_num.a, k->by_num.n, sizeof(*k->by_num.a), cmp_num);

@@ -1,6 +1,6 @@
 /*
  * The messages of a maildrop by names that last from session to session, each its own: as a tree they must have one (store_ops.find). That is the UIDL. Where a server gives one
- * twice, the message with the lowest number has it; the others, and those without any, are named by their headers, which the caller reads: "head " and a digest. A blank can't be
+ * twice, the message with the lowest number has it; the others, and those without any, or with a mere number that may be another's in the next session, are named by their headers, which the caller reads: "head " and a digest. A blank can't be
  * part of a UIDL, so that no server can pose as one of these. Equal headers are told apart by a number behind that, in the order of the maildrop.
  */
 #ifndef STORE_POP3KEYS_H
@@ -14,7 +14,7 @@ struct pop3key {
 	struct slice key;  /* valid until pop3keys_clear */
 	uint64_t size;     /* as LIST says; 0 unknown */
 	uint32_t num;
-	bool vague;        /* its UIDL is none, or another's */
+	bool vague;        /* its UIDL is none, or another's, or a mere number */
 	bool headed;       /* its header is known */
 	unsigned char head[DIGEST_SIZE];
 };

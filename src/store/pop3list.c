@@ -8,6 +8,7 @@
 #define SPOOL_MEM (4 << 20)
 #define NUM_MAX ((uint64_t)1 << 31)
 #define HASHED "sha256:"
+#define NUMBER_MAX 10 /* digits; longer ones are times, or such */
 
 /* A row in the spool: this, and the key's bytes. */
 struct record {
@@ -59,7 +60,7 @@ void pop3list_clear(struct pop3list *l)
 	rows_clear(&l->sizes);
 	digest_end(l->stamp, unused);
 	drop_doubles(l);
-	l->bad = l->keyless = 0;
+	l->bad = l->keyless = l->numbered = 0;
 }
 
 /* Free it. */
@@ -124,6 +125,14 @@ static size_t make_key(struct pop3list *l, struct slice uid, char out[STORE_KEY_
 	return sizeof(HASHED) - 1 + DIGEST_HEX - 1;
 }
 
+bool pop3list_is_number(struct slice uidl)
+{
+	for (size_t i = 0; i < uidl.n; i++)
+		if (uidl.p[i] < '0' || uidl.p[i] > '9')
+			return false;
+	return uidl.n > 0 && uidl.n < NUMBER_MAX;
+}
+
 /* A row of UIDL. */
 int pop3list_uidl(struct pop3list *l, struct slice line, bool cut, struct err *e)
 {
@@ -139,6 +148,7 @@ int pop3list_uidl(struct pop3list *l, struct slice line, bool cut, struct err *e
 	n = cut ? 0 : make_key(l, slice_trim(line), key);
 	if (n == 0)
 		l->keyless++;
+	l->numbered += pop3list_is_number(slice_of(key, n));
 	if (digest_put(l->stamp, &num, sizeof(num)) < 0 || digest_put(l->stamp, key, n) < 0 || digest_put(l->stamp, "\n", 1) < 0)
 		return err_set(e, ERR_LOCAL, "can't compute a digest");
 	return put_row(&l->uidl, num, 0, key, n, e);

@@ -29,6 +29,7 @@ struct pop3list {
 	struct digest *stamp, *long_key;
 	uint64_t bad;          /* lines that are no rows */
 	uint64_t keyless;      /* rows of messages without a usable key */
+	uint64_t numbered;     /* keys that are mere numbers (pop3list_is_number) */
 	bool as_given;         /* set it before pop3list_start: keys given twice are given out as well. pop3list_clear leaves it */
 	uint64_t *numbers;     /* of the rows of UIDL, sorted, where the two can't be merged in their order; else NULL */
 	uint64_t *doubles;     /* hashes of keys given more than once, sorted */
@@ -43,6 +44,9 @@ void pop3list_clear(struct pop3list *l);   /* for the next session */
 /* A line of the answer to UIDL or LIST. cut: the line was too long and this is its beginning. Lines that are no rows are counted in ->bad. */
 int pop3list_uidl(struct pop3list *l, struct slice line, bool cut, struct err *e);
 int pop3list_size(struct pop3list *l, struct slice line, bool cut, struct err *e);
+
+/* Is a UIDL a mere number, and a short one ("1", "2")? Some servers count so, from one in each session, and what is called 2 today was 3 yesterday. */
+bool pop3list_is_number(struct slice uidl);
 
 /* "uidl:" and the digest of all UIDL rows and the count; "" when a message has no key, for then equal listings may hold different mail. Once, after the last row. */
 int pop3list_stamp(struct pop3list *l, uint64_t messages, char out[128], struct err *e);

@@ -51,6 +51,8 @@ static int session(struct pop3store *t, struct err *e)
 		pop3store_drop(t);
 		if (pop3store_session(t, BOX_READ, &t->info, e) < 0)
 			return -1;
+		if (t->list.numbered > 0)
+			t->info.stamp[0] = '\0'; /* an equal listing may be of other mail: stamp_names */
 	}
 	t->used = clock_now();
 	return 0;

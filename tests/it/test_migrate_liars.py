@@ -107,6 +107,49 @@ def test_altered_copy_at_the_target(tmp_path, kind):
         assert set(left(old)) | set(new.inbox().bodies()) >= set(texts), r
 
 
+class Counts(pop3peer.Peer):
+    """Its names are mere numbers."""
+
+    def uidl(self, link, arg):
+        link.ok(more=["%d %d" % (n, n) for n, _ in self.rows(link)])
+
+
+def test_uidls_given_again(tmp_path):
+    """UIDLs that are numbers: what was first is another message now."""
+    texts = [letter(n) for n in range(1, 6)]
+
+    for job in "", EMPTY:
+        with Counts({"a%d" % i: t for i, t in enumerate(texts)}) as old, imappeer.Peer() as new:
+            h = Job(tmp_path / ("x" + job.strip()[:3]), old, new)
+            assert clean(h.run("both")).code == 0
+            del old.maildrop["a0"], old.maildrop["a1"]
+            for n in range(50, 53):
+                old.maildrop["b%d" % n] = letter(n)
+            h.configure(job)
+            for _ in range(3):
+                forget_pauses(h)
+                r = clean(h.run("both"))
+            assert known(new) == sorted(texts + [letter(n) for n in range(50, 53)]), (job, r)
+
+
+def test_uidls_given_again_without_message_ids(tmp_path):
+    texts = [b"Subject: cron %d\n\nnothing new\n" % n for n in range(1, 6)]
+
+    for job in "", EMPTY:
+        with Counts({"a%d" % i: t for i, t in enumerate(texts)}) as old, imappeer.Peer() as new:
+            h = Job(tmp_path / ("x" + job.strip()[:3]), old, new)
+            assert clean(h.run("both")).code == 0
+            del old.maildrop["a0"], old.maildrop["a1"]
+            more = [b"Subject: cron %d\n\nnothing new\n" % n for n in range(6, 9)]
+            for n, t in enumerate(more):
+                old.maildrop["b%d" % n] = t
+            h.configure(job)
+            for _ in range(3):
+                forget_pauses(h)
+                r = clean(h.run("both"))
+            assert known(new) == sorted(texts + more), (job, r)
+
+
 @pytest.mark.parametrize("many", [1, 3, 5])
 def test_some_renumbered(tmp_path, many):
     texts = [letter(n) for n in range(1, 6)]
