@@ -202,7 +202,11 @@ static int find_by_content(struct twoway *g, int side, struct trails *ts, struct
 	for (size_t i = 0; rc == 0 && i < ts->lost.n; i++) {
 		const struct trail *t = &ts->t.a[ts->lost.a[i]];
 
-		rc = numset_add(t->back ? &sizes.wire : &sizes.own, t->size) < 0 ? twoway_no_memory(e) : 0;
+		rc = numset_add(t->back ? &sizes.wire : &sizes.own, t->size);
+		if (rc == 0 && side == LEFT && t->told.size != 0) /* the right may store other line ends */
+			rc = numset_add(&sizes.own, t->told.size) < 0 || numset_add(&sizes.wire, t->told.size) < 0 ? -1 : 0;
+		if (rc < 0)
+			rc = twoway_no_memory(e);
 	}
 	numset_seal(&sizes.own);
 	numset_seal(&sizes.wire);
@@ -451,6 +455,15 @@ static bool is_local(const struct twoway *g, int side)
 	return !(g->side[side]->ops->caps & STORE_REMOTE);
 }
 
+/* Does the left name messages as it likes (POP3)? What it has named anew may have no Message-ID or time by which it is known again. */
+static bool may_rename(const struct twoway *g)
+{
+	for (size_t i = 0; i < g->boxes.n; i++)
+		if (g->boxes.a[i].looked[LEFT] && g->boxes.a[i].info[LEFT].validity == 0)
+			return true;
+	return false;
+}
+
 int moves_find(struct twoway *g, struct err *e)
 {
 	struct trails ts = { 0 };
@@ -464,7 +477,7 @@ int moves_find(struct twoway *g, struct err *e)
 			continue;
 		if (s == LEFT && !is_local(g, s))
 			rc = find_by_object(g, &ts, e) < 0 ? -1 : find_by_ident(g, &ts, e);
-		else
+		if (rc == 0 && (s == RIGHT || is_local(g, s) || may_rename(g)))
 			rc = find_by_content(g, s, &ts, e);
 	}
 	if (rc == 0)

@@ -164,6 +164,19 @@ def test_some_renumbered(tmp_path, many):
         h.quiet()
 
 
+@pytest.mark.parametrize("many", [1, 3, 5])
+def test_some_renumbered_without_message_ids(tmp_path, many):
+    texts = [b"Subject: cron %d\n\nnothing new\n" % n for n in range(1, 6)]
+    with source("pop3", texts) as old, imappeer.Peer() as new:
+        h = Job(tmp_path, old, new)
+        assert clean(h.run("both")).code == 0
+        for i in range(many):
+            old.maildrop["new%d" % i] = old.maildrop.pop("uid-%d" % (i + 1))
+        old.maildrop["x"] = letter(77)
+        r = clean(h.run("both"))
+        assert known(new) == sorted(texts + [letter(77)]), r
+
+
 def test_last_week(tmp_path):
     """An old state, with a source that is emptied, and UIDLs that come again."""
     texts = [letter(n) for n in range(1, 6)]

@@ -427,6 +427,7 @@ static int look_box(struct store *s, size_t *i, struct box_info *out, struct err
 	if (l->stamp[0] && sscanf(l->stamp, "%u %u %llu", &validity, &next, &changed) != 3)
 		misuse(t->w, "a stamp that was never given");
 	out->reborn = l->stamp[0] && validity != t->looking->validity && side(t)->remote;
+	out->validity = side(t)->remote ? t->looking->validity : 0;
 	t->since = changed;
 	t->fresh = l->all ? 0 : next;
 	t->msg_at = t->gone_at = 0;
