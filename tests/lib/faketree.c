@@ -240,6 +240,7 @@ static int info_of(struct tree *t, const struct tree_folder *f, struct box_info 
 	memset(out, 0, sizeof(*out));
 	stamp(f, out->stamp);
 	out->messages = tree_count(f);
+	out->validity = side(t)->remote ? f->validity : 0;
 	out->can_hold = side(t)->can_hold;
 	if (t->w->words)
 		out->can_hold = (out->can_hold & ~(uint64_t)WORDS) | FLAGS_KEYWORDS;
@@ -427,7 +428,6 @@ static int look_box(struct store *s, size_t *i, struct box_info *out, struct err
 	if (l->stamp[0] && sscanf(l->stamp, "%u %u %llu", &validity, &next, &changed) != 3)
 		misuse(t->w, "a stamp that was never given");
 	out->reborn = l->stamp[0] && validity != t->looking->validity && side(t)->remote;
-	out->validity = side(t)->remote ? t->looking->validity : 0;
 	t->since = changed;
 	t->fresh = l->all ? 0 : next;
 	t->msg_at = t->gone_at = 0;
