@@ -517,6 +517,41 @@ static int look_leftovers(struct twoway *g, struct err *e)
 	return 0;
 }
 
+/*
+ * What a migration's target has, and the source not, is nowhere in the base, and shows in no look at what has changed. The source may show the same later: one that shows its mail bit by
+ * bit, or lets it be copied from elsewhere. So where it has something new the target is looked at whole.
+ */
+static int look_for_known(struct twoway *g, struct err *e)
+{
+	bool any = false;
+
+	for (size_t i = 0; g->p->one_way && i < g->boxes.n; i++) {
+		struct box *b = &g->boxes.a[i];
+
+		if (b->failed || b->f->base.id == 0 || !box_there(b, LEFT) || !box_there(b, RIGHT) || b->whole[RIGHT] || b->forgotten || (b->join.fresh[LEFT] == 0 && !b->reborn))
+			continue;
+		vec_clear(&b->join.sides[PAIR_RIGHT]);
+		b->join.fresh[RIGHT] = 0;
+		b->looked[RIGHT] = false;
+		b->force[RIGHT] = any = true;
+	}
+	if (!any)
+		return 0;
+	g->again = false;
+	if (look_changed(g, RIGHT, false, e) < 0 || (g->again && look_changed(g, RIGHT, true, e) < 0))
+		return -1;
+	for (size_t i = 0; g->again && i < g->boxes.n; i++) {
+		struct box *b = &g->boxes.a[i];
+		struct err why = ERR_INIT;
+
+		if (b->failed || !b->forgotten || b->f->base.id != 0 || !b->force[RIGHT])
+			continue;
+		err_set_span(&why, ERR_TEMP, SPAN_BOX, "it was made anew at the target just now");
+		box_failed(g, b, &why);
+	}
+	return 0;
+}
+
 int look_recover(struct twoway *g, struct err *e)
 {
 	for (size_t i = 0; i < g->boxes.n; i++)
@@ -533,7 +568,7 @@ int look_messages(struct twoway *g, struct err *e)
 	g->again = false;
 	if (look_changed(g, RIGHT, false, e) < 0 || (g->again && (look_changed(g, RIGHT, false, e) < 0 || look_changed(g, RIGHT, true, e) < 0)))
 		return -1;
-	if (look_changed(g, LEFT, false, e) < 0 || look_changed(g, LEFT, true, e) < 0)
+	if (look_changed(g, LEFT, false, e) < 0 || look_changed(g, LEFT, true, e) < 0 || look_for_known(g, e) < 0)
 		return -1;
 	return look_reborn(g, e) < 0 || look_reborn(g, e) < 0 ? -1 : 0; /* the second time for those that are to be asked once more */
 }

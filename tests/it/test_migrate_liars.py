@@ -266,3 +266,22 @@ def test_target_folder_renumbered_after_the_first_run(tmp_path):
         clean(h.run("both"))
         assert sorted(new.folders["Work"].bodies()) == sorted(texts + others)
         assert not any("\\Flagged" in m.flags for m in new.folders["Work"].messages if m.data in others)
+
+
+@pytest.mark.parametrize("kind", ["pop3", "imap"])
+def test_shown_later_than_it_was_at_the_target(tmp_path, kind):
+    """What the target had before the first run is known when the source shows it in the third."""
+    texts = [letter(n) for n in range(1, 9)]
+    with source(kind, texts[:4]) as old, imappeer.Peer({"INBOX": texts}) as new:
+        h = Job(tmp_path, old, new)
+        for n, m in enumerate(new.inbox().messages):
+            m.date = 1704103200 + 60 * (n + 1)
+        for _ in range(2):
+            assert clean(h.run("both")).code == 0
+        if kind == "pop3":
+            old.maildrop.update({"later-uid-%d" % n: t for n, t in enumerate(texts[4:])})
+        else:
+            for t in texts[4:]:
+                old.inbox().add(t)
+        assert clean(h.run("both")).code == 0
+        assert known(new) == sorted(texts)
