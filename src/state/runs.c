@@ -427,3 +427,22 @@ int traffic_get(struct db *db, int side, int64_t *since, uint64_t *bytes, struct
 		*since = (int64_t)then;
 	return 0;
 }
+
+#define APART "sides_apart"
+
+int sides_apart_put(struct db *db, struct err *e)
+{
+	if (db_begin(db, e) < 0)
+		return -1;
+	if (db_meta_put(db, APART, "1", e) == 0)
+		return db_commit(db, e);
+	db_rollback(db);
+	return -1;
+}
+
+int sides_apart(struct db *db, struct err *e)
+{
+	char text[8];
+
+	return db_empty(db) ? 0 : db_meta_get(db, APART, text, sizeof(text), e);
+}

@@ -297,9 +297,13 @@ int act_try_one(struct twoway *g, struct box *b, struct work *w, size_t n, size_
 	struct store *right = g->side[RIGHT];
 	uint64_t removed = 0;
 	struct work *one;
+	int known;
 
-	if (!(right->ops->caps & STORE_REMOTE)) /* a Maildir or mbox has no second door */
+	if (!(right->ops->caps & STORE_REMOTE) || before == 0) /* a Maildir or mbox has no second door */
 		return 0;
+	known = sides_apart(g->db, e);
+	if (known != 0)
+		return known < 0 ? -1 : 0;
 	while (removed == 0 && (one = smallest(w, before)) != NULL) {
 		struct staged st;
 		struct slice key = { 0 };
@@ -324,5 +328,7 @@ int act_try_one(struct twoway *g, struct box *b, struct work *w, size_t n, size_
 		if (rc < 0)
 			return -1;
 	}
+	if (removed > 0 && sides_apart_put(g->db, e) < 0)
+		return -1;
 	return removed > 0 ? open_again(g, b, w, n, e) : 0;
 }

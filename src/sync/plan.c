@@ -1,5 +1,7 @@
 #include "sync/plan.h"
 
+#include "mail/flags.h"
+
 /* Does the policy want a message that was delivered at `made` off the source? */
 static bool wants_removal(const struct plan_policy *p, int64_t made)
 {
@@ -89,7 +91,7 @@ struct plan_sync plan_sync(const struct plan_sync_policy *p, const struct plan_s
 	} else if (!m->known && m->left.present) {
 		out.acts = plan_new(&p->right, &m->left, m->retry_at, p->now);
 		if (out.acts == PLAN_COPY)
-			out.right = out.base = m->left.flags & p->right.may_flag;
+			out.right = out.base = m->left.flags & p->right.may_flag & (p->left.can_hold | ~(uint64_t)FLAG_DELETED); /* one that nobody believes */
 		if (out.acts == PLAN_COPY && p->take_left)
 			out.acts |= PLAN_REMOVE_LEFT;
 	} else if (!m->known) {

@@ -285,3 +285,28 @@ def test_shown_later_than_it_was_at_the_target(tmp_path, kind):
                 old.inbox().add(t)
         assert clean(h.run("both")).code == 0
         assert known(new) == sorted(texts)
+
+
+def test_a_mark_of_an_earlier_run(tmp_path):
+    """Stopped between the mark and its end, and then all is lost at the target: what comes there again must not look as if it were to be deleted."""
+    texts = [letter(n) for n in range(1, 6)]
+    with source("imap", texts) as old, imappeer.Peer() as new:
+        h = Job(tmp_path, old, new, EMPTY)
+        for m in old.inbox().messages:
+            old.inbox().flag(m, {"\\Seen", "\\Deleted"})
+        assert clean(h.run("both")).code == 0
+        assert new.state()["INBOX"] == sorted((t, "S") for t in texts) and left(old) == []
+
+
+def test_not_one_mailbox_is_seen_once(tmp_path):
+    """What is there already is deleted in two steps the first time, in one session later."""
+    texts = [letter(n) for n in range(1, 9)]
+    with source("pop3", texts[:4]) as old, imappeer.Peer({"INBOX": texts}) as new:
+        h = Job(tmp_path, old, new, EMPTY)
+        for n, m in enumerate(new.inbox().messages):
+            m.date = 1704103200 + 60 * (n + 1)
+        assert clean(h.run("both")).code == 0
+        assert left(old) == [] and len(old.commands("QUIT")) == 2
+        old.maildrop.update({"later-uid-%d" % n: t for n, t in enumerate(texts[4:])})
+        assert clean(h.run("both")).code == 0
+        assert left(old) == [] and len(old.commands("QUIT")) == 3 and known(new) == sorted(texts)

@@ -87,6 +87,12 @@ static void policies(void **state)
 	assert_int_equal(plan_sync(&p, &m).acts, PLAN_WAIT);
 	p.right.may_add = false;
 	assert_int_equal(plan_sync(&p, &m).acts, PLAN_NOTHING);
+	/* a mark that was perhaps left by a removal which came to no end does not go with the copy */
+	m = (struct plan_sync_msg){ .left = side(S | FLAG_DELETED) };
+	p = (struct plan_sync_policy){ .left = all, .right = all, .now = NOW };
+	assert_int_equal(plan_sync(&p, &m).right, S | FLAG_DELETED);
+	p.left.can_hold &= ~(uint64_t)FLAG_DELETED;
+	assert_int_equal(plan_sync(&p, &m).right, S);
 	/* limits are of what is copied, not of what is there */
 	m = (struct plan_sync_msg){ .known = true, .left = side(0), .right = side(0) };
 	p.right = all;
