@@ -399,7 +399,7 @@ static int run_verify(const struct job_params *p, const struct event_sink *sink,
 {
 	const struct config_job *job = p->job;
 	struct verify_params vp = { .job = job->name, .sync = job->mode == CONFIG_FETCH ? NULL : &job->sync, .folder = job->folder ? job->folder : "",
-				    .max_size = job->policy.max_size, .full = p->verify_full, .all = p->verify_all, .now = clock_wall() };
+				    .listed = job->mode == CONFIG_FETCH && job->right->kind == CONFIG_MBOX ? "INBOX" : NULL, .max_size = job->policy.max_size, .full = p->verify_full, .all = p->verify_all, .now = clock_wall() };
 	struct job_params only_look = *p;
 	struct side sides[2] = { { .store = NULL }, { .store = NULL } };
 	struct db *db = NULL;

@@ -97,6 +97,7 @@ struct verify_params {
 	const char *job;
 	const struct sync_params *sync; /* of a two-way job, or a migration; NULL: of a fetch, whose source is one box, and */
 	const char *folder;             /* the target's, of a fetch */
+	const char *listed;             /* by what the target calls it where it can be read, if that is another name (the one file of an mbox: "INBOX"); else NULL */
 	uint64_t max_size;              /* of messages that a fetch takes; 0 none */
 	bool full;                      /* read every body; else what size and Message-ID leave in doubt */
 	bool all;                       /* tell every difference by itself */

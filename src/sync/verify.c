@@ -380,6 +380,8 @@ static int read_single(struct verify *v, struct err *e)
 	v->folders = (struct folders)FOLDERS_INIT;
 	if (folders_get(v->db, f.left, f.right, &f.base, e) < 0)
 		return -1;
+	if (v->p->listed)
+		f.right = v->p->listed;
 	return vec_push(&v->folders.f, f) < 0 ? twoway_no_memory(e) : 0;
 }
 
