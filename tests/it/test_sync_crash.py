@@ -130,7 +130,8 @@ def test_cut_off_after_every_kth_byte(best_scene, way, once):
     assert r.code == 0 and counted["connections"] == 1
     for n in points(counted[way], SHORT_CUTS) if not LONG else range(1, counted[way], max(97, counted[way] // 400)):
         r, _ = run("--cut-" + way, str(n), *(["--cut-once"] if once else []))
-        assert r.code in (0, 75), (n, r)
+        # where it breaks at one message each time, that is left out, and the rest comes to its end
+        assert r.code in ((0, 75) if once else (0, 1, 75)), (n, r)
         best_scene.finish("cut %s after %d" % (way, n))
 
 
