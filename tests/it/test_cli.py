@@ -117,7 +117,7 @@ def idle(tmp_path):
     (["fetch", "--keep", "perhaps", "isp", "maildir:x"], "keep = perhaps"),
     (["sync", "isp"], "use: mailhaul sync A B"),
     (["sync", "isp", "maildir:x"], "POP3 account, which can't be synced"),
-    (["sync", "maildir:x", "mbox:y"], "can't be synced yet"),
+    (["sync", "maildir:x", "mbox:x/y"], "one within the other"),
     (["sync", "maildir:x", "maildir:x/y"], "one within the other"),
     (["sync", "maildir:x", "isp"], "'isp' is a POP3 account"),
     (["sync", "--keep", "yes", "maildir:x", "maildir:y"], "does not take --keep"),
