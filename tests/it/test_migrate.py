@@ -184,6 +184,23 @@ def test_moved_at_the_source(srv, tmp_path, source, target):
     assert p.local.state() == want and not any(p.remote.state().values())
 
 
+def test_a_maildir_that_pop3_has_filled(srv, tmp_path):
+    """Who changes over from POP3 to IMAP keeps the Maildir: the sync of the same account takes its messages for those that the server has."""
+    p = twoway.Sync(tmp_path, srv)
+    for n in range(20):
+        p.remote.deliver(mail(n), age=n * DAY)
+    p.remote.deliver(mail(3), age=3 * DAY)      # twice the same
+    conf = open(p.conf, encoding="utf-8").read()
+    p.write_private(p.conf, conf.replace("imaps://", "pop3s://").replace(":%d\"" % srv.front_port, ":%d\"" % srv.pop3s_port).partition("sync both")[0] +
+                    "fetch old {\n\tfrom = work\n\tto = %s\n\tkeep = yes\n}\n" % haul.quoted("maildir:" + p.local.box("INBOX")))
+    assert p.run("old").end["pulled"] == 21
+    p.write_private(p.conf, conf)
+    r = p.sync()
+    assert counts(r).get("pulled", 0) == 0 and counts(r).get("pushed", 0) == 0, r
+    p.quiet()
+    assert len(p.local.bodies()) == len(p.remote.bodies()) == 21
+
+
 def test_twice_the_same(srv, tmp_path):
     """Messages with the same bytes stay as many as they are; those with the same Message-ID and other bytes are told apart, and those without any."""
     for source in "imap", "pop3":

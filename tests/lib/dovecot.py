@@ -222,19 +222,19 @@ class Dovecot:
         return self.log().count(text)
 
     def wait_for_quiet(self):
-        """Waits until no session of IMAP is left: what a client that is gone had still sent has
+        """Waits until no session is left: what a client that is gone had still sent has
         then been carried out."""
         end = time.monotonic() + STOP_SECONDS
         while self._sessions() and time.monotonic() < end:
             time.sleep(0.002)
-        assert not self._sessions(), "a session of IMAP does not end"
+        assert not self._sessions(), "a session does not end"
 
     def _sessions(self):
-        """True if a process that serves IMAP after the login is there."""
+        """True if a process that serves IMAP or POP3 after the login is there."""
         for child in self._children():
             try:
                 with open("/proc/%s/comm" % child) as f:
-                    if f.read().strip() == "imap":
+                    if f.read().strip() in ("imap", "pop3"):
                         return True
             except OSError:
                 pass
