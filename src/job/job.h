@@ -38,6 +38,9 @@ struct store *job_store(const struct config_end *end, struct err *e);
 /* What identifies the mailbox in the state: "pop3:jane@pop.example.org", "imap:jane@mail.example.org", "maildir:/home/jane/Mail". */
 int job_source(const struct config_end *end, struct strbuf *out);
 
+/* Open the base to look at it only. *path is malloc'd, also on failure, or NULL. */
+int job_look(const struct job_params *p, struct db **db, char **path, struct err *e);
+
 /* What `status` and --due need, without the lock. */
 struct job_status {
 	int64_t last_end;       /* seconds since 1970; 0: never ran */
