@@ -187,6 +187,8 @@ def p_body(p, n, folder="INBOX"):
 def test_deleted_since(mbsync):
     """Whether it was deleted, or is kept on one side by the maker's rules, is not known: it comes back, and is told of; a person's word has it deleted."""
     p = mbsync.p
+    for folder in ("INBOX", "Lists/b"):  # of this very second, it would not be believed
+        os.utime(mbsync.state(folder), (time.time() - AGE, time.time() - AGE))
     edit(p, mail(1), gone=True)
     p.remote.delete("INBOX", p_body(p, 2))
     p.remote.delete("Lists/b", p_body(p, 9, "Lists/b"))
