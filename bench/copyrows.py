@@ -79,6 +79,8 @@ class CopyInterimap(Interimap):
 class PopRaw(CopyRaw):
     """The same with a source that speaks POP3."""
 
+    speaks_pop3 = True
+
     def __init__(self, pop, imap):
         super().__init__(imap)
         self.pop = pop
@@ -90,7 +92,7 @@ class PopRaw(CopyRaw):
 
 
 class PopMailhaul(CopyMailhaul):
-    scheme = "pop3s"
+    scheme, speaks_pop3 = "pop3s", True
 
 
 # -- works ------------------------------------------------------------------------------------
@@ -130,7 +132,7 @@ class CopySlow(Copy):
 
 
 class PopCopy(Copy):
-    """The same from a source that speaks POP3."""
+    """The same from a source that speaks POP3. Those who don't speak it have the same by IMAP."""
 
     wrong = staticmethod(unequal_mail)
 
@@ -146,8 +148,13 @@ class PopCopy(Copy):
 
     def run(self, seat, line):
         srv = seat.account.srv
+
+        def command(port, second):
+            if getattr(seat.client, "speaks_pop3", False):
+                return seat.client.command(seat, port, second=second)
+            return seat.client.command(seat, second)
         return self.harness.measure(
-            lambda port, second: seat.client.command(seat, port, second=second), seat.dir, line,
+            command, seat.dir, line,
             srv.pop3s_port, self.harness.opt.limit * 1.5 + 60, second=srv.imaps_port)
 
 
@@ -169,7 +176,7 @@ def works(harness, quick):
     tools, mailhaul = harness.tools, harness.opt.mailhaul
     clients = [CopyRaw(tools["rawimap"]), CopyMailhaul(mailhaul), CopyMbsync(), CopyMbsyncPlain(),
                CopyInterimap()]
-    pops = [PopRaw(tools["rawpop3"], tools["rawimap"]), PopMailhaul(mailhaul)]
+    pops = [PopRaw(tools["rawpop3"], tools["rawimap"]), PopMailhaul(mailhaul)] + clients[2:]
 
     def row(kind, name, template, clients):
         return kind(harness, clients, server, name, template)
