@@ -292,6 +292,11 @@ static int put_row(struct join *j, const struct join_seen *l, const struct join_
 	return vec_push(&j->rows, row) < 0 ? out_of_memory(e) : 0;
 }
 
+bool join_shows(const struct join *j, enum pair_side side)
+{
+	return j->sides[side].n > 0;
+}
+
 int join_rows(struct join *j, struct err *e)
 {
 	size_t l = 0, r = 0, nl = j->sides[PAIR_LEFT].n, nr = j->sides[PAIR_RIGHT].n;

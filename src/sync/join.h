@@ -64,6 +64,9 @@ struct join {
  */
 int join_side(struct join *j, enum pair_side side, struct store *s, const struct box_info *info, struct db *db, int64_t folder, struct err *e);
 
+/* Has what was read of a side shown anything that the base has not? */
+bool join_shows(const struct join *j, enum pair_side side);
+
 /* Both sides are read: fill j->rows. A side that was not looked at is as the base says. */
 int join_rows(struct join *j, struct err *e);
 

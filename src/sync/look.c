@@ -56,7 +56,7 @@ static bool own_stamp(const struct twoway *g, struct box *b, int side, char out[
 
 void look_keys_only(char *text, size_t size, const char *stamp)
 {
-	snprintf(text, size, "%s - - -", stamp);
+	snprintf(text, size, "%s" LOOK_NO_AGREEMENT, stamp);
 }
 
 /* What no store's stamp is. */
@@ -71,7 +71,7 @@ void look_weaken(char *text, size_t size)
 {
 	size_t n = own_length(text);
 
-	snprintf(text + n, size - n, "%s", n > 0 ? " - - -" : "");
+	snprintf(text + n, size - n, "%s", n > 0 ? LOOK_NO_AGREEMENT : "");
 }
 
 /* Has the side surely not changed since the base was made? */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define SESSIONS_MAX 20 /* that may break in a run */
+#define SETTLING_MAX 3  /* sessions after which it is enough, whatever goes on there meanwhile */
 #define BARREN_MAX 3    /* in a row, of those, in which nothing was done but that a message was found at which they break */
 
 void twoway_put(struct twoway *g, struct event *ev)
@@ -317,12 +318,18 @@ static bool may_go_on(struct twoway *g, uint64_t done, size_t out_before, const 
 	return found && ++g->barren <= BARREN_MAX;
 }
 
+/* What was done that the left shows: its stamps are others now. What the right gets alone counts as little as what could not be done. */
+static uint64_t done_at_left(const struct event_totals *t)
+{
+	return done_so_far(t) - t->pulled + t->made + t->removed + t->renamed;
+}
+
 int engine_sync(const struct sync_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,
 		struct err *e)
 {
 	struct twoway g = { .p = p, .side = { left, right }, .db = db, .sink = sink, .totals = totals };
 	msec_t begun = clock_now();
-	int rc = -1;
+	int rc = -1, settling = 0;
 
 	assert(left->ops->caps & STORE_TREE && right->ops->caps & STORE_TREE);
 	memset(totals, 0, sizeof(*totals));
@@ -333,12 +340,14 @@ int engine_sync(const struct sync_params *p, struct store *left, struct store *r
 	if (exec_init(&g.x[LEFT], e) < 0 || exec_init(&g.x[RIGHT], e) < 0)
 		goto out;
 	for (int sessions = 0;; sessions++) {
-		uint64_t before = done_so_far(totals);
+		uint64_t before = done_so_far(totals), left_before = done_at_left(totals);
 		size_t out_before = left_out(&g);
 		struct err why;
 
 		rc = session(&g, e);
 		forget_session(&g);
+		if (rc == 0 && p->settle && done_at_left(totals) > left_before && settling++ < SETTLING_MAX)
+			continue;
 		if (rc == 0 || !e || sessions == SESSIONS_MAX || !may_go_on(&g, before, out_before, e))
 			break;
 		why = *e;

@@ -143,6 +143,7 @@ int look_failures(struct twoway *g, struct err *e);
 int look_recover(struct twoway *g, struct err *e); /* what an interrupted run left is looked up before anything else */
 int look_messages(struct twoway *g, struct err *e);
 struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct slice key); /* NULL: no failure */
+#define LOOK_NO_AGREEMENT " - - -" /* behind a remembered stamp: it tells what keys mean, and no more */
 void look_policy_text(const struct twoway *g, const struct box *b, char *out, size_t size);
 void look_keys_only(char *text, size_t size, const char *stamp); /* what is remembered of a store's stamp before there is an agreement: what keys mean */
 void look_own_stamp(const char *remembered, char out[STORE_STAMP_MAX]); /* the store's part of it */
