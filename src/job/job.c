@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "config/value.h"
-#include "job/remember.h"
+#include "job/side.h"
 #include "net/tls.h"
 #include "state/pairs.h"
 #include "state/trashed.h"
@@ -345,34 +345,8 @@ static int run_two_way(const struct job_params *p, struct store *left, struct st
 	return rc;
 }
 
-/* One side of the job while it runs. */
-struct side {
-	struct config_end end;    /* the job's, with what the job says of it */
-	struct remember remember;
-	struct store *store;
-};
-
-/* A store for one end, which knows of its server what earlier runs learnt. */
-static int open_side(const struct job_params *p, const struct config_end *end, struct side *s, struct err *e)
-{
-	const struct imapstore_params *knowing;
-
-	s->end = *end;
-	if (end->is_account)
-		config_dial(&s->end)->rate = p->job->rate;
-	knowing = remember_load(&s->remember, p->state_dir, &s->end);
-	s->store = knowing ? imapstore_new(knowing, e) : job_store(&s->end, e);
-	return s->store ? 0 : -1;
-}
-
-static void close_side(const struct job_params *p, struct side *s)
-{
-	store_free(s->store);
-	remember_end(&s->remember, !p->dry_run);
-}
-
 /* The job's budget, if it has one and this run counts; -1 also when it is used up. */
-static int open_budget(const struct job_params *p, struct db *db, const struct side *sides, struct budget *b, struct budget **out, struct err *e)
+static int open_budget(const struct job_params *p, struct db *db, const struct job_side *sides, struct budget *b, struct budget **out, struct err *e)
 {
 	char shown[32];
 
@@ -392,7 +366,7 @@ static int run_verify(const struct job_params *p, const struct event_sink *sink,
 	struct verify_params vp = { .job = job->name, .sync = job->mode == CONFIG_FETCH ? NULL : &job->sync, .folder = job->folder ? job->folder : "",
 				    .listed = job->mode == CONFIG_FETCH && job->right->kind == CONFIG_MBOX ? "INBOX" : NULL, .max_size = job->policy.max_size, .full = p->verify_full, .all = p->verify_all, .now = clock_wall() };
 	struct job_params only_look = *p;
-	struct side sides[2] = { { .store = NULL }, { .store = NULL } };
+	struct job_side sides[2] = { { .store = NULL }, { .store = NULL } };
 	struct db *db = NULL;
 	char *path = NULL;
 	int rc = job_look(p, &db, &path, e);
@@ -402,12 +376,12 @@ static int run_verify(const struct job_params *p, const struct event_sink *sink,
 		tell_warning(p, sink, "a run of this job is going on: what it has not done yet shows as a difference");
 	if (rc == 0)
 		rc = heed_pause(p, db, e);
-	if (rc == 0 && (open_side(p, job->left, &sides[0], e) < 0 || open_side(p, job->right, &sides[1], e) < 0))
+	if (rc == 0 && (job_side_open(p, job->left, &sides[0], e) < 0 || job_side_open(p, job->right, &sides[1], e) < 0))
 		rc = -1;
 	if (rc == 0)
 		rc = engine_verify(&vp, sides[0].store, sides[1].store, db, sink, totals, found, e);
-	close_side(&only_look, &sides[0]);
-	close_side(&only_look, &sides[1]);
+	job_side_close(&only_look, &sides[0]);
+	job_side_close(&only_look, &sides[1]);
 	db_close(db);
 	free(path);
 	return rc;
@@ -416,7 +390,7 @@ static int run_verify(const struct job_params *p, const struct event_sink *sink,
 /* The work itself: stores, state, engine. */
 static int run_engine(const struct job_params *p, const struct event_sink *sink, struct event_totals *totals, struct err *e)
 {
-	struct side sides[2] = { { .store = NULL }, { .store = NULL } };
+	struct job_side sides[2] = { { .store = NULL }, { .store = NULL } };
 	struct budget counting, *budget = NULL;
 	struct err ignored = ERR_INIT;
 	struct db *db = NULL;
@@ -426,7 +400,7 @@ static int run_engine(const struct job_params *p, const struct event_sink *sink,
 
 	if (open_state(p, &db, e) < 0)
 		return -1;
-	if (open_side(p, p->job->left, &sides[0], e) < 0 || open_side(p, p->job->right, &sides[1], e) < 0)
+	if (job_side_open(p, p->job->left, &sides[0], e) < 0 || job_side_open(p, p->job->right, &sides[1], e) < 0)
 		goto out;
 	if (open_budget(p, db, sides, &counting, &budget, e) < 0 || heed_pause(p, db, e) < 0)
 		goto out;
@@ -439,8 +413,8 @@ static int run_engine(const struct job_params *p, const struct event_sink *sink,
 	if (!p->dry_run && number != NOT_NOTED)
 		note_run(db, number, started, totals, e);
 out:
-	close_side(p, &sides[0]);
-	close_side(p, &sides[1]);
+	job_side_close(p, &sides[0]);
+	job_side_close(p, &sides[1]);
 	db_close(db);
 	return rc;
 }
