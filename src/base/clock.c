@@ -6,8 +6,11 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define FEW 15 /* descriptors that are waited for without an allocation */
 
 /*
  * The cancel pipe. A signal that comes just before poll() leaves a byte in it, so that no wakeup is
@@ -193,15 +196,12 @@ static int ready_events(const struct pollfd *p, int wanted)
 	return ready;
 }
 
-/* The one place that waits. */
-int wait_fds(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
+/* The one place that waits. p: room for one more than there are. */
+static int wait_in(struct pollfd *p, struct wait_item *w, size_t n, msec_t deadline, struct err *e)
 {
-	struct pollfd p[WAIT_MAX + 1] = { { .fd = clock_cancel_fd(), .events = POLLIN } };
-
-	if (n > WAIT_MAX)
-		return err_set(e, ERR_BUG, "wait_fds: %zu descriptors", n);
+	p[0] = (struct pollfd){ .fd = clock_cancel_fd(), .events = POLLIN };
 	for (size_t i = 0; i < n; i++) {
-		p[i + 1].fd = w[i].fd;
+		p[i + 1] = (struct pollfd){ .fd = w[i].fd };
 		if (w[i].events & WAIT_READ)
 			p[i + 1].events |= POLLIN;
 		if (w[i].events & WAIT_WRITE)
@@ -229,6 +229,22 @@ int wait_fds(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
 		if (deadline != 0 && clock_now() >= deadline)
 			return err_set(e, ERR_TIMEOUT, "timed out");
 	}
+}
+
+/* Wait for several: nearly always for a few. */
+int wait_fds(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
+{
+	struct pollfd few[FEW + 1], *many;
+	int rc;
+
+	if (n <= FEW)
+		return wait_in(few, w, n, deadline, e);
+	many = calloc(n + 1, sizeof(*many));
+	if (!many)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	rc = wait_in(many, w, n, deadline, e);
+	free(many);
+	return rc;
 }
 
 /* Wait for one. */

@@ -44,8 +44,7 @@ enum { WAIT_READ = 1, WAIT_WRITE = 2 };
  */
 int wait_fd(int fd, int events, msec_t deadline, struct err *e);
 
-/* The same for several descriptors. Returns how many are ready, with `ready` of each set, or -1. */
-#define WAIT_MAX 64
+/* The same for any number of descriptors. Returns how many are ready, with `ready` of each set, or -1. */
 
 struct wait_item {
 	int fd;

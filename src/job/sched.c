@@ -4,28 +4,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vec.h"
+
 #define AT_ONCE 4
 #define GRACE_MS 10000
 #define TICK_MS 32      /* at most between looks at a worker that has closed its pipe: it is about to be gone */
 #define LOOK_MS 500     /* between looks at workers whose pipe a helper of theirs may hold open */
 #define SOURCE_MAX 4096
 
-enum job_turn { TURN_WAITS, TURN_RUNS, TURN_OVER };
+/* A job from its submission to its end. */
+struct task {
+	struct job_params job;
+	void *tag;
+	char *account;          /* NULL: it uses none that only one may use */
+};
 
-/* A run of the whole set. */
 struct sched {
-	const struct sched_params *p;
-	const struct job_params *jobs;
-	const struct wire_sink *sinks;
-	size_t n, n_workers, n_waiting, at_once;
-	int *codes;
-	char **accounts;        /* of each job; NULL: it uses none that only one may use */
-	enum job_turn *turns;
-	struct worker *workers; /* those that run, at most at_once */
-	size_t *of;             /* whose job is whose */
+	struct sched_params p;
+	struct wire_sink sinks;
+	VEC(struct task) queue;
+	struct worker *workers; /* those that run, n of them */
+	struct task *tasks;     /* theirs */
+	size_t n, at_once;
+	VEC(struct wait_item) wait;
 	msec_t tick;            /* from 1 to TICK_MS */
 	msec_t kill_at;         /* 0: no signal yet */
 	int signal;             /* the first that came */
+	bool over;              /* in this turn, a job was */
 };
 
 /* The maildrop that a job needs for itself. */
@@ -42,78 +47,82 @@ static int account_of(const struct job_params *p, char **out, struct err *e)
 	return *out ? 0 : err_set(e, ERR_LOCAL, "job '%s': out of memory, or its user and host are too long", p->job->name);
 }
 
-static bool account_in_use(const struct sched *s, size_t i)
+static bool account_in_use(const struct sched *s, const char *account)
 {
-	for (size_t k = 0; s->accounts[i] && k < s->n_workers; k++) {
-		const char *other = s->accounts[s->of[k]];
-
-		if (other && strcmp(other, s->accounts[i]) == 0)
+	for (size_t k = 0; account && k < s->n; k++)
+		if (s->tasks[k].account && strcmp(s->tasks[k].account, account) == 0)
 			return true;
-	}
 	return false;
 }
 
-/* Start what may run now. A job that can't be started is reported and over. */
-static void start_jobs(struct sched *s)
+/* Its submitter learns what became of it. */
+static void end_task(struct sched *s, struct task *t, int exit_code, const struct err *why)
 {
-	for (size_t i = 0; i < s->n && s->n_waiting > 0 && s->n_workers < s->at_once; i++) {
-		struct worker_wants wants = s->p->wants;
-		struct err why = ERR_INIT;
+	free(t->account);
+	s->over = true;
+	if (s->p.done)
+		s->p.done(s->p.arg, t->tag, exit_code, why);
+}
 
-		if (s->turns[i] != TURN_WAITS || account_in_use(s, i))
-			continue;
-		wants.others = s->workers;
-		wants.n_others = s->n_workers;
-		s->n_waiting--;
-		if (worker_start(&s->workers[s->n_workers], &s->jobs[i], &wants, &why) < 0) {
-			s->turns[i] = TURN_OVER;
-			s->codes[i] = worker_mourn(s->jobs[i].job, s->sinks, &why, err_exit_code(why.kind));
+static struct task dequeue(struct sched *s, size_t i)
+{
+	struct task t = s->queue.a[i];
+
+	s->queue.n--;
+	memmove(&s->queue.a[i], &s->queue.a[i + 1], (s->queue.n - i) * sizeof(t));
+	return t;
+}
+
+/* Start what may run now. A job that can't be started is reported and over. */
+static void start_tasks(struct sched *s)
+{
+	size_t i = 0;
+
+	while (i < s->queue.n && s->n < s->at_once) {
+		struct worker_wants wants = s->p.wants;
+		struct err why = ERR_INIT;
+		struct task t;
+
+		if (account_in_use(s, s->queue.a[i].account)) {
+			i++;
 			continue;
 		}
-		s->turns[i] = TURN_RUNS;
-		s->of[s->n_workers++] = i;
+		t = dequeue(s, i);
+		wants.others = s->workers;
+		wants.n_others = s->n;
+		if (worker_start(&s->workers[s->n], &t.job, &wants, &why) == 0)
+			s->tasks[s->n++] = t;
+		else
+			end_task(s, &t, worker_mourn(t.job.job, &s->sinks, &why, err_exit_code(why.kind)), &why);
 	}
 }
 
 /* A worker is gone: its code, its place. */
 static void end_worker(struct sched *s, size_t k)
 {
-	size_t i = s->of[k];
+	int code = worker_finish(&s->workers[k], &s->sinks);
+	struct err why = s->workers[k].failure;
+	struct task t = s->tasks[k];
 
-	s->codes[i] = worker_finish(&s->workers[k], s->sinks);
-	s->turns[i] = TURN_OVER;
-	s->n_workers--;
-	if (k < s->n_workers) {
-		s->workers[k] = s->workers[s->n_workers];
-		s->of[k] = s->of[s->n_workers];
+	s->n--;
+	if (k < s->n) {
+		s->workers[k] = s->workers[s->n];
+		s->tasks[k] = s->tasks[s->n];
 	}
+	end_task(s, &t, code, &why);
 }
 
 /* Our workers only: each pid is a child of ours that has not been reaped. */
 static void signal_workers(struct sched *s, int sig)
 {
-	for (size_t k = 0; k < s->n_workers; k++)
+	for (size_t k = 0; k < s->n; k++)
 		kill(s->workers[k].pid, sig);
-}
-
-/* A signal came: pass it on, start nothing any more. It is forgotten meanwhile, so that waiting for the workers is possible. */
-static void begin_cancel(struct sched *s, struct err *e)
-{
-	int sig = clock_cancel_signal();
-
-	if (s->signal == 0) {
-		clock_check(e);
-		s->signal = sig;
-		s->kill_at = clock_in(s->p->grace > 0 ? s->p->grace : GRACE_MS);
-	}
-	signal_workers(s, sig);
-	clock_cancel_clear();
 }
 
 /* The records of one worker. One that sends nonsense is out of its mind: it is not asked to stop but stopped, which is safe at any moment. */
 static void read_worker(struct sched *s, struct worker *w)
 {
-	int rc = worker_read(w, s->sinks, NULL);
+	int rc = worker_read(w, &s->sinks, NULL);
 
 	if (rc < 0)
 		kill(w->pid, SIGKILL);
@@ -121,54 +130,12 @@ static void read_worker(struct sched *s, struct worker *w)
 		s->tick = 1;
 }
 
-/* One turn: wait for records, a signal, the end of a worker. -1: nothing can be waited for any more. */
-static int turn(struct sched *s, struct err *e)
-{
-	struct wait_item w[WAIT_MAX];
-	size_t of[WAIT_MAX], n = 0;
-	struct err why = ERR_INIT;
-	msec_t deadline = clock_in(LOOK_MS);
-	bool closed = false;
-
-	for (size_t k = 0; k < s->n_workers; k++) {
-		if (s->workers[k].fd >= 0) {
-			w[n] = (struct wait_item){ .fd = s->workers[k].fd, .events = WAIT_READ };
-			of[n++] = k;
-		} else {
-			closed = true;
-		}
-	}
-	if (closed) {
-		deadline = clock_in(s->tick);
-		s->tick = s->tick < TICK_MS ? s->tick * 2 : TICK_MS;
-	}
-	if (s->kill_at != 0 && s->kill_at < deadline)
-		deadline = s->kill_at;
-	if (wait_fds(w, n, deadline, &why) < 0) {
-		if (why.kind == ERR_CANCEL) {
-			begin_cancel(s, e);
-			return 0;
-		}
-		if (why.kind != ERR_TIMEOUT) {
-			if (e)
-				*e = why;
-			return -1;
-		}
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (w[i].ready)
-			read_worker(s, &s->workers[of[i]]);
-	}
-	return 0;
-}
-
 /* Those that have ended. Backwards, because the last one takes the place of one that goes. */
 static void reap(struct sched *s)
 {
-	for (size_t k = s->n_workers; k-- > 0;) {
+	for (size_t k = s->n; k-- > 0;)
 		if (worker_ended(&s->workers[k]))
 			end_worker(s, k);
-	}
 }
 
 /* After a signal the workers have had their time. */
@@ -180,78 +147,154 @@ static void enforce(struct sched *s)
 	}
 }
 
-static int run(struct sched *s, struct err *e)
+static msec_t sooner(msec_t a, msec_t b)
 {
-	int rc = 0;
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
 
-	while (s->n_workers > 0 || (s->n_waiting > 0 && s->signal == 0)) {
-		if (clock_cancelled())
-			begin_cancel(s, e);
-		if (s->signal == 0)
-			start_jobs(s);
-		if (s->n_workers == 0)
-			continue;
-		rc = turn(s, e);
-		if (rc < 0)
-			break;
+/* What is waited for: the caller's, and behind it each worker's pipe, in the workers' order. Returns until when, or -1. */
+static msec_t prepare(struct sched *s, const struct wait_item *more, size_t n_more, msec_t deadline, struct err *e)
+{
+	bool closed = false;
+
+	vec_clear(&s->wait);
+	for (size_t i = 0; i < n_more + s->n; i++) {
+		struct wait_item w = { .fd = i < n_more ? more[i].fd : s->workers[i - n_more].fd, .events = i < n_more ? more[i].events : WAIT_READ };
+
+		closed = closed || (i >= n_more && w.fd < 0);
+		if (vec_push(&s->wait, w) < 0)
+			return err_set(e, ERR_LOCAL, "out of memory");
+	}
+	if (s->n > 0)
+		deadline = sooner(deadline, clock_in(LOOK_MS));
+	if (closed) {
+		deadline = sooner(deadline, clock_in(s->tick));
+		s->tick = s->tick < TICK_MS ? s->tick * 2 : TICK_MS;
+	}
+	return sooner(deadline, s->kill_at);
+}
+
+/* Wait once. Returns how many of `more` are ready, or -1. */
+static int wait_once(struct sched *s, struct wait_item *more, size_t n_more, msec_t deadline, struct err *e)
+{
+	msec_t until = prepare(s, more, n_more, deadline, e);
+	struct err why = ERR_INIT;
+	int ready = 0;
+
+	if (until < 0)
+		return -1;
+	if (wait_fds(s->wait.a, s->wait.n, until, &why) < 0 && why.kind != ERR_TIMEOUT) {
+		if (e)
+			*e = why;
+		return -1;
+	}
+	for (size_t i = 0; i < n_more; i++) {
+		more[i].ready = s->wait.a[i].ready;
+		ready += more[i].ready != 0;
+	}
+	for (size_t k = 0; k < s->n; k++)
+		if (s->wait.a[n_more + k].ready)
+			read_worker(s, &s->workers[k]);
+	return ready;
+}
+
+int sched_turn(struct sched *s, struct wait_item *more, size_t n_more, msec_t deadline, struct err *e)
+{
+	for (;;) {
+		int ready;
+
+		if (clock_check(e) < 0)
+			return -1;
+		start_tasks(s);
+		if (s->over) {
+			s->over = false;
+			return 1;
+		}
+		ready = wait_once(s, more, n_more, deadline, e);
+		if (ready < 0)
+			return -1;
 		reap(s);
 		enforce(s);
+		if (s->over || ready > 0) {
+			s->over = false;
+			return 1;
+		}
+		if (deadline != 0 && clock_now() >= deadline)
+			return 0;
 	}
-	/* only when nothing can be waited for: no worker is left alone */
-	signal_workers(s, SIGKILL);
-	while (s->n_workers > 0)
-		end_worker(s, s->n_workers - 1);
-	for (size_t i = 0; i < s->n; i++) {
-		if (s->turns[i] == TURN_WAITS)
-			s->codes[i] = s->signal ? 128 + s->signal : err_exit_code(ERR_BUG);
-	}
-	if (s->signal == 0)
-		return rc;
-	clock_cancel_now(s->signal); /* the caller is to know it, too */
-	return -1;
 }
 
-int sched_run(const struct sched_params *p, const struct job_params *jobs, size_t n, const struct wire_sink *sinks, int *codes, struct err *e)
+size_t sched_busy(const struct sched *s)
 {
-	struct sched s = { .p = p, .jobs = jobs, .sinks = sinks, .n = n, .n_waiting = n, .codes = codes, .tick = 1,
-			   .at_once = p->at_once == 0 ? AT_ONCE : p->at_once < WAIT_MAX ? p->at_once : WAIT_MAX };
-	int rc = -1;
-
-	s.accounts = calloc(n + 1, sizeof(*s.accounts));
-	s.turns = calloc(n + 1, sizeof(*s.turns));
-	s.workers = calloc(s.at_once, sizeof(*s.workers));
-	s.of = calloc(s.at_once, sizeof(*s.of));
-	if (!s.accounts || !s.turns || !s.workers || !s.of) {
-		err_set(e, ERR_LOCAL, "out of memory");
-		goto out;
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (account_of(&jobs[i], &s.accounts[i], e) < 0)
-			goto out;
-	}
-	rc = run(&s, e);
-out:
-	for (size_t i = 0; s.accounts && i < n; i++)
-		free(s.accounts[i]);
-	free(s.accounts);
-	free(s.turns);
-	free(s.workers);
-	free(s.of);
-	return rc;
+	return s->queue.n + s->n;
 }
 
-int sched_exit_code(const int *codes, size_t n)
+bool sched_has(const struct sched *s, const void *tag)
 {
-	int code = 0;
-	bool differ = false;
+	for (size_t i = 0; i < s->queue.n; i++)
+		if (s->queue.a[i].tag == tag)
+			return true;
+	for (size_t k = 0; k < s->n; k++)
+		if (s->tasks[k].tag == tag)
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < n; i++) {
-		if (codes[i] > 128)
-			return codes[i];
-		if (codes[i] == 0)
-			continue;
-		differ = differ || (code != 0 && code != codes[i]);
-		code = codes[i];
+struct sched *sched_new(const struct sched_params *p, const struct wire_sink *sinks, struct err *e)
+{
+	struct sched *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		goto fail;
+	*s = (struct sched){ .p = *p, .sinks = *sinks, .tick = 1, .at_once = p->at_once == 0 ? AT_ONCE : p->at_once };
+	s->workers = calloc(s->at_once, sizeof(*s->workers));
+	s->tasks = calloc(s->at_once, sizeof(*s->tasks));
+	if (s->workers && s->tasks)
+		return s;
+fail:
+	sched_free(s);
+	err_set(e, ERR_LOCAL, "out of memory");
+	return NULL;
+}
+
+int sched_submit(struct sched *s, const struct job_params *job, void *tag, struct err *e)
+{
+	struct task t = { .job = *job, .tag = tag };
+
+	if (s->signal != 0)
+		return err_set(e, ERR_CANCEL, "job '%s': no more is started", job->job->name);
+	if (account_of(job, &t.account, e) < 0)
+		return -1;
+	if (vec_push(&s->queue, t) == 0)
+		return 0;
+	free(t.account);
+	return err_set(e, ERR_LOCAL, "out of memory");
+}
+
+void sched_stop(struct sched *s, int sig)
+{
+	if (s->signal == 0) {
+		s->signal = sig;
+		s->kill_at = clock_in(s->p.grace > 0 ? s->p.grace : GRACE_MS);
 	}
-	return differ ? 1 : code;
+	signal_workers(s, sig);
+	while (s->queue.n > 0) {
+		struct task t = dequeue(s, 0);
+
+		end_task(s, &t, 128 + s->signal, &(struct err){ .kind = ERR_CANCEL });
+	}
+}
+
+void sched_free(struct sched *s)
+{
+	if (!s)
+		return;
+	sched_stop(s, SIGKILL);
+	while (s->n > 0)
+		end_worker(s, s->n - 1);
+	vec_release(&s->queue);
+	vec_release(&s->wait);
+	free(s->workers);
+	free(s->tasks);
+	free(s);
 }

@@ -1,6 +1,8 @@
 /*
- * Runs a set of jobs once: several at a time, but never two on one account (a POP3 maildrop is locked by its session). The parent is a poll over the
- * workers' pipes and the cancel fd: a signal is passed on to the workers, who get 10 s to come to a safe end, then SIGKILL.
+ * Runs jobs in workers: several at a time, but never two on one account that only one may use (a POP3 maildrop is locked by its session). The parent is a poll over the
+ * workers' pipes, what its caller waits for beside them, and the cancel fd. Who runs a set once (`run`) and who stays (`watch`) stand on the same:
+ *
+ *     submit, submit, ...; turn until nothing is busy; free
  */
 #ifndef JOB_SCHED_H
 #define JOB_SCHED_H
@@ -8,14 +10,45 @@
 #include "job/worker.h"
 
 struct sched_params {
-	unsigned at_once;            /* 0: 4; at most WAIT_MAX */
+	unsigned at_once;            /* 0: 4 */
 	struct worker_wants wants;   /* without `others` */
 	msec_t grace;                /* after a signal, ms; 0: 10 s */
+	/*
+	 * A job that was submitted is over: tag is its submitter's, why (kind ERR_NONE: nothing) what ended it. Called within sched_turn, sched_stop and sched_free,
+	 * each job once, after its last event; may submit. NULL: nobody wants to know.
+	 */
+	void (*done)(void *arg, void *tag, int exit_code, const struct err *why);
+	void *arg;
 };
 
+struct sched;
+
+/* p and sinks are copied, but for what they point to. */
+struct sched *sched_new(const struct sched_params *p, const struct wire_sink *sinks, struct err *e);
+
+/* Queue a run. *job is copied, but for what it points to, which lives until it is done. Jobs start in their order, but one that must wait for another lets others go first. */
+int sched_submit(struct sched *s, const struct job_params *job, void *tag, struct err *e);
+
 /*
- * jobs[i] -> codes[i] (exit codes). Returns 0, or -1 with ERR_CANCEL after a signal (codes of jobs that never started: 128+signal). Jobs start in their
- * order, but one whose account is in use lets others go first.
+ * Start what may run now, and wait until something happens: 1 when a job is over (done was called), or a descriptor of `more` (n_more 0: none) is ready (`ready` is set); 0 at the
+ * deadline (0: none). -1 with ERR_CANCEL when a signal has come, of which the jobs know nothing yet: sched_stop, and clock_cancel_clear before the next turn. -1 with another
+ * kind: nothing can be waited for any more. Within a turn, records of workers go to the sinks as they come.
+ */
+int sched_turn(struct sched *s, struct wait_item *more, size_t n_more, msec_t deadline, struct err *e);
+
+size_t sched_busy(const struct sched *s);                  /* how many are queued or running */
+bool sched_has(const struct sched *s, const void *tag);    /* is one of this tag queued or running? */
+
+/*
+ * What is queued is over (128 + sig). What runs gets the signal, and SIGKILL after the grace of the first; turns go on until nothing is busy. Nothing can be submitted from now on
+ * (ERR_CANCEL).
+ */
+void sched_stop(struct sched *s, int sig);
+void sched_free(struct sched *s); /* NULL is fine; what still runs is killed, which is safe at any moment */
+
+/*
+ * A whole set, once: jobs[i] -> codes[i] (exit codes). Returns 0, or -1 with ERR_CANCEL after a signal, which is passed on to the workers and stays noted for the
+ * caller (codes of jobs that never started: 128+signal). p->done is not used.
  */
 int sched_run(const struct sched_params *p, const struct job_params *jobs, size_t n, const struct wire_sink *sinks, int *codes, struct err *e);
 

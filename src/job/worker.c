@@ -194,6 +194,10 @@ static void relay_event(void *arg, const struct event *ev)
 		return; /* nothing comes behind END */
 	if (own.type == EVENT_END)
 		r->w->exit_code = own.exit_code;
+	if (own.type == EVENT_ERROR && own.span == SPAN_ACCT) {
+		err_set(&r->w->failure, own.kind, "%s", own.text);
+		r->w->failure.retry_after = own.retry_after;
+	}
 	event_put(&r->to->events, &own);
 }
 
@@ -302,13 +306,17 @@ int worker_finish(struct worker *w, const struct wire_sink *sinks)
 	while (read_some(w, sinks) == 1)
 		;
 	stop_reading(w);
-	if (w->exit_code >= 0)
+	if (w->exit_code >= 0) {
+		if (w->exit_code <= 1)
+			err_clear(&w->failure);
 		return w->exit_code;
+	}
 	code = judge(status, &why);
 	if (w->why.kind != ERR_NONE) {
 		why = w->why;
 		code = err_exit_code(why.kind);
 	}
+	w->failure = why;
 	w->exit_code = worker_mourn(w->job, sinks, &why, code);
 	return w->exit_code;
 }

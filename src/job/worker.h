@@ -17,6 +17,7 @@ struct worker {
 	int exit_code;        /* of the END event; -1 none came yet */
 	const struct config_job *job;
 	struct err why;       /* worker_read: its records made no sense */
+	struct err failure;   /* after worker_finish: what ended its job, by its own words or by how it died; ERR_NONE: it came to its end */
 };
 
 struct worker_wants {

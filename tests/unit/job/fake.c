@@ -128,6 +128,9 @@ static int act(int i, const struct event_sink *sink, struct event *end)
 		break;
 	case FAKE_FAILED_ITEMS:
 		return 1;
+	case FAKE_REFUSED:
+		event_put(sink, &(struct event){ .type = EVENT_ERROR, .job = end->job, .kind = ERR_AUTH, .span = SPAN_ACCT, .text = "no such user" });
+		return err_exit_code(ERR_AUTH);
 	case FAKE_SEGV:
 		die(SIGSEGV);
 		break;

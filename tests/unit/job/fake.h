@@ -24,7 +24,7 @@ struct board {
 extern struct board *board;
 
 enum fake_kind {
-	FAKE_OK, FAKE_FAILED_ITEMS, FAKE_SEGV, FAKE_KILLED, FAKE_EXIT, FAKE_NO_END, FAKE_GARBAGE,
+	FAKE_OK, FAKE_FAILED_ITEMS, FAKE_REFUSED, FAKE_SEGV, FAKE_KILLED, FAKE_EXIT, FAKE_NO_END, FAKE_GARBAGE,
 	FAKE_UNTIL_SIGNAL,  /* ends with ERR_CANCEL */
 	FAKE_STUBBORN,      /* is cancelled, but does not end */
 	FAKE_UNTIL_GO,      /* until board->go */

@@ -252,6 +252,157 @@ static void no_descriptors(void **state)
 	assert_non_null(strstr(strbuf_str(&fake_said), "a: end 74\nb: error"));
 }
 
+/* What a caller that stays is told, and does. */
+struct told {
+	struct sched *s;
+	int codes[FAKE_JOBS], n, again;
+	char why[480];
+};
+
+static void told_done(void *arg, void *tag, int exit_code, const struct err *why)
+{
+	struct told *t = arg;
+	long i = (long)(intptr_t)tag;
+
+	t->codes[i] = exit_code;
+	t->n++;
+	if (why->kind != ERR_NONE)
+		snprintf(t->why, sizeof(t->why), "%s", why->text);
+	if (t->again > 0) {
+		t->again--;
+		assert_int_equal(sched_submit(t->s, &fake_params[i], tag, NULL), 0);
+	}
+}
+
+static struct sched *stay(struct told *t, struct sched_params p)
+{
+	struct wire_sink sinks = fake_sinks();
+
+	memset(t, 0, sizeof(*t));
+	p.done = told_done;
+	p.arg = t;
+	t->s = sched_new(&p, &sinks, NULL);
+	assert_non_null(t->s);
+	return t->s;
+}
+
+static void submit(struct sched *s, int i)
+{
+	assert_int_equal(sched_submit(s, &fake_params[i], (void *)(intptr_t)i, NULL), 0);
+}
+
+/* The deadline comes back while a job runs, and while nothing does; its end comes back as soon as it is there; from within `done`, it can be submitted again. */
+static void turns(void **state)
+{
+	struct told t;
+	struct sched *s = stay(&t, (struct sched_params){ .at_once = 2 });
+
+	(void)state;
+	assert_int_equal(sched_turn(s, NULL, 0, clock_in(5), NULL), 0);
+	fakes[3].kind = FAKE_UNTIL_GO;
+	submit(s, 3);
+	assert_true(sched_has(s, (void *)3));
+	assert_false(sched_has(s, (void *)4));
+	assert_int_equal(sched_turn(s, NULL, 0, clock_in(5), NULL), 0);
+	assert_int_equal(sched_busy(s), 1);
+	assert_true(sched_has(s, (void *)3));
+	t.again = 2;
+	board->go = 1;
+	for (int n = 1; n <= 3; n++) {
+		while (t.n < n)
+			assert_int_equal(sched_turn(s, NULL, 0, clock_in(20000), NULL), 1);
+	}
+	assert_int_equal(sched_busy(s), 0);
+	assert_false(sched_has(s, (void *)3));
+	assert_int_equal(board->ends, 3);
+	sched_free(s);
+}
+
+/* A descriptor of the caller's wakes it, however many workers there are beside. */
+static void listens(void **state)
+{
+	struct told t;
+	struct sched *s = stay(&t, (struct sched_params){ .at_once = 3 });
+	struct wait_item w[100];
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	for (size_t i = 0; i < COUNT(w); i++)
+		w[i] = (struct wait_item){ .fd = i == 70 ? fds[0] : -1, .events = WAIT_READ };
+	for (int i = 0; i < 3; i++) {
+		fakes[i].kind = FAKE_UNTIL_GO;
+		submit(s, i);
+	}
+	assert_int_equal(sched_turn(s, w, COUNT(w), clock_in(10), NULL), 0);
+	assert_int_equal(w[70].ready, 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	assert_int_equal(sched_turn(s, w, COUNT(w), clock_in(20000), NULL), 1);
+	assert_int_equal(w[70].ready, WAIT_READ);
+	assert_int_equal(t.n, 0);
+	sched_free(s); /* and nobody is left */
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(t.n, 3);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* Why a job ended, by its own words or by how its worker died. */
+static void reasons(void **state)
+{
+	struct told t;
+	struct sched *s = stay(&t, (struct sched_params){ .at_once = 1 });
+
+	(void)state;
+	fakes[0].kind = FAKE_REFUSED;
+	fakes[1].kind = FAKE_KILLED;
+	fakes[2].kind = FAKE_FAILED_ITEMS;
+	submit(s, 0);
+	while (t.n < 1)
+		assert_int_equal(sched_turn(s, NULL, 0, 0, NULL), 1);
+	assert_int_equal(t.codes[0], 77);
+	assert_string_equal(t.why, "no such user");
+	submit(s, 1);
+	while (t.n < 2)
+		assert_int_equal(sched_turn(s, NULL, 0, 0, NULL), 1);
+	assert_int_equal(t.codes[1], 70);
+	assert_non_null(strstr(t.why, "killed by signal 9"));
+	t.why[0] = '\0';
+	submit(s, 2);
+	while (t.n < 3)
+		assert_int_equal(sched_turn(s, NULL, 0, 0, NULL), 1);
+	assert_int_equal(t.codes[2], 1);
+	assert_string_equal(t.why, "");
+	sched_free(s);
+}
+
+/* A signal is the caller's to pass on; then nothing is started any more, and what ran comes to its end. */
+static void stopped(void **state)
+{
+	struct told t;
+	struct sched *s = stay(&t, (struct sched_params){ .at_once = 1 });
+	struct err e = ERR_INIT;
+
+	(void)state;
+	fakes[0].kind = FAKE_UNTIL_SIGNAL;
+	submit(s, 0);
+	submit(s, 1);
+	assert_int_equal(sched_turn(s, NULL, 0, clock_in(1), NULL), 0);
+	clock_cancel_now(SIGTERM);
+	assert_int_equal(sched_turn(s, NULL, 0, clock_in(20000), &e), -1);
+	assert_int_equal(e.kind, ERR_CANCEL);
+	assert_int_equal(t.n, 0);
+	sched_stop(s, SIGTERM);
+	assert_int_equal(t.codes[1], 143);
+	assert_int_equal(sched_submit(s, &fake_params[2], NULL, &e), -1);
+	clock_cancel_clear();
+	while (sched_busy(s) > 0)
+		assert_true(sched_turn(s, NULL, 0, clock_in(20000), NULL) > 0);
+	assert_int_equal(t.codes[0], 143);
+	assert_int_equal(t.n, 2);
+	sched_free(s);
+}
+
 static void exit_codes(void **state)
 {
 	static const struct { int codes[3], code; } rows[] = {
@@ -282,6 +433,10 @@ int main(void)
 		TEST(stubborn),
 		TEST(signalled_before),
 		TEST(no_descriptors),
+		TEST(turns),
+		TEST(listens),
+		TEST(reasons),
+		TEST(stopped),
 		TEST(exit_codes),
 	};
 
