@@ -350,6 +350,7 @@ static const struct store_ops maildir_ops = {
 	.move = maildir_move,
 	.restore = maildir_restore,
 	.set_flags = maildir_set_flags,
+	.listen = maildir_listen,
 	.free = maildir_free,
 };
 

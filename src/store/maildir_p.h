@@ -1,7 +1,8 @@
 /*
  * Maildir's own: what its parts share. maildir.c opens and closes, maildirput.c delivers (maildiragain.c: what another folder holds), maildirheal.c deals with what deliveries left behind, maildirfiles.c
  * reads directories, maildirlook.c looks, maildirtree.c knows folders, maildirdrop.c removes them, maildirtake.c finds and reads messages, maildirmark.c removes and flags them,
- * maildirmove.c moves them to another folder, maildirkeep.c to the quarantine and back, maildirrename.c renames folders, maildirwords.c knows keywords.
+ * maildirmove.c moves them to another folder, maildirkeep.c to the quarantine and back, maildirrename.c renames folders, maildirwords.c knows keywords, maildirlisten.c waits
+ * for changes.
  */
 #ifndef STORE_MAILDIR_P_H
 #define STORE_MAILDIR_P_H
@@ -316,5 +317,6 @@ int maildir_restore(struct store *s, const struct quarantine_box *from, int64_t 
                     void (*done)(void *arg, struct slice key, uint64_t size, const struct err *why), void *arg, struct err *e);
 int maildir_set_flags(struct store *s, const struct flag_change *c, size_t n,
                       void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
+struct listener *maildir_listen(struct store *s, const struct listen_params *p, struct err *e);
 
 #endif

@@ -33,6 +33,8 @@
 #include "net/stream.h"
 
 struct store;
+struct listener;
+struct listen_params;
 struct quarantine;
 struct quarantine_box;
 
@@ -301,6 +303,9 @@ struct store_ops {
 	 */
 	int (*restore)(struct store *s, const struct quarantine_box *from, int64_t run,
 		       void (*done)(void *arg, struct slice key, uint64_t size, const struct err *why), void *arg, struct err *e);
+
+	/* Wait for changes of what others, and we, do (listen.h), beside whatever else the store does. NULL: the driver can't. */
+	struct listener *(*listen)(struct store *s, const struct listen_params *p, struct err *e);
 
 	void (*free)(struct store *s); /* closes everything; NULL is not passed */
 };
