@@ -25,12 +25,22 @@ static struct {
 static int64_t frozen = -1; /* tests: the wall clock in seconds */
 
 /* Monotonic milliseconds. */
-msec_t clock_now(void)
+static msec_t read_clock(clockid_t id)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(id, &t);
 	return (msec_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+msec_t clock_now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+msec_t clock_boot(void)
+{
+	return read_clock(CLOCK_BOOTTIME);
 }
 
 /* Microseconds since 1970. */

@@ -16,6 +16,7 @@
 typedef int64_t msec_t; /* the one typedef of the house: milliseconds */
 
 msec_t clock_now(void);            /* monotonic */
+msec_t clock_boot(void);           /* as clock_now, but it goes on while the machine is suspended */
 int64_t clock_wall(void);          /* seconds since 1970, UTC */
 int64_t clock_wall_usec(void);     /* microseconds since 1970 */
 msec_t clock_in(msec_t ms);        /* deadline: now + ms */

@@ -95,6 +95,7 @@ int cmd_info(struct cli *c, struct err *e);
 int cmd_list(struct cli *c, struct err *e);
 int cmd_status(struct cli *c, struct err *e);
 int cmd_undo(struct cli *c, struct err *e);
+int cmd_watch(struct cli *c, struct err *e);
 int cmd_verify(struct cli *c, struct err *e);
 int cmd_help(struct cli *c, struct err *e);
 

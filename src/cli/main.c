@@ -11,6 +11,7 @@
 
 static const struct cmd cmds[] = {
 	{ "run", cmd_run, "[JOB...]", 0, -1, TAKES_DUE | TAKES_JOBS | TAKES_SAME | TAKES_DRY | TAKES_SYNC, "run jobs once, now: all when none is named" },
+	{ "watch", cmd_watch, "[JOB...]", 0, -1, TAKES_JOBS, "stay: run jobs by their `every`, and at once when something has changed on either side" },
 	{ "fetch", cmd_fetch, "A B", 2, 2, TAKES_POLICY | TAKES_SAME | TAKES_DRY, "fetch account or URL A into store B, without a configuration file" },
 	{ "sync", cmd_sync, "A B", 2, 2, TAKES_SAME | TAKES_DRY | TAKES_SYNC, "keep account or URL A and Maildir B the same, without a configuration file" },
 	{ "migrate", cmd_migrate, "A B", 2, 2, TAKES_PLACE | TAKES_SAME | TAKES_DRY, "copy all of account, URL or store A into B, without a configuration file" },
@@ -77,7 +78,7 @@ static int find_state_dir(struct cli *c, struct err *e)
 static int run_command(struct cli *c, const struct cmd *cmd, struct err *e)
 {
 	struct report_params rp = { .out = 1, .err = 2, .tty = isatty(2), .quiet = c->o.quiet, .verbose = c->o.verbose, .json = c->o.json,
-				    .asked = cmd->run == cmd_undo || cmd->run == cmd_verify, .status = cmd->run == cmd_run || cmd->run == cmd_undo, .dry_run = c->o.dry_run };
+				    .asked = cmd->run == cmd_undo || cmd->run == cmd_verify, .status = cmd->run == cmd_run || cmd->run == cmd_undo, .watch = cmd->run == cmd_watch, .dry_run = c->o.dry_run };
 	struct err lost = ERR_INIT;
 	int rc = -1;
 

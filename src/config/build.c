@@ -271,7 +271,7 @@ static void doubled(struct problems *p, const struct parsed *s, const char *what
 }
 
 /* An account or named store. */
-static void build_end(struct config *c, const struct parsed *s, struct problems *p)
+static void build_end(struct config *c, const struct parsed *s, const struct parsed_list *list, struct problems *p)
 {
 	struct config_end *out = &c->ends[c->n_ends];
 
@@ -282,6 +282,7 @@ static void build_end(struct config *c, const struct parsed *s, struct problems 
 		build_maildir(c, s, out);
 	else
 		build_mbox(c, s, out, p);
+	out->mark = build_mark(s, list);
 	if (!s->name)
 		return; /* its contents are checked, but nothing can name it */
 	for (size_t i = 0; i < c->n_ends; i++)
@@ -309,6 +310,7 @@ static void build_job(struct config *c, const struct parsed *s, const struct par
 		build_migrate(c, s, list, out, p);
 	else
 		build_fetch(c, s, out, p);
+	out->mark = build_mark(s, list);
 	if (!s->name)
 		return;
 	for (size_t i = 0; i < c->n_jobs; i++)
@@ -328,7 +330,7 @@ int build_all(struct config *c, const struct parsed_list *list, struct problems 
 		return err_set(e, ERR_LOCAL, "out of memory for the configuration");
 	for (size_t i = 0; i < list->n; i++)
 		if (!is_job(&list->a[i]) && !list->a[i].parent)
-			build_end(c, &list->a[i], p);
+			build_end(c, &list->a[i], list, p);
 	for (size_t i = 0; i < list->n; i++)
 		if (is_job(&list->a[i]))
 			build_job(c, &list->a[i], list, p);

@@ -73,6 +73,9 @@ void build_sync(struct config *c, const struct parsed *s, const struct parsed_li
 /* What the engine is told, by the keys of a sync section but for its folders. */
 void build_sync_policy(struct config_job *out, const struct sync_keys *k);
 
+/* What a section says, with those that it holds: equal for two that say the same, however it is written. */
+uint64_t build_mark(const struct parsed *s, const struct parsed_list *list);
+
 /* Policy, folder and the like, by the keys of a fetch section; out->left may be NULL. */
 void build_policy(struct config_job *out, const struct fetch_keys *k);
 

@@ -29,7 +29,10 @@ struct config_end {
 	const char *url;        /* normalised, without password, for texts: "pop3s://jane@pop.example.org:995", "maildir:/home/jane/Mail" */
 	const char *file;       /* where it was defined; NULL for specs and ad hoc ones */
 	int line;
+	uint64_t mark;          /* of what its section says (config_job_same); 0: it has none */
 };
+
+#define CONFIG_GATHER_MS 200 /* the default of `gather` */
 
 enum config_mode { CONFIG_FETCH, CONFIG_SYNC, CONFIG_MIGRATE };
 
@@ -40,6 +43,9 @@ struct config_job {
 	enum config_mode mode;
 	const struct config_end *left, *right; /* source, target; of a sync remote, local */
 	int64_t every;                         /* seconds; 0: not scheduled */
+	int64_t gather;                        /* ms, of a two-way job: see job/watcher.c */
+	const char *const *idle;               /* folders to be told of at once; n_idle 0: not said */
+	size_t n_idle;
 	const char *on_new;                    /* command; NULL none */
 	uint64_t rate;                         /* bytes a second for each connection; 0 no limit */
 	uint64_t budget;                       /* bytes for each server within BUDGET_SECONDS (sync/budget.h); 0 no limit */
@@ -52,6 +58,7 @@ struct config_job {
 	struct sync_params sync;
 	const char *file;
 	int line;
+	uint64_t mark;                         /* as config_end.mark */
 };
 
 struct config {
@@ -100,6 +107,9 @@ struct secret_params *config_secret(struct config_end *end);
 /* An account by name or URL (`info`, `list`). */
 const struct config_end *config_account(struct config *c, const char *name, struct err *e);
 const struct config_job *config_job(const struct config *c, const char *name); /* NULL: there is none */
+
+/* Do two configurations say the same of a job, and of all that it uses? */
+bool config_job_same(const struct config_job *a, const struct config_job *b);
 
 /* Whether a job joins two trees (sync, migrate), by job->sync. */
 bool config_two_way(const struct config_job *job);

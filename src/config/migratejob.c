@@ -54,6 +54,7 @@ void build_migrate_folder(struct config *c, struct config_job *out, const char *
 void build_migrate_policy(struct config_job *out, const struct migrate_keys *k)
 {
 	out->every = k->every;
+	out->gather = CONFIG_GATHER_MS;
 	build_limits(out, k->rate, k->budget);
 	out->on_new = k->on_new && k->on_new[0] ? k->on_new : NULL;
 	out->folder = "";

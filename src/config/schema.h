@@ -19,6 +19,7 @@ enum key_type {
 	KEY_INT,      /* int64_t */
 	KEY_BOOL,     /* bool */
 	KEY_DURATION, /* int64_t, seconds */
+	KEY_MOMENT,   /* int64_t, milliseconds: "200ms" */
 	KEY_SIZE,     /* int64_t, bytes */
 	KEY_WORD,     /* int: which of the words; -1 none */
 	KEY_LIST,     /* struct key_list */
@@ -100,8 +101,8 @@ struct fetch_keys {
 
 struct sync_keys {
 	const char *remote, *local, *trash, *take_over, *on_new;
-	struct key_list folders;
-	int64_t every, max_size, max_age, quarantine, rate, budget;
+	struct key_list folders, idle;
+	int64_t every, gather, max_size, max_age, quarantine, rate, budget;
 	struct plan_max_delete max_delete;
 	int del, create, remove_folders; /* WHERE_, -1: not said */
 };

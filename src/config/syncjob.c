@@ -110,6 +110,9 @@ static enum sync_where where_of(int word)
 void build_sync_policy(struct config_job *out, const struct sync_keys *k)
 {
 	out->every = k->every;
+	out->gather = k->gather;
+	out->idle = k->idle.v;
+	out->n_idle = k->idle.n;
 	build_limits(out, k->rate, k->budget);
 	out->on_new = k->on_new && k->on_new[0] ? k->on_new : NULL;
 	out->folder = "";
@@ -149,6 +152,19 @@ static void check_quarantine(struct maker *m)
 		problem_add(m->p, given->at, ERR_CONF, "quarantine: what is deleted from an mbox can't be kept; leave it out, or say quarantine = 0");
 }
 
+/* Folders to be told of at once are named as they are: nobody looks at the tree for them. */
+static void check_idle(struct maker *m)
+{
+	const struct sync_keys *k = m->s->keys;
+	const struct given *given = parsed_given(m->s, &k->idle);
+
+	for (size_t i = 0; given && i < k->idle.n; i++)
+		if (k->idle.v[i][0] == '@' || k->idle.v[i][0] == '!' || strpbrk(k->idle.v[i], "*%"))
+			problem_add(m->p, given->at, ERR_CONF, "idle = \"%s\" is no folder's name; allowed: names of folders, such as INBOX", k->idle.v[i]);
+	if (given && k->idle.n > 0 && m->job->left && m->job->left->kind != CONFIG_IMAP)
+		problem_add(m->p, given->at, ERR_CONF, "idle has no effect: '%s' is no IMAP account, and changes of files are seen at once", m->job->left->name);
+}
+
 /* A sync section. */
 void build_sync(struct config *c, const struct parsed *s, const struct parsed_list *list, struct config_job *out, struct problems *p)
 {
@@ -163,6 +179,7 @@ void build_sync(struct config *c, const struct parsed *s, const struct parsed_li
 	build_sync_policy(out, k);
 	build_folders(s, &k->folders, list, out, p);
 	make_trash(&m);
+	check_idle(&m);
 	build_check_limits(s, &k->rate, &k->budget, out, p);
 	check_quarantine(&m);
 }

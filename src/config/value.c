@@ -17,12 +17,16 @@ struct unit {
 static const struct unit seconds[] = {
 	{ "s", 1 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 }, { "w", 7 * 86400 }, { "y", 365 * 86400 }, { NULL, 0 },
 };
+static const struct unit moments[] = {
+	{ "ms", 1 }, { "s", 1000 }, { NULL, 0 },
+};
 static const struct unit bytes[] = {
 	{ "", 1 }, { "k", INT64_C(1) << 10 }, { "M", INT64_C(1) << 20 }, { "G", INT64_C(1) << 30 }, { "T", INT64_C(1) << 40 }, { NULL, 0 },
 };
 
 #define DEFAULTS_MAX 8 /* values of a default list */
 #define DURATION_FORM "a number and s, m, h, d, w or y, such as 10m"
+#define MOMENT_FORM "a number and ms or s, such as 200ms"
 #define RATE_FORM "a size and /s, such as 5M/s"
 #define BUDGET_FORM "a size and /d, such as 2G/d"
 #define SIZE_FORM "a number of bytes, or with k, M, G or T for 1024 and its powers, such as 10M"
@@ -112,6 +116,9 @@ static int in_range(const struct key *k, int64_t n, const char *text, struct pla
 	} else if (k->type == KEY_INT) {
 		snprintf(lo, sizeof(lo), "%" PRId64, k->min);
 		snprintf(hi, sizeof(hi), "%" PRId64, k->max);
+	} else if (k->type == KEY_MOMENT) {
+		show(k->min, moments, lo);
+		show(k->max, moments, hi);
 	} else {
 		value_show_duration(k->min, lo);
 		value_show_duration(k->max, hi);
@@ -301,7 +308,7 @@ static int set_limit(const struct key *k, struct plan_max_delete *field, const c
 static int set_number(const struct key *k, int64_t *field, const char *text, struct place at, struct problems *p)
 {
 	static const char *const form[KEY_TYPES] = {
-		[KEY_INT] = "a number in decimal digits", [KEY_DURATION] = DURATION_FORM, [KEY_SIZE] = SIZE_FORM,
+		[KEY_INT] = "a number in decimal digits", [KEY_DURATION] = DURATION_FORM, [KEY_MOMENT] = MOMENT_FORM, [KEY_SIZE] = SIZE_FORM,
 		[KEY_RATE] = RATE_FORM, [KEY_BUDGET] = BUDGET_FORM,
 	};
 	uint64_t u = 0;
@@ -310,6 +317,8 @@ static int set_number(const struct key *k, int64_t *field, const char *text, str
 
 	if (k->type == KEY_DURATION)
 		rc = value_duration(text, &n);
+	else if (k->type == KEY_MOMENT)
+		rc = with_unit(text, moments, &n);
 	else if (k->type == KEY_SIZE)
 		rc = value_size(text, &n);
 	else if (k->type == KEY_RATE || k->type == KEY_BUDGET)
@@ -366,6 +375,7 @@ int value_set(const struct key *k, void *keys, const char *const *v, const int *
 		return set_path(k, field, text, first, p);
 	case KEY_INT:
 	case KEY_DURATION:
+	case KEY_MOMENT:
 	case KEY_SIZE:
 	case KEY_RATE:
 	case KEY_BUDGET:

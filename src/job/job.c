@@ -304,6 +304,7 @@ static int run_sync(const struct job_params *p, struct store *left, struct store
 	sp.restore = p->restore;
 	sp.allow_deletions = p->allow_deletions;
 	sp.budget = budget;
+	sp.settle = p->settle;
 	sp.dry_run = p->dry_run;
 	sp.stop_at = stop_at;
 	return engine_sync(&sp, left, right, db, sink, totals, e);

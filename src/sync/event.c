@@ -15,7 +15,7 @@ void event_put(const struct event_sink *sink, const struct event *ev)
 
 const char *event_type_name(enum event_type t)
 {
-	static const char *const names[] = { "start", "folder", "message", "folder", "progress", "warning", "error", "compared", "drift", "end" };
+	static const char *const names[] = { "start", "folder", "message", "folder", "progress", "warning", "error", "compared", "drift", "waiting", "changed", "end" };
 
 	return names[t];
 }

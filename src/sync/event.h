@@ -17,6 +17,8 @@ enum event_type {
 	EVENT_ERROR,    /* kind, span, text; an item or the whole job */
 	EVENT_COMPARED, /* verify: a folder was compared; the DRIFTs that follow are of it; never in JSON */
 	EVENT_DRIFT,    /* verify: in this the sides differ */
+	EVENT_WAITING,  /* watch: how changes of a side (at) are waited for, or why they are not: text */
+	EVENT_CHANGED,  /* watch: something has changed there, which the job is now to look at. folder: where, "" all */
 	EVENT_END,
 };
 

@@ -1,5 +1,6 @@
 #include "sync/peek.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "sync/twoway.h"
@@ -8,7 +9,7 @@
 struct seek {
 	struct db *db;
 	const char *name;
-	int side;
+	enum pair_side side;
 	bool found;
 	struct folder_row row;
 };
@@ -18,14 +19,14 @@ static int match(void *arg, int64_t id, const char *left, const char *right, str
 	struct seek *s = arg;
 
 	(void)id;
-	if (s->found || strcmp(s->side == LEFT ? left : right, s->name) != 0)
+	if (s->found || strcmp(s->side == PAIR_LEFT ? left : right, s->name) != 0)
 		return 0;
 	s->found = true;
 	return folders_get(s->db, left, right, &s->row, e);
 }
 
 /* 1, 0 the base has it not, -1 */
-static int find(struct db *db, int side, const char *name, struct folder_row *out, struct err *e)
+static int find(struct db *db, enum pair_side side, const char *name, struct folder_row *out, struct err *e)
 {
 	struct seek s = { .db = db, .name = name, .side = side };
 
@@ -35,15 +36,15 @@ static int find(struct db *db, int side, const char *name, struct folder_row *ou
 	return s.found && s.row.id != 0;
 }
 
-int peek_left(struct db *db, const char *folder, const char *stamp, struct err *e)
+int peek_stamp(struct db *db, enum pair_side side, const char *folder, const char *stamp, struct err *e)
 {
 	struct folder_row row;
 	char own[STORE_STAMP_MAX];
-	int rc = find(db, LEFT, folder, &row, e);
+	int rc = find(db, side, folder, &row, e);
 
 	if (rc <= 0)
 		return rc < 0 ? -1 : 1;
-	look_own_stamp(row.left_stamp, own);
+	look_own_stamp(side == PAIR_LEFT ? row.left_stamp : row.right_stamp, own);
 	return own[0] == '\0' || strcmp(own, stamp) != 0;
 }
 
@@ -87,7 +88,7 @@ static int read_look(struct twoway *g, struct box *b, const struct box_info *inf
 	return join_shows(&b->join, PAIR_RIGHT);
 }
 
-int peek_right(struct db *db, struct store *right, const char *folder, struct err *e)
+int peek_look(struct db *db, struct store *right, const char *folder, struct err *e)
 {
 	struct sync_folder f = { .left = folder, .right = folder, .on_right = true };
 	struct box b = { .f = &f, .join = JOIN_INIT };
@@ -97,7 +98,7 @@ int peek_right(struct db *db, struct store *right, const char *folder, struct er
 	char own[STORE_STAMP_MAX];
 	struct box_info info = { .messages = 0 };
 	size_t i;
-	int rc = find(db, RIGHT, folder, &f.base, e);
+	int rc = find(db, PAIR_RIGHT, folder, &f.base, e);
 
 	if (rc <= 0)
 		return rc < 0 ? -1 : 1;
@@ -114,5 +115,62 @@ int peek_right(struct db *db, struct store *right, const char *folder, struct er
 	right->ops->close_box(right);
 	join_release(&b.join);
 	keywords_release(&b.keywords);
+	return rc;
+}
+
+/* The tree that is walked, and what it was found to be. */
+struct walk {
+	struct db *db;
+	struct store *right;
+	VEC(char *) names;  /* those whose stamps tell nothing */
+	size_t seen, known;
+};
+
+static int count(void *arg, int64_t id, const char *left, const char *right, struct err *e)
+{
+	struct walk *w = arg;
+
+	(void)id;
+	(void)left;
+	(void)right;
+	(void)e;
+	w->known++;
+	return 0;
+}
+
+static int one_folder(void *arg, const struct folder_info *f, struct err *e)
+{
+	struct walk *w = arg;
+	char *name;
+	int rc;
+
+	if (f->attrs & FOLDER_NO_SELECT)
+		return 0;
+	w->seen++;
+	rc = f->stamp[0] == '\0' ? 1 : peek_stamp(w->db, PAIR_RIGHT, f->name, f->stamp, e);
+	if (rc <= 0)
+		return rc;
+	name = strdup(f->name);
+	if (!name || vec_push(&w->names, name) < 0) {
+		free(name);
+		return twoway_no_memory(e);
+	}
+	return 0;
+}
+
+int peek_all(struct db *db, struct store *right, struct err *e)
+{
+	struct walk w = { .db = db, .right = right };
+	int rc = folders_each(db, count, &w, e);
+
+	if (rc == 0)
+		rc = right->ops->folders(right, one_folder, &w, e);
+	if (rc == 0 && w.seen != w.known)
+		rc = 1;
+	for (size_t i = 0; rc == 0 && i < w.names.n; i++)
+		rc = peek_look(db, right, w.names.a[i], e);
+	for (size_t i = 0; i < w.names.n; i++)
+		free(w.names.a[i]);
+	vec_release(&w.names);
 	return rc;
 }

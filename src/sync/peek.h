@@ -5,13 +5,16 @@
 #ifndef SYNC_PEEK_H
 #define SYNC_PEEK_H
 
-#include "state/db.h"
+#include "state/pairs.h"
 #include "store/store.h"
 
-/* The left's folder, by the stamp that it has now (as store_ops.folders gives it). 1 changed, 0 not, -1. */
-int peek_left(struct db *db, const char *folder, const char *stamp, struct err *e);
+/* A folder by the stamp that it has now on a side (as store_ops.folders gives it). 1 changed, 0 not, -1. */
+int peek_stamp(struct db *db, enum pair_side side, const char *folder, const char *stamp, struct err *e);
 
 /* The right's, by a look at it. 1, 0, -1. The box is closed then. */
-int peek_right(struct db *db, struct store *right, const char *folder, struct err *e);
+int peek_look(struct db *db, struct store *right, const char *folder, struct err *e);
+
+/* The whole of the right: does it have the folders of the base, and no others, and are they as that says? 1, 0, -1. Folders that the job leaves out count as others. */
+int peek_all(struct db *db, struct store *right, struct err *e);
 
 #endif

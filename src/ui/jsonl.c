@@ -222,6 +222,15 @@ static void put_members(struct strbuf *out, const struct event *ev)
 	case EVENT_ERROR:
 		put_error(out, ev);
 		break;
+	case EVENT_WAITING:
+		put_text(out, "side", ev->at == AT_LEFT ? "remote" : "local");
+		put_text(out, "text", ev->text);
+		break;
+	case EVENT_CHANGED:
+		put_text(out, "side", ev->at == AT_LEFT ? "remote" : "local");
+		if (ev->folder && ev->folder[0])
+			put_text(out, "folder", ev->folder);
+		break;
 	case EVENT_DRIFT:
 		put_drift(out, ev);
 		break;

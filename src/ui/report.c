@@ -50,7 +50,7 @@ static void json_event(struct report *r, const struct event *ev)
 		return;
 	if (jsonl_event(&r->l.held, ev) < 0)
 		r->l.held.failed = false;
-	if (ev->type == EVENT_ERROR || ev->type == EVENT_END)
+	if (ev->type == EVENT_ERROR || ev->type == EVENT_END || ev->type == EVENT_WAITING || ev->type == EVENT_CHANGED)
 		lines_flush(&r->l);
 	else
 		lines_flush_if_due(&r->l);
@@ -340,6 +340,13 @@ static void show_summary(struct report *r, const struct event *ev)
 	strbuf_release(&b);
 }
 
+static bool has_news(const struct event *ev)
+{
+	const struct event_totals *t = &ev->totals;
+
+	return ev->exit_code != 0 || t->pulled + t->pushed + t->deleted + t->flagged + t->moved + t->made + t->removed + t->renamed > 0;
+}
+
 /* A job is over: its line, and no more progress of it. */
 static void end_job(struct report *r, const struct event *ev)
 {
@@ -347,7 +354,7 @@ static void end_job(struct report *r, const struct event *ev)
 	tell_rest(r, ev);
 	if (ev->verify)
 		tell_unnamed(r, ev);
-	if (summaries_shown(r))
+	if (summaries_shown(r) && (!r->p.watch || r->p.verbose > 0 || has_news(ev)))
 		show_summary(r, ev);
 	summary_add(&r->sum, &ev->totals);
 	r->sum_two_way |= ev->two_way;
@@ -394,6 +401,21 @@ static void note_progress(struct report *r, const struct event *ev)
 	draw_progress(r);
 }
 
+/* What a watcher does between runs, for who wants to see that. */
+static void show_watch(struct report *r, const struct event *ev)
+{
+	char job[TEXT_BYTES], text[TEXT_BYTES];
+	const char *side = ev->at == AT_LEFT ? "remote" : "local", *folder = ev->folder && ev->folder[0] ? ev->folder : "some folder";
+
+	if (r->p.verbose == 0 || r->p.quiet)
+		return;
+	if (ev->type == EVENT_WAITING)
+		lines_say(&r->l, "%s: %s side: %s", clean(job, ev->job), side, clean(text, ev->text));
+	else
+		lines_say(&r->l, "%s: %s side: %s has changed", clean(job, ev->job), side, clean(text, folder));
+	lines_flush(&r->l);
+}
+
 /* For a person. */
 static void show_event(struct report *r, const struct event *ev)
 {
@@ -432,6 +454,10 @@ static void show_event(struct report *r, const struct event *ev)
 		break;
 	case EVENT_DRIFT:
 		show_drift(r, ev);
+		break;
+	case EVENT_WAITING:
+	case EVENT_CHANGED:
+		show_watch(r, ev);
 		break;
 	case EVENT_END:
 		end_job(r, ev);
@@ -535,7 +561,7 @@ void report_free(struct report *r)
 	if (!r)
 		return;
 	progress_clear(&r->progress);
-	if (r->ended > 1 && summaries_shown(r)) {
+	if (r->ended > 1 && summaries_shown(r) && !r->p.watch) {
 		bool any = summary_totals(&b, &r->sum, r->sum_two_way, r->sum_one_way, r->p.dry_run, 0);
 
 		if (r->stopped > 0)

@@ -18,6 +18,7 @@ struct report_params {
 	bool json;
 	bool asked;         /* a person waits for what the one job does: summary and warnings are shown without a terminal, too */
 	bool status;        /* the jobs are the configuration's: `status` knows them */
+	bool watch;         /* jobs run again and again: one that had nothing to do is not spoken of, nor their sum */
 	bool dry_run;       /* planned actions and summaries are shown in any case */
 };
 
