@@ -6,6 +6,7 @@
 #include "base/numset.h"
 #include "mail/mark.h"
 #include "sync/proof.h"
+#include "sync/twins.h"
 
 /* What was told of it before. */
 static struct ident ident_of(const struct told *t)
@@ -35,7 +36,7 @@ void candidate_recall(struct candidate *c, const struct pair *p)
 	memcpy(c->id.plain, p->digest, DIGEST_SIZE);
 	c->id.has_digest = memcmp(p->digest, unknown, DIGEST_SIZE) != 0;
 	c->stored = p->size;
-	c->told = c->recalled = p->told.size != 0 && p->told.date != 0 && (p->told.has_mid || p->told.has_object);
+	c->told = c->recalled = p->told.size != 0 && p->told.date != 0 && (p->told.has_mid || p->told.has_object || c->id.has_digest);
 }
 
 void candidates_release(struct candidates *cs)
@@ -238,6 +239,59 @@ int candidates_narrow(struct candidates *cs, int side, const struct candidates *
 	return 0;
 }
 
+void candidates_drop_united(struct candidates *cs)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < cs->c.n; i++)
+		if (!cs->c.a[i].united)
+			cs->c.a[kept++] = cs->c.a[i];
+	cs->c.n = kept;
+}
+
+static int by_looks(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+	uint64_t m = candidate_size(x), n = candidate_size(y);
+
+	if (m != n)
+		return m < n ? -1 : 1;
+	return (x->id.date > y->id.date) - (x->id.date < y->id.date);
+}
+
+/* Is one of that size and date, or any, among these, which are sorted? */
+static bool is_seen(const struct candidates *cs, uint64_t size, int64_t date, bool any)
+{
+	size_t from = 0, to = cs->c.n;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+		const struct candidate *c = &cs->c.a[mid];
+
+		if (candidate_size(c) < size || (candidate_size(c) == size && !any && c->id.date < date))
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from < cs->c.n && candidate_size(&cs->c.a[from]) == size && (any || cs->c.a[from].id.date == date);
+}
+
+void candidates_narrow_alike(struct candidates *cs, struct candidates *others)
+{
+	size_t kept = 0;
+
+	if (others->c.n > 0)
+		qsort(others->c.a, others->c.n, sizeof(*others->c.a), by_looks);
+	for (size_t i = 0; i < cs->c.n; i++) {
+		const uint64_t size = candidate_size(&cs->c.a[i]);
+		const int64_t date = cs->c.a[i].id.date;
+
+		if (is_seen(others, size, date, date == 0) || is_seen(others, size, 0, false))
+			cs->c.a[kept++] = cs->c.a[i];
+	}
+	cs->c.n = kept;
+}
+
 static bool has_object(const struct candidates *cs, size_t i)
 {
 	return i < cs->c.n && cs->c.a[i].id.has_object && !cs->c.a[i].united;
@@ -335,4 +389,35 @@ size_t candidates_match(struct candidates *left, struct candidates *right, void 
 		r += m;
 	}
 	return united;
+}
+
+static int in_order(const void *a, const void *b)
+{
+	return by_row(a, b);
+}
+
+int candidates_match_contents(struct candidates *left, struct candidates *right, void (*unite)(void *arg, struct candidate *l, struct candidate *r), void *arg, struct err *e)
+{
+	struct twins twins = { 0 };
+	int rc = 0;
+
+	if (left->c.n == 0 || right->c.n == 0)
+		return 0;
+	qsort(left->c.a, left->c.n, sizeof(*left->c.a), in_order);
+	qsort(right->c.a, right->c.n, sizeof(*right->c.a), in_order);
+	for (size_t i = 0; rc == 0 && i < right->c.n; i++)
+		if (right->c.a[i].id.has_digest)
+			rc = twins_add(&twins, right->c.a[i].id.plain, i, e);
+	twins_sort(&twins);
+	for (size_t i = 0; rc == 0 && i < left->c.n; i++) {
+		struct candidate *l = &left->c.a[i];
+		struct twin *twin = l->id.has_digest ? twins_take(&twins, l->id.plain) : NULL;
+
+		if (!twin && l->id.has_digest && l->id.mark > 0) /* the base may have it with the mark */
+			twin = twins_take(&twins, l->id.digest);
+		if (twin)
+			unite(arg, l, &right->c.a[twin->row]);
+	}
+	twins_release(&twins);
+	return rc;
 }

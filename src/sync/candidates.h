@@ -56,6 +56,12 @@ uint64_t candidate_size(const struct candidate *c);
 /* Those of `side` that are of a size with one of the others, of which enough is known, come first, and are all from now on: the rest stands behind the end. */
 int candidates_narrow(struct candidates *cs, int side, const struct candidates *others, struct err *e);
 
+/* Those that are not united are all from now on. */
+void candidates_drop_united(struct candidates *cs);
+
+/* Likewise those that may be one of the others, by size and time as far as these are known; the others are sorted by them. */
+void candidates_narrow_alike(struct candidates *cs, struct candidates *others);
+
 /* Servers err, and call all messages the same, or those of several accounts: one of another length than it had, or that arrived at another time, is another message. */
 bool candidates_alike(const struct told *a, const struct told *b);
 
@@ -67,5 +73,8 @@ size_t candidates_match_objects(struct candidates *left, struct candidates *righ
  * right must be known and equal. How many.
  */
 size_t candidates_match(struct candidates *left, struct candidates *right, void (*unite)(void *arg, struct candidate *l, struct candidate *r), void *arg);
+
+/* Bring together what is known to have the same content; of the same of them those that come first. */
+int candidates_match_contents(struct candidates *left, struct candidates *right, void (*unite)(void *arg, struct candidate *l, struct candidate *r), void *arg, struct err *e);
 
 #endif

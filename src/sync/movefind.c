@@ -6,6 +6,7 @@
 
 #include "base/numset.h"
 #include "sync/candidates.h"
+#include "sync/twins.h"
 
 /* A pair of the base that a side, or both, does not show where it was. */
 struct trail {
@@ -17,10 +18,11 @@ struct trail {
 	unsigned char digest[DIGEST_SIZE];
 };
 
-/* Sizes of what is new at the left in a folder. */
+/* What is new in a folder. */
 struct arrivals {
 	bool known, any;        /* any: of one the size is not known */
-	struct numset sizes;
+	struct numset sizes;    /* at the left */
+	struct twins twins;     /* at the right, by its content where adopt.c has read it */
 };
 
 struct trails {
@@ -193,6 +195,29 @@ static int learn(struct twoway *g, int side, enum candidates_how how, candidates
 	return box_error(g, b, &why, e);
 }
 
+/* The same of messages in several boxes. Those of a folder that can't be read are dropped. */
+static int learn_each(struct twoway *g, int side, enum candidates_how how, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
+{
+	struct candidates all = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && cs->c.n > 0 && i < g->boxes.n; i++) {
+		struct candidates some = { 0 };
+
+		for (size_t k = 0; rc == 0 && k < cs->c.n; k++)
+			if (cs->c.a[k].box == &g->boxes.a[i])
+				rc = vec_push(&some.c, cs->c.a[k]) < 0 ? twoway_no_memory(e) : 0;
+		if (rc == 0 && some.c.n > 0)
+			rc = learn(g, side, how, fits, arg, &some, e);
+		for (size_t k = 0; rc == 0 && k < some.c.n; k++)
+			rc = vec_push(&all.c, some.c.a[k]) < 0 ? twoway_no_memory(e) : 0;
+		candidates_release(&some);
+	}
+	candidates_release(cs);
+	*cs = all;
+	return rc;
+}
+
 /* Files of the same content; only those are read that have the size of a lost one. That they are called the same as one proves nothing: names may be mere numbers. */
 static int find_by_content(struct twoway *g, int side, struct trails *ts, struct err *e)
 {
@@ -264,25 +289,17 @@ static bool is_held(const struct trail *t)
 	return !t->now[LEFT].box && t->now[RIGHT].box;
 }
 
-/* What the right holds of the pairs that the left has lost, folder by folder: what arrived when something new did. */
+/* What the right holds of the pairs that the left has lost: what arrived when something new did. */
 static int learn_held(struct twoway *g, const struct trails *ts, struct candidates *out, struct err *e)
 {
 	struct dates dates = { .any = false };
 	int rc = gather_dates(g, &dates, e);
 
-	for (size_t i = 0; rc == 0 && i < g->boxes.n; i++) {
-		struct candidates held = { 0 };
-
-		for (size_t k = 0; rc == 0 && k < ts->t.n; k++) {
-			if (is_held(&ts->t.a[k]) && ts->t.a[k].now[RIGHT].box == &g->boxes.a[i])
-				rc = add_held(ts, k, &held, e);
-		}
-		if (rc == 0)
-			rc = learn(g, RIGHT, twoway_tells(g, RIGHT) ? LEARN_MARKS : LEARN_CONTENTS, date_fits, &dates, &held, e);
-		for (size_t k = 0; rc == 0 && k < held.c.n; k++)
-			rc = vec_push(&out->c, held.c.a[k]) < 0 ? twoway_no_memory(e) : 0;
-		candidates_release(&held);
-	}
+	for (size_t i = 0; rc == 0 && i < ts->t.n; i++)
+		if (is_held(&ts->t.a[i]))
+			rc = add_held(ts, i, out, e);
+	if (rc == 0)
+		rc = learn_each(g, RIGHT, twoway_tells(g, RIGHT) ? LEARN_MARKS : LEARN_CONTENTS, date_fits, &dates, out, e);
 	numset_release(&dates.known);
 	return rc;
 }
@@ -312,6 +329,15 @@ static void unite_alike(void *arg, struct candidate *l, struct candidate *r)
 		unite(arg, l, r);
 }
 
+/* So its content says. */
+static void unite_proven(void *arg, struct candidate *l, struct candidate *r)
+{
+	struct trails *ts = arg;
+
+	ts->t.a[r->tag].id = l->id;
+	unite(arg, l, r);
+}
+
 /* What a remote side has elsewhere now, by the names that it gives to messages wherever they are. */
 static int find_by_object(struct twoway *g, struct trails *ts, struct err *e)
 {
@@ -330,6 +356,21 @@ static int find_by_object(struct twoway *g, struct trails *ts, struct err *e)
 	return rc;
 }
 
+/* What has no Message-ID, has it together with others, or is in its own folder by another key: size and time narrow it down, and the content proves it. */
+static int find_by_proof(struct twoway *g, struct trails *ts, struct candidates *fresh, struct candidates *held, struct err *e)
+{
+	int rc;
+
+	candidates_drop_united(fresh);
+	candidates_drop_united(held);
+	candidates_narrow_alike(fresh, held);
+	candidates_narrow_alike(held, fresh);
+	rc = learn_each(g, LEFT, LEARN_CONTENTS, NULL, NULL, fresh, e);
+	if (rc == 0 && fresh->c.n > 0)
+		rc = learn_each(g, RIGHT, LEARN_CONTENTS, NULL, NULL, held, e);
+	return rc < 0 ? -1 : candidates_match_contents(fresh, held, unite_proven, ts, e);
+}
+
 /* What a remote side has elsewhere now. */
 static int find_by_ident(struct twoway *g, struct trails *ts, struct err *e)
 {
@@ -342,14 +383,16 @@ static int find_by_ident(struct twoway *g, struct trails *ts, struct err *e)
 		rc = gather_fresh(&g->boxes.a[i], LEFT, &fresh, e);
 		if (rc == 0)
 			rc = candidates_narrow(&fresh, LEFT, &held, e);
-		if (rc == 0)
-			rc = learn(g, LEFT, LEARN_MARKS, NULL, NULL, &fresh, e);
 		for (size_t k = 0; rc == 0 && k < fresh.c.n; k++)
 			rc = vec_push(&all.c, fresh.c.a[k]) < 0 ? twoway_no_memory(e) : 0;
 		candidates_release(&fresh);
 	}
 	if (rc == 0)
+		rc = learn_each(g, LEFT, LEARN_MARKS, NULL, NULL, &all, e);
+	if (rc == 0) {
 		candidates_match(&all, &held, unite_alike, ts);
+		rc = find_by_proof(g, ts, &all, &held, e);
+	}
 	candidates_release(&held);
 	candidates_release(&all);
 	return rc;
@@ -360,6 +403,8 @@ static int note_arrivals(struct arrivals *a, const struct box *b, struct err *e)
 	for (size_t i = 0; i < b->join.rows.n; i++) {
 		const struct joined *row = &b->join.rows.a[i];
 
+		if (is_fresh(row, RIGHT) && row->content && twins_add(&a->twins, row->content->plain, i, e) < 0)
+			return -1;
 		if (!is_fresh(row, LEFT))
 			continue;
 		a->any |= row->m.left.size == 0;
@@ -367,15 +412,16 @@ static int note_arrivals(struct arrivals *a, const struct box *b, struct err *e)
 			return twoway_no_memory(e);
 	}
 	numset_seal(&a->sizes);
+	twins_sort(&a->twins);
 	a->known = true;
 	return 0;
 }
 
 /*
- * Has the left something new in that folder which may be the message already? A move of an earlier run that came to no good end has left it there: it is compared by its
+ * Has that side something new in that folder which may be the message already? A move of an earlier run that came to no good end has left it there: it is compared by its
  * content, when one of the two is copied. 1, 0, -1.
  */
-static int may_be_there(struct twoway *g, struct trails *ts, const struct trail *t, struct box *to, struct err *e)
+static int may_be_there(struct twoway *g, int side, struct trails *ts, const struct trail *t, struct box *to, struct err *e)
 {
 	struct arrivals *a;
 
@@ -386,6 +432,8 @@ static int may_be_there(struct twoway *g, struct trails *ts, const struct trail 
 	a = &ts->at[to - g->boxes.a];
 	if (!a->known && note_arrivals(a, to, e) < 0)
 		return -1;
+	if (side == RIGHT) /* what it shows otherwise adopt.c has found */
+		return t->id.has_digest && twins_take(&a->twins, t->id.plain) != NULL;
 	return a->any || numset_has(&a->sizes, t->id.size);
 }
 
@@ -425,8 +473,8 @@ static int plan_move(struct twoway *g, struct trails *ts, const struct trail *t,
 
 	if (!m.from.box || !m.to.box || !may_move(g, side, m.from, m.to))
 		return 0;
-	if (side == LEFT && m.from.box != m.to.box)
-		there = may_be_there(g, ts, t, m.to.box, e);
+	if (m.from.box != m.to.box)
+		there = may_be_there(g, side, ts, t, m.to.box, e);
 	if (there != 0)
 		return there < 0 ? -1 : 0;
 	if (vec_push(&g->moves, m) < 0)
@@ -482,8 +530,10 @@ int moves_find(struct twoway *g, struct err *e)
 	}
 	if (rc == 0)
 		rc = plan_moves(g, &ts, e);
-	for (size_t i = 0; ts.at && i < g->boxes.n; i++)
+	for (size_t i = 0; ts.at && i < g->boxes.n; i++) {
 		numset_release(&ts.at[i].sizes);
+		twins_release(&ts.at[i].twins);
+	}
 	free(ts.at);
 	vec_release(&ts.t);
 	vec_release(&ts.lost);

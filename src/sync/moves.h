@@ -2,7 +2,8 @@
  * Moves: a message that one side has in another folder now, or under another key in its own, is the same message: it is moved on the other side, too, instead of being
  * deleted there in one folder and copied into another.
  *
- * A local side's message is known by its content, which the base has; a remote side's by what tells candidates apart (candidates.h), which a server keeps in a move. What can't be known again with certainty stays a deletion and a new message.
+ * A local side's message is known by its content, which the base has; a remote side's by what tells candidates apart (candidates.h), which a server keeps in a move, and
+ * where that is not enough by its content, which is read. What can't be known again with certainty stays a deletion and a new message.
  */
 #ifndef SYNC_MOVES_H
 #define SYNC_MOVES_H

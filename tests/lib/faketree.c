@@ -11,6 +11,7 @@
 #include "mail/flags.h"
 
 #define BODY "Subject: %u\r\nMessage-ID: <%u@x>\r\n\r\nbody of %u\r\n"
+#define NAMELESS "Subject: %u\r\nX-Number: <%u@x>\r\n\r\nbody of %u\r\n"
 #define STAGED 1100
 
 struct tree {
@@ -378,9 +379,9 @@ static int folder_rename(struct store *s, const char *from, const char *to, stru
 	return 0;
 }
 
-static int body_of(const struct tree_msg *x, char *text, size_t size)
+static int body_of(const struct tree *t, const struct tree_msg *x, char *text, size_t size)
 {
-	return snprintf(text, size, BODY, x->content, x->content, x->content);
+	return snprintf(text, size, t->w->nameless ? NAMELESS : BODY, x->content, x->content, x->content);
 }
 
 static int64_t date_of(struct tree *t, const struct tree_msg *x)
@@ -451,7 +452,7 @@ static bool object_of(struct tree *t, const struct tree_msg *x, unsigned char ou
 static int ident_of(struct tree *t, struct ident_reader *r, const struct tree_msg *x, struct ident *id, struct err *e)
 {
 	char text[200];
-	struct stream *body = memstream_new(text, (size_t)body_of(x, text, sizeof(text)), 0, NULL);
+	struct stream *body = memstream_new(text, (size_t)body_of(t, x, text, sizeof(text)), 0, NULL);
 	int rc = ident_read(r, body, id, e);
 
 	stream_free(body);
@@ -492,7 +493,7 @@ static int look_next(struct store *s, struct store_msg *m, struct err *e)
 		m->key = key_text(t, x->key);
 		m->flags = shown(t, t->look[t->look_at - 1].keywords, x->flags);
 		if (side(t)->remote && (t->look[t->look_at - 1].sizes || x->key >= t->fresh)) {
-			m->size = (uint64_t)body_of(x, NULL, 0);
+			m->size = (uint64_t)body_of(t, x, NULL, 0);
 			m->date = date_of(t, x);
 			m->has_object = object_of(t, x, m->object);
 		}
@@ -521,7 +522,7 @@ static int find(struct store *s, struct slice key, uint64_t flags, struct store_
 	m->num = key_number(t, key);
 	x = by_number(t->open, m->num);
 	if (x && !side(t)->remote) {
-		m->size = (uint64_t)body_of(x, NULL, 0) - 4; /* its lines end in LF */
+		m->size = (uint64_t)body_of(t, x, NULL, 0) - 4; /* its lines end in LF */
 		m->date = date_of(t, x);
 	}
 	return side(t)->remote || x ? 1 : 0;
@@ -596,7 +597,7 @@ static int next(struct store *s, size_t *i, struct stream **body, struct err *e)
 	if (!x || x->content == side(t)->hide)
 		return 1;
 	side(t)->read++;
-	n = body_of(x, text, sizeof(text));
+	n = body_of(t, x, text, sizeof(text));
 	*body = memstream_new(text, (size_t)n, 7, NULL);
 	return 1;
 }
@@ -771,7 +772,7 @@ static int stage_again(struct store *s, const char *folder, struct slice key, co
 	x = f ? by_number(f, key_number(t, key)) : NULL;
 	if (!x)
 		return 0;
-	body = memstream_new(text, (size_t)body_of(x, text, sizeof(text)), 0, NULL);
+	body = memstream_new(text, (size_t)body_of(t, x, text, sizeof(text)), 0, NULL);
 	rc = stage(s, body, meta, out, e);
 	stream_free(body);
 	if (rc < 0)
@@ -871,7 +872,7 @@ static int recover(struct store *s, struct recovery *r, size_t n, struct err *e)
 
 			if (x->content == 0 || x->key < from || claimed[k] || validity != t->open->validity)
 				continue;
-			len = body_of(x, text, sizeof(text));
+			len = body_of(t, x, text, sizeof(text));
 			if (digest_put(t->digest, lf, eol_to_lf(&eol, text, (size_t)len, lf)) < 0 || digest_end(t->digest, d) < 0)
 				abort();
 			if (memcmp(d, r[i].digest, DIGEST_SIZE) != 0)

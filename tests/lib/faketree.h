@@ -59,6 +59,7 @@ struct tree_world {
 	unsigned cut_at;     /* the n-th breaks the link of the left; 0 never */
 	bool dead;           /* until it is opened again */
 	bool words;          /* what a test calls FLAG_FLAGGED and FLAG_ANSWERED are keywords, to the engine */
+	bool nameless;       /* no message has a Message-ID */
 	unsigned misuse;
 	char why[200];
 };

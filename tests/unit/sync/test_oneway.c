@@ -3,6 +3,8 @@
 
 #include "mail/flags.h"
 
+static bool nameless;
+
 static void begin(struct fixture *f, bool delete_source)
 {
 	fresh(f);
@@ -11,6 +13,7 @@ static void begin(struct fixture *f, bool delete_source)
 	f->p.del = SYNC_NONE;
 	f->p.create = SYNC_RIGHT;
 	f->w->side[L].dates = f->w->side[R].dates = true;
+	f->w->nameless = nameless;
 	for (uint32_t i = 1; i <= 6; i++)
 		tree_add(f->w, L, i <= 4 ? "INBOX" : "Work", i, i == 2 ? FLAG_SEEN : 0);
 }
@@ -18,6 +21,13 @@ static void begin(struct fixture *f, bool delete_source)
 static struct tree_folder *box(struct fixture *f, int s, const char *name)
 {
 	return tree_folder(f->w, s, name, false);
+}
+
+/* The source moves a message. */
+static void move_left(struct fixture *f, uint32_t content, const char *from, const char *to, uint32_t flags)
+{
+	tree_add(f->w, L, to, content, flags);
+	tree_delete(f->w, L, box(f, L, from), tree_find(box(f, L, from), content));
 }
 
 static size_t count(struct fixture *f, int s, uint32_t content)
@@ -115,8 +125,7 @@ static void moves(void **state)
 	begin(f, false);
 	run_out(f);
 	f->w->side[L].read = 0;
-	tree_add(f->w, L, "Work", 1, 0);
-	tree_delete(f->w, L, box(f, L, "INBOX"), tree_find(box(f, L, "INBOX"), 1));
+	move_left(f, 1, "INBOX", "Work", 0);
 	tree_add(f->w, R, "Else", 2, FLAG_SEEN);
 	tree_delete(f->w, R, box(f, R, "INBOX"), tree_find(box(f, R, "INBOX"), 2));
 	left = keep_left(f);
@@ -124,7 +133,7 @@ static void moves(void **state)
 	assert_int_equal(f->t.moved, 1);
 	run_out(f);
 	left_is_as(f, left);
-	assert_int_equal(f->w->side[L].read, 0);
+	assert_int_equal(f->w->side[L].read, nameless);
 	assert_true(count(f, R, 1) == 1 && tree_find(box(f, R, "Work"), 1));
 	assert_true(count(f, R, 2) == 1 && tree_find(box(f, R, "Else"), 2));
 	/* a folder that is gone at the source stays; one that is gone at the target is not made anew */
@@ -259,6 +268,15 @@ static void interrupted(void **state)
 		for (uint32_t i = 11; i <= 14; i++)
 			tree_add(f->w, L, i % 2 ? "INBOX" : "New", i, i == 13 ? FLAG_SEEN : 0);
 		tree_add(f->w, R, "INBOX", 11, 0);
+		if (!empties) {
+			move_left(f, 1, "INBOX", "Work", 0);
+			move_left(f, 2, "INBOX", "New", FLAG_SEEN | FLAG_FLAGGED);
+			move_left(f, 3, "INBOX", "INBOX", 0);
+			move_left(f, 5, "Work", "INBOX", 0);
+			move_left(f, 4, "INBOX", "Work", 0);
+			tree_delete(f->w, L, box(f, L, "Work"), tree_find(box(f, L, "Work"), 4));
+			tree_add(f->w, L, "INBOX", 4, 0);
+		}
 		keep_prepared(f, &kept);
 		for (int kind = 0; kind < 3; kind++) {
 			for (unsigned n = 1;; n++) {
@@ -286,6 +304,8 @@ static void interrupted(void **state)
 						fail_msg("%s: content %u: %zu at the source, %zu at the target", where, c, count(f, L, c), count(f, R, c));
 				}
 				assert_int_equal(tree_find(box(f, R, "INBOX"), 13)->flags, FLAG_SEEN);
+				if (!empties && (!tree_find(box(f, R, "Work"), 1) || !tree_find(box(f, R, "INBOX"), 5) || tree_find(box(f, R, "New"), 2)->flags != (FLAG_SEEN | FLAG_FLAGGED)))
+					fail_msg("%s: what was moved at the source is not where it has it", where);
 				if (kind < 2 ? status == 0 : n > begun)
 					break;
 			}
@@ -299,8 +319,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(copies), T(later), T(moves), T(known_again), T(emptied), T(marked), T(refused), T(interrupted),
 	};
+	const struct CMUnitTest moving[] = { T(moves), T(interrupted) };
 	int rc = cmocka_run_group_tests_name("files", tests, NULL, NULL);
 
 	servers = true;
-	return rc + cmocka_run_group_tests_name("servers", tests, NULL, NULL);
+	rc += cmocka_run_group_tests_name("servers", tests, NULL, NULL);
+	nameless = true;
+	return rc + cmocka_run_group_tests_name("no Message-IDs", moving, NULL, NULL);
 }

@@ -1527,6 +1527,7 @@ static void model(void **state)
 		f->w->side[R].stamps = below(2);
 		m.moves = f->w->side[L].dates = f->w->side[R].dates = seed % 2;
 		f->w->side[L].objects = seed / 2 % 2;
+		f->w->nameless = seed / 4 % 2;
 		run_clean(f);
 		for (int round = 0; round < 25; round++) {
 			unsigned what = below(5);
