@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -71,13 +73,31 @@ void proc_close_from(int lowest)
 		close(fd);
 }
 
-/* In the child: become the command. Only async-signal-safe calls. */
-static void __attribute__((noreturn)) become(const char *command, const int std[3])
+/* What the service manager told this process is not for others: a command could speak in its name. */
+static const char *const private[] = { "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES" };
+
+/* In the child: the command's environment is ours, but for what is private, and with the numbers that are for it. */
+static void set_environment(const struct proc_var *vars, size_t n)
+{
+	char value[32];
+
+	for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++)
+		unsetenv(private[i]);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(value, sizeof(value), "%llu", (unsigned long long)vars[i].value);
+		if (setenv(vars[i].name, value, 1) < 0)
+			_exit(127);
+	}
+}
+
+/* In the child: become the command. It is the copy of a process with one thread, so it may call anything. */
+static void __attribute__((noreturn)) become(const struct proc_call *c, const int std[3])
 {
 	static const char failed[] = "can't run /bin/sh\n";
 	ssize_t n;
 
 	setpgid(0, 0);
+	set_environment(c->vars, c->n_vars);
 	for (int i = 0; i < 3; i++)
 		if (std[i] >= 0 && dup2(std[i], i) < 0)
 			_exit(127);
@@ -85,7 +105,7 @@ static void __attribute__((noreturn)) become(const char *command, const int std[
 	/* exec resets handlers, but what is ignored stays so */
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGXFSZ, SIG_DFL);
-	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	execl("/bin/sh", "sh", "-c", c->command, (char *)NULL);
 	n = write(2, failed, sizeof(failed) - 1);
 	(void)n;
 	_exit(127);
@@ -122,7 +142,7 @@ pid_t proc_fork(void)
 }
 
 /* Start a command on these descriptors (-1: ours). Returns its pid, its group's too, or -1. */
-static pid_t spawn(const char *command, const int std[3], struct err *e)
+static pid_t spawn(const struct proc_call *c, const int std[3], struct err *e)
 {
 	struct sigaction sa;
 	pid_t pid;
@@ -132,7 +152,7 @@ static pid_t spawn(const char *command, const int std[3], struct err *e)
 		signal(SIGCHLD, SIG_DFL);
 	pid = proc_fork();
 	if (pid == 0)
-		become(command, std);
+		become(c, std);
 	if (pid < 0)
 		return err_errno(e, "can't start a process");
 	setpgid(pid, pid); /* whichever of the two comes first; after exec it fails and is done */
@@ -160,7 +180,7 @@ int proc_start(struct proc *p, const char *command, bool keep_stderr, struct err
 	std[0] = in[0];
 	std[1] = out[1];
 	std[2] = null;
-	p->pid = spawn(command, std, e);
+	p->pid = spawn(&(const struct proc_call){ .command = command }, std, e);
 	if (p->pid > 0) {
 		p->in = in[1];
 		p->out = out[0];
@@ -267,13 +287,14 @@ static bool drain_err(struct run *r)
 /* Read stdout straight into out, so that a secret is nowhere else. 1: read some, 0: nothing now. */
 static int drain_out(struct run *r, struct strbuf *out, struct err *e)
 {
-	size_t room = out->max - out->len;
 	char one = 0;
 	void *p = &one;
+	size_t room;
 	ssize_t got;
 
 	if (r->proc.out < 0)
 		return 0;
+	room = out->max - out->len;
 	if (room > PROC_CHUNK)
 		room = PROC_CHUNK;
 	if (room > 0 && !(p = strbuf_room(out, room)))
@@ -390,19 +411,36 @@ static int judge(const struct run *r, int status, struct err *e)
 	return err_set(e, ERR_LOCAL, "the command %s%s%s", how, why[0] ? ": " : "", why);
 }
 
-/* Run a command for its output. */
-int proc_output(const char *command, struct strbuf *out, msec_t deadline, struct err *e)
+/* Bytes as a file that is nowhere, to be read from its beginning; above stderr. */
+static int file_of(struct slice bytes, struct err *e)
+{
+	int low = memfd_create("input", MFD_CLOEXEC), fd = low > 2 || low < 0 ? low : fcntl(low, F_DUPFD_CLOEXEC, 3);
+
+	if (fd != low)
+		close(low);
+	if (fd < 0)
+		return err_errno(e, "can't make a file in memory");
+	if (fs_write_all(fd, bytes.p, bytes.n, "a file in memory", e) == 0 && lseek(fd, 0, SEEK_SET) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* Run a command to its end. */
+int proc_run(const struct proc_call *c, msec_t deadline, struct err *e)
 {
 	struct run r = { .proc = { .pid = -1, .in = -1, .out = -1 }, .err = -1, .pidfd = -1 };
-	int po[2] = { -1, -1 }, pe[2] = { -1, -1 }, null = open_null(e), status, rc = -1;
+	int po[2] = { -1, -1 }, pe[2] = { -1, -1 }, null = open_null(e), in = -1, status, rc = -1;
 
-	if (null < 0 || make_pipe(po, e) < 0 || make_pipe(pe, e) < 0)
+	if (null < 0 || (c->out && make_pipe(po, e) < 0) || make_pipe(pe, e) < 0)
 		goto out;
-	if (fcntl(po[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(pe[0], F_SETFL, O_NONBLOCK) < 0) {
+	if (c->input.n > 0 && (in = file_of(c->input, e)) < 0)
+		goto out;
+	if ((c->out && fcntl(po[0], F_SETFL, O_NONBLOCK) < 0) || fcntl(pe[0], F_SETFL, O_NONBLOCK) < 0) {
 		err_errno(e, "can't make a pipe non-blocking");
 		goto out;
 	}
-	r.proc.pid = spawn(command, (const int[3]){ null, po[1], pe[1] }, e);
+	r.proc.pid = spawn(c, (const int[3]){ in >= 0 ? in : null, c->out ? po[1] : null, pe[1] }, e);
 	if (r.proc.pid < 0)
 		goto out;
 	r.proc.out = po[0];
@@ -413,7 +451,7 @@ int proc_output(const char *command, struct strbuf *out, msec_t deadline, struct
 #ifdef SYS_pidfd_open
 	r.pidfd = (int)syscall(SYS_pidfd_open, r.proc.pid, 0U);
 #endif
-	rc = collect(&r, out, deadline, e);
+	rc = collect(&r, c->out, deadline, e);
 	if (rc == 0) {
 		reap(r.proc.pid, 0, &status);
 		close_end(&r.proc.out);
@@ -425,11 +463,18 @@ int proc_output(const char *command, struct strbuf *out, msec_t deadline, struct
 	close_end(&r.pidfd);
 out:
 	close_end(&null);
+	close_end(&in);
 	close_end(&po[0]);
 	close_end(&po[1]);
 	close_end(&pe[0]);
 	close_end(&pe[1]);
-	if (rc < 0)
-		strbuf_clear(out);
+	if (rc < 0 && c->out)
+		strbuf_clear(c->out);
 	return rc;
+}
+
+/* Run a command for its output. */
+int proc_output(const char *command, struct strbuf *out, msec_t deadline, struct err *e)
+{
+	return proc_run(&(const struct proc_call){ .command = command, .out = out }, deadline, e);
 }

@@ -5,10 +5,12 @@
 #define BASE_PROC_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/slice.h"
 #include "base/strbuf.h"
 
 /* fork(2); in the child every signal that had a handler does what it does by default, and none is blocked. -1 with errno. */
@@ -32,13 +34,29 @@ int proc_start(struct proc *p, const char *command, bool keep_stderr, struct err
 /* Close our ends and end it: TERM to the group, KILL after grace ms; reaped in any case. Returns its wait status. */
 int proc_stop(struct proc *p, msec_t grace);
 
+/* A number for a command, in its environment. */
+struct proc_var {
+	const char *name;
+	uint64_t value;
+};
+
+struct proc_call {
+	const char *command;
+	struct slice input;          /* its stdin; it need not read it. Empty: /dev/null */
+	const struct proc_var *vars; /* beside our own environment, without what a service manager has told this process */
+	size_t n_vars;
+	struct strbuf *out;          /* its stdout is added, up to out->max bytes. NULL: /dev/null */
+};
+
 /*
- * Run a command, add its stdout to out, up to out->max bytes. On deadline, too much output or cancellation the group is killed.
+ * Run `/bin/sh -c command` to its end. On deadline, too much output or cancellation the group is killed.
  * A non-zero exit is an error (ERR_LOCAL) that carries the status and the last line of its stderr, never the command, which may
- * hold a secret. stdin is /dev/null; the controlling terminal stays within reach (/dev/tty), but one that
+ * hold a secret. The controlling terminal stays within reach (/dev/tty), but one that
  * reads it is stopped by the kernel, as every background job is: that is an error at once, not a wait.
  * After an error out is empty.
  */
+int proc_run(const struct proc_call *c, msec_t deadline, struct err *e);
+/* The same for its output alone. */
 int proc_output(const char *command, struct strbuf *out, msec_t deadline, struct err *e);
 
 #endif

@@ -70,6 +70,54 @@ static void output(void **state)
 	}
 }
 
+/* Input, numbers in the environment, no output wanted, nothing of what a service manager said. */
+static void a_call(void **state)
+{
+	const struct proc_var vars[] = { { "MAILHAUL_NEW", 3 }, { "MAILHAUL_CHANGED", UINT64_MAX } };
+	struct strbuf out = STRBUF_INIT(3000000), big = STRBUF_INIT(3000000);
+	struct proc_call c = { .command = "cat; echo $MAILHAUL_NEW $MAILHAUL_CHANGED", .input = slice_str("a\nb\n"), .vars = vars, .n_vars = COUNT(vars), .out = &out };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(proc_run(&c, clock_in(LONG), &e), 0);
+	assert_string_equal(out.s, "a\nb\n3 18446744073709551615\n");
+	assert_null(getenv("MAILHAUL_NEW")); /* it is the command's */
+	/* more than a pipe holds: read, not read, read in part */
+	while (big.len < 2000000)
+		strbuf_puts(&big, "0123456789");
+	c.input = strbuf_slice(&big);
+	c.command = "wc -c";
+	strbuf_clear(&out);
+	assert_int_equal(proc_run(&c, clock_in(LONG), &e), 0);
+	assert_string_equal(out.s, "2000000\n");
+	c.command = "head -c 3";
+	strbuf_clear(&out);
+	assert_int_equal(proc_run(&c, clock_in(LONG), &e), 0);
+	assert_string_equal(out.s, "012");
+	c.command = "true";
+	assert_int_equal(proc_run(&c, clock_in(LONG), &e), 0);
+	/* however much it prints, nobody wants it */
+	c.out = NULL;
+	c.command = "cat; out=$(readlink /proc/$$/fd/1); echo $out >&2; exit 4";
+	assert_int_equal(proc_run(&c, clock_in(LONG), &e), -1);
+	assert_string_equal(e.text, "the command exited with status 4: /dev/null");
+	setenv("NOTIFY_SOCKET", "@x", 1);
+	setenv("LISTEN_FDS", "1", 1);
+	c.command = "exit ${NOTIFY_SOCKET:+1}${LISTEN_FDS:+2}0";
+	assert_int_equal(proc_run(&c, clock_in(LONG), &e), 0);
+	assert_string_equal(getenv("NOTIFY_SOCKET"), "@x");
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("LISTEN_FDS");
+	/* it has none but the three descriptors */
+	c.command = "exec ls /proc/self/fd";
+	c.out = &out;
+	strbuf_clear(&out);
+	assert_int_equal(proc_run(&c, clock_in(LONG), &e), 0);
+	assert_string_equal(out.s, "0\n1\n2\n3\n"); /* the last is of ls */
+	strbuf_release(&out);
+	strbuf_release(&big);
+}
+
 static void no_such_program(void **state)
 {
 	struct strbuf out = STRBUF_INIT(1000);
@@ -422,6 +470,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(output, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_such_program, setup, teardown),
 		cmocka_unit_test_setup_teardown(limit_of_output, setup, teardown),
 		cmocka_unit_test_setup_teardown(much_on_stderr, setup, teardown),
