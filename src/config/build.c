@@ -243,6 +243,8 @@ void build_policy(struct config_job *out, const struct fetch_keys *k)
 	out->folder = k->folder ? k->folder : "";
 	out->purge_after = (unsigned)k->purge_after;
 	out->on_new = k->on_new && k->on_new[0] ? k->on_new : NULL;
+	out->on_change = k->on_change && k->on_change[0] ? k->on_change : NULL;
+	out->on_timeout = k->on_timeout;
 }
 
 /* A fetch section. */

@@ -57,6 +57,8 @@ void build_migrate_policy(struct config_job *out, const struct migrate_keys *k)
 	out->gather = CONFIG_GATHER_MS;
 	build_limits(out, k->rate, k->budget);
 	out->on_new = k->on_new && k->on_new[0] ? k->on_new : NULL;
+	out->on_change = k->on_change && k->on_change[0] ? k->on_change : NULL;
+	out->on_timeout = k->on_timeout;
 	out->folder = "";
 	out->sync.job = out->name;
 	out->sync.one_way = true;

@@ -29,6 +29,10 @@ static const struct section sections[] = {
 	.help = "How much may go over each connection of the job in a second, both ways together."
 #define BUDGET .name = "budget", .type = KEY_BUDGET, .def = "", RANGE(100 << 10, INT64_C(1) << 50), .arg = "budget", \
 	.help = "How much the job may exchange with a server within 24 hours, both ways together."
+#define ON_CHANGE .name = "on-change", .type = KEY_COMMAND, .def = "", .arg = "command", \
+	.help = "A command to run after each run that changed anything, on either side."
+#define ON_TIMEOUT .name = "on-timeout", .type = KEY_DURATION, .def = "60s", RANGE(1, DAY), .arg = "duration", \
+	.help = "How long on-new and on-change may take each."
 #define RANGE(lo, hi) .min = (lo), .max = (hi)
 
 static const struct key keys[] = {
@@ -117,6 +121,8 @@ static const struct key keys[] = {
 	{ F(budget), BUDGET },
 	{ F(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
 	  .help = "A command to run after each run that brought new messages." },
+	{ F(on_change), ON_CHANGE },
+	{ F(on_timeout), ON_TIMEOUT },
 
 	{ S(remote), .name = "remote", .type = KEY_STR, .def = "", .required = true, .arg = "account",
 	  .help = "The name of an IMAP account; or another tree, as for local." },
@@ -152,6 +158,8 @@ static const struct key keys[] = {
 	{ S(budget), BUDGET },
 	{ S(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
 	  .help = "A command to run after each run that brought new messages." },
+	{ S(on_change), ON_CHANGE },
+	{ S(on_timeout), ON_TIMEOUT },
 
 	{ G(from), .name = "from", .type = KEY_STR, .def = "", .required = true, .arg = "account | store",
 	  .help = "Where the mail is: the name of an account, maildir:path, mbox:path, or the name of a maildir or mbox section." },
@@ -173,6 +181,8 @@ static const struct key keys[] = {
 	{ G(budget), BUDGET },
 	{ G(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
 	  .help = "A command to run after each run that copied messages." },
+	{ G(on_change), ON_CHANGE },
+	{ G(on_timeout), ON_TIMEOUT },
 
 	{ X(local), .name = "local", .type = KEY_STR, .def = "", .arg = "name",
 	  .help = "What the folder is called in the Maildir, when it is another name; of a sync." },

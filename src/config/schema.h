@@ -94,15 +94,15 @@ struct mbox_keys {
 };
 
 struct fetch_keys {
-	const char *from, *to, *folder, *flags, *on_new;
-	int64_t every, max_size, purge_after, rate, budget;
+	const char *from, *to, *folder, *flags, *on_new, *on_change;
+	int64_t on_timeout, every, max_size, purge_after, rate, budget;
 	struct key_keep keep;
 };
 
 struct sync_keys {
-	const char *remote, *local, *trash, *take_over, *on_new;
+	const char *remote, *local, *trash, *take_over, *on_new, *on_change;
 	struct key_list folders, idle;
-	int64_t every, gather, max_size, max_age, quarantine, rate, budget;
+	int64_t on_timeout, every, gather, max_size, max_age, quarantine, rate, budget;
 	struct plan_max_delete max_delete;
 	int del, create, remove_folders; /* WHERE_, -1: not said */
 };
@@ -110,9 +110,9 @@ struct sync_keys {
 enum { WHERE_BOTH, WHERE_LOCAL, WHERE_REMOTE, WHERE_NONE };
 
 struct migrate_keys {
-	const char *from, *to, *folder, *on_new;
+	const char *from, *to, *folder, *on_new, *on_change;
 	struct key_list folders;
-	int64_t every, max_size, max_age, rate, budget;
+	int64_t on_timeout, every, max_size, max_age, rate, budget;
 	bool delete_source;
 };
 

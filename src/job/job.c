@@ -7,15 +7,13 @@
 
 #include "base/fs.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "config/value.h"
+#include "job/hooks.h"
 #include "job/side.h"
 #include "net/tls.h"
 #include "state/pairs.h"
 #include "state/trashed.h"
 #include "sync/engine.h"
-
-#define ON_NEW_MS 60000 /* how long the on-new command may take */
 
 /* DIR/NAME and a suffix. */
 char *job_path(const char *dir, const char *job, const char *suffix, struct err *e)
@@ -138,24 +136,6 @@ static int heed_pause(const struct job_params *p, struct db *db, struct err *e)
 		return 0;
 	err_set(e, ERR_TEMP, "the server asked for a pause of another %lld s: %s", (long long)(until - clock_wall()), reason);
 	return err_hint(e, "name the job to try all the same");
-}
-
-/* Tell the person's command that mail has come. */
-static void run_on_new(const struct job_params *p, const struct event_totals *t, const struct event_sink *sink)
-{
-	struct strbuf out = STRBUF_INIT(65536);
-	struct err why = ERR_INIT;
-	struct event ev = { .type = EVENT_WARNING, .job = p->job->name, .text = why.text, .trouble = true };
-	char count[32];
-
-	snprintf(count, sizeof(count), "%llu", (unsigned long long)t->pulled);
-	setenv("MAILHAUL_JOB", p->job->name, 1);
-	setenv("MAILHAUL_NEW", count, 1);
-	if (proc_output(p->job->on_new, &out, clock_in(ON_NEW_MS), &why) < 0) {
-		err_in(&why, "on-new");
-		event_put(sink, &ev);
-	}
-	strbuf_release(&out);
 }
 
 #define NOT_NOTED (-1)
@@ -434,11 +414,13 @@ int job_run(const struct job_params *p, const struct event_sink *sink)
 			       .verify = p->verify };
 	struct event end = { .type = EVENT_END, .job = p->job->name, .two_way = start.two_way, .one_way = start.one_way, .verify = p->verify, .sides = sides_of(p->job) };
 	struct event stop = { .type = EVENT_ERROR, .job = p->job->name };
+	struct hooks hooks;
+	const struct event_sink own = hooks_listen(&hooks, p->job, sink);
 	int rc;
 
 	log_push("%s", p->job->name);
 	event_put(sink, &start);
-	rc = p->verify ? run_verify(p, sink, &end.totals, &end.compared, &e) : run_engine(p, sink, &end.totals, &e);
+	rc = p->verify ? run_verify(p, &own, &end.totals, &end.compared, &e) : run_engine(p, &own, &end.totals, &e);
 	if (rc < 0) {
 		if (err_link_lost(&e) && !p->verify)
 			err_hint(&e, "what was done is safe; the next run goes on from there");
@@ -451,8 +433,9 @@ int job_run(const struct job_params *p, const struct event_sink *sink)
 	} else if (end.totals.failed > 0 || event_compared_drift(&end.compared) > 0) {
 		end.exit_code = 1;
 	}
-	if (!p->dry_run && end.totals.pulled > 0 && p->job->on_new)
-		run_on_new(p, &end.totals, sink);
+	if (!p->dry_run && !p->verify)
+		hooks_run(&hooks, &end);
+	hooks_release(&hooks);
 	if (end.exit_code <= 1 && clock_cancelled())
 		end.exit_code = 128 + clock_cancel_signal();
 	event_put(sink, &end);

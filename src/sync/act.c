@@ -34,6 +34,7 @@ void act_on(struct twoway *g, struct box *b)
 	for (int s = LEFT; s <= RIGHT; s++) {
 		g->x[s].folder = b->f->base.id;
 		g->x[s].folder_name = b->f->left;
+		g->x[s].right_name = b->f->right;
 	}
 	g->acting = b;
 }

@@ -84,6 +84,7 @@ struct event {
 	enum event_at at;            /* MESSAGE, TREE */
 	const char *folder;          /* FOLDER, MESSAGE, ERROR, WARNING: as the remote side calls it; TREE: as it is called there */
 	const char *to;              /* MESSAGE that is moved: the folder it goes to; TREE: the name that it gets */
+	const char *right, *right_to; /* MESSAGE: what the right calls these folders; NULL: not said. They stay in the process */
 	const char *uid;             /* the message's key at the source */
 	uint64_t size;               /* MESSAGE: bytes; 0 unknown */
 	bool dry;                    /* MESSAGE, TREE: would be done */

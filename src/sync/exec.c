@@ -65,7 +65,7 @@ void exec_release(struct exec *x)
 void exec_tell_message(struct exec *x, enum event_action action, struct slice key, uint64_t size)
 {
 	char uid[ERR_TEXT_MAX];
-	struct event ev = { .type = EVENT_MESSAGE, .job = x->job, .action = action, .folder = x->folder_name, .size = size };
+	struct event ev = { .type = EVENT_MESSAGE, .job = x->job, .action = action, .folder = x->folder_name, .right = x->right_name, .size = size };
 
 	ev.sides = x->sides;
 	if (x->two_way) /* a removal changes the source, anything else the target */

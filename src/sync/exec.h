@@ -60,6 +60,7 @@ struct exec {
 	struct db *db;
 	int64_t folder;           /* row of the base */
 	const char *folder_name;  /* for events */
+	const char *right_name;   /* likewise, what the right calls it */
 	const char *job;
 	struct plan_policy policy;
 	uint64_t flags;

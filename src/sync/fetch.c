@@ -396,7 +396,7 @@ int engine_fetch(const struct engine_params *p, struct store *src, struct store 
 	memset(totals, 0, sizeof(*totals));
 	if (find_folder(&g, e) < 0)
 		return -1;
-	g.x = (struct exec){ .src = src, .dst = dst, .db = db, .folder = g.folder.id, .folder_name = p->folder, .job = p->job, .policy = p->policy,
+	g.x = (struct exec){ .src = src, .dst = dst, .db = db, .folder = g.folder.id, .folder_name = p->folder, .right_name = p->folder, .job = p->job, .policy = p->policy,
 			     .flags = p->flags, .budget = p->budget, .stop_at = p->stop_at, .earlier = -1, .sink = sink, .totals = totals, .claims = &g.claims, .before_note = forget_stamp, .before_note_arg = &g };
 	if (exec_init(&g.x, e) == 0) {
 		do {

@@ -119,8 +119,8 @@ static void tell_move(struct twoway *g, const struct move *m, bool dry)
 {
 	char uid[ERR_TEXT_MAX];
 	struct slice key = joined_key(place_row(m->from), m->side);
-	struct event ev = { .type = EVENT_MESSAGE, .action = ACTION_MOVE, .folder = m->from.box->f->left, .to = m->to.box->f->left, .at = m->side == LEFT ? AT_LEFT : AT_RIGHT,
-			    .dry = dry };
+	struct event ev = { .type = EVENT_MESSAGE, .action = ACTION_MOVE, .folder = m->from.box->f->left, .to = m->to.box->f->left, .right = m->from.box->f->right,
+			    .right_to = m->to.box->f->right, .at = m->side == LEFT ? AT_LEFT : AT_RIGHT, .dry = dry };
 
 	if (m->from.box == m->to.box)
 		return;

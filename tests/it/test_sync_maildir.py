@@ -1,5 +1,6 @@
 """Two-way jobs between two trees of Maildirs: no server is needed to see what goes where, and what stops it."""
 
+import json
 import os
 import shutil
 
@@ -333,6 +334,45 @@ def test_on_new(tmp_path):
     p.settle()
     with open(os.path.join(p.dir, "told"), encoding="utf-8") as f:
         assert f.read() == "both 2\n"
+
+
+def test_on_change(tmp_path):
+    """After whatever changed, on either side; what was done comes on stdin, with the names that a server may choose."""
+    p = Pair(tmp_path, "on-change = 'cat >> \"$HOME/told\"; echo $MAILHAUL_JOB $MAILHAUL_NEW $MAILHAUL_CHANGED >> \"$HOME/sums\"'\n"
+                       "folder '$(touch owned)' { local = Odd }")
+    told, sums = (os.path.join(p.dir, name) for name in ("told", "sums"))
+
+    def took(name):
+        try:
+            with open(name, encoding="utf-8") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+        finally:
+            if os.path.exists(name):
+                os.unlink(name)
+
+    p.remote.make("$(touch owned)")
+    p.remote.fill("$(touch owned)", 2)
+    p.remote.fill("INBOX", 1)
+    assert p.run("--dry-run").code == 0
+    assert took(told) == ""
+    p.settle()
+    lines = [json.loads(line) for line in took(told).splitlines()]
+    assert all(x["job"] == "both" and x["time"].endswith("Z") for x in lines)
+    changed = {x["folder"]: x for x in lines if x["event"] == "changed"}
+    assert changed["$(touch owned)"]["local"] == "Odd" and changed["$(touch owned)"]["pulled"] == 2 and changed["INBOX"]["pulled"] == 1
+    assert lines[-1]["event"] == "end" and lines[-1]["pulled"] == 3 and [x["folder"] for x in lines if x["event"] == "folder"] == ["INBOX", "Odd"]
+    assert took(sums) == "both 3 5\n"
+    p.remote.flag("INBOX", HELLO % (0, 0), "FS")
+    p.settle()
+    assert json.loads(took(told).splitlines()[0])["flagged"] == 1 and took(sums) == "both 0 1\n"
+    p.local.deliver(HELLO % (9, 9))
+    p.settle()
+    assert json.loads(took(told).splitlines()[0])["pushed"] == 1 and took(sums) == "both 0 1\n"
+    assert not [f for _, _, files in os.walk(p.dir) for f in files if f == "owned"]
+    p.settle()
+    assert took(told) == ""
 
 
 def test_a_second_run_is_refused(synced):

@@ -232,7 +232,7 @@ static const struct {
 	{ SYNC " trash = 'x//y' }", "t:1: trash: " ANY "\n" },
 	{ SYNC " trash = Trash\n delete = local }", "t:1: trash has no effect: nothing is deleted at the remote side (delete = local or none)\n" },
 	{ SYNC " keep = yes }", "t:1: unknown key 'keep'; sync knows remote, local, every, folders, delete, create, remove-folders, trash, quarantine, max-size, max-age, "
-	  "max-delete, take-over, rate, budget or on-new\n" },
+	  "max-delete, take-over, rate, budget, on-new, on-change or on-timeout\n" },
 	{ SYNC " take-over = 'state/' }", "t:1: take-over = state/ would depend on where mailhaul is started; begin it with / or ~/\n" },
 	{ SYNC " take-over = '' }", "t:1: take-over is empty; it is a path\n" },
 	{ SYNC "\n folder a { local = b }\n folder a { max-size = 1k } }", "t:3: folder 'a' has a section already, in line 2\n" },
@@ -407,7 +407,7 @@ static void the_whole_of_it(void **state)
 		"account lo { host = LOCALHOST user = \"\\x6a\\141ne\" protocol = pop3 port = 1110 tls = none tunnel = 'nc %h %p' netrc = on }\r\n"
 		"maildir in { path = ~/Mail layout = maildir++ }\n"
 		"mbox box { path = $HOME/box variant = mboxo lock = {dotlock} lock-timeout = 5s }\n"
-		"fetch one { from = isp to = in folder = A/B every = 10m keep = 30d max-size = 5M purge-after = 100 flags = SF on-new = \"notify\n all\" }\n"
+		"fetch one { from = isp to = in folder = A/B every = 10m keep = 30d max-size = 5M purge-after = 100 flags = SF on-new = \"notify\n all\" on-change = y }\n"
 		"fetch two { from = lo to = box keep = yes }\n"
 		"fetch three { from = lo to = maildir:/var/mail/x }\n";
 	struct strbuf b = STRBUF_INIT(10000);
@@ -479,6 +479,8 @@ static void the_whole_of_it(void **state)
 	assert_int_equal(j->flags, FLAG_SEEN | FLAG_FLAGGED);
 	assert_int_equal(j->purge_after, 100);
 	assert_string_equal(j->on_new, "notify\n all");
+	assert_string_equal(j->on_change, "y");
+	assert_int_equal(j->on_timeout, 60);
 	j = config_job(&c, "two");
 	assert_int_equal(j->policy.keep, KEEP_YES);
 	assert_int_equal(j->every, 0);
@@ -547,7 +549,7 @@ static void sync_jobs(void **state)
 		" remote = work folder '@archive' { max-age = 30d }\n"
 		" folders = {'*', '!Spam'} local = maildir:/x/y folders += '@sent'\n"
 		" folder inbox { local = In/Box max-size = 1k max-age = 0s }\n"
-		" max-size = 10M max-age = 1y max-delete = ' 50  and 10% ' delete = local create = remote remove-folders = none quarantine = 0 on-new = 'x'\n"
+		" max-size = 10M max-age = 1y max-delete = ' 50  and 10% ' delete = local create = remote remove-folders = none quarantine = 0 on-new = 'x' on-change = 'y' on-timeout = 90s\n"
 		"}\n"
 		"sync three { remote = maildir:/a local = maildir:/b trash = '@trash' remove-folders = both max-delete = none quarantine = 2w }\n"
 		"sync four { remote = maildir:/a local = maildir:/c max-delete = 5% }\n";
@@ -587,6 +589,8 @@ static void sync_jobs(void **state)
 	assert_int_equal(j->every, 300);
 	assert_string_equal(j->right->url, "maildir:/x/y");
 	assert_string_equal(j->on_new, "x");
+	assert_string_equal(j->on_change, "y");
+	assert_int_equal(j->on_timeout, 90);
 	assert_int_equal(p->folders.n_take, 3);
 	assert_int_equal(p->folders.take[0].kind, BOXRULE_PATTERN);
 	assert_true(p->folders.take[1].leave);
@@ -637,7 +641,7 @@ static void migrate_jobs(void **state)
 		"mbox box { path = /home/jane/box }\n"
 		"migrate one { from = old to = new }\n"
 		"migrate two { from = new to = third every = 1h folders = {'*', '!@junk'} folder 'Sent Items' { to = Sent } folder @archive { max-age = 30d }\n"
-		" delete-source = yes max-size = 10M max-age = 1y on-new = 'x' rate = 5M/s budget = 2g/D }\n"
+		" delete-source = yes max-size = 10M max-age = 1y on-new = 'x' on-change = 'y' on-timeout = 5m rate = 5M/s budget = 2g/D }\n"
 		"migrate three { from = box to = new folder = 'INBOX/Old' }\n"
 		"migrate four { from = third to = mbox:/y folder a { to = b } }\n"
 		"sync five { remote = new local = maildir:/z }\n"
@@ -679,6 +683,8 @@ static void migrate_jobs(void **state)
 	p = &j->sync;
 	assert_int_equal(j->every, 3600);
 	assert_string_equal(j->on_new, "x");
+	assert_string_equal(j->on_change, "y");
+	assert_int_equal(j->on_timeout, 300);
 	assert_true(p->delete_source);
 	assert_int_equal(j->rate, 5 << 20);
 	assert_int_equal(j->budget, UINT64_C(2) << 30);
