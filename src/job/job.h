@@ -19,7 +19,7 @@ struct job_params {
 	bool verify_full, verify_all;
 	bool ignore_pause;      /* the person named the job: a pause that the server asked for is not waited out */
 	bool settle;            /* as in sync_params: somebody waits for changes */
-	int watcher;            /* not the job is run, but changes are waited for (watcher.h), and the scheduler speaks here; 0: no */
+	int control;            /* of its watcher (watcher.h) */
 	int stop_at;            /* tests */
 };
 

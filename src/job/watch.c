@@ -16,8 +16,9 @@
 #define BUSY_MS 10000              /* somebody else runs the job: look again after that */
 #define FAILED_MS 60000            /* after a failure, when the job has no pause of its own; doubles with each */
 #define FAILED_MAX_MS 3600000
-#define REVIVE_MS 10000            /* before a watcher that died is started again; doubles */
+#define REVIVE_MS 1000             /* before a watcher that died is started again; doubles */
 #define REFUSED_MS (24 * 3600000)  /* the login is refused, or the configuration is wrong: trying does no good */
+#define GONE_MS 10                 /* between looks at a watcher that has closed its pipe: it is about to be gone */
 #define FINISH_MS 200              /* beyond the grace, for what is left to be read */
 
 /* A set of jobs that is still used: by jobs that are current, and by processes that were begun with it. */
@@ -141,7 +142,8 @@ static int start_watcher(struct watched *j, struct err *e)
 
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
 		return err_errno(e, "can't make a pipe");
-	params.watcher = fds[0];
+	params.control = fds[0];
+	wants.run = watcher_run;
 	if (worker_start(&j->watcher, &params, &wants, e) < 0) {
 		close(fds[0]);
 		close(fds[1]);
@@ -396,9 +398,9 @@ static msec_t next_deadline(const struct watch *w)
 
 	for (size_t i = 0; i < w->jobs.n; i++) {
 		const struct watched *j = w->jobs.a[i];
-		msec_t at[] = { j->revive, j->run_of ? 0 : j->due };
+		msec_t at[] = { j->revive, j->run_of ? 0 : j->due, j->control >= 0 && j->watcher.fd < 0 ? boot + GONE_MS : 0 };
 
-		for (size_t k = 0; k < 2; k++)
+		for (size_t k = 0; k < sizeof(at) / sizeof(at[0]); k++)
 			if (at[k] != 0 && (first == 0 || at[k] - boot + now < first))
 				first = at[k] - boot + now;
 	}

@@ -455,9 +455,9 @@ static int run(struct watcher *w, struct err *e)
 	return rc;
 }
 
-int watcher_run(const struct job_params *p, int control, const struct event_sink *sink)
+int watcher_run(const struct job_params *p, const struct event_sink *sink)
 {
-	struct watcher w = { .p = p, .sink = sink, .control = control, .gather = p->job->gather };
+	struct watcher w = { .p = p, .sink = sink, .control = p->control, .gather = p->job->gather };
 	struct event end = { .type = EVENT_END, .two_way = true, .one_way = p->job->mode == CONFIG_MIGRATE };
 	struct job_params looks = *p;
 	struct err e = ERR_INIT;

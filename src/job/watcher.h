@@ -19,9 +19,9 @@ enum { WATCHER_BEGINS = 'B', WATCHER_ENDS = 'E', WATCHER_DOUBTS = 'D' };
 bool watcher_useful(const struct config_job *job);
 
 /*
- * Until the other end of `control`, from which these are read, is closed (0), or a signal comes. A login that is refused, or something else that waiting won't mend,
+ * Until the other end of p->control, from which these are read, is closed (0), or a signal comes. A login that is refused, or something else that waiting won't mend,
  * ends it: ERROR and END are told, and its exit code is returned.
  */
-int watcher_run(const struct job_params *p, int control, const struct event_sink *sink);
+int watcher_run(const struct job_params *p, const struct event_sink *sink);
 
 #endif

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "auth/secret.h"
-#include "job/watcher.h"
 
 #define OUT_FLUSH 8192   /* bytes that are written together */
 #define OUT_MS 200       /* and how old they may get */
@@ -139,7 +138,7 @@ be_worker(int fd, pid_t parent, const struct job_params *p, const struct worker_
 	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	code = p->watcher > 0 ? watcher_run(p, p->watcher, &sink) : job_run(p, &sink);
+	code = wants->run ? wants->run(p, &sink) : job_run(p, &sink);
 	out_flush(&o);
 	_exit(code);
 }

@@ -21,6 +21,7 @@ struct worker {
 };
 
 struct worker_wants {
+	int (*run)(const struct job_params *p, const struct event_sink *sink); /* what it does, and its exit code; NULL: job_run */
 	bool messages;        /* MESSAGE events are of interest */
 	enum log_level log;   /* records up to this level */
 	const struct worker *others; /* workers that run already: the new one does not keep their pipes */

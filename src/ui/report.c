@@ -50,7 +50,7 @@ static void json_event(struct report *r, const struct event *ev)
 		return;
 	if (jsonl_event(&r->l.held, ev) < 0)
 		r->l.held.failed = false;
-	if (ev->type == EVENT_ERROR || ev->type == EVENT_END || ev->type == EVENT_WAITING || ev->type == EVENT_CHANGED)
+	if (ev->type == EVENT_ERROR || ev->type == EVENT_END || (r->p.watch && ev->type != EVENT_MESSAGE)) /* it may be long until the next */
 		lines_flush(&r->l);
 	else
 		lines_flush_if_due(&r->l);

@@ -1,15 +1,20 @@
 """`mailhaul watch`: what changes on one side is soon on the other, its own changes cause nothing, and it survives what happens to links, servers, clocks and configurations."""
 
+import contextlib
+import os
+import re
+import signal
+import socket
 import time
 
 import pytest
 
-from watching import Watch, until
 from twoway import Sync, server_of_each
-import corpus
+from watching import Watch, until
 
 each_server = server_of_each(["all", "bare"])
 best = server_of_each(["all"])
+none = server_of_each(["bare"])
 
 
 def mail(n):
@@ -38,3 +43,163 @@ def test_local_change(p):
         until(lambda: p.remote.state()["INBOX"] == [(mail(1), "F")], what=lambda: repr(w))
         w.settle()
         assert len(w.of("changed", at)) == len(w.of("start", at)) == 1, w
+
+
+def test_burst(p):
+    """Many changes are a few runs, not as many."""
+    n = 1000
+    p.remote.fill("INBOX", n)
+    with Watch(p, "both") as w:
+        at = up(w)
+        cur = os.path.join(p.local.box("INBOX"), "cur")
+        for name in os.listdir(cur):
+            base = name.split(":2,")[0]
+            os.rename(os.path.join(cur, name), os.path.join(cur, base + ":2,FS"))
+            time.sleep(0.0005)
+        until(lambda: sum(e["flagged"] for e in w.of("end", at)) == n, what=lambda: repr(w))
+        w.settle()
+        assert len(w.of("start", at)) <= 6, w
+    p.same()
+
+
+def test_its_own_changes(p):
+    """What a run does on either side makes no other run: messages, flags, deletions, moves, folders."""
+    p.remote.fill("INBOX", 5)
+    with Watch(p, "both") as w:
+        up(w)
+        for change in (lambda: p.local.deliver(mail(50)), lambda: p.local.delete("INBOX", mail(50)), lambda: p.local.make("New"),
+                       lambda: p.local.deliver(mail(51), "New"), lambda: p.local.move("New", mail(51), "INBOX"), lambda: p.local.remove("New")):
+            at = w.mark()
+            change()
+            w.wait("end", at)
+            w.settle()
+            assert len(w.of("start", at)) == 1 or len(w.of("changed", at)) == len(w.of("start", at)) <= 2, (change, w.events[at:])
+            p.same()
+
+
+def test_now(p):
+    with Watch(p, "both") as w:
+        at = up(w)
+        w.proc.send_signal(signal.SIGUSR1)
+        w.wait("end", at)
+        w.settle()
+        assert len(w.of("start", at)) == 1
+
+
+def section(p, name, kind):
+    """A job's configuration under another name, its account too."""
+    with open(p.conf, encoding="utf-8") as f:
+        return f.read().replace("account work {", "account %s {" % name).replace("remote = work", "remote = %s" % name).replace("sync both {", "sync %s {" % name)
+
+
+def pids(w):
+    return set(w.processes())
+
+
+@pytest.fixture
+def three(best, tmp_path):
+    """Three accounts with a job each, in one configuration."""
+    made = [Sync(tmp_path / str(i), best, "\tevery = 1h") for i in range(3)]
+    texts = [section(q, "job%d" % i, q) for i, q in enumerate(made)]
+    made[0].write_private(made[0].conf, "".join(texts))
+    made[0].texts = texts
+    return made
+
+
+def test_another_configuration(three):
+    """SIGHUP: who is as before notices nothing, who is other begins anew, who is gone ends, who is new begins; and one that is wrong changes nothing."""
+    p = three[0]
+    with Watch(p) as w:
+        for i in range(3):
+            w.wait("waiting", job="job%d" % i)
+            w.wait("end", job="job%d" % i)
+        w.settle()
+        before = pids(w)
+        at = w.mark()
+        changed = p.texts[1].replace("every = 1h", "every = 2h")
+        p.write_private(p.conf, "# said otherwise\n" + p.texts[0].replace("every = 1h", "every = 60m") + changed + p.texts[2].replace("sync job2", "sync job3"))
+        w.proc.send_signal(signal.SIGHUP)
+        w.wait("end", at, job="job1")
+        w.wait("end", at, job="job3")
+        w.settle()
+        assert w.of("start", at, job="job0") == w.of("start", at, job="job2") == [], w
+        assert len(before & pids(w)) >= 2 and before != pids(w)
+        at, before = w.mark(), pids(w)
+        p.write_private(p.conf, p.texts[0] + "sync torn {\n")
+        w.proc.send_signal(signal.SIGHUP)
+        w.wait("warning", at)
+        assert b"".join(w.errors).decode() == "" or "mailhaul.conf" in b"".join(w.errors).decode(), w
+        assert pids(w) == before
+        three[1].local.deliver(mail(7))
+        w.wait("end", at, job="job1")
+
+
+def test_ends_at_once(three):
+    """Also while runs are under way; here with servers that say nothing."""
+    p = three[0]
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(16)
+        p.write_private(p.conf, re.sub(r"localhost:\d+", "localhost:%d" % deaf.getsockname()[1], "".join(p.texts)))
+        with Watch(p) as w:
+            w.wait("start", count=3)
+
+
+def test_killed_watcher(p):
+    """Whoever waits for changes is begun anew, and what changed meanwhile is seen."""
+    with Watch(p, "both") as w:
+        at = up(w)
+        victim = [pid for pid in w.processes() if pid != w.proc.pid]
+        assert len(victim) == 1
+        os.kill(victim[0], signal.SIGKILL)
+        until(lambda: victim[0] not in w.processes())
+        p.local.deliver(mail(3))
+        w.wait("end", at, pushed=1)
+        p.same()
+
+
+def test_stopped_and_continued(p):
+    """A machine that was suspended."""
+    with Watch(p, "both") as w:
+        at = up(w)
+        for pid in w.processes():
+            os.kill(pid, signal.SIGSTOP)
+        p.remote.deliver(mail(1))
+        p.local.deliver(mail(2))
+        for pid in w.processes():
+            os.kill(pid, signal.SIGCONT)
+        w.wait("end", at, pushed=1)
+        w.settle()
+        p.same()
+
+
+@contextlib.contextmanager
+def manager(path):
+    """What the service manager hears."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(path)
+        s.settimeout(20)
+        yield s
+
+
+def hear(s, wanted):
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        text = s.recv(4096).decode()
+        if wanted in text.splitlines():
+            return
+    raise AssertionError(wanted)
+
+
+def test_service(p, tmp_path):
+    with manager(str(tmp_path / "notify")) as s:
+        with Watch(p, "both", env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}) as w:
+            hear(s, "READY=1")
+            hear(s, "STATUS=1 job watched, 1 running")
+            hear(s, "STATUS=1 job watched, 0 running")
+            for _ in range(3):
+                hear(s, "WATCHDOG=1")
+            w.proc.send_signal(signal.SIGHUP)
+            hear(s, "READY=1")
+            w.settle()
+        hear(s, "STOPPING=1")

@@ -231,8 +231,12 @@ static const struct {
 	{ SYNC " trash = @trsh }", "t:1: trash: no folder has the role '@trsh'; did you mean '@trash'?\n" },
 	{ SYNC " trash = 'x//y' }", "t:1: trash: " ANY "\n" },
 	{ SYNC " trash = Trash\n delete = local }", "t:1: trash has no effect: nothing is deleted at the remote side (delete = local or none)\n" },
-	{ SYNC " keep = yes }", "t:1: unknown key 'keep'; sync knows remote, local, every, folders, delete, create, remove-folders, trash, quarantine, max-size, max-age, "
+	{ SYNC " keep = yes }", "t:1: unknown key 'keep'; sync knows remote, local, every, idle, gather, folders, delete, create, remove-folders, trash, quarantine, max-size, max-age, "
 	  "max-delete, take-over, rate, budget, on-new, on-change or on-timeout\n" },
+	{ SYNC " gather = 5 }", "t:1: gather = 5 is not understood; allowed: a number and ms or s, such as 200ms\n" },
+	{ SYNC " gather = 61s }", "t:1: gather = 61s is out of range: 0ms to 60s\n" },
+	{ SYNC " idle = {x, '@sent'} }", "t:1: idle = \"@sent\" is no folder's name; allowed: names of folders, such as INBOX\n"
+	  "t:1: idle has no effect: 'maildir:/x' is no IMAP account, and changes of files are seen at once\n" },
 	{ SYNC " take-over = 'state/' }", "t:1: take-over = state/ would depend on where mailhaul is started; begin it with / or ~/\n" },
 	{ SYNC " take-over = '' }", "t:1: take-over is empty; it is a path\n" },
 	{ SYNC "\n folder a { local = b }\n folder a { max-size = 1k } }", "t:3: folder 'a' has a section already, in line 2\n" },
@@ -550,6 +554,7 @@ static void sync_jobs(void **state)
 		" folders = {'*', '!Spam'} local = maildir:/x/y folders += '@sent'\n"
 		" folder inbox { local = In/Box max-size = 1k max-age = 0s }\n"
 		" max-size = 10M max-age = 1y max-delete = ' 50  and 10% ' delete = local create = remote remove-folders = none quarantine = 0 on-new = 'x' on-change = 'y' on-timeout = 90s\n"
+		" idle = {INBOX, 'A/B'} gather = 2s\n"
 		"}\n"
 		"sync three { remote = maildir:/a local = maildir:/b trash = '@trash' remove-folders = both max-delete = none quarantine = 2w }\n"
 		"sync four { remote = maildir:/a local = maildir:/c max-delete = 5% }\n";
@@ -582,6 +587,8 @@ static void sync_jobs(void **state)
 	assert_int_equal(p->max_size, 0);
 	assert_int_equal(p->max_age, 0);
 	assert_null(p->trash);
+	assert_int_equal(j->gather, 200);
+	assert_int_equal(j->n_idle, 0);
 	assert_int_equal(p->quarantine, 7 * 86400);
 	assert_null(j->on_new);
 	j = &c.jobs[1];
@@ -612,6 +619,9 @@ static void sync_jobs(void **state)
 	assert_true(p->folders.rules[2].has_max_age);
 	assert_int_equal(p->max_size, 10 << 20);
 	assert_int_equal(p->max_age, 365 * 86400);
+	assert_int_equal(j->gather, 2000);
+	assert_int_equal(j->n_idle, 2);
+	assert_string_equal(j->idle[1], "A/B");
 	assert_int_equal(p->quarantine, 0);
 	assert_int_equal(p->max_delete.percent, 10);
 	assert_int_equal(p->max_delete.count, 50);
@@ -632,6 +642,51 @@ static void sync_jobs(void **state)
 }
 
 /* All that a migration may say. */
+/* Is a job of one text, by its name, what it is in another? */
+static bool same_in(const char *one, const char *other)
+{
+	struct config a, b;
+	struct err e = ERR_INIT;
+	bool same;
+
+	if (config_load_text("t", slice_str(one), &a, NULL, &e) < 0 || config_load_text("u", slice_str(other), &b, NULL, &e) < 0)
+		fail_msg("%s", e.text);
+	same = config_job_same(config_job(&a, "j"), config_job(&b, "j"));
+	config_release(&a);
+	config_release(&b);
+	return same;
+}
+
+#define ACCOUNT "account a { url = 'imaps://jane@mail.example.org' password-command = 'x' }\n"
+#define MAILDIR "maildir m { path = /m }\n"
+
+/* How it is written, and where, makes no other job; what it says, and what its account, store and folders say, does. */
+static void the_same_job(void **state)
+{
+	static const char text[] = ACCOUNT MAILDIR "sync j { remote = a local = m every = 1h folders = {'*', '!Spam'} folder X { local = Y } }\n";
+	static const struct {
+		const char *text;
+		bool same;
+	} others[] = {
+		{ "# new\nsync k { remote = a local = maildir:/k }\n" MAILDIR "sync j { folder 'X' { local = 'Y' }\n every = 60m\nlocal = m remote = a folders = {'*'} folders += '!Spam' }\n" ACCOUNT, true },
+		{ ACCOUNT MAILDIR "sync j { remote = a local = m every = 2h folders = {'*', '!Spam'} folder X { local = Y } }\n", false },
+		{ ACCOUNT MAILDIR "sync j { remote = a local = m every = 1h folders = {'*'} folder X { local = Y } }\n", false },
+		{ ACCOUNT MAILDIR "sync j { remote = a local = m every = 1h folders = {'*', '!Spam'} folder X { local = Z } }\n", false },
+		{ ACCOUNT MAILDIR "sync j { remote = a local = m every = 1h folders = {'*', '!Spam'} }\n", false },
+		{ ACCOUNT "maildir m { path = /n }\nsync j { remote = a local = m every = 1h folders = {'*', '!Spam'} folder X { local = Y } }\n", false },
+		{ "account a { url = 'imaps://jane@mail.example.org' password-command = 'y' }\n" MAILDIR
+		  "sync j { remote = a local = m every = 1h folders = {'*', '!Spam'} folder X { local = Y } }\n", false },
+		{ ACCOUNT MAILDIR "migrate j { from = a to = m every = 1h folders = {'*', '!Spam'} folder X { to = Y } }\n", false },
+	};
+
+	(void)state;
+	assert_true(same_in(text, text));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (same_in(text, others[i].text) != others[i].same)
+			fail_msg("%s", others[i].text);
+	assert_false(same_in(ACCOUNT "sync j { remote = a local = maildir:/x }\n", ACCOUNT "sync j { remote = a local = maildir:/y }\n"));
+}
+
 static void migrate_jobs(void **state)
 {
 	static const char text[] =
@@ -1127,7 +1182,7 @@ int main(void)
 		cmocka_unit_test(nul_is_refused), cmocka_unit_test(the_whole_of_it), cmocka_unit_test(plaintext_needs_a_reason),
 		cmocka_unit_test(modes_of_files), cmocka_unit_test(a_large_file_is_refused), cmocka_unit_test(includes),
 		cmocka_unit_test(default_places), cmocka_unit_test(adhoc), cmocka_unit_test(adhoc_refusals), cmocka_unit_test(account_by_name_or_url),
-		cmocka_unit_test(imap_accounts), cmocka_unit_test(sync_jobs), cmocka_unit_test(adhoc_sync), cmocka_unit_test(migrate_jobs), cmocka_unit_test(adhoc_migrate),
+		cmocka_unit_test(imap_accounts), cmocka_unit_test(sync_jobs), cmocka_unit_test(adhoc_sync), cmocka_unit_test(the_same_job), cmocka_unit_test(migrate_jobs), cmocka_unit_test(adhoc_migrate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
