@@ -76,6 +76,10 @@ static const char *const migrations[] = {
 	"DROP INDEX IF EXISTS pair_made;"
 	/* A stamp of a Maildir says now that each key is one file there (BOX_UNCHANGED): what was stamped before is looked at once more. */
 	WEAKEN("right_stamp"),
+	/* A message kept aside (aside.h), its text in pieces. */
+	"CREATE TABLE IF NOT EXISTS aside(id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, right TEXT NOT NULL, flags INTEGER NOT NULL, date INTEGER NOT NULL,"
+	"  hint TEXT NOT NULL DEFAULT '', digest BLOB);"
+	"CREATE TABLE IF NOT EXISTS aside_text(at INTEGER PRIMARY KEY, bytes BLOB NOT NULL);",
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

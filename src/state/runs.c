@@ -432,12 +432,7 @@ int traffic_get(struct db *db, int side, int64_t *since, uint64_t *bytes, struct
 
 int sides_apart_put(struct db *db, struct err *e)
 {
-	if (db_begin(db, e) < 0)
-		return -1;
-	if (db_meta_put(db, APART, "1", e) == 0)
-		return db_commit(db, e);
-	db_rollback(db);
-	return -1;
+	return db_meta_put(db, APART, "1", e);
 }
 
 int sides_apart(struct db *db, struct err *e)

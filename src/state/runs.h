@@ -69,7 +69,7 @@ int pause_get(struct db *db, int64_t *until, char *reason, size_t size, struct e
 int traffic_put(struct db *db, int side, int64_t since, uint64_t bytes, struct err *e);
 int traffic_get(struct db *db, int side, int64_t *since, uint64_t *bytes, struct err *e);
 
-/* It was seen that the two sides of this job are not one mailbox by two names. */
+/* It was seen that the two sides of this job are not one mailbox by two names. put: inside a transaction. */
 int sides_apart_put(struct db *db, struct err *e);
 int sides_apart(struct db *db, struct err *e); /* 1, 0 nobody knows, -1 */
 

@@ -33,8 +33,8 @@ int act_see_kept(struct twoway *g, struct box *b, struct work *w, size_t n, size
 
 /*
  * Both sides may be two doors to one mailbox (POP3 and IMAP, a host or a user of two names), and then the only copy would go. So of what was not copied just now one message is deleted
- * at the left first, while its text is kept aside; the others follow when the right has it still. If not, it is put back there, and the error says why nothing else was deleted. The left
- * is open again then, and w has its numbers of now.
+ * at the left first, while its text is kept aside in the base; the others follow when the right has it still. If not, it is put back there, by the next run if this one comes to no end
+ * (act_put_back), and the error says why nothing else was deleted. The left is open again then, and w has its numbers of now.
  */
 int act_try_one(struct twoway *g, struct box *b, struct work *w, size_t n, size_t before, struct err *e);
 

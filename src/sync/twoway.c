@@ -265,7 +265,7 @@ static int session(struct twoway *g, struct err *e)
 
 	if (look_folders(g, e) < 0 || find_trash(g, e) < 0 || look_failures(g, e) < 0)
 		return -1;
-	if (look_recover(g, e) < 0 || look_messages(g, e) < 0)
+	if (look_recover(g, e) < 0 || look_messages(g, e) < 0 || act_put_back(g, e) < 0)
 		return -1;
 	if (decide_all(g, e) < 0 || (!g->p->dry_run && (act_folders(g, e) < 0 || moves_do(g, e) < 0)))
 		return -1;

@@ -189,6 +189,7 @@ int made_check(struct twoway *g, struct err *e);
 void made_hint(const struct box *b, struct err *why); /* how a folder gets a name that the target takes */
 int act_note_keys(struct twoway *g, struct box *b, int side, struct err *e); /* before any pair of a folder that was made just now is noted: what shows what keys mean */
 int act_box(struct twoway *g, struct box *b, struct err *e);
+int act_put_back(struct twoway *g, struct err *e); /* acttry.c: one way: what an interrupted run kept aside, if it is not where it belongs. After the looks: what the left was asked to delete is deleted then */
 size_t act_soon(struct twoway *g, size_t from); /* actsoon.c: before that box is acted on. Again before the one that this returns */
 
 #endif

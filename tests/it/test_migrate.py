@@ -2,10 +2,12 @@
 
 import calendar
 import collections
+import contextlib
 import imaplib
 import json
 import os
 import re
+import sqlite3
 import time
 
 import pytest
@@ -167,6 +169,58 @@ def test_the_same_account_is_not_emptied(srv, tmp_path, folder):
         assert "one mailbox" in r.of("error")[0]["text"] and "put back" in r.of("error")[0]["text"], r
         p.run("move")
         assert p.local.bodies() == before
+
+
+class OneMailbox(Scene):
+    """The source is emptied, and is the target."""
+
+    def __init__(self, directory, srv, source):
+        super().__init__(directory, srv, "", lambda where, server, job: Move(where, server, job, source=source, target="imap"))
+        self.p.local = Remote(srv, self.p.remote.user)
+        self.p.parts = lambda: {"home": srv.home(self.p.remote.user), "state": self.p.state}
+        for n in range(3):
+            self.p.remote.deliver(mail(n), age=DAY)
+        self.p.remote.deliver(mail(1), age=DAY)
+        self.want = self.p.remote.bodies()
+        self.p.configure("delete-source = yes")
+        with open(self.p.conf, encoding="utf-8") as f:
+            conf = f.read()
+        self.p.write_private(self.p.conf, conf.replace("@localhost:", "@127.0.0.1:", 1))     # a name of its own
+        os.makedirs(self.p.state, mode=0o700)
+        self.keep()
+
+    def ends_well(self, what):
+        """By the next run all is there, and nothing that is kept aside."""
+        r = self.p.run("move")
+        self.srv.wait_for_quiet()
+        assert self.p.local.bodies() == self.want, (what, r)
+        with contextlib.closing(sqlite3.connect(self.p.db)) as db:
+            assert db.execute("SELECT count(*) FROM aside").fetchone() == db.execute("SELECT count(*) FROM aside_text").fetchone() == (0,), (what, r)
+        return r
+
+
+@pytest.mark.crash
+@pytest.mark.deadline(300)
+@pytest.mark.parametrize("source", ["pop3", "imap"])
+def test_one_mailbox_stopped(srv, tmp_path, source):
+    """What was deleted to see whether it is one mailbox is there again, wherever the run came to its end."""
+    scene, told = OneMailbox(tmp_path, srv, source), 0
+    for step in scene.stopped(ends=1):
+        r = scene.ends_well("step %d" % step)
+        told += any("put back" in e["text"] for e in r.of("error"))
+    assert step > 8 and told == step
+
+
+@pytest.mark.crash
+@pytest.mark.deadline(300)
+@needs_strace
+@pytest.mark.parametrize("calls", ["write,writev,sendto", "pwrite64", "fdatasync,fsync"])
+def test_one_mailbox_killed(srv, tmp_path, calls):
+    scene, n = OneMailbox(tmp_path, srv, "pop3"), 0
+    for what in scene.killed(calls, 10, ends=1):
+        scene.ends_well(what)
+        n += 1
+    assert n > 3
 
 
 @pytest.mark.parametrize("source", ["imap", "maildir"])

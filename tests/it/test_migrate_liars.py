@@ -1,8 +1,10 @@
 """Migrations between servers that lie, forget and number anew: nothing is lost, nothing doubled, and what is deleted at the source is known to be at the target."""
 
+import contextlib
 import os
 import re
 import shutil
+import sqlite3
 
 import pytest
 
@@ -310,3 +312,80 @@ def test_not_one_mailbox_is_seen_once(tmp_path):
         old.maildrop.update({"later-uid-%d" % n: t for n, t in enumerate(texts[4:])})
         assert clean(h.run("both")).code == 0
         assert left(old) == [] and len(old.commands("QUIT")) == 3 and known(new) == sorted(texts)
+
+
+class BackDoor(pop3peer.Peer):
+    """What is removed by it is gone at the front, too."""
+
+    front = None
+
+    def update(self, link):
+        gone = [self.maildrop[link.listed[n - 1]] for n in link.marked]
+        super().update(link)
+        box = self.front.inbox()
+        for text in gone:
+            box.expunge([next(m.uid for m in box.messages if m.data == text)])
+
+
+class Full(imappeer.Peer):
+    """Takes nothing, as long as it is full; then it says so, or breaks off when it has taken it."""
+
+    full = breaks = False
+
+    def append(self, link, tag, args):
+        if self.full:
+            return link.line(tag + " NO [OVERQUOTA] no room")
+        return super().append(link, tag, args)
+
+    def appended(self, link, tag, folder, uids):
+        if self.breaks:
+            raise ConnectionResetError
+        super().appended(link, tag, folder, uids)
+
+
+def kept_aside(h):
+    with contextlib.closing(sqlite3.connect(h.db)) as db:
+        return db.execute("SELECT count(*) FROM aside").fetchone()[0]
+
+
+def test_one_mailbox_and_no_room(tmp_path):
+    """What was deleted to see whether it is one mailbox can't be put back at once: it is kept until it can, and nothing else is deleted. Not even an answer that is lost doubles it."""
+    texts = [letter(n) for n in range(1, 6)]
+    with BackDoor(texts) as old, Full({"INBOX": texts}) as new:
+        old.front = new
+        h = Job(tmp_path, old, new, EMPTY)
+        for n, m in enumerate(new.inbox().messages):
+            m.date = 1704103200 + 60 * (n + 1)
+        new.full = True
+        for _ in range(2):
+            r = clean(h.run("both"))
+            assert r.code == 75 and any("kept in the state" in e["text"] and "no room" in e["text"] for e in r.of("error")), r
+            assert len(left(old)) == len(known(new)) == 4 and kept_aside(h) == 1
+        r = h.run("both", "--dry-run")
+        assert kept_aside(h) == 1
+        new.full, new.breaks = False, True
+        clean(h.run("both"))
+        assert kept_aside(h) == 1
+        new.breaks = False
+        r = clean(h.run("both"))
+        assert r.code == 1 and "put back" in r.of("error")[0]["text"], r
+        assert known(new) == texts and kept_aside(h) == 0
+
+
+def test_two_mailboxes_and_no_end(tmp_path):
+    """The run ends behind the deletion: the next one sees that the target has it, and goes on."""
+    texts = [letter(n) for n in range(1, 6)]
+    step = 1
+    while True:
+        with pop3peer.Peer(texts) as old, imappeer.Peer({"INBOX": texts}) as new:
+            h = Job(tmp_path / str(step), old, new, EMPTY)
+            for n, m in enumerate(new.inbox().messages):
+                m.date = 1704103200 + 60 * (n + 1)
+            code = h.run("both", env={"MAILHAUL_STOP_AT": str(step)}).code
+            assert code in (0, 100) and known(new) == texts
+            assert code == 0 or clean(h.run("both")).code == 0
+            assert known(new) == texts and left(old) == [] and kept_aside(h) == 0
+        if code == 0:
+            break
+        step += 1
+    assert step > 8

@@ -43,11 +43,11 @@ def known_calls(calls):
     return ",".join(good)
 
 
-def count_calls(h, calls, command="run"):
-    """How often an undisturbed command makes these system calls, in its busiest process."""
+def count_calls(h, calls, command="run", code=0):
+    """How often an undisturbed command, which ends with that code, makes these system calls, in its busiest process."""
     log = os.path.join(h.dir, "strace.log")
     r = h.call(command, prefix=strace("-e", "trace=" + calls, log=log))
-    assert r.code == 0, r
+    assert r.code == code, r
     with open(log, encoding="utf-8", errors="replace") as f:
         pids = collections.Counter(line.split()[0] for line in f if re.match(r"\d+ +(%s)\(" % calls.replace(",", "|"), line))
     os.remove(log)

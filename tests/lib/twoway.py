@@ -600,25 +600,25 @@ class Scene:
         assert self.state() == self.want, (what, r)
         self.p.quiet()
 
-    def stopped(self, *command, stride=1):
-        """Put it back and stop a command before its first step, its second, or each n-th, the last time behind them all: the number of each, to see what it left."""
+    def stopped(self, *command, stride=1, ends=0):
+        """Put it back and stop a command before its first step, its second, or each n-th, the last time behind them all, when it ends with that code: the number of each, to see what it left."""
         step, code = 1, None
-        while code != 0:
+        while code != ends:
             self.reset()
             code = self.p.call(*(command or ("run",)), env={"MAILHAUL_STOP_AT": str(step)}).code
-            assert code in (0, 100), step
+            assert code in (ends, 100), step
             self.srv.wait_for_quiet()
             yield step
             step += stride
 
-    def _points(self, calls, most, command):
+    def _points(self, calls, most, command, ends=0):
         self.reset()
-        return disturb.points(disturb.count_calls(self.p, calls, command), most)
+        return disturb.points(disturb.count_calls(self.p, calls, command, ends), most)
 
-    def killed(self, calls, most, command="run"):
+    def killed(self, calls, most, command="run", ends=0):
         """Likewise, killed at one of these system calls after the other, at so many of them at the most but in a long run: what was done."""
         calls = disturb.known_calls(calls)
-        for n in self._points(calls, most, command):
+        for n in self._points(calls, most, command, ends):
             self.reset()
             self.p.call(command, prefix=disturb.killed(calls, n))
             self.srv.wait_for_quiet()

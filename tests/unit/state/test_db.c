@@ -235,7 +235,7 @@ static void new_file(void **state)
 	db_close(db);
 	umask(old);
 	assert_int_equal(files(), 1);
-	assert_int_equal(ask("PRAGMA user_version"), 6);
+	assert_int_equal(ask("PRAGMA user_version"), 7);
 	assert_int_equal(ask("PRAGMA application_id"), 0x6d61686c);
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 3);
 	assert_int_equal(ask("SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
@@ -661,12 +661,12 @@ static void versions(void **state)
 {
 	(void)state;
 	make_filled(5);
-	ask("PRAGMA user_version = 7");
+	ask("PRAGMA user_version = 8");
 	refused(DB_RUN, SOURCE, ERR_LOCAL, "newer mailhaul");
 	refused(DB_LOOK, SOURCE, ERR_LOCAL, "newer mailhaul");
 	ask("PRAGMA user_version = 0");
 	refused(DB_RUN, SOURCE, ERR_LOCAL, "restore it");
-	ask("PRAGMA user_version = 6");
+	ask("PRAGMA user_version = 7");
 	db_close(open_db(DB_RUN));
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 5);
 }
@@ -729,7 +729,7 @@ static void first_version(void **state)
 	assert_int_equal(r.pulled, 3);
 	assert_int_equal(r.pushed, 0);
 	db_close(db);
-	assert_int_equal(ask("PRAGMA user_version"), 6);
+	assert_int_equal(ask("PRAGMA user_version"), 7);
 	strbuf_release(&before);
 	strbuf_release(&after);
 }
@@ -751,7 +751,7 @@ static void fourth_version(void **state)
 	assert_int_equal(p.made, 1700000001);
 	assert_int_equal(trashed_expire(db, 1, &e), 0);
 	db_close(db);
-	assert_int_equal(ask("PRAGMA user_version"), 6);
+	assert_int_equal(ask("PRAGMA user_version"), 7);
 }
 
 /* One of the fifth has an index more, and stamps of Maildirs that promised less. */
@@ -766,7 +766,7 @@ static void fifth_version(void **state)
 	db_close(open_db(DB_RUN));
 	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 7 AND left_stamp = '12 3 4 500 0 -1 3' AND right_stamp = 'x.y - - -'"), 1);
 	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 1 AND left_stamp = 'stamp' AND right_stamp = 'made'"), 1);
-	assert_int_equal(ask("PRAGMA user_version"), 6);
+	assert_int_equal(ask("PRAGMA user_version"), 7);
 	assert_int_equal(ask("SELECT count(*) FROM sqlite_schema WHERE name = 'pair_made'"), 0);
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 5);
 }
@@ -789,7 +789,7 @@ static void second_version(void **state)
 	ask("PRAGMA user_version = 2");
 	refused(DB_LOOK, SOURCE, ERR_LOCAL, "the next run will bring it up to date");
 	db_close(open_db(DB_RUN));
-	assert_int_equal(ask("PRAGMA user_version"), 6);
+	assert_int_equal(ask("PRAGMA user_version"), 7);
 	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 7 AND left_stamp = '12 3 4 500 - - -' AND right_stamp = 'x.y - - -'"), 1);
 	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 8 AND left_stamp = '' AND right_stamp = '12 3 4 500 - - -'"), 1);
 	assert_int_equal(ask("SELECT count(*) FROM folder WHERE id = 9 AND left_stamp = '12 3 4 500 0 -1 3' AND right_stamp = ''"), 1);
