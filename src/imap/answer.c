@@ -34,7 +34,7 @@ int imap_fill(void *arg, struct bufin *in, bool body, struct slice *have, struct
 		return err_set(e, ERR_TIMEOUT,
 			"the server has answered nothing for %d minutes, though it talks",
 			(int)(c->patience / 60000));
-	c->pace.timeout = c->timeout;
+	c->pace.timeout = c->glancing && !c->rd.x.mid ? 0 : c->timeout;
 	r = pace_fill(&c->pace, in, body ? BODY_RATE : ANSWER_RATE, have, e);
 	c->taken += bufin_pending(in) - before;
 	return r;
@@ -225,8 +225,8 @@ static int unread(struct imap_conn *c, int r, struct err *why, struct err *e)
 			c->timeout / 1000);
 	if (e)
 		*e = *why;
-	if (r < 0 && why->kind == ERR_TIMEOUT && !c->rd.x.dead && c->fly_n == c->fly_over && c->greeted &&
-	    !impatient)
+	if (r < 0 && why->kind == ERR_TIMEOUT && !c->rd.x.dead && c->greeted && !impatient &&
+	    (c->fly_n == c->fly_over || (c->glancing && !begun)))
 		return -1; /* it had nothing to say */
 	return imap_dead(c);
 }
@@ -286,6 +286,22 @@ int imap_read(struct imap_conn *c, uint32_t *tag, struct err *e)
 	if (c->stops.n > 0 && c->put == c->stops.a[0])
 		imap_drop_stops(c, c->put);
 	return IMAP_GOT_PLUS;
+}
+
+/* One response, if there is any. */
+int imap_glance(struct imap_conn *c, uint32_t *tag, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int got;
+
+	c->glancing = true;
+	got = imap_read(c, tag, &why);
+	c->glancing = false;
+	if (got < 0 && !c->dead && why.kind == ERR_TIMEOUT)
+		return 0;
+	if (got < 0 && e)
+		*e = why;
+	return got;
 }
 
 /* The next answer for a caller. */

@@ -134,6 +134,7 @@ struct imap_conn {
 	bool clear;               /* TLS is still to come: nothing that is said is believed */
 	/* the server has said what it can since this was last set to false */
 	bool caps_fresh;
+	bool glancing;            /* what has not begun to come is not waited for */
 	bool reading;             /* a response is being read: what is taken is not for a caller */
 	bool strayed;             /* data came that no caller has seen */
 	uint32_t probe;           /* a NOOP behind the login; 0: none flies */
@@ -336,7 +337,12 @@ enum imap_got { IMAP_GOT_DATA = 1, IMAP_GOT_OURS, IMAP_GOT_PLUS, IMAP_GOT_END };
  * one of the layer's own; c->resp.cond tells how.
  */
 int imap_read(struct imap_conn *c, uint32_t *tag, struct err *e);
-/* the same, after what is queued was sent; data is handed to c->stray */
+/*
+ * The same of what is at hand already, or has begun to come; 0: there is nothing, and nothing is held
+ * back by any layer: the descriptor (stream_fd) tells when there is more.
+ */
+int imap_glance(struct imap_conn *c, uint32_t *tag, struct err *e);
+/* the same as imap_read, after what is queued was sent; data is handed to c->stray */
 int imap_turn(struct imap_conn *c, uint32_t *tag, struct err *e);
 /* to the stream, which may hold it back until its flush */
 int imap_put_out(struct imap_conn *c, struct err *e);

@@ -140,6 +140,12 @@ static void fd_set_deadline(struct stream *s, msec_t deadline)
 	((struct fdstream *)s)->io.deadline = deadline;
 }
 
+/* stream_ops.fd */
+static int fd_fd(struct stream *s)
+{
+	return ((struct fdstream *)s)->io.rfd;
+}
+
 static const struct stream_ops fd_ops = {
 	.name = "fd",
 	.read = fd_read,
@@ -147,6 +153,7 @@ static const struct stream_ops fd_ops = {
 	.flush = fd_flush,
 	.shut = fd_shut,
 	.free = fd_free,
+	.fd = fd_fd,
 	.set_deadline = fd_set_deadline,
 };
 

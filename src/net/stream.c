@@ -35,6 +35,14 @@ void stream_set_deadline(struct stream *s, msec_t deadline)
 			s->ops->set_deadline(s, deadline);
 }
 
+/* The descriptor below all. */
+int stream_fd(struct stream *s)
+{
+	while (s && s->next)
+		s = s->next;
+	return s && s->ops->fd ? s->ops->fd(s) : -1;
+}
+
 /* Say good-bye in every layer. */
 void stream_shut(struct stream *s)
 {

@@ -25,6 +25,8 @@ struct stream_ops {
 	void (*shut)(struct stream *s);
 	/* Frees this layer only; stream_free walks. */
 	void (*free)(struct stream *s);
+	/* Lowest layer over a descriptor: the one that it reads. Else NULL. */
+	int (*fd)(struct stream *s);
 	/* Lowest layer: take the deadline. Others, that only want to know it: hear of it. Else NULL. */
 	void (*set_deadline)(struct stream *s, msec_t deadline);
 };
@@ -44,6 +46,7 @@ ssize_t stream_read(struct stream *s, void *buf, size_t n, struct err *e);
 int stream_write(struct stream *s, const void *buf, size_t n, struct err *e);
 int stream_flush(struct stream *s, struct err *e);           /* flushes this layer, then those below */
 void stream_set_deadline(struct stream *s, msec_t deadline); /* tells each layer, the lowest of which heeds it */
+int stream_fd(struct stream *s);                             /* what to poll for something to read, or -1; layers may hold bytes that have been read from it */
 void stream_shut(struct stream *s);                          /* top to bottom; bounded by a deadline of 1 s of its own */
 void stream_free(struct stream *s);                          /* the whole stack; NULL is fine */
 struct stream *stream_find(struct stream *s, const struct stream_ops *ops); /* a layer of that kind, or NULL */

@@ -165,6 +165,12 @@ static void tunnel_set_deadline(struct stream *s, msec_t deadline)
 	((struct tunnel *)s)->io.deadline = deadline;
 }
 
+/* stream_ops.fd */
+static int tunnel_fd(struct stream *s)
+{
+	return ((struct tunnel *)s)->io.rfd;
+}
+
 static const struct stream_ops tunnel_ops = {
 	.name = "tunnel",
 	.read = tunnel_read,
@@ -172,6 +178,7 @@ static const struct stream_ops tunnel_ops = {
 	.flush = tunnel_flush,
 	.shut = tunnel_shut,
 	.free = tunnel_free,
+	.fd = tunnel_fd,
 	.set_deadline = tunnel_set_deadline,
 };
 
