@@ -168,7 +168,7 @@ int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool n
 {
 	struct job_params *params = calloc(n + 1, sizeof(*params));
 	int *codes = calloc(n + 1, sizeof(*codes));
-	struct sched_params sp = { .at_once = c->o.jobs, .wants = { .messages = c->o.verbose > 0 || c->o.json || c->o.dry_run } };
+	struct sched_params sp = { .at_once = c->o.jobs > 0 ? c->o.jobs : c->config.parallel, .per_host = c->config.parallel_per_host, .wants = { .messages = c->o.verbose > 0 || c->o.json || c->o.dry_run } };
 	struct wire_sink sinks = { .events = report_sink(c->report), .log = report_log, .log_arg = c->report };
 	const char *stop = getenv("MAILHAUL_STOP_AT");
 	uint64_t stop_at = 0;

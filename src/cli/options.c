@@ -23,7 +23,7 @@ static const struct row {
 	{ "version", OPT_VERSION, NULL, 0, "the version" },
 	{ "dry-run", OPT_DRY, NULL, TAKES_DRY, "show what would be done, change nothing" },
 	{ "due", OPT_DUE, NULL, TAKES_DUE, "only jobs whose `every` has passed" },
-	{ "jobs", 'j', "N", TAKES_JOBS, "run at most so many jobs at once (default 4)" },
+	{ "jobs", 'j', "N", TAKES_JOBS, "run at most so many jobs at once (default: `parallel`, or 4)" },
 	{ "same-source", OPT_SAME, NULL, TAKES_SAME, "the job's account has a new name but is the same mailbox" },
 	{ "restore", OPT_RESTORE, NULL, TAKES_SYNC, "what was deleted on one side comes back there, instead of being deleted on the other" },
 	{ "allow-deletions", OPT_ALLOW, NULL, TAKES_SYNC, "this once, delete however much was deleted on the other side" },
@@ -74,8 +74,8 @@ static int take(struct options *o, int key, const char *arg, struct err *e)
 	case OPT_MAX: o->max_size = arg; break;
 	case OPT_FOLDER: o->folder = arg; break;
 	case 'j':
-		if (!slice_u64(slice_str(arg), 64, &n) || n == 0)
-			return err_set(e, ERR_USAGE, "--jobs %s: a number from 1 to 64 is wanted", arg);
+		if (!slice_u64(slice_str(arg), 256, &n) || n == 0)
+			return err_set(e, ERR_USAGE, "--jobs %s: a number from 1 to 256 is wanted", arg);
 		o->jobs = (unsigned)n;
 		break;
 	default:

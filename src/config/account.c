@@ -454,6 +454,7 @@ static void to_pop3(const struct maker *m, struct config_end *out)
 	const struct access *from = &m->to;
 
 	out->kind = CONFIG_POP3;
+	out->connections = 1; /* a maildrop is locked by its session (RFC 1939, 8) */
 	out->pop3.gmail_recent = m->k->gmail_recent;
 	*p = (struct pop3_params){ .dial = from->dial, .what = out->name, .user = from->user, .secret = from->secret, .token_command = from->token_command,
 				   .disabled = from->disabled, .secure = from->secure };
@@ -467,6 +468,7 @@ static void to_imap(const struct maker *m, struct config_end *out)
 	const struct access *from = &m->to;
 
 	out->kind = CONFIG_IMAP;
+	out->connections = (unsigned)m->k->connections;
 	out->imap.compress = m->k->compress == COMPRESS_AUTO;
 	out->imap.prefix = m->k->prefix && m->k->prefix[0] ? m->k->prefix : NULL;
 	*p = (struct imap_params){ .dial = from->dial, .what = out->name, .user = from->user, .secret = from->secret, .token_command = from->token_command,

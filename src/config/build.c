@@ -220,6 +220,14 @@ void build_limits(struct config_job *out, int64_t rate, int64_t budget)
 	out->budget = (uint64_t)budget;
 }
 
+/* Limits on the time that a run takes. */
+void build_times(struct config_job *out, int64_t every, int64_t deadline, int64_t stall)
+{
+	out->every = every;
+	out->deadline = deadline;
+	out->stall = stall;
+}
+
 /* Where there is no wire, they mean nothing. */
 void build_check_limits(const struct parsed *s, const int64_t *rate, const int64_t *budget, const struct config_job *job, struct problems *p)
 {
@@ -235,7 +243,7 @@ void build_check_limits(const struct parsed *s, const int64_t *rate, const int64
 /* What the engine is told. */
 void build_policy(struct config_job *out, const struct fetch_keys *k)
 {
-	out->every = k->every;
+	build_times(out, k->every, k->deadline, k->stall);
 	build_limits(out, k->rate, k->budget);
 	out->policy = (struct plan_policy){ .mode = PLAN_FETCH, .keep = k->keep.what, .keep_seconds = k->keep.seconds, .max_size = (uint64_t)k->max_size };
 	if (out->left)
@@ -323,6 +331,26 @@ static void build_job(struct config *c, const struct parsed *s, const struct par
 	c->n_jobs++;
 }
 
+/* What stands outside of all sections: each key that was given is in one of its own. */
+static void build_top(struct config *c, const struct parsed_list *list, struct problems *p)
+{
+	struct top_keys all = { 0 };
+	size_t n;
+	const struct key *k = schema_keys(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(k[i].section, SECTION_NONE) == 0)
+			(void)value_default(&k[i], &all, p);
+	for (size_t i = 0; i < list->n; i++)
+		for (size_t j = 0; list->a[i].def->none && j < list->a[i].n_given; j++) {
+			size_t off = list->a[i].given[j].key->off;
+
+			memcpy((char *)&all + off, (char *)list->a[i].keys + off, sizeof(int64_t));
+		}
+	c->parallel = (unsigned)all.parallel;
+	c->parallel_per_host = (unsigned)all.parallel_per_host;
+}
+
 /* Ends first, for jobs name them. */
 int build_all(struct config *c, const struct parsed_list *list, struct problems *p, struct err *e)
 {
@@ -331,8 +359,9 @@ int build_all(struct config *c, const struct parsed_list *list, struct problems 
 	if (!c->ends || !c->jobs)
 		return err_set(e, ERR_LOCAL, "out of memory for the configuration");
 	for (size_t i = 0; i < list->n; i++)
-		if (!is_job(&list->a[i]) && !list->a[i].parent)
+		if (!is_job(&list->a[i]) && !list->a[i].parent && !list->a[i].def->none)
 			build_end(c, &list->a[i], list, p);
+	build_top(c, list, p);
 	for (size_t i = 0; i < list->n; i++)
 		if (is_job(&list->a[i]))
 			build_job(c, &list->a[i], list, p);

@@ -36,6 +36,9 @@ void build_check_sides(const struct config_job *job, struct place at, struct pro
 void build_limits(struct config_job *out, int64_t rate, int64_t budget);
 void build_check_limits(const struct parsed *s, const int64_t *rate, const int64_t *budget, const struct config_job *job, struct problems *p);
 
+/* When it is due, and how long a run may take. */
+void build_times(struct config_job *out, int64_t every, int64_t deadline, int64_t stall);
+
 /* Whether a path is the other, or lies below it. */
 bool build_within(const char *path, const char *other);
 

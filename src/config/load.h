@@ -22,6 +22,7 @@ struct config_end {
 	const char *name;       /* as the person wrote it */
 	enum config_store kind;
 	bool is_account;
+	unsigned connections;   /* of an account: how many jobs may use it at once */
 	struct pop3store_params pop3;
 	struct imapstore_params imap;
 	struct maildir_params maildir;
@@ -43,6 +44,7 @@ struct config_job {
 	enum config_mode mode;
 	const struct config_end *left, *right; /* source, target; of a sync remote, local */
 	int64_t every;                         /* seconds; 0: not scheduled */
+	int64_t deadline, stall;               /* seconds that a run may take, and that it may do nothing; 0 no limit */
 	int64_t gather;                        /* ms, of a two-way job: see job/watcher.c */
 	const char *const *idle;               /* folders to be told of at once; n_idle 0: not said */
 	size_t n_idle;
@@ -68,6 +70,7 @@ struct config {
 	size_t n_ends;
 	struct config_job *jobs;
 	size_t n_jobs;
+	unsigned parallel, parallel_per_host; /* jobs at once; 0: nothing is said, as there is no file */
 	const char *path;
 	VEC(char *) secrets;        /* strings of the arena that are wiped before it goes */
 };

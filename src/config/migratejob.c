@@ -53,7 +53,7 @@ void build_migrate_folder(struct config *c, struct config_job *out, const char *
 /* What the engine is told. A migration deletes nothing that was deleted elsewhere, and removes no folder. */
 void build_migrate_policy(struct config_job *out, const struct migrate_keys *k)
 {
-	out->every = k->every;
+	build_times(out, k->every, k->deadline, k->stall);
 	out->gather = CONFIG_GATHER_MS;
 	build_limits(out, k->rate, k->budget);
 	out->on_new = k->on_new && k->on_new[0] ? k->on_new : NULL;

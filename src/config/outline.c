@@ -63,7 +63,7 @@ static bool is_section(const struct tok *t)
 		const struct section *s = schema_sections(&n);
 
 		for (size_t i = 0; i < n; i++)
-			if (!s[i].inside && slice_eqs(t->text, s[i].name))
+			if (!s[i].inside && !s[i].none && slice_eqs(t->text, s[i].name))
 				return true;
 	}
 	return false;
@@ -109,7 +109,7 @@ static const char *section_names(struct outliner *r, const char *inside)
 	const struct section *s = schema_sections(&n);
 
 	for (size_t i = 0; i < n; i++)
-		if (inside ? schema_inside(&s[i], inside) : !s[i].inside)
+		if (inside ? schema_inside(&s[i], inside) : !s[i].inside && !s[i].none)
 			strbuf_printf(&b, "%s%s", b.len > 0 ? "|" : "", s[i].name);
 	return kept(r, &b);
 }
@@ -121,7 +121,7 @@ static void unknown_section(struct outliner *r, const struct tok *t)
 	const char *name = name_of(r, t), *all = section_names(r, NULL), *near = problem_near(p, name, all);
 	const struct section *nested = schema_section(name);
 
-	if (nested)
+	if (nested && nested->inside)
 		problem_add(p, at(r, t->line), ERR_CONF, "%s sections stand inside of a %s section", name, problem_words(p, nested->inside));
 	else if (*near)
 		problem_add(p, at(r, t->line), ERR_CONF, "unknown section '%s'%s", name, near);
@@ -304,7 +304,7 @@ static void check_key(struct outliner *r, struct outline_entry *e, const struct 
 	if (add && e->key->type != KEY_LIST)
 		problem_add(p, e->at, ERR_CONF, "'+=' is for lists; %s takes one value, with '='", e->key->name);
 	else if (old && !add)
-		problem_add(p, e->at, ERR_CONF, "%s is given twice in this section, first in line %d", e->key->name, old->at.line);
+		problem_add(p, e->at, ERR_CONF, "%s is given twice%s, first in line %d", e->key->name, def->none ? "" : " in this section", old->at.line);
 	else
 		e->bad = false;
 }
@@ -481,7 +481,7 @@ static void section(struct outliner *r, bool titled)
 	r->lost = false;
 	if (titled)
 		title = lexer_take(&r->l);
-	if (def && !def->inside) {
+	if (def && !def->inside && !def->none) {
 		known(r, def, &name, titled ? &title : NULL, SIZE_MAX);
 		return;
 	}
@@ -529,6 +529,29 @@ static void include(struct outliner *r)
 	strbuf_release(&path);
 }
 
+/* "key = value" outside of all sections: to libconfuse it is a section of its own. The key and the '=' are ahead. */
+static void bare_entry(struct outliner *r)
+{
+	struct outline *o = r->o;
+	struct outline_section s = { .def = schema_section(SECTION_NONE), .at = at(r, lexer_peek(&r->l, 0)->line), .parent = SIZE_MAX, .first = o->entries.n };
+	size_t clean = o->clean.len;
+
+	strbuf_printf(&o->clean, "%s '%zu' {\n", s.def->name, o->sections.n);
+	entry(r, s.def, 0);
+	strbuf_puts(&o->clean, "}\n");
+	s.n = o->entries.n - s.first;
+	if (o->sections.n >= OUTLINE_SECTIONS_MAX)
+		strbuf_cut(&o->clean, clean); /* it was said, or will be with what follows */
+	else if (vec_push(&o->sections, s) < 0)
+		o->oom = true;
+}
+
+/* Is the word one of them? */
+static bool is_bare(struct outliner *r, const struct tok *t)
+{
+	return t->kind == TOK_WORD && schema_key(SECTION_NONE, name_of(r, t));
+}
+
 /* One thing of the top level. */
 static void section_or_call(struct outliner *r)
 {
@@ -542,13 +565,15 @@ static void section_or_call(struct outliner *r)
 		section(r, false);
 	} else if (t->kind == TOK_WORD && third == TOK_OPEN && tok_text(lexer_peek(&r->l, 1))) {
 		section(r, true);
+	} else if (is_bare(r, t) && (next == TOK_EQ || next == TOK_ADD)) {
+		bare_entry(r);
 	} else if (t->kind == TOK_WORD && (next == TOK_EQ || next == TOK_ADD)) {
 		struct outline_entry none = { .bad = true };
 		size_t clean = r->o->clean.len;
 		int line = t->line;
 
-		problem_add(r->o->problems, at(r, line), ERR_CONF, "%s stands outside of all sections; keys stand in %s", tok_show(t, show),
-			    problem_words(r->o->problems, section_names(r, NULL)));
+		problem_add(r->o->problems, at(r, line), ERR_CONF, "%s stands outside of all sections; keys stand in %s; only %s outside of them", tok_show(t, show),
+			    problem_words(r->o->problems, section_names(r, NULL)), problem_words(r->o->problems, key_names(r, schema_section(SECTION_NONE))));
 		r->lost = false;
 		lexer_take(&r->l);
 		lexer_take(&r->l);

@@ -8,15 +8,17 @@
 #define DAY INT64_C(86400)
 
 static const struct section sections[] = {
-	{ "account", sizeof(struct account_keys), NULL, "A mailbox on a server." },
-	{ "maildir", sizeof(struct maildir_keys), NULL, "A local Maildir with options." },
-	{ "mbox", sizeof(struct mbox_keys), NULL, "A local mbox file with options." },
-	{ "fetch", sizeof(struct fetch_keys), NULL, "A job: new messages are delivered, then deleted at the source or kept." },
-	{ "sync", sizeof(struct sync_keys), NULL, "A job: both sides are kept the same, in both directions." },
-	{ "migrate", sizeof(struct migrate_keys), NULL, "A job: what one side holds is copied to the other." },
-	{ "folder", sizeof(struct folder_keys), "sync|migrate", "What is different for one folder of the job." },
+	{ SECTION_NONE, sizeof(struct top_keys), NULL, true, "What holds for all jobs." },
+	{ "account", sizeof(struct account_keys), NULL, false, "A mailbox on a server." },
+	{ "maildir", sizeof(struct maildir_keys), NULL, false, "A local Maildir with options." },
+	{ "mbox", sizeof(struct mbox_keys), NULL, false, "A local mbox file with options." },
+	{ "fetch", sizeof(struct fetch_keys), NULL, false, "A job: new messages are delivered, then deleted at the source or kept." },
+	{ "sync", sizeof(struct sync_keys), NULL, false, "A job: both sides are kept the same, in both directions." },
+	{ "migrate", sizeof(struct migrate_keys), NULL, false, "A job: what one side holds is copied to the other." },
+	{ "folder", sizeof(struct folder_keys), "sync|migrate", false, "What is different for one folder of the job." },
 };
 
+#define T(field) .section = SECTION_NONE, .off = offsetof(struct top_keys, field)
 #define A(field) .section = "account", .off = offsetof(struct account_keys, field)
 #define D(field) .section = "maildir", .off = offsetof(struct maildir_keys, field)
 #define M(field) .section = "mbox", .off = offsetof(struct mbox_keys, field)
@@ -33,9 +35,18 @@ static const struct section sections[] = {
 	.help = "A command to run after each run that changed anything, on either side."
 #define ON_TIMEOUT .name = "on-timeout", .type = KEY_DURATION, .def = "60s", RANGE(1, DAY), .arg = "duration", \
 	.help = "How long on-new and on-change may take each."
+#define DEADLINE .name = "deadline", .type = KEY_DURATION, .def = "", RANGE(1, 366 * DAY), .arg = "duration", \
+	.help = "How long a run may take; it is stopped then, and the next goes on from there. As long as it takes when not given."
+#define STALL .name = "stall", .type = KEY_DURATION, .def = "3h", RANGE(0, 366 * DAY), .arg = "duration", \
+	.help = "A run that does nothing at all for so long is stopped; 0: never."
 #define RANGE(lo, hi) .min = (lo), .max = (hi)
 
 static const struct key keys[] = {
+	{ T(parallel), .name = "parallel", .type = KEY_INT, .def = "4", RANGE(1, 256), .arg = "number",
+	  .help = "How many jobs run at once, at most." },
+	{ T(parallel_per_host), .name = "parallel-per-host", .type = KEY_INT, .def = "8", RANGE(1, 256), .arg = "number",
+	  .help = "How many of them with one server, whatever the accounts." },
+
 	{ A(url), .name = "url", .type = KEY_STR, .def = "", .arg = "URL",
 	  .help = "Protocol, user, server and port in one: imaps://user@host:port, or imap, pop3s or pop3." },
 	{ A(host), .name = "host", .type = KEY_STR, .def = "", .arg = "name",
@@ -78,6 +89,8 @@ static const struct key keys[] = {
 	  .help = "A SOCKS5 proxy: socks5://user:password@host:port." },
 	{ A(timeout), .name = "timeout", .type = KEY_DURATION, .def = "60s", RANGE(1, 3600), .arg = "duration",
 	  .help = "The longest wait for connecting, and for each answer after that." },
+	{ A(connections), .name = "connections", .type = KEY_INT, .def = "2", RANGE(1, 64), .only = KEY_ONLY_IMAP, .arg = "number",
+	  .help = "How many jobs may use the account at once." },
 	{ A(disable_extensions), .name = "disable-extensions", .type = KEY_LIST, .def = "", .arg = "list",
 	  .help = "Capabilities of the server that are not to be used, as mailhaul info names them." },
 	{ A(gmail_recent), .name = "gmail-recent", .type = KEY_BOOL, .def = "no", .only = KEY_ONLY_POP3, .arg = "yes | no",
@@ -119,6 +132,8 @@ static const struct key keys[] = {
 	  .help = "Flags that delivered messages get, as Maildir letters: D F P R S T." },
 	{ F(rate), RATE },
 	{ F(budget), BUDGET },
+	{ F(deadline), DEADLINE },
+	{ F(stall), STALL },
 	{ F(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
 	  .help = "A command to run after each run that brought new messages." },
 	{ F(on_change), ON_CHANGE },
@@ -156,6 +171,8 @@ static const struct key keys[] = {
 	  .help = "Where mbsync keeps its state of the folders, if not in the Maildir: a path with * in place of a folder's name." },
 	{ S(rate), RATE },
 	{ S(budget), BUDGET },
+	{ S(deadline), DEADLINE },
+	{ S(stall), STALL },
 	{ S(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
 	  .help = "A command to run after each run that brought new messages." },
 	{ S(on_change), ON_CHANGE },
@@ -179,6 +196,8 @@ static const struct key keys[] = {
 	  .help = "Messages that arrived at the source longer ago are left there." },
 	{ G(rate), RATE },
 	{ G(budget), BUDGET },
+	{ G(deadline), DEADLINE },
+	{ G(stall), STALL },
 	{ G(on_new), .name = "on-new", .type = KEY_COMMAND, .def = "", .arg = "command",
 	  .help = "A command to run after each run that copied messages." },
 	{ G(on_change), ON_CHANGE },

@@ -43,7 +43,7 @@ struct key_keep {
 enum key_only { KEY_ANY, KEY_ONLY_POP3, KEY_ONLY_IMAP };
 
 struct key {
-	const char *section;  /* "account", "maildir", "mbox", "fetch", "sync", "migrate", "folder" */
+	const char *section;  /* "account", "maildir", "mbox", "fetch", "sync", "migrate", "folder"; SECTION_NONE: outside of all */
 	const char *name;
 	enum key_type type;
 	size_t off;           /* the field of the section's struct below */
@@ -54,6 +54,13 @@ struct key {
 	enum key_only only;   /* accounts of the other protocol can't have it */
 	const char *arg;      /* the manual's placeholder */
 	const char *help;     /* one sentence */
+};
+
+#define SECTION_NONE "top-level"
+
+/* What stands outside of all sections; each of them a KEY_INT. */
+struct top_keys {
+	int64_t parallel, parallel_per_host;
 };
 
 /* What a section says, in the types of its rows: defaults where it says nothing. Strings not given are NULL, numbers without default 0. */
@@ -70,7 +77,7 @@ struct account_keys {
 	struct key_list fingerprint;
 	int tls_min;          /* 0: 1.2, 1: 1.3 */
 	const char *tunnel, *proxy;
-	int64_t timeout;
+	int64_t timeout, connections;
 	struct key_list disable_extensions;
 	bool gmail_recent;
 	int compress;         /* COMPRESS_ */
@@ -95,14 +102,14 @@ struct mbox_keys {
 
 struct fetch_keys {
 	const char *from, *to, *folder, *flags, *on_new, *on_change;
-	int64_t on_timeout, every, max_size, purge_after, rate, budget;
+	int64_t on_timeout, every, max_size, purge_after, rate, budget, deadline, stall;
 	struct key_keep keep;
 };
 
 struct sync_keys {
 	const char *remote, *local, *trash, *take_over, *on_new, *on_change;
 	struct key_list folders, idle;
-	int64_t on_timeout, every, gather, max_size, max_age, quarantine, rate, budget;
+	int64_t on_timeout, every, gather, max_size, max_age, quarantine, rate, budget, deadline, stall;
 	struct plan_max_delete max_delete;
 	int del, create, remove_folders; /* WHERE_, -1: not said */
 };
@@ -112,7 +119,7 @@ enum { WHERE_BOTH, WHERE_LOCAL, WHERE_REMOTE, WHERE_NONE };
 struct migrate_keys {
 	const char *from, *to, *folder, *on_new, *on_change;
 	struct key_list folders;
-	int64_t on_timeout, every, max_size, max_age, rate, budget;
+	int64_t on_timeout, every, max_size, max_age, rate, budget, deadline, stall;
 	bool delete_source;
 };
 
@@ -126,6 +133,7 @@ struct section {
 	const char *name;
 	size_t size;
 	const char *inside; /* the kinds of section that hold it, "a|b"; NULL: it stands outside of all */
+	bool none;          /* no section: its keys stand outside of all */
 	const char *help;
 };
 

@@ -109,7 +109,7 @@ static enum sync_where where_of(int word)
 /* What the engine is told. */
 void build_sync_policy(struct config_job *out, const struct sync_keys *k)
 {
-	out->every = k->every;
+	build_times(out, k->every, k->deadline, k->stall);
 	out->gather = k->gather;
 	out->idle = k->idle.v;
 	out->n_idle = k->idle.n;

@@ -5,18 +5,26 @@
 #include <string.h>
 
 #include "base/vec.h"
+#include "config/value.h"
+#include "job/seats.h"
+#include "job/orphans.h"
 
 #define AT_ONCE 4
 #define GRACE_MS 10000
 #define TICK_MS 32      /* at most between looks at a worker that has closed its pipe: it is about to be gone */
 #define LOOK_MS 500     /* between looks at workers whose pipe a helper of theirs may hold open */
-#define SOURCE_MAX 4096
+#define PER_HOST 8
+#define STALL_LOOKS 8   /* how often signs of life are looked for within the time that a worker may have none */
 
 /* A job from its submission to its end. */
 struct task {
 	struct job_params job;
 	void *tag;
-	char *account;          /* NULL: it uses none that only one may use */
+	struct seats seats;
+	msec_t started, alive;  /* alive: when it last showed a sign of life */
+	msec_t look_at;         /* when to look for one; 0: it may be dead for ever */
+	msec_t kill_at;         /* 0: it has had no signal */
+	uint64_t cpu;
 };
 
 struct sched {
@@ -28,37 +36,29 @@ struct sched {
 	size_t n, at_once;
 	VEC(struct wait_item) wait;
 	msec_t tick;            /* from 1 to TICK_MS */
-	msec_t kill_at;         /* 0: no signal yet */
+	struct orphans orphans;
 	int signal;             /* the first that came */
 	bool over;              /* in this turn, a job was */
 };
 
-/* The maildrop that a job needs for itself. */
-static int account_of(const struct job_params *p, char **out, struct err *e)
+/* Would it be too many on an account or a host? One that takes two at once (both sides at one server) may have it when nobody else has. */
+static bool must_wait(const struct sched *s, const struct seats *c)
 {
-	struct strbuf b = STRBUF_INIT(SOURCE_MAX);
+	for (size_t i = 0; i < c->n; i++) {
+		unsigned held = 0;
 
-	*out = NULL;
-	if (p->job->left->kind != CONFIG_POP3)
-		return 0;
-	if (job_source(p->job->left, &b) == 0)
-		*out = strbuf_detach(&b);
-	strbuf_release(&b);
-	return *out ? 0 : err_set(e, ERR_LOCAL, "job '%s': out of memory, or its user and host are too long", p->job->name);
-}
-
-static bool account_in_use(const struct sched *s, const char *account)
-{
-	for (size_t k = 0; account && k < s->n; k++)
-		if (s->tasks[k].account && strcmp(s->tasks[k].account, account) == 0)
+		for (size_t k = 0; k < s->n; k++)
+			held += seats_count(&s->tasks[k].seats, c->a[i].what);
+		if (held > 0 && held + seats_count(c, c->a[i].what) > c->a[i].limit)
 			return true;
+	}
 	return false;
 }
 
 /* Its submitter learns what became of it. */
 static void end_task(struct sched *s, struct task *t, int exit_code, const struct err *why)
 {
-	free(t->account);
+	seats_release(&t->seats);
 	s->over = true;
 	if (s->p.done)
 		s->p.done(s->p.arg, t->tag, exit_code, why);
@@ -83,13 +83,16 @@ static void start_tasks(struct sched *s)
 		struct err why = ERR_INIT;
 		struct task t;
 
-		if (account_in_use(s, s->queue.a[i].account)) {
+		if (must_wait(s, &s->queue.a[i].seats)) {
 			i++;
 			continue;
 		}
 		t = dequeue(s, i);
 		wants.others = s->workers;
 		wants.n_others = s->n;
+		t.started = t.alive = clock_now();
+		if (t.job.job->stall > 0)
+			t.look_at = t.alive + t.job.job->stall * 1000 / STALL_LOOKS;
 		if (worker_start(&s->workers[s->n], &t.job, &wants, &why) == 0)
 			s->tasks[s->n++] = t;
 		else
@@ -97,11 +100,22 @@ static void start_tasks(struct sched *s)
 	}
 }
 
+static bool is_worker(const void *arg, pid_t pid)
+{
+	const struct sched *s = arg;
+
+	for (size_t k = 0; k < s->n; k++)
+		if (s->workers[k].pid == pid)
+			return true;
+	return false;
+}
+
 /* A worker is gone: its code, its place. */
 static void end_worker(struct sched *s, size_t k)
 {
 	int code = worker_finish(&s->workers[k], &s->sinks);
 	struct err why = s->workers[k].failure;
+	bool crashed = s->workers[k].crashed;
 	struct task t = s->tasks[k];
 
 	s->n--;
@@ -109,6 +123,7 @@ static void end_worker(struct sched *s, size_t k)
 		s->workers[k] = s->workers[s->n];
 		s->tasks[k] = s->tasks[s->n];
 	}
+	orphans_take(&s->orphans, crashed, is_worker, s);
 	end_task(s, &t, code, &why);
 }
 
@@ -116,18 +131,19 @@ static void end_worker(struct sched *s, size_t k)
 static void signal_workers(struct sched *s, int sig)
 {
 	for (size_t k = 0; k < s->n; k++)
-		kill(s->workers[k].pid, sig);
+		worker_signal(&s->workers[k], sig);
 }
 
 /* The records of one worker. One that sends nonsense is out of its mind: it is not asked to stop but stopped, which is safe at any moment. */
-static void read_worker(struct sched *s, struct worker *w)
+static void read_worker(struct sched *s, size_t k)
 {
-	int rc = worker_read(w, &s->sinks, NULL);
+	int rc = worker_read(&s->workers[k], &s->sinks, NULL);
 
 	if (rc < 0)
-		kill(w->pid, SIGKILL);
+		worker_signal(&s->workers[k], SIGKILL);
 	if (rc <= 0)
 		s->tick = 1;
+	s->tasks[k].alive = clock_now();
 }
 
 /* Those that have ended. Backwards, because the last one takes the place of one that goes. */
@@ -138,12 +154,60 @@ static void reap(struct sched *s)
 			end_worker(s, k);
 }
 
-/* After a signal the workers have had their time. */
+static msec_t grace_of(const struct sched *s)
+{
+	return s->p.grace > 0 ? s->p.grace : GRACE_MS;
+}
+
+/* Does it show signs of life? What it tells is seen at once; whether it uses the processor is looked at now and then. */
+static bool seems_alive(struct sched *s, size_t k, msec_t now)
+{
+	struct task *t = &s->tasks[k];
+	const msec_t stall = t->job.job->stall * 1000;
+	uint64_t cpu;
+
+	if (t->look_at == 0 || now < t->look_at)
+		return true;
+	t->look_at = now + stall / STALL_LOOKS;
+	cpu = worker_cpu(&s->workers[k]);
+	if (cpu != t->cpu)
+		t->alive = now;
+	t->cpu = cpu;
+	return now - t->alive < stall;
+}
+
+/* Has its time run out? */
+static bool is_overdue(struct sched *s, size_t k, msec_t now, struct err *why)
+{
+	const struct config_job *job = s->tasks[k].job.job;
+	char show[32];
+
+	if (job->deadline > 0 && now - s->tasks[k].started >= job->deadline * 1000)
+		err_set(why, ERR_TIMEOUT, "the run took longer than its deadline of %s and was stopped", value_show_duration(job->deadline, show));
+	else if (!seems_alive(s, k, now))
+		err_set(why, ERR_TIMEOUT, "the run did nothing for %s (stall) and was stopped", value_show_duration(job->stall, show));
+	else
+		return false;
+	err_hint(why, "what was done is safe; the next run goes on from there");
+	return true;
+}
+
+/* Those whose time is over are asked to end, and killed when they have had time for that. */
 static void enforce(struct sched *s)
 {
-	if (s->kill_at != 0 && clock_now() >= s->kill_at) {
-		signal_workers(s, SIGKILL);
-		s->kill_at = clock_in(GRACE_MS);
+	msec_t now = clock_now();
+
+	for (size_t k = 0; k < s->n; k++) {
+		struct task *t = &s->tasks[k];
+		struct err why = ERR_INIT;
+
+		if (t->kill_at != 0 && now >= t->kill_at) {
+			worker_signal(&s->workers[k], SIGKILL);
+			t->kill_at = clock_in(grace_of(s));
+		} else if (t->kill_at == 0 && is_overdue(s, k, now, &why)) {
+			worker_doom(&s->workers[k], &why);
+			t->kill_at = clock_in(grace_of(s));
+		}
 	}
 }
 
@@ -171,7 +235,9 @@ static msec_t prepare(struct sched *s, const struct wait_item *more, size_t n_mo
 		deadline = sooner(deadline, clock_in(s->tick));
 		s->tick = s->tick < TICK_MS ? s->tick * 2 : TICK_MS;
 	}
-	return sooner(deadline, s->kill_at);
+	for (size_t k = 0; k < s->n; k++)
+		deadline = sooner(deadline, s->tasks[k].kill_at);
+	return sooner(deadline, orphans_tend(&s->orphans));
 }
 
 /* Wait once. Returns how many of `more` are ready, or -1. */
@@ -194,7 +260,7 @@ static int wait_once(struct sched *s, struct wait_item *more, size_t n_more, mse
 	}
 	for (size_t k = 0; k < s->n; k++)
 		if (s->wait.a[n_more + k].ready)
-			read_worker(s, &s->workers[k]);
+			read_worker(s, k);
 	return ready;
 }
 
@@ -247,6 +313,9 @@ struct sched *sched_new(const struct sched_params *p, const struct wire_sink *si
 	if (!s)
 		goto fail;
 	*s = (struct sched){ .p = *p, .sinks = *sinks, .tick = 1, .at_once = p->at_once == 0 ? AT_ONCE : p->at_once };
+	if (s->p.per_host == 0)
+		s->p.per_host = PER_HOST;
+	orphans_adopt();
 	s->workers = calloc(s->at_once, sizeof(*s->workers));
 	s->tasks = calloc(s->at_once, sizeof(*s->tasks));
 	if (s->workers && s->tasks)
@@ -263,21 +332,22 @@ int sched_submit(struct sched *s, const struct job_params *job, void *tag, struc
 
 	if (s->signal != 0)
 		return err_set(e, ERR_CANCEL, "job '%s': no more is started", job->job->name);
-	if (account_of(job, &t.account, e) < 0)
+	if (seats_of(&t.seats, job->job, s->p.per_host, e) < 0)
 		return -1;
 	if (vec_push(&s->queue, t) == 0)
 		return 0;
-	free(t.account);
+	seats_release(&t.seats);
 	return err_set(e, ERR_LOCAL, "out of memory");
 }
 
 void sched_stop(struct sched *s, int sig)
 {
-	if (s->signal == 0) {
+	if (s->signal == 0)
 		s->signal = sig;
-		s->kill_at = clock_in(s->p.grace > 0 ? s->p.grace : GRACE_MS);
-	}
 	signal_workers(s, sig);
+	for (size_t k = 0; k < s->n; k++)
+		if (s->tasks[k].kill_at == 0)
+			s->tasks[k].kill_at = clock_in(grace_of(s));
 	while (s->queue.n > 0) {
 		struct task t = dequeue(s, 0);
 
@@ -292,6 +362,7 @@ void sched_free(struct sched *s)
 	sched_stop(s, SIGKILL);
 	while (s->n > 0)
 		end_worker(s, s->n - 1);
+	orphans_end(&s->orphans);
 	vec_release(&s->queue);
 	vec_release(&s->wait);
 	free(s->workers);

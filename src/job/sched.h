@@ -1,6 +1,7 @@
 /*
- * Runs jobs in workers: several at a time, but never two on one account that only one may use (a POP3 maildrop is locked by its session). The parent is a poll over the
- * workers' pipes, what its caller waits for beside them, and the cancel fd. Who runs a set once (`run`) and who stays (`watch`) stand on the same:
+ * Runs jobs in workers: several at a time, but not more on one account or host than may be (seats.h). One that runs longer than its job's `deadline`, or does nothing at all for its `stall`,
+ * is stopped: SIGTERM, then SIGKILL, and what helpers it leaves behind are ended as well (orphans.h; a child of the caller's own stays in the caller's process group, or it
+ * is taken for one). The parent is a poll over the workers' pipes, what its caller waits for beside them, and the cancel fd. Who runs a set once (`run`) and who stays (`watch`) stand on the same:
  *
  *     submit, submit, ...; turn until nothing is busy; free
  */
@@ -11,8 +12,9 @@
 
 struct sched_params {
 	unsigned at_once;            /* 0: 4 */
+	unsigned per_host;           /* with one server; 0: 8 */
 	struct worker_wants wants;   /* without `others` */
-	msec_t grace;                /* after a signal, ms; 0: 10 s */
+	msec_t grace;                /* between SIGTERM and SIGKILL, ms; 0: 10 s */
 	/*
 	 * A job that was submitted is over: tag is its submitter's, why (kind ERR_NONE: nothing) what ended it. Called within sched_turn, sched_stop and sched_free,
 	 * each job once, after its last event; may submit. NULL: nobody wants to know.
@@ -40,7 +42,7 @@ size_t sched_busy(const struct sched *s);                  /* how many are queue
 bool sched_has(const struct sched *s, const void *tag);    /* is one of this tag queued or running? */
 
 /*
- * What is queued is over (128 + sig). What runs gets the signal, and SIGKILL after the grace of the first; turns go on until nothing is busy. Nothing can be submitted from now on
+ * What is queued is over (128 + sig). What runs gets the signal, and SIGKILL after the grace; turns go on until nothing is busy. Nothing can be submitted from now on
  * (ERR_CANCEL).
  */
 void sched_stop(struct sched *s, int sig);

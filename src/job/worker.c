@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "auth/secret.h"
+#include "base/fs.h"
+#include "job/limits.h"
 
 #define OUT_FLUSH 8192   /* bytes that are written together */
 #define OUT_MS 200       /* and how old they may get */
@@ -20,6 +22,8 @@
 #define POLL_MS 500
 #define HEAP_SLACK (1 << 20) /* bytes */
 #define PLANNED_DEATH 100 /* MAILHAUL_STOP_AT */
+#define STAT_UTIME 14  /* fields of /proc/PID/stat, from 1: its own times and those of its children that have ended */
+#define STAT_CSTIME 17
 
 /* The child's end: records on their way to the parent. */
 struct outbox {
@@ -107,6 +111,12 @@ static void reset_signals(void)
 	}
 }
 
+/* A watcher is its caller's child as any other (orphans.h). */
+static bool has_group(const struct worker_wants *wants)
+{
+	return wants->run == NULL;
+}
+
 /* The child. Signals are blocked until its own cancel pipe stands; one that came to the parent before the fork cancels the child, too. */
 static void __attribute__((noreturn))
 be_worker(int fd, pid_t parent, const struct job_params *p, const struct worker_wants *wants)
@@ -121,6 +131,8 @@ be_worker(int fd, pid_t parent, const struct job_params *p, const struct worker_
 		if (wants->others[i].fd >= 0)
 			close(wants->others[i].fd);
 	}
+	if (has_group(wants))
+		setpgid(0, 0);
 	log_set_sink(out_log, &o);
 	log_set_level(wants->log);
 	reset_signals();
@@ -131,6 +143,7 @@ be_worker(int fd, pid_t parent, const struct job_params *p, const struct worker_
 	if (getppid() != parent)
 		_exit(128 + SIGTERM); /* it died before we could ask to be told */
 	secret_harden();
+	limits_set();
 	if (clock_cancel_init(&e) < 0) {
 		struct wire_sink own = { .events = sink };
 
@@ -169,6 +182,8 @@ int worker_start(struct worker *w, const struct job_params *p, const struct work
 			e->kind = ERR_TEMP;
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (w->pid > 0 && has_group(wants))
+		setpgid(w->pid, w->pid); /* whichever of the two comes first */
 	close(fds[1]);
 	if (w->pid < 0) {
 		close(fds[0]);
@@ -184,12 +199,32 @@ struct relay {
 	const struct wire_sink *to;
 };
 
+/* It says that a signal stopped it: what that means is ours to say. */
+static void tell_doom(const struct relay *r, struct event *ev)
+{
+	struct worker *w = r->w;
+
+	if (ev->type == EVENT_ERROR && ev->span == SPAN_ACCT && ev->kind == ERR_CANCEL) {
+		ev->kind = w->doom.kind;
+		ev->text = w->doom.text;
+	} else if (ev->type == EVENT_END && ev->exit_code > 128) {
+		struct event why = { .type = EVENT_ERROR, .job = ev->job, .kind = w->doom.kind, .span = SPAN_ACCT, .text = w->doom.text };
+
+		if (w->failure.kind != w->doom.kind)
+			event_put(&r->to->events, &why);
+		w->failure = w->doom;
+		ev->exit_code = err_exit_code(w->doom.kind);
+	}
+}
+
 static void relay_event(void *arg, const struct event *ev)
 {
 	struct relay *r = arg;
 	struct event own = *ev;
 
 	own.job = r->w->job->name; /* whatever it says */
+	if (r->w->doom.kind != ERR_NONE)
+		tell_doom(r, &own);
 	if (r->w->exit_code >= 0)
 		return; /* nothing comes behind END */
 	if (own.type == EVENT_END)
@@ -253,6 +288,42 @@ int worker_read(struct worker *w, const struct wire_sink *sinks, struct err *e)
 	return rc > 0 ? 1 : rc;
 }
 
+void worker_signal(const struct worker *w, int sig)
+{
+	if (w->pid <= 0)
+		return;
+	if (sig != SIGKILL || kill(-w->pid, sig) < 0)
+		kill(w->pid, sig);
+}
+
+void worker_doom(struct worker *w, const struct err *why)
+{
+	w->doom = *why;
+	worker_signal(w, SIGTERM);
+}
+
+uint64_t worker_cpu(const struct worker *w)
+{
+	uint64_t used = 0, n;
+	char path[64], buf[1024], *at, *save = NULL;
+	ssize_t got = -1;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)w->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		got = fs_read(fd, buf, sizeof(buf) - 1, path, NULL);
+	if (fd >= 0)
+		close(fd);
+	buf[got > 0 ? got : 0] = '\0';
+	at = strrchr(buf, ')'); /* behind its name, which may be anything */
+	at = at ? strtok_r(at + 1, " ", &save) : NULL;
+	for (int field = 3; at; at = strtok_r(NULL, " ", &save), field++)
+		if (field >= STAT_UTIME && field <= STAT_CSTIME && slice_u64(slice_str(at), UINT64_MAX / 8, &n))
+			used += n;
+	return used;
+}
+
 bool worker_ended(const struct worker *w)
 {
 	siginfo_t si = { .si_pid = 0 };
@@ -311,7 +382,12 @@ int worker_finish(struct worker *w, const struct wire_sink *sinks)
 			err_clear(&w->failure);
 		return w->exit_code;
 	}
+	w->crashed = true;
 	code = judge(status, &why);
+	if (w->doom.kind != ERR_NONE) {
+		why = w->doom;
+		code = err_exit_code(why.kind);
+	}
 	if (w->why.kind != ERR_NONE) {
 		why = w->why;
 		code = err_exit_code(why.kind);

@@ -1,5 +1,5 @@
 /*
- * A job in a process of its own. It is forked before any OpenSSL or SQLite handle exists in the parent, has its own cancel pipe, sends events and log
+ * A job in a process of its own, and, but for a watcher, in a process group of its own. It is forked before any OpenSSL or SQLite handle exists in the parent, has its own cancel pipe, sends events and log
  * records through a pipe (message events only when the parent wants them, progress always), and ends with _exit. It gets SIGTERM when its parent dies.
  */
 #ifndef JOB_WORKER_H
@@ -17,6 +17,8 @@ struct worker {
 	int exit_code;        /* of the END event; -1 none came yet */
 	const struct config_job *job;
 	struct err why;       /* worker_read: its records made no sense */
+	bool crashed;         /* after worker_finish: it died before its job came to an end, and may have left helpers behind */
+	struct err doom;      /* worker_doom: why it is stopped; ERR_NONE: it is not */
 	struct err failure;   /* after worker_finish: what ended its job, by its own words or by how it died; ERR_NONE: it came to its end */
 };
 
@@ -32,6 +34,12 @@ struct worker_wants {
 int worker_start(struct worker *w, const struct job_params *p, const struct worker_wants *wants, struct err *e);
 /* Read what is there and pass it on; does not wait. 1, 0 at the end of its records, -1 when they make no sense: the pipe is closed then. */
 int worker_read(struct worker *w, const struct wire_sink *sinks, struct err *e);
+/* Its time is over: it gets SIGTERM, and this is why its job ended, unless it came to its end all the same. */
+void worker_doom(struct worker *w, const struct err *why);
+/* A signal to it; SIGKILL, to what it has forked as well. */
+void worker_signal(const struct worker *w, int sig);
+/* How much processor time it has used until now, in some unit; 0 unknown. */
+uint64_t worker_cpu(const struct worker *w);
 /* Whether the process has ended (it is not reaped yet): worker_finish will not wait. */
 bool worker_ended(const struct worker *w);
 /*

@@ -41,7 +41,13 @@ static const struct {
 	{ "\n}\n", "t:2: unexpected '}'; SECTION NAME { ... } is wanted here\n" },
 	{ ACC "= = = ( ) , x\n" ACC, "t:2: unexpected '='; SECTION NAME { ... } is wanted here\nt:3: the name 'a' is taken already, in line 1\n" },
 	{ "account { url = 'pop3s://u@h' }", "t:1: this account has no name: account NAME { ... }\n" },
-	{ "url = 'pop3s://u@h'\n", "t:1: 'url' stands outside of all sections; keys stand in account, maildir, mbox, fetch, sync or migrate\n" },
+	{ "url = 'pop3s://u@h'\n", "t:1: 'url' stands outside of all sections; keys stand in account, maildir, mbox, fetch, sync or migrate; only parallel or parallel-per-host outside of them\n" },
+	{ "parallel = 4\nparallel-per-host = 300\n" ACC "parallel = 8\n", "t:2: parallel-per-host = 300 is out of range: 1 to 256\nt:4: parallel is given twice, first in line 1\n" },
+	{ "parallel = {4}\nparallel += 4\n", "t:1: parallel takes one value, not a list\nt:2: '+=' is for lists; parallel takes one value, with '='\n" },
+	{ "parallel = 4 8\n", "t:1: more than one word follows 'parallel ='; put the whole value in quotes\n" },
+	{ "top-level x { parallel = 4 }", "t:1: unknown section 'top-level'; there are account, maildir, mbox, fetch, sync or migrate\n" },
+	{ "account a { host = h user = u protocol = pop3\n connections = 3 }", "t:2: connections is for IMAP accounts; this one is pop3\n" },
+	{ SYNC " deadline = 0s\n stall = x }", "t:1: deadline = 0s is out of range: 1s to 366d\nt:2: stall = x is not understood; allowed: a number and s, m, h, d, w or y, such as 10m\n" },
 	{ "account a {\n url = 'pop3s://u@h'\naccount b { url = 'pop3s://u@h' }\n",
 	  "t:3: 'account' begins inside of the account section of line 1; a '}' is missing before it\n" },
 	{ "account a { url = 'pop3s://u@h' folder x { y = z } }", "t:1: unknown section 'folder' inside of account; account holds none\n" },
@@ -232,7 +238,7 @@ static const struct {
 	{ SYNC " trash = 'x//y' }", "t:1: trash: " ANY "\n" },
 	{ SYNC " trash = Trash\n delete = local }", "t:1: trash has no effect: nothing is deleted at the remote side (delete = local or none)\n" },
 	{ SYNC " keep = yes }", "t:1: unknown key 'keep'; sync knows remote, local, every, idle, gather, folders, delete, create, remove-folders, trash, quarantine, max-size, max-age, "
-	  "max-delete, take-over, rate, budget, on-new, on-change or on-timeout\n" },
+	  "max-delete, take-over, rate, budget, deadline, stall, on-new, on-change or on-timeout\n" },
 	{ SYNC " gather = 5 }", "t:1: gather = 5 is not understood; allowed: a number and ms or s, such as 200ms\n" },
 	{ SYNC " gather = 61s }", "t:1: gather = 61s is out of range: 0ms to 60s\n" },
 	{ SYNC " idle = {x, '@sent'} }", "t:1: idle = \"@sent\" is no folder's name; allowed: names of folders, such as INBOX\n"
@@ -289,7 +295,7 @@ static const struct {
 	  "t:1: url: a password can't stand in a URL, where process lists and logs show it "
 	  "(password-command, password-file or netrc give it; a ':' in the user name is %3A)\n"
 	  "t:2: unknown key 'frob'; account knows url, host, port, user, protocol, password-command, password-file, password, netrc, token-command, auth, "
-	  "tls, allow-plaintext, ca-file, fingerprint, client-cert, client-key, tls-min, tunnel, proxy, timeout, disable-extensions, gmail-recent, compress or prefix\n"
+	  "tls, allow-plaintext, ca-file, fingerprint, client-cert, client-key, tls-min, tunnel, proxy, timeout, connections, disable-extensions, gmail-recent, compress or prefix\n"
 	  "t:3: timeout = soon is not understood; allowed: a number and s, m, h, d, w or y, such as 10m\n"
 	  "t:4: from: there is no account or store 'x'; defined: a\n"
 	  "t:5: to: there is no account or store 'y'; defined: a\n"
@@ -396,6 +402,47 @@ static void nul_is_refused(void **state)
 }
 
 /* Everything that may be said, and where it lands. */
+/* Keys outside of sections, wherever they stand. */
+static void top_level(void **state)
+{
+	static const struct { const char *text; unsigned parallel, per_host; } rows[] = {
+		{ "", 4, 8 }, { ACC, 4, 8 }, { "parallel = 12\n" ACC, 12, 8 }, { ACC "parallel-per-host = 2", 4, 2 },
+		{ "parallel-per-host = 256 " ACC " parallel = 1", 1, 256 },
+	};
+	struct config c;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		assert_int_equal(config_load_text("t", slice_str(rows[i].text), &c, NULL, &e), 0);
+		assert_int_equal(c.parallel, rows[i].parallel);
+		assert_int_equal(c.parallel_per_host, rows[i].per_host);
+		config_release(&c);
+	}
+}
+
+/* How long a run may take, and how many may use an account. */
+static void limits_of_runs(void **state)
+{
+	struct config c;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(config_load_text("t", slice_str(ACC "account i { url = 'imaps://u@h' connections = 5 }\naccount k { url = 'imaps://v@h' }\n"
+								"fetch f { from = a to = mbox:/x deadline = 2h stall = 0s }\nsync s { remote = i local = maildir:/y stall = 10m }\n"
+								"migrate m { from = a to = i deadline = 1d }"), &c, NULL, &e), 0);
+	assert_int_equal(c.ends[0].connections, 1);
+	assert_int_equal(c.ends[1].connections, 5);
+	assert_int_equal(c.ends[2].connections, 2);
+	assert_int_equal(c.jobs[0].deadline, 7200);
+	assert_int_equal(c.jobs[0].stall, 0);
+	assert_int_equal(c.jobs[1].deadline, 0);
+	assert_int_equal(c.jobs[1].stall, 600);
+	assert_int_equal(c.jobs[2].deadline, 86400);
+	assert_int_equal(c.jobs[2].stall, 3 * 3600);
+	config_release(&c);
+}
+
 static void the_whole_of_it(void **state)
 {
 	static const char text[] =
@@ -1179,7 +1226,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_problem_is_said), cmocka_unit_test(number_of_problems), cmocka_unit_test(a_flood_is_bounded),
-		cmocka_unit_test(nul_is_refused), cmocka_unit_test(the_whole_of_it), cmocka_unit_test(plaintext_needs_a_reason),
+		cmocka_unit_test(nul_is_refused), cmocka_unit_test(top_level), cmocka_unit_test(limits_of_runs), cmocka_unit_test(the_whole_of_it), cmocka_unit_test(plaintext_needs_a_reason),
 		cmocka_unit_test(modes_of_files), cmocka_unit_test(a_large_file_is_refused), cmocka_unit_test(includes),
 		cmocka_unit_test(default_places), cmocka_unit_test(adhoc), cmocka_unit_test(adhoc_refusals), cmocka_unit_test(account_by_name_or_url),
 		cmocka_unit_test(imap_accounts), cmocka_unit_test(sync_jobs), cmocka_unit_test(adhoc_sync), cmocka_unit_test(the_same_job), cmocka_unit_test(migrate_jobs), cmocka_unit_test(adhoc_migrate),

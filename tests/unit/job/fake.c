@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,7 +22,8 @@ struct job_params fake_params[FAKE_JOBS];
 struct strbuf fake_said;
 
 static struct config_job jobs[FAKE_JOBS];
-static struct config_end ends[FAKE_JOBS];
+static struct config_end ends[FAKE_JOBS], local = { .kind = CONFIG_MAILDIR, .name = "a" };
+static char hosts[FAKE_JOBS][8];
 static char names[FAKE_JOBS][4];
 
 void fake_begin(void)
@@ -33,8 +35,8 @@ void fake_begin(void)
 	memset(fakes, 0, sizeof(fakes));
 	for (int i = 0; i < FAKE_JOBS; i++) {
 		names[i][0] = (char)('a' + i);
-		ends[i] = (struct config_end){ .kind = CONFIG_POP3, .name = names[i] };
-		jobs[i] = (struct config_job){ .name = names[i], .left = &ends[i], .right = &ends[i] };
+		ends[i] = (struct config_end){ .kind = CONFIG_POP3, .is_account = true, .connections = 1, .name = names[i] };
+		jobs[i] = (struct config_job){ .name = names[i], .left = &ends[i], .right = &local };
 		fake_params[i] = (struct job_params){ .job = &jobs[i] };
 	}
 }
@@ -43,6 +45,20 @@ void fake_end(void)
 {
 	munmap(board, sizeof(*board));
 	strbuf_release(&fake_said);
+}
+
+struct config_job *fake_job(int i)
+{
+	return &jobs[i];
+}
+
+void fake_claims(void)
+{
+	for (int i = 0; i < FAKE_JOBS; i++) {
+		ends[i].connections = fakes[i].connections;
+		snprintf(hosts[i], sizeof(hosts[i]), "h%d", fakes[i].host);
+		ends[i].pop3.pop3.dial.host = fakes[i].host ? hosts[i] : NULL;
+	}
 }
 
 static void nap(void)
@@ -116,6 +132,30 @@ static void leave_helper(void)
 	board->helper = pid;
 }
 
+/* Two children: one in a group of its own, as a helper is, and one that made a session of its own. Both outlive us. */
+static void leave_helpers(void)
+{
+	pid_t *where[] = { &board->helper, &board->daemon };
+
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			if (i == 0)
+				setpgid(0, 0);
+			else
+				setsid();
+			*where[i] = getpid();
+			signal(SIGTERM, i == 0 ? SIG_DFL : SIG_IGN);
+			for (int k = 0; k < PATIENCE && !__atomic_load_n(&board->go, __ATOMIC_SEQ_CST); k++)
+				nap();
+			_exit(0);
+		}
+	}
+	for (int k = 0; k < PATIENCE && (!board->helper || !board->daemon); k++)
+		nap();
+}
+
 /* What the job is there for. Returns its exit code. */
 static int act(int i, const struct event_sink *sink, struct event *end)
 {
@@ -169,6 +209,14 @@ static int act(int i, const struct event_sink *sink, struct event *end)
 			event_put(sink, &ev);
 		}
 		break;
+	case FAKE_SPINS:
+		for (msec_t until = clock_in(PATIENCE); !__atomic_load_n(&board->go, __ATOMIC_SEQ_CST) && clock_now() < until && !clock_cancelled();)
+			;
+		break;
+	case FAKE_HELPERS:
+		leave_helpers();
+		die(SIGKILL);
+		break;
 	case FAKE_FDS:
 		end->totals.pulled = readable_pipes();
 		break;
@@ -200,7 +248,6 @@ int job_run(const struct job_params *p, const struct event_sink *sink)
 		event_put(sink, &end);
 	return end.exit_code;
 }
-
 static void say(void *arg, const struct event *ev)
 {
 	static uint64_t next;

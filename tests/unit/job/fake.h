@@ -18,7 +18,7 @@ struct board {
 	int signal[FAKE_JOBS];      /* by job: what cancelled it */
 	int go;                     /* jobs that wait for a word */
 	pid_t pid[FAKE_JOBS];
-	pid_t helper;
+	pid_t helper, daemon;
 };
 
 extern struct board *board;
@@ -31,13 +31,17 @@ enum fake_kind {
 	FAKE_TOGETHER,      /* until board->go jobs run at once, for a while */
 	FAKE_CHATTER,       /* 20,000 messages */
 	FAKE_HELPER,        /* leaves a process behind that holds the pipe, and dies */
+	FAKE_SPINS,         /* until board->go, and uses the processor */
+	FAKE_HELPERS,       /* starts a helper in a group of its own, a daemon of its own session, and dies */
 	FAKE_FDS,           /* END's `pulled` is how many pipes it can read from, beside its cancel pipe */
 };
 
 struct fake {
 	enum fake_kind kind;
 	int code;      /* FAKE_EXIT */
-	int account;   /* 0: a Maildir, no account */
+	int account;   /* 0: one of its own */
+	int host;      /* 0: one of its own */
+	unsigned connections;
 };
 
 extern struct fake fakes[FAKE_JOBS];
@@ -45,6 +49,10 @@ extern struct job_params fake_params[FAKE_JOBS];
 
 void fake_begin(void); /* jobs "0", "1", ..., all FAKE_OK */
 void fake_end(void);
+
+/* Give accounts and hosts what `fakes` says. */
+void fake_claims(void);
+struct config_job *fake_job(int i);
 
 /* Wait until *p is above n, 20 s at most: a test that fails must end. */
 bool fake_wait(const int *p, int n);

@@ -35,6 +35,45 @@ static int run(struct sched_params p, size_t n, struct err *e)
 	return rc;
 }
 
+/* What a caller that stays is told, and does. */
+struct told {
+	struct sched *s;
+	int codes[FAKE_JOBS], n, again;
+	char why[480];
+};
+
+static void told_done(void *arg, void *tag, int exit_code, const struct err *why)
+{
+	struct told *t = arg;
+	long i = (long)(intptr_t)tag;
+
+	t->codes[i] = exit_code;
+	t->n++;
+	if (why->kind != ERR_NONE)
+		snprintf(t->why, sizeof(t->why), "%s", why->text);
+	if (t->again > 0) {
+		t->again--;
+		assert_int_equal(sched_submit(t->s, &fake_params[i], tag, NULL), 0);
+	}
+}
+
+static struct sched *stay(struct told *t, struct sched_params p)
+{
+	struct wire_sink sinks = fake_sinks();
+
+	memset(t, 0, sizeof(*t));
+	p.done = told_done;
+	p.arg = t;
+	t->s = sched_new(&p, &sinks, NULL);
+	assert_non_null(t->s);
+	return t->s;
+}
+
+static void submit(struct sched *s, int i)
+{
+	assert_int_equal(sched_submit(s, &fake_params[i], (void *)(intptr_t)i, NULL), 0);
+}
+
 static void none(void **state)
 {
 	(void)state;
@@ -88,10 +127,134 @@ static void local_sources(void **state)
 	for (int i = 0; i < 3; i++) {
 		fakes[i] = (struct fake){ .kind = FAKE_TOGETHER, .account = 1 };
 		((struct config_end *)(uintptr_t)fake_params[i].job->left)->kind = CONFIG_MAILDIR;
+		((struct config_end *)(uintptr_t)fake_params[i].job->left)->is_account = false;
 	}
 	board->go = 3;
 	assert_int_equal(run((struct sched_params){ .at_once = 3 }, 3, NULL), 0);
 	assert_int_equal(board->most, 3);
+}
+
+/* As many on an account as its `connections`, as many with a host as may be, and others are not held up. */
+static void claims(void **state)
+{
+	static const struct { int account, host; unsigned connections, per_host; int most; } rows[] = {
+		{ 1, 0, 3, 8, 3 }, { 0, 1, 1, 4, 4 }, { 1, 1, 5, 2, 2 }, { 1, 1, 2, 5, 2 }, { 0, 0, 1, 1, 6 },
+	};
+
+	for (size_t r = 0; r < COUNT(rows); r++) {
+		for (int i = 0; i < 6; i++)
+			fakes[i] = (struct fake){ .kind = FAKE_TOGETHER, .account = rows[r].account, .host = rows[r].host, .connections = rows[r].connections };
+		fake_claims();
+		board->go = rows[r].most;
+		assert_int_equal(run((struct sched_params){ .at_once = 6, .per_host = rows[r].per_host }, 6, NULL), 0);
+		assert_int_equal(board->most, rows[r].most);
+		assert_int_equal(board->ends, 6);
+		teardown(state);
+		setup(state);
+	}
+	/* both sides at one server, which may have one job: it may run alone */
+	fakes[0] = (struct fake){ .kind = FAKE_OK, .host = 1, .connections = 1 };
+	fake_claims();
+	fake_job(0)->right = fake_job(0)->left;
+	assert_int_equal(run((struct sched_params){ .at_once = 6, .per_host = 1 }, 1, NULL), 0);
+	assert_int_equal(codes[0], 0);
+}
+
+/* A run that is longer than its deadline is stopped, with the reason; who does not come to an end then, is killed. */
+static void deadline(void **state)
+{
+	msec_t before = clock_now();
+
+	(void)state;
+	fakes[0].kind = FAKE_UNTIL_SIGNAL;
+	fakes[1].kind = FAKE_STUBBORN;
+	fakes[2].kind = FAKE_OK;
+	for (int i = 0; i < 3; i++)
+		fake_job(i)->deadline = 1;
+	assert_int_equal(run((struct sched_params){ .at_once = 3, .grace = 300 }, 3, NULL), 0);
+	assert_true(clock_now() - before >= 1000);
+	assert_int_equal(codes[0], 75);
+	assert_int_equal(codes[1], 75);
+	assert_int_equal(codes[2], 0);
+	assert_int_equal(board->signal[0], SIGTERM);
+	assert_int_equal(board->signal[1], SIGTERM);
+	assert_non_null(strstr(strbuf_str(&fake_said), "b: error timeout: the run took longer than its deadline of 1s and was stopped"));
+	assert_non_null(strstr(strbuf_str(&fake_said), "b: end 75"));
+	assert_non_null(strstr(strbuf_str(&fake_said), "a: error timeout: the run took longer than its deadline of 1s and was stopped"));
+	assert_non_null(strstr(strbuf_str(&fake_said), "a: end 75"));
+}
+
+/* One that does nothing at all is stopped; one that is silent, but works, is not. */
+static void stall(void **state)
+{
+	struct told t;
+	struct sched *s = stay(&t, (struct sched_params){ .at_once = 2, .grace = 300 });
+	msec_t until;
+
+	(void)state;
+	fakes[0].kind = FAKE_UNTIL_SIGNAL;
+	fakes[1].kind = FAKE_SPINS;
+	for (int i = 0; i < 2; i++) {
+		fake_job(i)->stall = 1;
+		submit(s, i);
+	}
+	while (t.n == 0)
+		assert_true(sched_turn(s, NULL, 0, clock_in(20000), NULL) >= 0);
+	assert_int_equal(t.codes[0], 75);
+	assert_non_null(strstr(t.why, "the run did nothing for 1s (stall) and was stopped"));
+	until = clock_in(1200);
+	while (clock_now() < until)
+		assert_int_equal(sched_turn(s, NULL, 0, until, NULL), 0);
+	assert_int_equal(t.n, 1);
+	board->go = 1;
+	while (sched_busy(s) > 0)
+		assert_int_equal(sched_turn(s, NULL, 0, clock_in(20000), NULL), 1);
+	assert_int_equal(t.codes[1], 0);
+	sched_free(s);
+}
+
+static bool is_gone(pid_t pid)
+{
+	msec_t until = clock_in(10000);
+
+	while (kill(pid, 0) == 0 && clock_now() < until)
+		wait_until(clock_in(5), NULL);
+	return kill(pid, 0) < 0;
+}
+
+/* What a worker leaves that was killed is ended, but for what has detached itself. */
+static void orphans(void **state)
+{
+	struct told t;
+	struct sched *s = stay(&t, (struct sched_params){ .at_once = 2 });
+
+	(void)state;
+	fakes[0].kind = FAKE_HELPERS;
+	submit(s, 0);
+	while (sched_busy(s) > 0)
+		assert_true(sched_turn(s, NULL, 0, clock_in(20000), NULL) >= 0);
+	assert_int_equal(t.codes[0], 70);
+	while (kill(board->helper, 0) == 0)
+		assert_int_equal(sched_turn(s, NULL, 0, clock_in(20), NULL), 0);
+	assert_int_equal(kill(board->daemon, 0), 0);
+	sched_free(s);
+	assert_int_equal(kill(board->daemon, 0), 0);
+	board->go = 1;
+	assert_int_equal(waitpid(board->daemon, NULL, 0), board->daemon);
+}
+
+/* At the end of a set, too. */
+static void orphans_of_a_set(void **state)
+{
+	struct wire_sink sinks = fake_sinks();
+
+	(void)state;
+	fakes[0].kind = FAKE_HELPERS;
+	assert_int_equal(sched_run(&(struct sched_params){ .at_once = 2 }, fake_params, 1, &sinks, codes, NULL), 0);
+	assert_true(is_gone(board->helper));
+	assert_int_equal(kill(board->daemon, 0), 0);
+	board->go = 1;
+	waitpid(board->daemon, NULL, 0);
 }
 
 static void crashes(void **state)
@@ -252,45 +415,6 @@ static void no_descriptors(void **state)
 	assert_non_null(strstr(strbuf_str(&fake_said), "a: end 74\nb: error"));
 }
 
-/* What a caller that stays is told, and does. */
-struct told {
-	struct sched *s;
-	int codes[FAKE_JOBS], n, again;
-	char why[480];
-};
-
-static void told_done(void *arg, void *tag, int exit_code, const struct err *why)
-{
-	struct told *t = arg;
-	long i = (long)(intptr_t)tag;
-
-	t->codes[i] = exit_code;
-	t->n++;
-	if (why->kind != ERR_NONE)
-		snprintf(t->why, sizeof(t->why), "%s", why->text);
-	if (t->again > 0) {
-		t->again--;
-		assert_int_equal(sched_submit(t->s, &fake_params[i], tag, NULL), 0);
-	}
-}
-
-static struct sched *stay(struct told *t, struct sched_params p)
-{
-	struct wire_sink sinks = fake_sinks();
-
-	memset(t, 0, sizeof(*t));
-	p.done = told_done;
-	p.arg = t;
-	t->s = sched_new(&p, &sinks, NULL);
-	assert_non_null(t->s);
-	return t->s;
-}
-
-static void submit(struct sched *s, int i)
-{
-	assert_int_equal(sched_submit(s, &fake_params[i], (void *)(intptr_t)i, NULL), 0);
-}
-
 /* The deadline comes back while a job runs, and while nothing does; its end comes back as soon as it is there; from within `done`, it can be submitted again. */
 static void turns(void **state)
 {
@@ -437,6 +561,11 @@ int main(void)
 		TEST(listens),
 		TEST(reasons),
 		TEST(stopped),
+		TEST(claims),
+		TEST(deadline),
+		TEST(stall),
+		TEST(orphans),
+		TEST(orphans_of_a_set),
 		TEST(exit_codes),
 	};
 

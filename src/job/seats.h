@@ -1,0 +1,27 @@
+/* What a job occupies while it runs, and how many may occupy it at once: its accounts, by user and host, and the hosts of both its ends. */
+#ifndef JOB_SEATS_H
+#define JOB_SEATS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/load.h"
+
+#define SEATS_MAX 4
+
+struct seats {
+	struct seat {
+		char *what;
+		unsigned limit;
+	} a[SEATS_MAX];
+	size_t n;
+};
+
+/* per_host: how many jobs may be with one server. */
+int seats_of(struct seats *out, const struct config_job *job, unsigned per_host, struct err *e);
+void seats_release(struct seats *c);
+
+/* How many of them it has taken. */
+unsigned seats_count(const struct seats *c, const char *what);
+
+#endif
