@@ -135,6 +135,12 @@ int clock_cancel_init(struct err *e)
 	return rc;
 }
 
+/* The descriptors are gone. */
+void clock_cancel_forget(void)
+{
+	cancel.rd = cancel.wr = -1;
+}
+
 /* Whether a signal came. */
 bool clock_cancelled(void)
 {

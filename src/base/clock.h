@@ -27,6 +27,7 @@ void clock_test_set(int64_t wall); /* tests: freeze the wall clock; -1 thaws */
  * Call once in each process (again after fork: the pipe is made anew).
  */
 int clock_cancel_init(struct err *e);
+void clock_cancel_forget(void); /* in a child: its copy of the pipe is not to be closed by the next init, as it was closed already with all others */
 bool clock_cancelled(void);
 int clock_cancel_signal(void); /* the signal that came; 0 if none */
 int clock_cancel_fd(void);     /* readable once cancelled; -1 before init. For poll sets of one's own */

@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/broker.h"
 #include "base/fs.h"
 
 #define PROC_CHUNK 4096  /* bytes of one read; also what is kept of stderr */
@@ -97,6 +99,7 @@ static void __attribute__((noreturn)) become(const struct proc_call *c, const in
 	ssize_t n;
 
 	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGTERM); /* nobody would end it any more */
 	set_environment(c->vars, c->n_vars);
 	for (int i = 0; i < 3; i++)
 		if (std[i] >= 0 && dup2(std[i], i) < 0)
@@ -165,6 +168,8 @@ int proc_start(struct proc *p, const char *command, bool keep_stderr, struct err
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, null = -1, std[3];
 
 	*p = (struct proc){ .pid = -1, .in = -1, .out = -1 };
+	if (broker_stands())
+		return broker_start_command(p, command, keep_stderr, e);
 	if (make_pipe(in, e) < 0 || make_pipe(out, e) < 0)
 		goto out;
 	if (!keep_stderr) {
@@ -236,6 +241,11 @@ int proc_stop(struct proc *p, msec_t grace)
 	close_end(&p->out);
 	if (p->pid <= 0)
 		return -1;
+	if (p->far) {
+		status = broker_stop_command(p->pid, grace);
+		p->pid = -1;
+		return status;
+	}
 	kill(-p->pid, SIGTERM);
 	kill(-p->pid, SIGCONT); /* a stopped one would not hear it */
 	for (;;) {
@@ -254,10 +264,24 @@ int proc_stop(struct proc *p, msec_t grace)
 	return status;
 }
 
+/* Has it ended? It is not reaped. */
+bool proc_ended(const struct proc *p, int *status)
+{
+	siginfo_t si = { .si_pid = 0 };
+
+	if (p->far)
+		return broker_command_ended(p->pid, status);
+	if (waitid(P_PID, (id_t)p->pid, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid != p->pid)
+		return false;
+	*status = si.si_code == CLD_EXITED ? si.si_status << 8 : si.si_status; /* as wait has it */
+	return true;
+}
+
 /* One run of a command: what its pipes and its end are watched through. */
 struct run {
 	struct proc proc;
 	int err;   /* our end of its stderr, -1 once closed */
+	int owner; /* readable when nobody waits for it any more, -1 none */
 	int pidfd; /* readable when it has ended; -1 where the kernel has none */
 	size_t tail_len;
 	char tail[PROC_CHUNK]; /* the last bytes of its stderr */
@@ -341,6 +365,7 @@ static int wait_event(const struct run *r, msec_t deadline, struct err *e)
 		{ .fd = r->proc.out, .events = WAIT_READ },
 		{ .fd = r->err, .events = WAIT_READ },
 		{ .fd = r->pidfd, .events = WAIT_READ },
+		{ .fd = r->owner, .events = WAIT_READ },
 	};
 	msec_t look = clock_in(r->pidfd < 0 ? PROC_TICK : PROC_LOOK);
 	struct err why = ERR_INIT;
@@ -355,7 +380,7 @@ static int wait_event(const struct run *r, msec_t deadline, struct err *e)
 			*e = why;
 		return -1;
 	}
-	return 0;
+	return w[3].ready ? err_set(e, ERR_CANCEL, "nobody waits for the command any more") : 0;
 }
 
 /* Collect output until the command has ended; what its children print later is not waited for. */
@@ -412,7 +437,7 @@ static int judge(const struct run *r, int status, struct err *e)
 }
 
 /* Bytes as a file that is nowhere, to be read from its beginning; above stderr. */
-static int file_of(struct slice bytes, struct err *e)
+int proc_file_of(struct slice bytes, struct err *e)
 {
 	int low = memfd_create("input", MFD_CLOEXEC), fd = low > 2 || low < 0 ? low : fcntl(low, F_DUPFD_CLOEXEC, 3);
 
@@ -429,18 +454,22 @@ static int file_of(struct slice bytes, struct err *e)
 /* Run a command to its end. */
 int proc_run(const struct proc_call *c, msec_t deadline, struct err *e)
 {
-	struct run r = { .proc = { .pid = -1, .in = -1, .out = -1 }, .err = -1, .pidfd = -1 };
-	int po[2] = { -1, -1 }, pe[2] = { -1, -1 }, null = open_null(e), in = -1, status, rc = -1;
+	struct run r = { .proc = { .pid = -1, .in = -1, .out = -1 }, .err = -1, .owner = c->owner > 0 ? c->owner : -1, .pidfd = -1 };
+	int po[2] = { -1, -1 }, pe[2] = { -1, -1 }, null, in = -1, std0, status, rc = -1;
 
+	if (broker_stands())
+		return broker_run(c, deadline, e);
+	null = open_null(e);
 	if (null < 0 || (c->out && make_pipe(po, e) < 0) || make_pipe(pe, e) < 0)
 		goto out;
-	if (c->input.n > 0 && (in = file_of(c->input, e)) < 0)
+	if (c->input.n > 0 && (in = proc_file_of(c->input, e)) < 0)
 		goto out;
 	if ((c->out && fcntl(po[0], F_SETFL, O_NONBLOCK) < 0) || fcntl(pe[0], F_SETFL, O_NONBLOCK) < 0) {
 		err_errno(e, "can't make a pipe non-blocking");
 		goto out;
 	}
-	r.proc.pid = spawn(c, (const int[3]){ in >= 0 ? in : null, c->out ? po[1] : null, pe[1] }, e);
+	std0 = c->input_fd > 0 ? c->input_fd : in >= 0 ? in : null;
+	r.proc.pid = spawn(c, (const int[3]){ std0, c->out ? po[1] : null, pe[1] }, e);
 	if (r.proc.pid < 0)
 		goto out;
 	r.proc.out = po[0];

@@ -1,5 +1,6 @@
 /*
  * Processes of our own, and helper commands with a deadline and a limit on their output. Nothing foreign is ever put into a shell's command line.
+ * Where a broker stands (base/broker.h) it is that which starts them.
  */
 #ifndef BASE_PROC_H
 #define BASE_PROC_H
@@ -19,10 +20,14 @@ pid_t proc_fork(void);
 /* Close all descriptors from this one on; in a child. */
 void proc_close_from(int lowest);
 
+/* These bytes as a file in memory, at its beginning: close-on-exec, above stderr. -1. */
+int proc_file_of(struct slice bytes, struct err *e);
+
 struct proc {
 	pid_t pid; /* its own process group */
 	int in;    /* our writing end of its stdin, or -1 */
 	int out;   /* our reading end of its stdout, or -1 */
+	bool far;  /* it is a child of the broker (base/broker.h) */
 };
 
 /*
@@ -34,6 +39,9 @@ int proc_start(struct proc *p, const char *command, bool keep_stderr, struct err
 /* Close our ends and end it: TERM to the group, KILL after grace ms; reaped in any case. Returns its wait status. */
 int proc_stop(struct proc *p, msec_t grace);
 
+/* Has it ended? Its wait status then; it is still to be stopped. */
+bool proc_ended(const struct proc *p, int *status);
+
 /* A number for a command, in its environment. */
 struct proc_var {
 	const char *name;
@@ -43,6 +51,8 @@ struct proc_var {
 struct proc_call {
 	const char *command;
 	struct slice input;          /* its stdin; it need not read it. Empty: /dev/null */
+	int input_fd;                /* or this is, if it is above 0 */
+	int owner;                   /* above 0: once this is readable nobody waits for the command any more, and it is ended (ERR_CANCEL) */
 	const struct proc_var *vars; /* beside our own environment, without what a service manager has told this process */
 	size_t n_vars;
 	struct strbuf *out;          /* its stdout is added, up to out->max bytes. NULL: /dev/null */

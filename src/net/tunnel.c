@@ -1,7 +1,6 @@
 /* A command as a connection: see tunnel.h. */
 #include "net/tunnel.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -74,15 +73,6 @@ static int expand(
 	return out->failed ? err_set(e, ERR_CONF, "tunnel: the command is too long") : 0;
 }
 
-/* The wait status of the command, still to be reaped, or -1 while it runs. */
-static int look(pid_t pid, siginfo_t *si)
-{
-	memset(si, 0, sizeof(*si));
-	if (waitid(P_PID, (id_t)pid, si, WEXITED | WNOHANG | WNOWAIT) < 0)
-		return -1;
-	return si->si_pid == pid ? 0 : -1;
-}
-
 /*
  * The command closed its output: how did it end? A bad end is an error, since nobody can tell
  * whether all has come.
@@ -90,20 +80,20 @@ static int look(pid_t pid, siginfo_t *si)
 static ssize_t ended(const struct tunnel *t, struct err *e)
 {
 	msec_t until = clock_in(STATUS_MS);
-	siginfo_t si;
+	int status;
 
-	while (look(t->proc.pid, &si) < 0) {
+	while (!proc_ended(&t->proc, &status)) {
 		if (clock_now() >= until)
 			return 0; /* it lives on and has merely closed its output */
 		if (wait_until(clock_in(STATUS_TICK), e) < 0)
 			return -1;
 	}
-	if (si.si_code != CLD_EXITED)
-		return err_set(e, ERR_TEMP, "tunnel command was killed by signal %d", si.si_status);
-	if (si.si_status == 0)
+	if (!WIFEXITED(status))
+		return err_set(e, ERR_TEMP, "tunnel command was killed by signal %d", WTERMSIG(status));
+	if (WEXITSTATUS(status) == 0)
 		return 0;
-	err_set(e, ERR_TEMP, "tunnel command ended with exit status %d", si.si_status);
-	return si.si_status == 127 ? err_hint(e, "command not found") : -1;
+	err_set(e, ERR_TEMP, "tunnel command ended with exit status %d", WEXITSTATUS(status));
+	return WEXITSTATUS(status) == 127 ? err_hint(e, "command not found") : -1;
 }
 
 /* stream_ops.read */
