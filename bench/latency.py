@@ -1,0 +1,130 @@
+#!/usr/bin/python3
+"""How long a change takes to the other side while `mailhaul watch` runs: from the server's answer to an APPEND until the message is in the Maildir, and from the renaming of a file here
+until another session at the server sees the flag. See README.md beside this file.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "tests", "lib"))
+
+from disturb import Proxy  # noqa: E402
+from twoway import Sync, start  # noqa: E402
+from watching import Watch  # noqa: E402
+
+#: What the server may tell by, and what is switched off at the client for that.
+WAYS = {"NOTIFY": "", "IDLE": "disable-extensions = {NOTIFY}"}
+HEAD = "%-7s %5s  %-22s %8s %8s %8s" % ("by", "rtt", "what", "median", "p95", "max")
+FIELDS = ("median", "p95", "max")
+
+
+def mail(n):
+    return b"From: a@example.org\nSubject: %d\nMessage-ID: <%d@example.org>\n\nbody %d\n" % (n, n, n)
+
+
+def wait(true, what):
+    end = time.monotonic() + 30
+    while not true():
+        if time.monotonic() > end:
+            sys.exit("%s: nothing within 30 s" % what)
+        time.sleep(0.002)
+
+
+def arrivals(p, n, pause):
+    """Seconds until each message that comes to the server's inbox is in the Maildir."""
+    cur = [os.path.join(p.local.box("INBOX"), sub) for sub in ("new", "cur")]
+
+    def count():
+        return sum(len(os.listdir(d)) for d in cur)
+    out = []
+    with p.remote.connect() as c:
+        for i in range(n):
+            pause()
+            before = count()
+            p.remote.append(c, mail(i), "INBOX", "", time.time())
+            began = time.monotonic()
+            wait(lambda was=before: count() > was, "arrival")
+            out.append(time.monotonic() - began)
+    return out
+
+
+def flags(p, n, pause):
+    """Seconds until a flag that is set on a file is seen by another session at the server."""
+    out = []
+    cur = os.path.join(p.local.box("INBOX"), "cur")
+    with p.remote.connect() as c:
+        for i in range(n):
+            pause()
+            name = sorted(x for x in os.listdir(cur) if "F" not in x.partition(":2,")[2])[0]
+            base, _, letters = name.partition(":2,")
+            c.select("INBOX", readonly=True)
+            had = len(c.search(None, "FLAGGED")[1][0].split())
+            os.rename(os.path.join(cur, name), os.path.join(cur, base + ":2," + "".join(sorted(letters + "F"))))
+            began = time.monotonic()
+
+            def seen(was=had):
+                c.noop()
+                return len(c.search(None, "FLAGGED")[1][0].split()) > was
+            wait(seen, "flag")
+            out.append(time.monotonic() - began)
+    return out
+
+
+def figures(times):
+    ms = sorted(1000 * t for t in times)
+    return {"median": statistics.median(ms), "p95": ms[int(0.95 * (len(ms) - 1))], "max": ms[-1]}
+
+
+def measure(where, srv, way, rtt, opt):
+    proxy = Proxy(srv.front_port, "--rtt-ms", str(rtt))
+    rng = random.Random(1)
+    p = Sync(where, srv, "\tevery = 1h", account=WAYS[way])
+    p.reconfigure(":%d" % srv.front_port, ":%d" % proxy.port)
+    p.remote.fill("INBOX", opt.messages)
+    try:
+        with Watch(p, "both") as w:
+            w.wait("end")
+            w.settle()
+            how = w.wait("waiting", side="remote")["text"]
+            if not how.startswith(way):
+                sys.exit("it waits by %s, not by %s" % (how, way))
+
+            def pause():
+                w.settle(opt.pause)
+                time.sleep(rng.uniform(0, 0.2))
+            yield "new mail is here", arrivals(p, opt.repeat, pause)
+            yield "a flag is there", flags(p, opt.repeat, pause)
+    finally:
+        proxy.stop()
+
+
+def main():
+    par = argparse.ArgumentParser(description=__doc__)
+    par.add_argument("--rtt", type=int, action="append", help="ms; may repeat (default 0 and 40)")
+    par.add_argument("--repeat", type=int, default=20, help="changes of each kind (default 20)")
+    par.add_argument("--messages", type=int, default=1000, help="in the inbox (default 1000)")
+    par.add_argument("--pause", type=float, default=1.0, help="seconds of rest between two (default 1)")
+    par.add_argument("--dir", type=os.path.abspath, help="work there (default: a new directory below /var/tmp)")
+    opt = par.parse_args()
+    work = tempfile.mkdtemp(prefix="mhb.", dir=opt.dir or "/var/tmp")
+    print(HEAD)
+    try:
+        with start(os.path.join(work, "dovecot"), "all") as srv:
+            for way in WAYS:
+                for rtt in opt.rtt or [0, 40]:
+                    for what, times in measure(os.path.join(work, "%s-%d" % (way, rtt)), srv, way, rtt, opt):
+                        f = figures(times)
+                        print("%-7s %5d  %-22s" % (way, rtt, what), " ".join("%5.0f ms" % f[k] for k in FIELDS), flush=True)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
