@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fiber.h"
+
 #define FEW 15 /* descriptors that are waited for without an allocation */
 
 /*
@@ -247,8 +249,8 @@ static int wait_in(struct pollfd *p, struct wait_item *w, size_t n, msec_t deadl
 	}
 }
 
-/* Wait for several: nearly always for a few. */
-int wait_fds(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
+/* For several: nearly always for a few. */
+static int wait_alone(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
 {
 	struct pollfd few[FEW + 1], *many;
 	int rc;
@@ -261,6 +263,67 @@ int wait_fds(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
 	rc = wait_in(many, w, n, deadline, e);
 	free(many);
 	return rc;
+}
+
+static bool has_passed(msec_t deadline)
+{
+	return deadline != 0 && clock_now() >= deadline;
+}
+
+/* Take what a wait for both has found. How many of them are ready. */
+static int copy_ready(struct wait_item *to, const struct wait_item *from, size_t n)
+{
+	int count = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		to[i].ready = from[i].ready;
+		count += to[i].ready != 0;
+	}
+	return count;
+}
+
+int wait_beside(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
+{
+	struct wait_item few[FEW], *both = few, *its;
+	msec_t its_deadline, first = deadline;
+	size_t its_n = fiber_items(&its, &its_deadline);
+	struct err why = ERR_INIT;
+	int rc, count;
+
+	if (n + its_n > FEW && !(both = calloc(n + its_n, sizeof(*both))))
+		return err_set(e, ERR_LOCAL, "out of memory");
+	if (n > 0)
+		memcpy(both, w, n * sizeof(*w));
+	if (its_n > 0)
+		memcpy(both + n, its, its_n * sizeof(*its));
+	if (its_deadline != 0 && (first == 0 || its_deadline < first))
+		first = its_deadline;
+	rc = wait_alone(both, n + its_n, first, &why);
+	count = copy_ready(w, both, n);
+	if (copy_ready(its, both + n, its_n) > 0 || has_passed(its_deadline))
+		fiber_go_on();
+	if (both != few)
+		free(both);
+	if (rc < 0 && why.kind != ERR_TIMEOUT) {
+		if (e)
+			*e = why;
+		return -1;
+	}
+	return count > 0 ? count : has_passed(deadline) ? err_set(e, ERR_TIMEOUT, "timed out") : 0;
+}
+
+int wait_fds(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
+{
+	struct wait_item *its;
+	msec_t its_deadline;
+	int rc;
+
+	if (fiber_inside())
+		return fiber_wait(w, n, deadline, e);
+	while (fiber_items(&its, &its_deadline) > 0 || its_deadline != 0)
+		if ((rc = wait_beside(w, n, deadline, e)) != 0)
+			return rc;
+	return wait_alone(w, n, deadline, e);
 }
 
 /* Wait for one. */

@@ -55,6 +55,9 @@ struct wait_item {
 
 int wait_fds(struct wait_item *w, size_t n, msec_t deadline, struct err *e);
 
+/* Once, beside what a fiber (fiber.h) waits for: 0 when there is something for that alone. */
+int wait_beside(struct wait_item *w, size_t n, msec_t deadline, struct err *e);
+
 /* Sleep until the deadline or a signal (ERR_CANCEL, -1). */
 int wait_until(msec_t deadline, struct err *e);
 

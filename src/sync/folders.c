@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fiber.h"
 #include "base/log.h"
 
 static const struct {
@@ -346,16 +347,41 @@ static int match(struct reading *r, struct db *db, struct err *e)
 	return foldermap_match(r, e);
 }
 
+/* The right's tree, beside the left's. */
+static int read_right(void *arg, struct err *e)
+{
+	struct reading *r = arg;
+
+	return r->target->ops->folders(r->target, keep_right, r, e);
+}
+
+/* Both trees. Of two servers, the second is dialled and asked while the first is. */
+static int read_both(struct reading *r, struct store *left, struct store *right, int *right_rc, struct err *why, struct err *e)
+{
+	bool servers = left->ops->caps & right->ops->caps & STORE_REMOTE;
+	struct fiber *f = servers ? fiber_start(read_right, r) : NULL;
+
+	if (left->ops->folders(left, keep_left, r, e) < 0) {
+		fiber_cancel(f);
+		return -1;
+	}
+	*right_rc = f ? fiber_join(f, why) : read_right(r, why);
+	return 0;
+}
+
 int folders_read(struct folders *fs, const struct folders_params *p, struct store *left, struct store *right, struct db *db, int (*no_right)(void *arg, struct err *e),
 		 void (*warn)(void *arg, const char *text), void *arg, struct err *e)
 {
 	struct reading r = { .fs = fs, .p = p, .target = right, .warn = warn, .arg = arg };
 	struct known k = { .r = &r, .db = db };
-	int rc = -1, again;
+	struct err why = ERR_INIT;
+	int rc = -1, again, right_rc = 0;
 
-	if (left->ops->folders(left, keep_left, &r, e) < 0)
+	if (read_both(&r, left, right, &right_rc, &why, e) < 0)
 		goto out;
-	if (right->ops->folders(right, keep_right, &r, e) < 0) {
+	if (right_rc < 0) {
+		if (e)
+			*e = why;
 		vec_clear(&r.right);
 		fs->n_right = 0;
 		again = no_right(arg, e);

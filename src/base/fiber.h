@@ -1,0 +1,30 @@
+/*
+ * Something that goes on while the process waits for something else: a function on a stack of its own, which reads as any other. There is but one course of events: the two take turns,
+ * and only in the waits of clock.h. Where the fiber waits, the process goes on; while that waits, what comes for the fiber is dealt with.
+ *
+ * For logging in at a second server while the first one thinks. One fiber at a time.
+ */
+#ifndef BASE_FIBER_H
+#define BASE_FIBER_H
+
+#include "base/clock.h"
+
+struct fiber;
+
+/* Begin: it runs until its first wait. NULL: there is no room, or one runs already; then the caller calls run itself, later. */
+struct fiber *fiber_start(int (*run)(void *arg, struct err *e), void *arg);
+
+/* Wait until it has come to its end, and free it: what run returned, with its *e. A signal is told to it, too. */
+int fiber_join(struct fiber *f, struct err *e);
+
+/* The same, but whatever it waits for fails (ERR_CANCEL). NULL is fine. */
+void fiber_cancel(struct fiber *f);
+
+/* ---- for clock.c ---- */
+
+bool fiber_inside(void);                             /* it is the fiber that waits */
+int fiber_wait(struct wait_item *w, size_t n, msec_t deadline, struct err *e); /* let the process go on until there is something, as wait_fds */
+size_t fiber_items(struct wait_item **w, msec_t *deadline); /* what it waits for, while the process does; 0: there is none (*deadline 0) */
+void fiber_go_on(void);                              /* something is ready there, or its deadline has passed */
+
+#endif

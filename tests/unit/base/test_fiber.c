@@ -1,0 +1,191 @@
+/* A function that goes on while the process waits: turns only in waits, results, deadlines, signals, giving up. */
+#include "../../lib/unit.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fiber.h"
+
+static char order[64];
+
+static void note(char c)
+{
+	size_t n = strlen(order);
+
+	assert_true(n + 1 < sizeof(order));
+	order[n] = c;
+	order[n + 1] = '\0';
+}
+
+struct task {
+	int in, out;       /* it reads here and writes there, or -1 */
+	int times;
+	msec_t timeout;
+	bool told_cancel;
+};
+
+/* Reads so many bytes, and answers each. */
+static int echo(void *arg, struct err *e)
+{
+	struct task *t = arg;
+
+	note('a');
+	for (int i = 0; i < t->times; i++) {
+		char c;
+
+		if (wait_fd(t->in, WAIT_READ, t->timeout ? clock_in(t->timeout) : 0, e) < 0) {
+			t->told_cancel = e->kind == ERR_CANCEL;
+			return -1;
+		}
+		assert_int_equal(read(t->in, &c, 1), 1);
+		note(c);
+		assert_int_equal(write(t->out, &c, 1), 1);
+	}
+	note('z');
+	return t->times;
+}
+
+struct pipes {
+	int to[2], from[2];
+};
+
+static int setup(void **state)
+{
+	static struct pipes p;
+	struct err e = ERR_INIT;
+
+	order[0] = '\0';
+	assert_int_equal(pipe(p.to), 0);
+	assert_int_equal(pipe(p.from), 0);
+	assert_int_equal(clock_cancel_init(&e), 0);
+	*state = &p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct pipes *p = *state;
+
+	for (int i = 0; i < 2; i++) {
+		close(p->to[i]);
+		close(p->from[i]);
+	}
+	clock_cancel_clear();
+	return 0;
+}
+
+/* While the process waits for the fiber's answers, the fiber works; it does not run otherwise. */
+static void turns(void **state)
+{
+	struct pipes *p = *state;
+	struct task t = { .in = p->to[0], .out = p->from[1], .times = 2 };
+	struct err e = ERR_INIT;
+	struct fiber *f = fiber_start(echo, &t);
+	char c;
+
+	assert_non_null(f);
+	assert_null(fiber_start(echo, &t)); /* one at a time */
+	assert_string_equal(order, "a");
+	assert_int_equal(write(p->to[1], "1", 1), 1);
+	assert_string_equal(order, "a");
+	assert_int_equal(wait_fd(p->from[0], WAIT_READ, clock_in(5000), &e), WAIT_READ);
+	assert_int_equal(read(p->from[0], &c, 1), 1);
+	assert_int_equal(c, '1');
+	assert_int_equal(write(p->to[1], "2", 1), 1);
+	assert_int_equal(fiber_join(f, &e), 2);
+	assert_string_equal(order, "a12z");
+	f = fiber_start(echo, &(struct task){ .times = 0 }); /* that never waits */
+	assert_non_null(f);
+	assert_int_equal(fiber_join(f, &e), 0);
+}
+
+/* Each has its own deadline; that of the fiber ends no wait of ours, nor ours one of its. */
+static void deadlines(void **state)
+{
+	struct pipes *p = *state;
+	struct task t = { .in = p->to[0], .out = p->from[1], .times = 1, .timeout = 30 };
+	struct err e = ERR_INIT;
+	struct fiber *f = fiber_start(echo, &t);
+	msec_t began = clock_now();
+
+	assert_int_equal(wait_until(clock_in(80), &e), 0);
+	assert_true(clock_now() - began >= 80);
+	assert_int_equal(fiber_join(f, &e), -1);
+	assert_int_equal(e.kind, ERR_TIMEOUT);
+	err_clear(&e);
+	t.timeout = 5000;
+	f = fiber_start(echo, &t);
+	assert_int_equal(wait_fd(p->from[0], WAIT_READ, clock_in(20), &e), -1);
+	assert_int_equal(e.kind, ERR_TIMEOUT);
+	err_clear(&e);
+	assert_int_equal(write(p->to[1], "x", 1), 1);
+	assert_int_equal(fiber_join(f, &e), 1);
+	assert_string_equal(order, "aaxz");
+}
+
+/* Given up: whatever it waits for fails, now and later. */
+static void given_up(void **state)
+{
+	struct pipes *p = *state;
+	struct task t = { .in = p->to[0], .out = p->from[1], .times = 1 };
+
+	fiber_cancel(fiber_start(echo, &t));
+	assert_true(t.told_cancel);
+	assert_string_equal(order, "a");
+	fiber_cancel(NULL);
+}
+
+/* A signal ends its wait, as it ends ours. */
+static void stopped(void **state)
+{
+	struct pipes *p = *state;
+	struct task t = { .in = p->to[0], .out = p->from[1], .times = 1 };
+	struct err e = ERR_INIT;
+	struct fiber *f = fiber_start(echo, &t);
+
+	assert_int_equal(raise(SIGTERM), 0);
+	assert_int_equal(wait_fd(p->from[0], WAIT_READ, 0, &e), -1);
+	assert_int_equal(e.kind, ERR_CANCEL);
+	assert_false(t.told_cancel);
+	err_clear(&e);
+	assert_int_equal(fiber_join(f, &e), -1);
+	assert_int_equal(e.kind, ERR_CANCEL);
+	assert_non_null(strstr(e.text, "signal 15"));
+	assert_true(t.told_cancel);
+}
+
+/* More descriptors than have room without an allocation, on both sides. */
+static int wait_for_many(void *arg, struct err *e)
+{
+	struct wait_item w[40];
+
+	for (size_t i = 0; i < 40; i++)
+		w[i] = (struct wait_item){ .fd = *(int *)arg, .events = WAIT_READ };
+	return wait_fds(w, 40, clock_in(5000), e);
+}
+
+static void many(void **state)
+{
+	struct pipes *p = *state;
+	struct err e = ERR_INIT;
+	struct fiber *f = fiber_start(wait_for_many, &p->to[0]);
+	struct wait_item w[40];
+
+	for (size_t i = 0; i < 40; i++)
+		w[i] = (struct wait_item){ .fd = p->from[0], .events = WAIT_READ };
+	assert_int_equal(wait_fds(w, 40, clock_in(20), &e), -1);
+	assert_int_equal(write(p->from[1], "x", 1), 1);
+	assert_int_equal(wait_fds(w, 40, clock_in(5000), &e), 40);
+	assert_int_equal(write(p->to[1], "x", 1), 1);
+	assert_int_equal(fiber_join(f, &e), 40);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { T(turns), T(deadlines), T(given_up), T(stopped), T(many) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
