@@ -80,10 +80,12 @@ static const struct imap_capinfo table[] = {
 		"fetching a message under many labels once; taking one label away, not all; seeing "
 		"whether what was uploaded is there",
 		"a message is one in each folder; what is moved to the trash is there alone"),
-	CAP(IMAP_CAP_IDLE, "IDLE", "2177", "nothing yet: folders are looked at when a run begins",
-		"nothing", REV2),
+	CAP(IMAP_CAP_IDLE, "IDLE", "2177",
+		"being told at once, while watching, what happens in the inbox and the folders that are named",
+		"folders are asked for at intervals", REV2),
 	CAP(IMAP_CAP_NOTIFY, "NOTIFY", "5465",
-		"nothing yet: folders are looked at when a run begins", "nothing"),
+		"being told at once, while watching, what happens in any folder",
+		"IDLE; other folders are asked for at intervals"),
 };
 
 #define ROWS (sizeof(table) / sizeof(table[0]))

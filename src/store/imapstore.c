@@ -389,6 +389,7 @@ static const struct store_ops ops = {
 	.copy = imapmove_copy,
 	.set_flags = imapmark_set_flags,
 	.restore = store_cannot_restore,
+	.listen = imaplisten,
 	.free = imapstore_free,
 };
 

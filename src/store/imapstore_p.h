@@ -19,6 +19,7 @@
  *   imapstage.c  deliveries, until they are sent
  *   imapput.c    sending them
  *   imapseek.c   deliveries that are to be found again
+ *   imaplisten.c waiting for changes (imaplisten_p.h), over connections of its own
  */
 #ifndef STORE_IMAPSTORE_P_H
 #define STORE_IMAPSTORE_P_H
@@ -71,6 +72,13 @@ struct imapahead {
 	uint32_t first; /* tag */
 };
 
+/* What listeners have learnt of the server (imaplisten.c). */
+#define IMAPLISTEN_GRUDGE_MS 3600000
+struct imaplisten_learnt {
+	msec_t period;    /* it ends a wait that is longer than this; 0: not known */
+	msec_t no_notify; /* until then NOTIFY is not tried again */
+};
+
 struct imaplook;
 struct imaptake;
 struct imapsoon;
@@ -102,6 +110,7 @@ struct imapstore {
 	struct imapsoon *soon;
 	struct imapput *put;
 	struct uidset marked; /* to be expunged by commit */
+	struct imaplisten_learnt listen;
 	struct digest *ids;   /* for the objects' ids; NULL until one was told */
 };
 
@@ -153,6 +162,10 @@ int imapstore_finish(struct imapstore *t, uint32_t tag, imap_on *on, void *arg,
 	const struct imap_resp **r, struct err *why, struct err *e);
 
 bool imapstore_uid(struct slice key, uint32_t *uid);
+
+/* ---- imaplisten.c ---- */
+
+struct listener *imaplisten(struct store *s, const struct listen_params *p, struct err *e);
 
 /* ---- imapselect.c ---- */
 

@@ -33,9 +33,11 @@ struct listen_params {
 	const char *const *idle;
 	size_t n_idle;
 	msec_t interval; /* of looks, where nothing tells by itself; 0: LISTEN_INTERVAL_MS */
+	msec_t period;   /* after which a wait on a server is begun anew, and all of it looked at to be sure; 0: LISTEN_PERIOD_MS. Less where the server was found to end it before */
 };
 
 #define LISTEN_INTERVAL_MS 60000
+#define LISTEN_PERIOD_MS (28 * 60000) /* servers may end what lasts for 30 minutes (RFC 2177) */
 
 struct listener;
 
