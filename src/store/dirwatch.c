@@ -84,6 +84,24 @@ const char *dirwatch_path(const struct dirwatch *w, const struct dirwatch_item *
 	return w->now.paths.s + item->path;
 }
 
+const struct dirwatch_item *dirwatch_find(const struct dirwatch *w, const char *path)
+{
+	size_t low = 0, high = w->now.a.n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int c = strcmp(dirwatch_path(w, &w->now.a.a[mid]), path);
+
+		if (c == 0)
+			return &w->now.a.a[mid];
+		if (c < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
 static void table_release(struct dirwatch_table *t)
 {
 	strbuf_release(&t->paths);
@@ -116,10 +134,7 @@ static int watch(struct dirwatch *w, const char *path, uint32_t mask)
 
 	if (w->fd < 0 || !full_path(w, path, full))
 		return -1;
-	mask |= DIRWATCH_ALWAYS;
-	if (strcmp(path, ".") == 0)
-		mask &= ~(uint32_t)IN_DONT_FOLLOW; /* the person's own link */
-	wd = inotify_add_watch(w->fd, full, mask);
+	wd = inotify_add_watch(w->fd, full, mask | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
 	if (wd < 0)
 		w->why = errno;
 	return wd;

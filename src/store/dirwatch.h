@@ -15,9 +15,7 @@
 #include "base/strbuf.h"
 #include "base/vec.h"
 
-#define DIRWATCH_ALWAYS (IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW)
 #define DIRWATCH_NAMES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
-#define DIRWATCH_WRITES (IN_MODIFY | IN_CLOSE_WRITE)
 
 /* Equal marks: nothing has happened, if the one before had settled. */
 struct dirwatch_mark {
@@ -62,7 +60,7 @@ void dirwatch_release(struct dirwatch *w); /* safe on DIRWATCH_INIT */
  * where nothing watches; 0; -1.
  */
 int dirwatch_scan(struct dirwatch *w, int (*walk)(void *arg, struct dirwatch *w, struct err *e), void *arg, struct err *e);
-/* Note a directory (mask: events that are wanted) or a file (0). Of one that is not there any more nothing is noted. 1 it is noted, 0, -1. */
+/* Note a directory (mask: events that are wanted; of its own going it is always told) or a file (0). Of one that is not there any more nothing is noted. 1 it is noted, 0, -1. */
 int dirwatch_add(struct dirwatch *w, const char *path, uint32_t mask, int kind, size_t tag, struct err *e);
 /* What is in a directory could not be read (errno). */
 void dirwatch_unread(struct dirwatch *w);
@@ -76,6 +74,8 @@ bool dirwatch_root_changed(const struct dirwatch *w);
 /* Does all tell by itself, so that nobody needs to look? */
 bool dirwatch_complete(const struct dirwatch *w);
 const char *dirwatch_path(const struct dirwatch *w, const struct dirwatch_item *item);
+/* What is noted by this path; NULL: nothing. */
+const struct dirwatch_item *dirwatch_find(const struct dirwatch *w, const char *path);
 /* "inotify", "looks every 60 s" ...: see listener_ops.how */
 void dirwatch_how(const struct dirwatch *w, long long interval, struct strbuf *out);
 

@@ -92,15 +92,16 @@ static int read_entries(struct walk *k, const char *path, DIR *d, struct strbuf 
 /* cur/ and new/ of a folder that is synced. */
 static int add_mail(struct walk *k, const char *path, size_t tag, struct strbuf *scratch, struct err *e)
 {
-	if (join(path, "cur", scratch) < 0 || dirwatch_add(k->w, scratch->s, DIRWATCH_NAMES, MAIL, tag, e) < 0 || join(path, "new", scratch) < 0)
+	if (join(path, "cur", scratch) < 0 || dirwatch_add(k->w, scratch->s, DIRWATCH_NAMES | IN_DONT_FOLLOW, MAIL, tag, e) < 0 || join(path, "new", scratch) < 0)
 		return -1;
-	return dirwatch_add(k->w, scratch->s, DIRWATCH_NAMES, MAIL, tag, e) < 0 ? -1 : 0;
+	return dirwatch_add(k->w, scratch->s, DIRWATCH_NAMES | IN_DONT_FOLLOW, MAIL, tag, e) < 0 ? -1 : 0;
 }
 
 /* One directory: itself, its mail, what is in it. */
 static int visit(struct walk *k, const char *path, struct strbuf *entry_path, struct strbuf *folder, struct err *e)
 {
-	int rc = dirwatch_add(k->w, path, DIRWATCH_NAMES, LEVEL, 0, e), fd;
+	/* links beneath the root, which may be one itself, are not followed */
+	int rc = dirwatch_add(k->w, path, DIRWATCH_NAMES | (strcmp(path, ".") == 0 ? 0 : IN_DONT_FOLLOW), LEVEL, 0, e), fd;
 	size_t tag;
 	DIR *d;
 

@@ -472,6 +472,7 @@ static const struct store_ops mbox_ops = {
 	.move = mbox_move,
 	.set_flags = mbox_set_flags,
 	.restore = mbox_restore,
+	.listen = mbox_listen,
 	.free = mbox_free,
 };
 

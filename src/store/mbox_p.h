@@ -1,7 +1,7 @@
 /*
  * mbox's own: what its parts share. mbox.c has the file, mboxstage.c spools messages, mboxappend.c puts them into it. For whoever reads, too: mboxindex.c knows the messages of a file,
  * mboxtake.c tells and reads them, mboxlook.c looks, mboxmark.c flags and removes them, mboxrewrite.c writes a file anew, mboxmove.c brings messages to another; mboxpath.c knows where
- * folders are, mboxtree.c lists, makes, renames and removes them.
+ * folders are, mboxtree.c lists, makes, renames and removes them, mboxlisten.c waits for changes.
  */
 #ifndef STORE_MBOX_P_H
 #define STORE_MBOX_P_H
@@ -201,6 +201,7 @@ int mbox_folder_rename(struct store *s, const char *from, const char *to, struct
 int mbox_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e);
 int mbox_look_box(struct store *s, size_t *i, struct box_info *out, struct err *e);
 int mbox_look_next(struct store *s, struct store_msg *out, struct err *e);
+struct listener *mbox_listen(struct store *s, const struct listen_params *p, struct err *e);
 
 /* mboxtake.c. What there is to tell of a message. */
 void mbox_tell_msg(const struct mbox *m, size_t i, struct store_msg *out);

@@ -15,6 +15,7 @@
 #include "store/dirwatch.h"
 #include "store/listen.h"
 #include "store/maildir.h"
+#include "store/mbox.h"
 
 /* ---- what the kernel is made to say ---- */
 
@@ -409,6 +410,183 @@ static void test_overflow(void **state)
 	end(&r);
 }
 
+/* ---- mbox ---- */
+
+#define RECORD "From jane@example.org Thu Jan  1 00:00:00 1970\nSubject: x\n\ntext\n\n"
+
+static void append(struct rig *r, const char *name)
+{
+	FILE *f = fopen(at(r, name), "a");
+
+	assert_non_null(f);
+	fputs(RECORD, f);
+	fclose(f);
+}
+
+static void listen_mbox(struct rig *r, const char *root, msec_t interval)
+{
+	struct mbox_params p = { .path = root };
+
+	r->s = mbox_new(&p, &r->e);
+	assert_non_null(r->s);
+	listen_to(r, interval);
+}
+
+/* A tree of files: INBOX, Work and Work/2026 are synced, Other is not. */
+static void start_mbox(struct rig *r, msec_t interval)
+{
+	*r = (struct rig){ .dir = scratch_make(), .heard = STRBUF_INIT(65536) };
+	assert_int_equal(mkdir(at(r, ""), 0700), 0);
+	assert_int_equal(mkdir(at(r, "Work.sbd"), 0700), 0);
+	append(r, "INBOX");
+	append(r, "Work");
+	append(r, "Work.sbd/2026");
+	append(r, "Other");
+	listen_mbox(r, path_in(r->dir, "tree"), interval);
+}
+
+static void test_mbox(void **state)
+{
+	struct rig r;
+	int fd;
+
+	(void)state;
+	start_mbox(&r, 0);
+	assert_string_equal(how(&r), "inotify");
+	assert_string_equal(take(&r), "");
+	append(&r, "INBOX");
+	assert_string_equal(take(&r), "INBOX");
+	append(&r, "Work.sbd/2026");
+	append(&r, "Work");
+	assert_string_equal(take(&r), "Work Work/2026");
+	append(&r, "Other");
+	assert_string_equal(take(&r), "");
+
+	/* whoever looks at it, with all locks that there are, tells nothing */
+	put(&r, "INBOX.lock");
+	put(&r, "INBOX.lck");
+	put(&r, "INBOX.lock.123.456.host");
+	put(&r, "INBOX.msf");
+	put(&r, ".hidden");
+	fd = open(at(&r, "INBOX"), O_RDWR);
+	assert_true(fd >= 0);
+	close(fd);
+	unlink(at(&r, "INBOX.lock"));
+	unlink(at(&r, "INBOX.lck"));
+	assert_string_equal(take(&r), "");
+
+	/* written anew: the place stays, the file is another one, and goes on to be heard */
+	for (int i = 0; i < 2; i++) {
+		append(&r, "INBOX.lock.1");
+		move(&r, "INBOX.lock.1", "INBOX");
+		assert_string_equal(take(&r), "INBOX");
+		append(&r, "INBOX");
+		assert_string_equal(take(&r), "INBOX");
+	}
+	assert_int_equal(truncate(at(&r, "INBOX"), 0), 0);
+	assert_string_equal(take(&r), "INBOX");
+
+	append(&r, "New");
+	assert_string_equal(take(&r), "*");
+	take_when(&r);
+	assert_int_equal(mkdir(at(&r, "Play"), 0700), 0);
+	assert_string_equal(take(&r), "*");
+	take_when(&r);
+	append(&r, "Play/deep");
+	assert_string_equal(take(&r), "*");
+	take_when(&r);
+	unlink(at(&r, "Work.sbd/2026"));
+	assert_string_equal(take(&r), "*");
+	take_when(&r);
+	append(&r, "Work.sbd/2026");
+	assert_string_equal(take(&r), "*");
+	take_when(&r);
+	append(&r, "Work.sbd/2026");
+	assert_string_equal(take(&r), "Work/2026");
+	end(&r);
+}
+
+/* One file that is the inbox, which readers remove when it is empty; beside it are others'. */
+static void test_mbox_file(void **state)
+{
+	char root[BOX_PATH];
+	struct rig r;
+
+	(void)state;
+	for (int there = 0; there < 2; there++) {
+		r = (struct rig){ .dir = scratch_make(), .heard = STRBUF_INIT(65536) };
+		assert_int_equal(mkdir(at(&r, ""), 0700), 0);
+		snprintf(root, sizeof(root), "%s", at(&r, "jane"));
+		if (there)
+			append(&r, "jane");
+		listen_mbox(&r, root, 0);
+		append(&r, "john");
+		assert_string_equal(take(&r), "");
+		append(&r, "jane");
+		assert_string_equal(take(&r), there ? "INBOX" : "*");
+		take_when(&r);
+		put(&r, "jane.lock");
+		append(&r, "jane");
+		unlink(at(&r, "jane.lock"));
+		assert_string_equal(take(&r), "INBOX");
+		unlink(root);
+		assert_string_equal(take(&r), "*");
+		take_when(&r);
+		append(&r, "jane");
+		assert_string_equal(take(&r), "*");
+		take_when(&r);
+		append(&r, "jane");
+		assert_string_equal(take(&r), "INBOX");
+		end(&r);
+	}
+}
+
+/* Links of one's own lead to files and directories elsewhere, and in circles. */
+static void test_mbox_links(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	start_mbox(&r, 0);
+	listener_free(r.l);
+	store_free(r.s);
+	assert_int_equal(mkdir(path_in(r.dir, "spool"), 0700), 0);
+	move(&r, "INBOX", "../spool/jane");
+	assert_int_equal(symlink("../spool/jane", at(&r, "INBOX")), 0);
+	move(&r, "Work.sbd", "../spool/Work.sbd");
+	assert_int_equal(symlink("../spool/Work.sbd", at(&r, "Work.sbd")), 0);
+	assert_int_equal(symlink("../tree", at(&r, "../spool/Work.sbd/up")), 0);
+	listen_mbox(&r, path_in(r.dir, "tree"), 0);
+	append(&r, "../spool/jane");
+	append(&r, "../spool/john");
+	assert_string_equal(take(&r), "INBOX");
+	append(&r, "../spool/Work.sbd/2026");
+	assert_string_equal(take(&r), "Work/2026");
+	end(&r);
+}
+
+static void test_mbox_looks(void **state)
+{
+	char stamp[STORE_STAMP_MAX];
+	struct rig r;
+
+	(void)state;
+	no_inotify = true;
+	start_mbox(&r, 50);
+	clock_test_set(clock_wall() + 10);
+	r.l->ops->probe(r.l, &r.e);
+	take(&r);
+	assert_string_equal(take_when(&r), "");
+	append(&r, "Work");
+	assert_string_equal(take_when(&r), "Work");
+	assert_int_equal(r.l->ops->stamp(r.l, "Work", stamp, &r.e), 1);
+	append(&r, "New");
+	assert_string_equal(take_when(&r), "*");
+	assert_int_equal(r.l->ops->stamp(r.l, "Nowhere", stamp, &r.e), 0);
+	clock_test_set(-1);
+	end(&r);
+}
+
 /* ---- where little is told ---- */
 
 static void test_limit(void **state)
@@ -540,6 +718,10 @@ int main(void)
 		cmocka_unit_test(test_root),
 		cmocka_unit_test(test_no_root),
 		cmocka_unit_test(test_overflow),
+		cmocka_unit_test(test_mbox),
+		cmocka_unit_test(test_mbox_file),
+		cmocka_unit_test(test_mbox_links),
+		cmocka_unit_test(test_mbox_looks),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_no_inotify),
 		cmocka_unit_test(test_network),
