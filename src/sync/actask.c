@@ -119,8 +119,8 @@ int act_note_strangers(struct twoway *g, struct box *b, int side, const struct s
 	if (s->pairs.n == 0)
 		return 0;
 	err_printable(name, sizeof(name), box_name(b, side), strlen(box_name(b, side)));
-	snprintf(text, sizeof(text), "'%s': the server has given the numbers (UIDs) of %zu messages that were deleted %s to others: those were left alone; the next run looks at "
-		 "the whole folder anew", name, s->pairs.n, twoway_at(g, !side));
+	snprintf(text, sizeof(text), "'%s': %s has given the numbers (UIDs) of %zu messages that were deleted %s to others: those were left alone; the next run looks at "
+		 "the whole folder anew", name, side == LEFT ? twoway_left(g) : "the server", s->pairs.n, twoway_at(g, !side));
 	twoway_warn(g, text);
 	if (db_begin(g->db, e) < 0)
 		return -1;

@@ -408,7 +408,7 @@ int adopt_missing(struct twoway *g, struct box *b, struct err *e)
 		err_set_span(e, ERR_REFUSED, SPAN_BOX, "the server has %s, and %" PRIu64 " of %" PRIu64 " messages are not there any more: nothing was changed", what, missing, held);
 		return err_hint(e, "to have them uploaded again, run the job by name with --restore; to have them deleted here, too, with --allow-deletions");
 	}
-	snprintf(text, sizeof(text), "the server has %s: its messages were recognized", what);
+	snprintf(text, sizeof(text), "%s has %s: its messages were recognized", twoway_left(g), what);
 	twoway_warn(g, text);
 	return 0;
 }

@@ -9,7 +9,7 @@
 
 enum event_type {
 	EVENT_START,
-	EVENT_FOLDER,   /* a folder was opened and holds work: total = messages to move */
+	EVENT_FOLDER,   /* a folder was opened and holds work: total = messages to copy */
 	EVENT_MESSAGE,  /* one message was dealt with */
 	EVENT_TREE,     /* a folder was made, removed or renamed */
 	EVENT_PROGRESS, /* bytes and messages so far; often; never in JSON */
@@ -88,7 +88,7 @@ struct event {
 	const char *uid;             /* the message's key at the source */
 	uint64_t size;               /* MESSAGE: bytes; 0 unknown */
 	bool dry;                    /* MESSAGE, TREE: would be done */
-	uint64_t total, total_bytes; /* FOLDER: to be moved; 0 bytes unknown */
+	uint64_t total, total_bytes; /* FOLDER: to be copied; 0 bytes unknown */
 	uint64_t done, done_bytes;   /* PROGRESS */
 	enum err_kind kind;          /* ERROR */
 	enum err_span span;          /* ERROR */

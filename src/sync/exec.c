@@ -314,13 +314,13 @@ fail:
  * Some servers keep one copy of a message in a folder, and take a second for the first. That one has its pair: were both to share it, whatever became of one would be done to the
  * other. The second stays where it is, as one that was refused.
  */
-static int refuse_second(struct staged *st, struct err *e)
+static int refuse_second(const struct exec *x, struct staged *st, struct err *e)
 {
 	st->refused = calloc(1, sizeof(*st->refused));
 	if (!st->refused)
 		return err_set(e, ERR_LOCAL, "out of memory");
-	err_set_span(st->refused, ERR_REFUSED, SPAN_MSG, "the server keeps one copy of a message in a folder, and has this one there already; here are two");
-	err_hint(st->refused, "nothing is lost if one of the two is deleted here");
+	err_set_span(st->refused, ERR_REFUSED, SPAN_MSG, "the server keeps one copy of a message in a folder, and has this one there already; %s are two", event_place(x->sides, x->back));
+	err_hint(st->refused, "nothing is lost if one of the two is deleted");
 	return 0;
 }
 
@@ -335,7 +335,7 @@ static int settle_published(struct exec *x, struct err *e)
 		if (!st->refused)
 			rc = is_taken(x, slice_str(st->key), e);
 		if (rc == 1)
-			rc = refuse_second(st, e);
+			rc = refuse_second(x, st, e);
 		if (rc < 0)
 			break;
 		if (st->refused)

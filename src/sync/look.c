@@ -194,6 +194,11 @@ static int decide(struct twoway *g, struct box *b, struct err *e)
 	return 0;
 }
 
+static bool is_far(const struct twoway *g, int side)
+{
+	return g->side[side]->ops->caps & STORE_REMOTE;
+}
+
 /* A side that has lost its folders altogether is not one that was emptied. */
 static int guard_trees(struct twoway *g, struct err *e)
 {
@@ -201,12 +206,12 @@ static int guard_trees(struct twoway *g, struct err *e)
 	for (size_t i = 0; i < g->boxes.n; i++)
 		g->known |= g->boxes.a[i].f->base.id != 0;
 	if (g->folders.n_left == 0) {
-		err_set(e, ERR_UNAVAIL, "the server shows no folders at all, not even an inbox: nothing was changed");
-		return err_hint(e, "try again later; if it stays so, ask whoever runs the server");
+		err_set(e, is_far(g, LEFT) ? ERR_UNAVAIL : ERR_LOCAL, "%s shows no folders at all, not even an inbox: nothing was changed", twoway_left(g));
+		return err_hint(e, is_far(g, LEFT) ? "try again later; if it stays so, ask whoever runs the server" : "is it the right directory, in the right layout, and its disk mounted?");
 	}
 	if (g->known && g->folders.n_right == 0 && !g->p->restore) {
 		err_set(e, ERR_LOCAL, "%s holds no folders any more: nothing was changed", g->p->right_name);
-		return err_hint(e, "is its disk mounted? Put it back; or run the job by name with --restore to fetch everything again");
+		return err_hint(e, "%s; or run the job by name with --restore to have everything copied again", is_far(g, RIGHT) ? "try again later" : "is its disk mounted? Put it back");
 	}
 	return 0;
 }
@@ -234,7 +239,7 @@ static int make_right(void *arg, struct err *e)
 		return -1;
 	}
 	if (held > 0 && !g->p->restore)
-		return err_hint(e, "put it back; or run the job by name with --restore to fetch everything again");
+		return err_hint(e, "put it back; or run the job by name with --restore to have everything copied again");
 	err_clear(e);
 	if (g->p->dry_run)
 		return 0;
@@ -286,7 +291,7 @@ int look_folders(struct twoway *g, struct err *e)
 	if (guard_trees(g, e) < 0)
 		return -1;
 	if (g->boxes.n == 0)
-		twoway_warn(g, "`folders` leaves no folder to be synced: look at `mailhaul list` for their names");
+		twoway_warn(g, "`folders` leaves no folder to work on: look at `mailhaul list` for their names");
 	for (size_t i = 0; i < g->boxes.n; i++)
 		if (decide(g, &g->boxes.a[i], e) < 0)
 			return -1;

@@ -43,6 +43,11 @@ const char *twoway_at(const struct twoway *g, int side)
 	return event_place(twoway_sides(g), side == RIGHT);
 }
 
+const char *twoway_left(const struct twoway *g)
+{
+	return g->p->one_way ? "the source" : "the server";
+}
+
 enum event_sides twoway_sides(const struct twoway *g)
 {
 	return g->p->one_way ? SIDES_ONE_WAY : g->side[RIGHT]->ops->caps & STORE_REMOTE ? SIDES_REMOTE : SIDES_HERE;

@@ -381,7 +381,7 @@ static void begin_folder(struct report *r, const struct event *ev)
 		return;
 	clean(folder, ev->folder);
 	progress_count(ev->total, n, sizeof(n));
-	lines_say(&r->l, "%s: %s%s%s message%s to move", clean(job, ev->job), folder, folder[0] ? ": " : "", n, ev->total == 1 ? "" : "s");
+	lines_say(&r->l, "%s: %s%s%s message%s to copy", clean(job, ev->job), folder, folder[0] ? ": " : "", n, ev->total == 1 ? "" : "s");
 }
 
 static void note_progress(struct report *r, const struct event *ev)

@@ -303,6 +303,26 @@ def test_dry_run(srv, tmp_path):
     assert p.local.bodies() == [] and len(p.remote.bodies()) == 3 and not os.path.exists(p.db)
 
 
+def test_what_is_said(srv, tmp_path):
+    """Where there is no server, none is blamed; and what is copied is not said to be moved."""
+    p = Move(tmp_path, source="maildir", target="maildir")
+    p.remote.deliver(mail(1), "INBOX", "S")
+    r = p.call("-v", "run", "move")
+    assert "INBOX: 1 message to copy\n" in r.out and "1 message copied" in r.out, r
+    os.rename(p.remote.path, p.remote.path + ".away")
+    r = p.move(code=74)
+    assert "there is no Maildir %s (is its disk not mounted?)" % p.remote.path in r.of("error")[0]["text"], r
+    os.mkdir(p.remote.path)
+    r = p.move(code=74)
+    assert "the source shows no folders at all" in r.of("error")[0]["text"] and "in the right layout" in r.of("error")[0]["text"], r
+    os.rmdir(p.remote.path)
+    os.rename(p.remote.path + ".away", p.remote.path)
+    os.rename(p.local.path, p.local.path + ".away")
+    os.mkdir(p.local.path)
+    r = p.move(code=74)
+    assert "is its disk mounted?" in r.of("error")[0]["text"], r
+
+
 class Moving(Scene):
     """Some of it is at the target, by an earlier run or another hand; some was changed since; more has come."""
 

@@ -118,7 +118,7 @@ static void whole_run(struct fixture *f)
 #define ERRORS "mailhaul: isp: F: message u3\\x1b: \\x9bno\n"
 #define WARNINGS "mailhaul: isp: warning: odd\\x07\n"
 #define SUMMARY "isp: 12 messages fetched, 11 deleted on the server, 2 left (larger than max-size), 1 failed; 3.4 MB, 1.2 s, 7 round trips\n"
-#define ACTIONS "isp: started\nisp: 1,200 messages to move\nisp: pull u\\x1b[1 (2.1 kB)\nisp: skip u2 in Old (30.1 MB): larger than max-size\n"
+#define ACTIONS "isp: started\nisp: 1,200 messages to copy\nisp: pull u\\x1b[1 (2.1 kB)\nisp: skip u2 in Old (30.1 MB): larger than max-size\n"
 
 static void without_terminal(void **state)
 {
