@@ -231,16 +231,21 @@ int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct er
 	return rc;
 }
 
+/* The directory of anonymous files. */
+const char *fs_tmpdir(const char *dir)
+{
+	if (!dir)
+		dir = secure_getenv("TMPDIR");
+	return dir && dir[0] == '/' ? dir : "/tmp";
+}
+
 /* An anonymous file. */
 int fs_tmpfile(const char *dir, struct err *e)
 {
 	struct strbuf name = STRBUF_INIT(PATH_MAX);
 	int fd;
 
-	if (!dir)
-		dir = secure_getenv("TMPDIR");
-	if (!dir || dir[0] != '/')
-		dir = "/tmp";
+	dir = fs_tmpdir(dir);
 	do {
 		fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 	} while (fd < 0 && errno == EINTR);

@@ -45,7 +45,10 @@ int fs_read_file(const char *path, struct strbuf *b, struct err *e);
  */
 int fs_read_secret(const char *path, struct strbuf *b, struct err *e);
 
-/* Anonymous file in $TMPDIR or /tmp, or in `dir` when given; close-on-exec. */
+/* Where temporary files go: dir, or if that is NULL $TMPDIR or /tmp. */
+const char *fs_tmpdir(const char *dir);
+
+/* Anonymous file there; close-on-exec. */
 int fs_tmpfile(const char *dir, struct err *e);
 
 /* "~", "~/x", "$HOME/x" -> absolute; other paths copied. malloc'd; NULL (ERR_CONF) when HOME is unknown or "~user" unknown. */

@@ -31,7 +31,10 @@ static int file_write(struct spool *s, const void *p, size_t n, struct err *e)
 	}
 	if (lseek(s->fd, (off_t)in_file(s), SEEK_SET) < 0)
 		return err_errno(e, "can't seek in %s", what);
-	return fs_write_all(s->fd, p, n, what, e);
+	if (fs_write_all(s->fd, p, n, what, e) == 0)
+		return 0;
+	err_in(e, "%.200s", fs_tmpdir(s->dir));
+	return s->dir ? -1 : err_hint(e, "TMPDIR names another directory");
 }
 
 /* Add bytes at the end. */

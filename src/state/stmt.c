@@ -2,6 +2,7 @@
 #include "state/db_p.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,15 +27,18 @@ int db_not_ours(struct err *e)
 
 int db_fail(struct db *db, const char *doing, struct err *e)
 {
-	int rc = sqlite3_extended_errcode(db->h);
+	int rc = sqlite3_extended_errcode(db->h), why;
 
 	db->suspect = true;
 	if (damaged(rc))
 		return db_damage(db->path, sqlite3_errmsg(db->h), e);
 	rc &= 0xff;
 	err_set(e, rc == SQLITE_BUSY ? ERR_BUSY : ERR_LOCAL, "state %s: %s: %s", db->path, doing, sqlite3_errmsg(db->h));
-	if (rc == SQLITE_FULL)
+	why = rc == SQLITE_IOERR ? sqlite3_system_errno(db->h) : 0;
+	if (rc == SQLITE_FULL || why == ENOSPC || why == EDQUOT)
 		err_hint(e, "make room on that file system");
+	else if (why != 0)
+		err_hint(e, "%s", strerror(why));
 	else if (rc == SQLITE_CANTOPEN || rc == SQLITE_READONLY || rc == SQLITE_PERM)
 		db_not_ours(e);
 	return -1;

@@ -15,7 +15,7 @@ import pytest
 import corpus
 import haul
 import twoway
-from disturb import LONG, Proxy, needs_strace
+from disturb import LONG, Proxy, failing, needs_strace
 from twoway import HELLO, Move, Remote, Scene, counts, start
 
 DAY = 86400
@@ -321,6 +321,16 @@ def test_what_is_said(srv, tmp_path):
     os.mkdir(p.local.path)
     r = p.move(code=74)
     assert "is its disk mounted?" in r.of("error")[0]["text"], r
+
+
+@needs_strace
+def test_no_room_for_the_state(tmp_path):
+    """SQLite maps a file that has to grow: where the disk is full its own words are no help."""
+    p = Move(tmp_path, source="maildir", target="maildir")
+    p.remote.deliver(mail(1), "INBOX", "S")
+    r = p.call("run", "move", prefix=failing("ftruncate", "ENOSPC", "1+"))
+    assert r.code == 74 and "make room on that file system" in r.err, r
+    p.settle()
 
 
 class Moving(Scene):

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/spool.h"
 
 static char byte_at(size_t i)
@@ -130,6 +131,8 @@ static void full_disk(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_int_equal(rc, -1);
 	assert_int_equal(e.kind, ERR_LOCAL);
+	assert_non_null(strstr(e.text, fs_tmpdir(NULL)));
+	assert_non_null(strstr(e.text, "TMPDIR names another directory"));
 	compare(&s, 80, 7);
 	/* and it goes on where it was */
 	for (size_t i = 0; i < 40; i++)
