@@ -66,15 +66,33 @@ static int note(struct verify *v, struct verify_box *b, const struct verify_drif
 	return vec_push(&b->drifts, *d) < 0 ? twoway_no_memory(e) : 0;
 }
 
+/* One way: has the target flags besides, and is that no difference? It is one if both had them, as the base knows, and the source has them no more. 1, 0, -1. */
+static int only_adds(struct verify *v, const struct verify_box *b, const struct verify_msg *l, const struct verify_msg *r, struct err *e)
+{
+	struct pair p;
+	int rc = 0;
+
+	if (!v->one_way || (l->flags & ~r->flags) != 0)
+		return 0;
+	if (b->f->base.id != 0 && l->key[0] != '\0')
+		rc = pairs_by_left(v->db, b->f->base.id, slice_str(l->key), &p, e);
+	return rc == 1 ? (p.flags & r->flags & ~l->flags) == 0 : rc == 0 ? 1 : -1;
+}
+
 /* Two are the same: have they the same flags, too? */
 static int unite(struct verify *v, struct verify_box *b, struct verify_msg *l, struct verify_msg *r, struct err *e)
 {
 	struct verify_drift d = { .drift = DRIFT_FLAGS, .key = l->key, .size = l->size, .flags = { l->flags, r->flags } };
 
+	int adds;
+
 	l->matched = r->matched = true;
 	b->found.same++;
 	if (l->flags == r->flags)
 		return 0;
+	adds = only_adds(v, b, l, r, e);
+	if (adds != 0)
+		return adds < 0 ? -1 : 0;
 	b->found.flags++;
 	return note(v, b, &d, e);
 }

@@ -212,8 +212,19 @@ def test_migration(best, tmp_path, there):
     # people go on with the target
     m.local.deliver(mail(20), "Old/Sent", "S")
     m.local.deliver(mail(21), "New", "S")
+    m.local.flag("Old/Sent", mail(3), "FRSk")
     r = verify(m, job="move")
-    assert (r.end["same"], r.end["extra"]) == (5, 2), r
+    assert (r.end["same"], r.end["extra"], drifts(r)) == (5, 2, []), r
+    # so does somebody with the source: what was taken away there is to go at the target, too
+    m.remote.flag("Sent Items", mail(3), "S")
+    for args in ((), ("--full",)):
+        r = verify(m, *args, job="move", code=1)
+        assert drifts(r) == [("flags", "Sent Items", None)], r
+    m.move()
+    assert verify(m, job="move").end["same"] == 5 and ("k" in dict(m.local.state()["Old/Sent"])[mail(3)])
+    m.forget()
+    assert verify(m, job="move").end["same"] == 5
+    m.move()
     m.local.delete("Old/Sent", mail(1))
     m.local.flag("Old/Sent", mail(2), "S")
     m.remote.deliver(mail(30), "Late", "S")
