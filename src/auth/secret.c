@@ -65,7 +65,7 @@ static int from_file(const struct secret_params *p, struct strbuf *out, struct e
 }
 
 /* The netrc file in force. */
-static const char *netrc_path(const struct secret_params *p)
+const char *secret_netrc_path(const struct secret_params *p)
 {
 	const char *env = getenv("NETRC");
 
@@ -76,7 +76,7 @@ static const char *netrc_path(const struct secret_params *p)
 static int from_netrc(const struct secret_params *p, struct strbuf *out, struct err *e)
 {
 	struct strbuf all = STRBUF_SECRET(NETRC_MAX);
-	const char *path = netrc_path(p), *user = p->user ? p->user : "", *host = p->host ? p->host : "";
+	const char *path = secret_netrc_path(p), *user = p->user ? p->user : "", *host = p->host ? p->host : "";
 	int rc = read_file(path, &all, e);
 
 	if (rc == 0) {

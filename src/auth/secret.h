@@ -34,6 +34,9 @@ struct secret_params {
  */
 int secret_get(const struct secret_params *p, struct strbuf *out, msec_t deadline, struct err *e);
 
+/* The netrc file that is read. It may begin with ~. */
+const char *secret_netrc_path(const struct secret_params *p);
+
 /*
  * Once at the start of each process: RLIMIT_CORE 0 (children inherit it), and PR_SET_DUMPABLE off, for kernels that pipe core dumps to a program do not
  * ask the limit; other processes of the same user can't read our memory then. Not while a tracer is attached already (strace, gdb), which it would blind.

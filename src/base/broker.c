@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -388,7 +389,7 @@ int broker_run(const struct proc_call *c, msec_t deadline, struct err *e)
 	if (deadline != 0)
 		a.ms = deadline > clock_now() ? deadline - clock_now() : 1;
 	for (size_t i = 0; i < c->n_vars; i++) {
-		strncpy(a.vars[i].name, c->vars[i].name, VAR_NAME - 1);
+		snprintf(a.vars[i].name, VAR_NAME, "%s", c->vars[i].name);
 		a.vars[i].value = c->vars[i].value;
 	}
 	if (c->input.n > 0 && (input = proc_file_of(c->input, e)) < 0)

@@ -58,7 +58,7 @@ static int open_path(const char *path, bool or_above)
 
 	if (fd >= 0 || !or_above || errno != ENOENT || strlen(path) >= sizeof(above))
 		return fd;
-	strcpy(above, path);
+	memcpy(above, path, strlen(path) + 1);
 	while (fd < 0 && errno == ENOENT) {
 		char *slash = strrchr(above, '/');
 

@@ -77,6 +77,10 @@ void cli_json_text(struct strbuf *b, const char *name, const char *text);
 void cli_json_time(struct strbuf *b, const char *name, int64_t t); /* 0: null */
 void cli_json_end(struct cli *c, struct strbuf *b);
 
+/* What of the sandbox works on this machine: a member of a line of JSON, and a text, which the caller releases. */
+void cli_json_sandbox(struct strbuf *b);
+void cli_sandbox_text(struct strbuf *out);
+
 /* An ad hoc job whose state bears the name that it would have had by an earlier version goes on with it. */
 int cli_find_state(struct cli *c, struct config_job *job, struct err *e);
 

@@ -25,14 +25,19 @@ static void config_good(struct cli *c)
 	struct strbuf b = STRBUF_INIT(65536);
 
 	if (!c->o.json) {
-		if (!c->o.quiet)
-			report_line(c->report, "%s: no problem found; accounts and stores: %zu, jobs: %zu", c->config.path, c->config.n_ends, c->config.n_jobs);
+		if (c->o.quiet)
+			return;
+		report_line(c->report, "%s: no problem found; accounts and stores: %zu, jobs: %zu", c->config.path, c->config.n_ends, c->config.n_jobs);
+		cli_sandbox_text(&b);
+		report_line(c->report, "sandbox: %s", strbuf_str(&b));
+		strbuf_release(&b);
 		return;
 	}
 	cli_json_start(&b, "check", "");
 	cli_json_text(&b, "config", c->config.path);
 	cli_json_number(&b, "stores", (int64_t)c->config.n_ends);
 	cli_json_number(&b, "jobs", (int64_t)c->config.n_jobs);
+	cli_json_sandbox(&b);
 	cli_json_end(c, &b);
 }
 

@@ -23,6 +23,15 @@ void info_show_tls(struct cli *c, struct stream *s)
 	report_line(r, "  sha256:     %s%s", t.fingerprint, t.pinned ? " (pinned)" : "");
 }
 
+void info_show_sandbox(struct cli *c)
+{
+	struct strbuf b = STRBUF_INIT(1000);
+
+	cli_sandbox_text(&b);
+	report_line(c->report, "sandbox:      %s", strbuf_str(&b));
+	strbuf_release(&b);
+}
+
 /* Each capability, and what is done with or without it. */
 static void show_caps(struct cli *c, const struct pop3_conn *conn, const struct config_end *end)
 {
@@ -81,6 +90,7 @@ static void show_text(struct cli *c, const struct pop3_conn *conn, const struct 
 	info_show_tls(c, conn->s);
 	show_caps(c, conn, end);
 	report_line(c->report, "login as:     %s, by %s", user ? user : "(no user)", mech ? mech : "USER and PASS, if the `auth` list allows it");
+	info_show_sandbox(c);
 }
 
 void info_json_tls(struct strbuf *b, struct stream *s)
@@ -127,6 +137,7 @@ static void show_json(struct cli *c, const struct pop3_conn *conn, const struct 
 	strbuf_putc(&b, ']');
 	cli_json_text(&b, "mechanisms", conn->caps.sasl);
 	cli_json_text(&b, "login", mech ? mech : "USER");
+	cli_json_sandbox(&b);
 	cli_json_end(c, &b);
 }
 

@@ -9,6 +9,9 @@
 void info_show_tls(struct cli *c, struct stream *s);
 void info_json_tls(struct strbuf *b, struct stream *s);
 
+/* A line: what a job of this account would run in. */
+void info_show_sandbox(struct cli *c);
+
 /* Which mechanism would be taken of those offered, as far as it can be said without the secret; NULL: none fits. auth: SASL_ALLOW_MAX names. */
 const char *info_mechanism(const struct config_end *end, const char *service, const char *offered, struct stream *s);
 

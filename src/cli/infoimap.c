@@ -100,6 +100,7 @@ static void show_text(const struct sight *l)
 		report_line(r, "keywords:     the inbox takes %s%s", l->keywords, strcmp(l->keywords, "some") == 0 ? ", no new ones" : "");
 	report_line(r, "%s     %s, by %s", l->conn->logged_in ? "logged in:" : "login as: ", user ? user : "(no user)",
 		    mech ? mech : "the LOGIN command, if the `auth` list allows it");
+	info_show_sandbox(l->c);
 }
 
 /* All of it for a program. */
@@ -140,6 +141,7 @@ static void show_json(const struct sight *l)
 		cli_json_text(&b, "keywords", l->keywords);
 	cli_json_text(&b, "mechanisms", l->before->auth);
 	cli_json_text(&b, "login", mech ? mech : "LOGIN");
+	cli_json_sandbox(&b);
 	cli_json_end(l->c, &b);
 }
 

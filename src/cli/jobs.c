@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/sandbox.h"
 #include "cli/cli.h"
 #include "ui/jsonl.h"
 
@@ -259,6 +260,22 @@ void cli_json_end(struct cli *c, struct strbuf *b)
 	strbuf_putc(b, '}');
 	report_json(c->report, b);
 	strbuf_release(b);
+}
+
+void cli_json_sandbox(struct strbuf *b)
+{
+	struct sandbox_kernel k;
+
+	sandbox_look(&k);
+	strbuf_printf(b, ",\"sandbox\":{\"landlock\":%d,\"seccomp\":%s}", k.landlock >= SANDBOX_LANDLOCK_MIN ? k.landlock : 0, k.seccomp ? "true" : "false");
+}
+
+void cli_sandbox_text(struct strbuf *out)
+{
+	struct sandbox_kernel k;
+
+	sandbox_look(&k);
+	sandbox_say(&k, out);
 }
 
 void cli_when(int64_t t, char out[32])

@@ -49,6 +49,7 @@ struct config_job {
 	const char *const *idle;               /* folders to be told of at once; n_idle 0: not said */
 	size_t n_idle;
 	const char *on_new, *on_change;        /* commands; NULL none */
+	bool unconfined;                       /* no sandbox */
 	int64_t on_timeout;                    /* seconds that each may take */
 	uint64_t rate;                         /* bytes a second for each connection; 0 no limit */
 	uint64_t budget;                       /* bytes for each server within BUDGET_SECONDS (sync/budget.h); 0 no limit */

@@ -39,6 +39,8 @@ static const struct section sections[] = {
 	.help = "How long a run may take; it is stopped then, and the next goes on from there. As long as it takes when not given."
 #define STALL .name = "stall", .type = KEY_DURATION, .def = "3h", RANGE(0, 366 * DAY), .arg = "duration", \
 	.help = "A run that does nothing at all for so long is stopped; 0: never."
+#define SANDBOX .name = "sandbox", .type = KEY_BOOL, .def = "yes", .arg = "yes | no", \
+	.help = "Whether the job's process gives up what it does not need before it talks to a server."
 #define RANGE(lo, hi) .min = (lo), .max = (hi)
 
 static const struct key keys[] = {
@@ -138,6 +140,7 @@ static const struct key keys[] = {
 	  .help = "A command to run after each run that brought new messages." },
 	{ F(on_change), ON_CHANGE },
 	{ F(on_timeout), ON_TIMEOUT },
+	{ F(sandbox), SANDBOX },
 
 	{ S(remote), .name = "remote", .type = KEY_STR, .def = "", .required = true, .arg = "account",
 	  .help = "The name of an IMAP account; or another tree, as for local." },
@@ -177,6 +180,7 @@ static const struct key keys[] = {
 	  .help = "A command to run after each run that brought new messages." },
 	{ S(on_change), ON_CHANGE },
 	{ S(on_timeout), ON_TIMEOUT },
+	{ S(sandbox), SANDBOX },
 
 	{ G(from), .name = "from", .type = KEY_STR, .def = "", .required = true, .arg = "account | store",
 	  .help = "Where the mail is: the name of an account, maildir:path, mbox:path, or the name of a maildir or mbox section." },
@@ -202,6 +206,7 @@ static const struct key keys[] = {
 	  .help = "A command to run after each run that copied messages." },
 	{ G(on_change), ON_CHANGE },
 	{ G(on_timeout), ON_TIMEOUT },
+	{ G(sandbox), SANDBOX },
 
 	{ X(local), .name = "local", .type = KEY_STR, .def = "", .arg = "name",
 	  .help = "What the folder is called in the Maildir, when it is another name; of a sync." },

@@ -104,6 +104,7 @@ struct fetch_keys {
 	const char *from, *to, *folder, *flags, *on_new, *on_change;
 	int64_t on_timeout, every, max_size, purge_after, rate, budget, deadline, stall;
 	struct key_keep keep;
+	bool sandbox;
 };
 
 struct sync_keys {
@@ -112,6 +113,7 @@ struct sync_keys {
 	int64_t on_timeout, every, gather, max_size, max_age, quarantine, rate, budget, deadline, stall;
 	struct plan_max_delete max_delete;
 	int del, create, remove_folders; /* WHERE_, -1: not said */
+	bool sandbox;
 };
 
 enum { WHERE_BOTH, WHERE_LOCAL, WHERE_REMOTE, WHERE_NONE };
@@ -120,7 +122,7 @@ struct migrate_keys {
 	const char *from, *to, *folder, *on_new, *on_change;
 	struct key_list folders;
 	int64_t on_timeout, every, max_size, max_age, rate, budget, deadline, stall;
-	bool delete_source;
+	bool delete_source, sandbox;
 };
 
 struct folder_keys {

@@ -76,6 +76,7 @@ static void hear(void *arg, const struct event *ev)
 struct event_sink hooks_listen(struct hooks *h, const struct config_job *job, const struct event_sink *to)
 {
 	*h = (struct hooks){ .job = job, .to = to, .arena = ARENA_INIT(NAMES_MAX), .lines = STRBUF_INIT(TREES_MAX) };
+	setenv("MAILHAUL_JOB", job->name, 1);
 	if (!job->on_new && !job->on_change)
 		return *to;
 	return (struct event_sink){ .put = hear, .arg = h };
@@ -151,7 +152,6 @@ void hooks_run(struct hooks *h, const struct event *end)
 	if (!(h->job->on_new && t->pulled > 0) && !(h->job->on_change && changed > 0))
 		return;
 	put_lines(&input, h, end);
-	setenv("MAILHAUL_JOB", h->job->name, 1);
 	if (h->job->on_new && t->pulled > 0)
 		run_command(h, "on-new", h->job->on_new, strbuf_slice(&input), vars, n);
 	if (h->job->on_change && changed > 0)

@@ -30,7 +30,7 @@ struct hooks {
 	uint64_t omitted;    /* lines */
 };
 
-/* Events that are put there reach *to and are counted; of a job without such commands they are not. h lives as long as that. */
+/* Events that are put there reach *to and are counted; of a job without such commands they are not. h lives as long as that. Sets MAILHAUL_JOB. */
 struct event_sink hooks_listen(struct hooks *h, const struct config_job *job, const struct event_sink *to);
 
 /* Run what is to run, once the state is closed. end: the job's END. What goes wrong is told as a warning. */

@@ -1,6 +1,7 @@
 #include "job/job.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "config/value.h"
+#include "job/confine.h"
 #include "job/hooks.h"
 #include "job/side.h"
 #include "net/tls.h"
@@ -414,14 +416,19 @@ int job_run(const struct job_params *p, const struct event_sink *sink)
 			       .verify = p->verify };
 	struct event end = { .type = EVENT_END, .job = p->job->name, .two_way = start.two_way, .one_way = start.one_way, .verify = p->verify, .sides = sides_of(p->job) };
 	struct event stop = { .type = EVENT_ERROR, .job = p->job->name };
+	struct confine confine;
 	struct hooks hooks;
 	const struct event_sink own = hooks_listen(&hooks, p->job, sink);
 	int rc;
 
 	log_push("%s", p->job->name);
 	event_put(sink, &start);
-	rc = p->verify ? run_verify(p, &own, &end.totals, &end.compared, &e) : run_engine(p, &own, &end.totals, &e);
+	rc = confine_enter(&confine, p, &e);
+	if (rc == 0)
+		rc = p->verify ? run_verify(p, &own, &end.totals, &end.compared, &e) : run_engine(p, &own, &end.totals, &e);
 	if (rc < 0) {
+		if (e.kind == ERR_LOCAL && !p->job->unconfined && strstr(e.text, strerror(EACCES)))
+			err_hint(&e, "if not by the file's mode, then by the sandbox: see mailhaul.conf(5)");
 		if (err_link_lost(&e) && !p->verify)
 			err_hint(&e, "what was done is safe; the next run goes on from there");
 		stop.kind = e.kind;
@@ -436,6 +443,7 @@ int job_run(const struct job_params *p, const struct event_sink *sink)
 	if (!p->dry_run && !p->verify)
 		hooks_run(&hooks, &end);
 	hooks_release(&hooks);
+	confine_leave(&confine);
 	if (end.exit_code <= 1 && clock_cancelled())
 		end.exit_code = 128 + clock_cancel_signal();
 	event_put(sink, &end);

@@ -62,6 +62,11 @@ int tls_info(struct stream *s, struct tls_info *out);
  */
 size_t tls_binding(struct stream *s, const char *type, unsigned char *out, size_t cap);
 
+#define TLS_FILES 4
+
+/* Files and directories that OpenSSL reads without being told: its configuration and modules, the system's authorities. NULL: that one has none. */
+void tls_files(const char *out[TLS_FILES]);
+
 extern const struct stream_ops tls_ops;
 
 #endif

@@ -397,3 +397,12 @@ size_t tlscert_end_point(X509 *cert, unsigned char *out, size_t cap)
 	memcpy(out, md, n);
 	return n;
 }
+
+/* What is read by itself. */
+void tls_files(const char *out[TLS_FILES])
+{
+	out[0] = OPENSSL_info(OPENSSL_INFO_CONFIG_DIR);
+	out[1] = OPENSSL_info(OPENSSL_INFO_MODULES_DIR);
+	out[2] = X509_get_default_cert_dir();
+	out[3] = X509_get_default_cert_file();
+}

@@ -185,23 +185,37 @@ static int start(struct tunnel *t, const char *command, struct net_stats *stats,
 	return 0;
 }
 
-/* A connection through a command. */
-struct stream *tunnel_new(const char *command, const char *host, const char *port,
-	struct net_stats *stats, struct err *e)
+/* The command line. */
+int tunnel_command(
+	const char *command, const char *host, const char *port, struct strbuf *out, struct err *e)
 {
-	struct strbuf line = STRBUF_INIT(COMMAND_MAX), bare = STRBUF_INIT(COMMAND_MAX);
-	struct tunnel *t = calloc(1, sizeof(*t));
+	struct strbuf bare = STRBUF_INIT(COMMAND_MAX);
 	int rc = -1;
 
-	if (!t || bare_host(host, &bare) < 0)
+	if (bare_host(host, &bare) < 0)
 		err_set(e, ERR_LOCAL, "out of memory");
 	else if (!is_tame(strbuf_str(&bare)) || !is_tame(port))
 		err_set(e, ERR_CONF, "tunnel: host '%.100s' or port '%.20s' holds characters that "
 			"a shell could misread", host, port);
-	else if (expand(command, strbuf_str(&bare), port, &line, e) == 0)
+	else
+		rc = expand(command, strbuf_str(&bare), port, out, e);
+	strbuf_release(&bare);
+	return rc;
+}
+
+/* A connection through a command. */
+struct stream *tunnel_new(const char *command, const char *host, const char *port,
+	struct net_stats *stats, struct err *e)
+{
+	struct strbuf line = STRBUF_INIT(COMMAND_MAX);
+	struct tunnel *t = calloc(1, sizeof(*t));
+	int rc = -1;
+
+	if (!t)
+		err_set(e, ERR_LOCAL, "out of memory");
+	else if (tunnel_command(command, host, port, &line, e) == 0)
 		rc = start(t, strbuf_str(&line), stats, e);
 	strbuf_release(&line);
-	strbuf_release(&bare);
 	if (rc < 0) {
 		free(t);
 		return NULL;

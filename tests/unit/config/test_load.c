@@ -238,7 +238,7 @@ static const struct {
 	{ SYNC " trash = 'x//y' }", "t:1: trash: " ANY "\n" },
 	{ SYNC " trash = Trash\n delete = local }", "t:1: trash has no effect: nothing is deleted at the remote side (delete = local or none)\n" },
 	{ SYNC " keep = yes }", "t:1: unknown key 'keep'; sync knows remote, local, every, idle, gather, folders, delete, create, remove-folders, trash, quarantine, max-size, max-age, "
-	  "max-delete, take-over, rate, budget, deadline, stall, on-new, on-change or on-timeout\n" },
+	  "max-delete, take-over, rate, budget, deadline, stall, on-new, on-change, on-timeout or sandbox\n" },
 	{ SYNC " gather = 5 }", "t:1: gather = 5 is not understood; allowed: a number and ms or s, such as 200ms\n" },
 	{ SYNC " gather = 61s }", "t:1: gather = 61s is out of range: 0ms to 60s\n" },
 	{ SYNC " idle = {x, '@sent'} }", "t:1: idle = \"@sent\" is no folder's name; allowed: names of folders, such as INBOX\n"
@@ -532,6 +532,7 @@ static void the_whole_of_it(void **state)
 	assert_string_equal(j->on_new, "notify\n all");
 	assert_string_equal(j->on_change, "y");
 	assert_int_equal(j->on_timeout, 60);
+	assert_false(j->unconfined);
 	j = config_job(&c, "two");
 	assert_int_equal(j->policy.keep, KEEP_YES);
 	assert_int_equal(j->every, 0);
@@ -600,7 +601,7 @@ static void sync_jobs(void **state)
 		" remote = work folder '@archive' { max-age = 30d }\n"
 		" folders = {'*', '!Spam'} local = maildir:/x/y folders += '@sent'\n"
 		" folder inbox { local = In/Box max-size = 1k max-age = 0s }\n"
-		" max-size = 10M max-age = 1y max-delete = ' 50  and 10% ' delete = local create = remote remove-folders = none quarantine = 0 on-new = 'x' on-change = 'y' on-timeout = 90s\n"
+		" max-size = 10M max-age = 1y max-delete = ' 50  and 10% ' delete = local create = remote remove-folders = none quarantine = 0 on-new = 'x' on-change = 'y' on-timeout = 90s sandbox = no\n"
 		" idle = {INBOX, 'A/B'} gather = 2s\n"
 		"}\n"
 		"sync three { remote = maildir:/a local = maildir:/b trash = '@trash' remove-folders = both max-delete = none quarantine = 2w }\n"
@@ -645,6 +646,7 @@ static void sync_jobs(void **state)
 	assert_string_equal(j->on_new, "x");
 	assert_string_equal(j->on_change, "y");
 	assert_int_equal(j->on_timeout, 90);
+	assert_true(j->unconfined);
 	assert_int_equal(p->folders.n_take, 3);
 	assert_int_equal(p->folders.take[0].kind, BOXRULE_PATTERN);
 	assert_true(p->folders.take[1].leave);
