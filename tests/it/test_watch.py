@@ -9,27 +9,51 @@ import time
 
 import pytest
 
-from twoway import Sync, server_of_each
+from twoway import Sync, start
 from watching import Watch, until
 
-each_server = server_of_each(["all", "bare"])
-best = server_of_each(["all"])
-none = server_of_each(["bare"])
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    """Of each kind one, when it is needed."""
+    with contextlib.ExitStack() as stack:
+        made = {}
+
+        def of(kind):
+            if kind not in made:
+                made[kind] = stack.enter_context(start(tmp_path_factory.mktemp("dovecot"), kind))
+            return made[kind]
+        yield of
+
+
+#: How the server is waited for: what the server is, what the account and the job say.
+WAYS = {"NOTIFY": ("all", "", "every = 1h"), "IDLE": ("all", "disable-extensions = {NOTIFY}", "every = 1h"), "STATUS": ("bare", "", "every = 2s")}
 
 
 def mail(n):
     return b"From: a@example.org\nSubject: %d\nMessage-ID: <%d@example.org>\n\nbody %d\n" % (n, n, n)
 
 
+@pytest.fixture(params=list(WAYS))
+def p(request, servers, tmp_path):
+    kind, account, job = WAYS[request.param]
+    made = Sync(tmp_path, servers(kind), "\t" + job, account=account)
+    made.way = request.param
+    return made
+
+
 @pytest.fixture
-def p(each_server, tmp_path):
-    return Sync(tmp_path, each_server, "\tevery = 1h")
+def one(servers, tmp_path):
+    """For what has nothing to do with the server's ways."""
+    made = Sync(tmp_path, servers("all"), "\tevery = 1h")
+    made.way = "NOTIFY"
+    return made
 
 
-def up(w, sides=("local",)):
+def up(w):
     """It stands, and has nothing to do."""
-    for side in sides:
-        w.wait("waiting", side=side, text="inotify") if side == "local" else w.wait("waiting", side=side)
+    w.wait("waiting", side="local", text="inotify")
+    until(lambda: [e for e in w.of("waiting", side="remote") if e["text"].startswith(w.job.way)], what=lambda: repr(w))
     w.settle()
     return w.mark()
 
@@ -43,6 +67,21 @@ def test_local_change(p):
         until(lambda: p.remote.state()["INBOX"] == [(mail(1), "F")], what=lambda: repr(w))
         w.settle()
         assert len(w.of("changed", at)) == len(w.of("start", at)) == 1, w
+
+
+def test_remote_change(p):
+    """New mail, a flag, a deletion; in the inbox, and in folders of which the server tells or is asked."""
+    p.remote.deliver(mail(1))
+    with Watch(p, "both") as w:
+        at = up(w)
+        for change, like in ((lambda: p.remote.deliver(mail(2)), {"pulled": 1}), (lambda: p.remote.flag("INBOX", mail(1), "F"), {"flagged": 1}),
+                             (lambda: p.remote.delete("INBOX", mail(1)), {"deleted": 1})):
+            at = w.mark()
+            change()
+            w.wait("end", at, **like)
+            w.settle()
+            assert len(w.of("start", at)) == 1, w
+            p.same()
 
 
 def test_burst(p):
@@ -77,8 +116,8 @@ def test_its_own_changes(p):
             p.same()
 
 
-def test_now(p):
-    with Watch(p, "both") as w:
+def test_now(one):
+    with Watch(one, "both") as w:
         at = up(w)
         w.proc.send_signal(signal.SIGUSR1)
         w.wait("end", at)
@@ -97,9 +136,9 @@ def pids(w):
 
 
 @pytest.fixture
-def three(best, tmp_path):
+def three(servers, tmp_path):
     """Three accounts with a job each, in one configuration."""
-    made = [Sync(tmp_path / str(i), best, "\tevery = 1h") for i in range(3)]
+    made = [Sync(tmp_path / str(i), servers("all"), "\tevery = 1h") for i in range(3)]
     texts = [section(q, "job%d" % i, q) for i, q in enumerate(made)]
     made[0].write_private(made[0].conf, "".join(texts))
     made[0].texts = texts
@@ -145,32 +184,32 @@ def test_ends_at_once(three):
             w.wait("start", count=3)
 
 
-def test_killed_watcher(p):
+def test_killed_watcher(one):
     """Whoever waits for changes is begun anew, and what changed meanwhile is seen."""
-    with Watch(p, "both") as w:
+    with Watch(one, "both") as w:
         at = up(w)
         victim = [pid for pid in w.processes() if pid != w.proc.pid]
         assert len(victim) == 1
         os.kill(victim[0], signal.SIGKILL)
         until(lambda: victim[0] not in w.processes())
-        p.local.deliver(mail(3))
+        one.local.deliver(mail(3))
         w.wait("end", at, pushed=1)
-        p.same()
+        one.same()
 
 
-def test_stopped_and_continued(p):
+def test_stopped_and_continued(one):
     """A machine that was suspended."""
-    with Watch(p, "both") as w:
+    with Watch(one, "both") as w:
         at = up(w)
         for pid in w.processes():
             os.kill(pid, signal.SIGSTOP)
-        p.remote.deliver(mail(1))
-        p.local.deliver(mail(2))
+        one.remote.deliver(mail(1))
+        one.local.deliver(mail(2))
         for pid in w.processes():
             os.kill(pid, signal.SIGCONT)
         w.wait("end", at, pushed=1)
         w.settle()
-        p.same()
+        one.same()
 
 
 @contextlib.contextmanager
@@ -191,9 +230,9 @@ def hear(s, wanted):
     raise AssertionError(wanted)
 
 
-def test_service(p, tmp_path):
+def test_service(one, tmp_path):
     with manager(str(tmp_path / "notify")) as s:
-        with Watch(p, "both", env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}) as w:
+        with Watch(one, "both", env={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}) as w:
             hear(s, "READY=1")
             hear(s, "STATUS=1 job watched, 1 running")
             hear(s, "STATUS=1 job watched, 0 running")
