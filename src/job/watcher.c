@@ -14,7 +14,7 @@
 
 #define LEAD_MS 20         /* a single change is passed on at once, but for what belongs to it: a message that moves shows in two folders */
 #define GATHER_MAX_MS 5000 /* changes that don't cease are gathered ever longer */
-#define ECHO_MS 3000       /* so long after a run a server may still tell of it */
+#define ECHO_MS 1500       /* so long after a run a server may still tell of it (Dovecot: half a second) */
 #define PAUSE_MS 1000      /* before a link is made anew; doubles */
 #define PAUSE_MAX_MS 300000
 #define STEADY_MS 60000    /* a link that stood so long was a good one */
