@@ -39,6 +39,7 @@ struct watcher {
 	struct names names[2];   /* folders of the base */
 	bool running, asked;     /* the job runs; it was told that it should */
 	bool during;             /* there were hints while it ran */
+	bool doubtful;           /* a server has other folders, perhaps: once it has run, its listener is to look at them anew */
 	msec_t first;            /* when the first hint came; 0: there is none */
 	msec_t ended;            /* the last run; 0 none yet */
 	msec_t gather;
@@ -80,6 +81,7 @@ static void take_hint(void *arg, const char *folder)
 	struct hinting *h = arg;
 
 	hints_add(&h->s->hints, folder);
+	h->w->doubtful |= !folder && (h->s->side.store->ops->caps & STORE_REMOTE) && h->s->l;
 	h->w->during |= h->w->running;
 	if (h->w->first == 0)
 		h->w->first = clock_now();
@@ -339,9 +341,9 @@ static int pass_on(struct watcher *w, struct err *e)
 
 static int job_ended(struct watcher *w, struct err *e)
 {
-	bool other = w->ended == 0; /* the first run has perhaps made what there was not */
+	bool other = w->doubtful || w->ended == 0; /* the first run has perhaps made what there was not */
 
-	w->running = w->asked = false;
+	w->running = w->asked = w->doubtful = false;
 	w->ended = clock_now();
 	if (read_names(w, &other, e) < 0)
 		return -1;

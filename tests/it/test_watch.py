@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from line import Line
 from twoway import Sync, start
 from watching import Watch, until
 
@@ -242,3 +243,76 @@ def test_service(one, tmp_path):
             hear(s, "READY=1")
             w.settle()
         hear(s, "STOPPING=1")
+
+
+@pytest.fixture
+def lined(servers, tmp_path):
+    """A job whose server is at the other end of a line."""
+    srv = servers("all")
+    with Line(srv.front_port) as line:
+        p = Sync(tmp_path, srv, "\tevery = 1h")
+        p.way, p.line = "NOTIFY", line
+        p.reconfigure(":%d" % srv.front_port, ":%d" % line.port)
+        yield p
+
+
+def standing(w, at):
+    """The server is waited for again."""
+    until(lambda: [e for e in w.of("waiting", at, side="remote") if e["text"].startswith("NOTIFY")], what=lambda: repr(w))
+
+
+def test_cut_line(lined):
+    """It is noticed at once, told, and made anew within seconds; what came meanwhile is here then."""
+    with Watch(lined, "both") as w:
+        at = up(w)
+        lined.line.cut()
+        standing(w, at)
+        lost = w.wait("waiting", at, side="remote")
+        assert not lost["text"].startswith("NOTIFY"), w
+        at = w.mark()
+        lined.line.down()
+        lined.remote.deliver(mail(1))
+        lined.local.deliver(mail(2))
+        w.wait("error", at)
+        lined.line.up()
+        until(lambda: lined.remote.state() == lined.local.state() and len(lined.local.bodies()) == 2, 30, lambda: repr(w))
+        standing(w, at)
+
+
+def test_restarted_server(servers, tmp_path):
+    with start(tmp_path / "dovecot", "all") as srv:
+        p = Sync(tmp_path / "job", srv, "\tevery = 1h")
+        p.way = "NOTIFY"
+        with Watch(p, "both") as w:
+            up(w)
+            srv.stop()
+            at = w.mark()
+            srv.start()
+            p.remote.deliver(mail(1))
+            standing(w, at)
+            until(lambda: p.local.bodies() == [mail(1)], what=lambda: repr(w))
+
+
+FAKETIME = next((f for f in ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1") if os.path.exists(f)), None)
+
+
+@pytest.mark.skipif(not FAKETIME, reason="faketime is not installed")
+@pytest.mark.parametrize("was, is_now", [("+0", "+1h"), ("+1h", "+0")], ids=["forwards", "backwards"])
+def test_moved_clock(one, tmp_path, was, is_now):
+    """The clock is set, forwards or backwards: jobs run as often as before, changes are seen as before."""
+    one.reconfigure("every = 1h", "every = 1s")
+    offset = tmp_path / "offset"
+    offset.write_text(was)
+    env = {"LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": str(offset), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    with Watch(one, "both", env=env) as w:
+        w.wait("end", count=2)
+        offset.write_text(is_now)
+        at = w.mark()
+        began = time.monotonic()
+        w.wait("end", at, count=4)
+        assert time.monotonic() - began < 10, w
+        assert len(w.of("end", at)) < 20, w
+        one.remote.deliver(mail(1))
+        one.local.deliver(mail(2))
+        until(lambda: one.remote.state() == one.local.state() and len(one.local.bodies()) == 2, what=lambda: repr(w))
+        assert w.of("error") == [], w
