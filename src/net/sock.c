@@ -112,6 +112,31 @@ static void tune(int fd)
 			sizeof(options[i].value));
 }
 
+/* The same for a connection that does nothing but wait. */
+bool sock_stay(int fd)
+{
+	static const struct {
+		int name, value;
+	} options[] = {
+#ifdef TCP_KEEPIDLE
+		{ TCP_KEEPIDLE, 90 },
+		{ TCP_KEEPINTVL, 15 },
+		{ TCP_KEEPCNT, 4 },
+#endif
+#ifdef TCP_USER_TIMEOUT
+		{ TCP_USER_TIMEOUT, SOCK_GONE_MS },
+#endif
+	};
+	int type;
+	socklen_t n = sizeof(type);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &type, &n) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		setsockopt(fd, IPPROTO_TCP, options[i].name, &options[i].value, sizeof(options[i].value));
+	return true;
+}
+
 /*
  * Wait for the attempts under way, at longest until the next is due. Returns the winner, NULL when
  * there is none yet; -1 in *rc on failure.

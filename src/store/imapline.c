@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "net/sock.h"
 #include "store/imaplisten_p.h"
 
+#define TUNNEL_MS 300000    /* nobody tells that the far end of a tunnel is gone, so it is asked more often */
 #define AT_ONCE_MS 1000     /* a server that ends IDLE sooner than this doesn't mean it */
 
 static bool can(const struct imapline *n, unsigned cap)
@@ -155,6 +157,7 @@ static int open_steps(struct imapline *n, struct err *e)
 		return -1;
 	if (imap_settle(&n->t->conn, e) < 0) /* CONDSTORE is on, or isn't */
 		return imapstore_broken(n->t, e);
+	n->is_tunnel = !sock_stay(stream_fd(n->t->conn.s));
 	rc = n->folder && can(n, IMAP_CAP_IDLE | IMAP_CAP_NOTIFY) ? imapline_select(n, &why) : 0;
 	if (rc < 0 || (rc == 0 && !first)) {
 		imapstore_give(e, &why);
@@ -177,9 +180,12 @@ int imapline_open(struct imapline *n, struct err *e)
 }
 
 /* How long one wait may last. */
-static msec_t period(const struct imaplisten *l)
+static msec_t period(const struct imapline *n)
 {
-	return l->of->listen.period && l->of->listen.period < l->period ? l->of->listen.period : l->period;
+	const struct imaplisten *l = n->l;
+	msec_t most = n->is_tunnel && l->period > TUNNEL_MS ? TUNNEL_MS : l->period;
+
+	return l->of->listen.period && l->of->listen.period < most ? l->of->listen.period : most;
 }
 
 /* The link is lost. Was it an end to waiting, after which a shorter wait is advisable? One that was cut down once is not cut below a share of what is usual. */
@@ -216,5 +222,5 @@ msec_t imapline_when(const struct imapline *n)
 		return n->retry_at;
 	if (n->idle.state == IMAP_IDLE_ASKED)
 		return n->idle.since + n->t->conn.timeout;
-	return n->idle.since + period(n->l);
+	return n->idle.since + period(n);
 }

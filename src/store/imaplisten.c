@@ -140,13 +140,22 @@ static int fail(struct imaplisten *l, struct err *e)
 	return t && e && !strncmp(e->text, t->login.what, strlen(t->login.what)) ? -1 : t ? err_in(e, "%s", t->login.what) : -1;
 }
 
+/* Why a line could not be had, without the account's name: how() is about this account. */
+static void keep_why(struct imaplisten *l, const struct err *why)
+{
+	const char *what = l->line[0].t->login.what;
+	size_t n = strlen(what);
+
+	snprintf(l->why, sizeof(l->why), "%s", why->text + (strncmp(why->text, what, n) == 0 && strncmp(why->text + n, ": ", 2) == 0 ? n + 2 : 0));
+	log_debug("%s", why->text);
+}
+
 /* One of the further ones: what it would have told is unknown, and it is tried again later. */
 static void give_up(struct imapline *n, const struct err *why)
 {
 	struct imaplisten *l = n->l;
 
-	snprintf(l->why, sizeof(l->why), "%s", why->text);
-	log_debug("%s", why->text);
+	keep_why(l, why);
 	if (n->seen != SIZE_MAX)
 		listen_hint(&l->folders, n->seen);
 	l->look_at = clock_now(); /* from now on it is asked for */

@@ -32,6 +32,7 @@ struct imapline {
 	struct imap_idle idle;
 	bool no_idle;         /* refused, or ended at once */
 	bool is_selected;
+	bool is_tunnel;
 	uint32_t exists;
 	uint64_t modseq;
 	msec_t retry_at, pause; /* of one that is not there */

@@ -44,6 +44,11 @@ static void take_listed(struct imapseen *p, const struct imapfolder *f)
 	p->at = clock_now();
 }
 
+static bool same_stamp(const struct imapstamp *a, const struct imapstamp *b)
+{
+	return !imapstamp_other(a, b) && a->uidnext == b->uidnext && a->messages == b->messages && a->modseq == b->modseq;
+}
+
 /* What stays: has it changed meanwhile? */
 static void carry_on(struct imaplisten *l, const struct imapseen *was, size_t i)
 {
@@ -53,9 +58,9 @@ static void carry_on(struct imaplisten *l, const struct imapseen *was, size_t i)
 	p->unseen = was->unseen;
 	p->known |= was->known & IMAP_HAS_UNSEEN;
 	p->told = was->told;
-	if (!p->f != !was->f || (imapseen_whole(p) && imapseen_whole(was) && memcmp(&p->st, &was->st, sizeof(p->st)) != 0))
+	if (!p->f != !was->f || (imapseen_whole(p) && imapseen_whole(was) && !same_stamp(&p->st, &was->st)))
 		listen_hint(&l->folders, i);
-	else if (!imapseen_whole(p) && p->known == (was->known & IMAP_HAS_UNSEEN)) {
+	if (!imapseen_whole(p)) {
 		p->st = was->st;
 		p->known = was->known;
 	}

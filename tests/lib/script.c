@@ -3,6 +3,7 @@
 
 #include "unit.h"
 
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -60,6 +61,16 @@ static void play(int fd, int nth, void *arg)
 	note(s->heard, "", "#");
 }
 
+/* Play one connection, and others meanwhile. */
+static void play_together(int fd, int nth, void *arg)
+{
+	signal(SIGCHLD, SIG_IGN);
+	if (fork() != 0)
+		return;
+	play(fd, nth, arg);
+	_exit(0);
+}
+
 /* Start. */
 void script_start(struct script *s, const struct turn *const *turns)
 {
@@ -67,7 +78,7 @@ void script_start(struct script *s, const struct turn *const *turns)
 	s->heard = mmap(NULL, SCRIPT_HEARD, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		0);
 	assert_ptr_not_equal(s->heard, MAP_FAILED);
-	peer_start(&s->peer, play, s);
+	peer_start(&s->peer, s->together ? play_together : play, s);
 }
 
 /* End. */

@@ -19,6 +19,7 @@ struct turn {
 
 struct script {
 	struct peer peer;
+	bool together;                   /* a connection does not wait for the end of the one before */
 	const struct turn *const *turns; /* one row of turns for each connection; NULL ends */
 	char *heard;                     /* all lines of all connections, "|" behind each, "#" at each end; shared with the child */
 };
