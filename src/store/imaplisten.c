@@ -12,6 +12,7 @@
 
 #define PAUSE_MS 60000 /* before one of the further connections is tried again; doubled each time */
 #define PAUSE_MAX_MS 1800000
+#define STATUS_MS 1000 /* no more than one STATUS in so much time, on average: servers count commands */
 #define FRESH_MS 1000 /* what was asked for no longer ago than that is what it is now */
 
 static struct imaplisten *listen_of(struct listener *l)
@@ -91,18 +92,41 @@ static int data_look(struct imapstore *t, void *arg, const struct imap_resp *r, 
 	return imapseen_answer(&k->l->line[0], r, e);
 }
 
+static bool list_has_status(const struct imaplisten *l)
+{
+	const unsigned need = IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS;
+
+	return (l->line[0].t->conn.caps.have & need) == need;
+}
+
+static size_t polled(const struct imaplisten *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->folders.n; i++)
+		n += imapseen_polled(&l->seen[i]);
+	return n;
+}
+
+/* From one look to the next. */
+static msec_t interval(const struct imaplisten *l)
+{
+	msec_t least = list_has_status(l) ? 0 : (msec_t)polled(l) * STATUS_MS;
+
+	return l->interval > least ? l->interval : least;
+}
+
 /* Ask for the list, and the STATUS of those of which nobody tells; all: of every one. The first line is not waiting. */
 static int look(struct imaplisten *l, bool all, struct err *e)
 {
 	struct imapstore *t = l->line[0].t;
 	struct looking k = { .l = l, .ask = calloc(l->folders.n ? l->folders.n : 1, sizeof(*k.ask)) };
 	struct imapstore_flight f = { .send = send_look, .end = end_look, .data = data_look, .arg = &k };
-	const unsigned need = IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS;
 	int rc;
 
 	if (!k.ask)
 		return err_set(e, ERR_LOCAL, "out of memory");
-	k.with_status = (t->conn.caps.have & need) == need;
+	k.with_status = list_has_status(l);
 	for (size_t i = 0; !k.with_status && i < l->folders.n; i++)
 		if (l->seen[i].f && !l->seen[i].line && (all || imapseen_polled(&l->seen[i])))
 			k.ask[k.n++] = i;
@@ -110,7 +134,7 @@ static int look(struct imaplisten *l, bool all, struct err *e)
 	f.n = k.noop + 1 + k.n;
 	rc = imapstore_fly(t, &f, e);
 	free(k.ask);
-	l->look_at = clock_in(l->interval);
+	l->look_at = clock_in(interval(l));
 	if (rc < 0)
 		return imapstore_broken(t, e);
 	if (l->tree_known && k.tree != l->tree)
@@ -123,11 +147,7 @@ static int look(struct imaplisten *l, bool all, struct err *e)
 /* Must anything be asked for at intervals? Without NOTIFY new folders, at least. */
 static bool polls(const struct imaplisten *l)
 {
-	bool polled = !l->notify;
-
-	for (size_t i = 0; !polled && i < l->folders.n; i++)
-		polled = imapseen_polled(&l->seen[i]);
-	return polled;
+	return !l->notify || polled(l) > 0;
 }
 
 /* ---- lines ---- */
@@ -299,14 +319,13 @@ static int ask(struct imaplisten *l, struct imapseen *p, struct err *e)
 {
 	struct imapline *n = &l->line[0];
 	struct imapstore *t = n->t;
-	const unsigned need = IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS;
 	struct err why = ERR_INIT;
 	uint32_t tag;
 	int rc;
 
 	if (imapline_stop(n, e) < 0)
 		return -1;
-	if ((t->conn.caps.have & need) == need) {
+	if (list_has_status(l)) {
 		rc = look(l, true, e);
 	} else {
 		put_status(t, p->f->wire);
@@ -401,20 +420,18 @@ static void put_names(const struct imaplisten *l, struct strbuf *out)
 static void imap_how(struct listener *base, struct strbuf *out)
 {
 	struct imaplisten *l = listen_of(base);
-	size_t polled = 0, start = out->len;
+	size_t n = polled(l), start = out->len;
 
-	for (size_t i = 0; i < l->folders.n; i++)
-		polled += imapseen_polled(&l->seen[i]);
 	if (l->notify)
 		strbuf_puts(out, "NOTIFY");
 	else
 		put_names(l, out);
-	if (polled > 0) {
-		strbuf_printf(out, "%sSTATUS of %zu folder%s every ", out->len > start ? ", " : "", polled, polled == 1 ? "" : "s");
-		listen_put_interval(out, l->interval);
+	if (n > 0) {
+		strbuf_printf(out, "%sSTATUS of %zu folder%s every ", out->len > start ? ", " : "", n, n == 1 ? "" : "s");
+		listen_put_interval(out, interval(l));
 	} else if (!l->notify) {
 		strbuf_printf(out, "%sLIST every ", out->len > start ? ", " : "");
-		listen_put_interval(out, l->interval);
+		listen_put_interval(out, interval(l));
 	}
 	if (l->why[0])
 		strbuf_printf(out, " (no further connection: %s)", l->why);
@@ -513,6 +530,6 @@ struct listener *imaplisten(struct store *s, const struct listen_params *p, stru
 	for (size_t i = 0; i < l->folders.n; i++)
 		l->folders.hinted[i] = false; /* what there is now is where it begins */
 	l->folders.all = l->folders.any = false;
-	l->look_at = clock_in(l->interval);
+	l->look_at = clock_in(interval(l));
 	return &l->base;
 }

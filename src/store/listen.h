@@ -32,7 +32,7 @@ struct listen_params {
 	 */
 	const char *const *idle;
 	size_t n_idle;
-	msec_t interval; /* of looks, where nothing tells by itself; 0: LISTEN_INTERVAL_MS */
+	msec_t interval; /* of looks, where nothing tells by itself; 0: LISTEN_INTERVAL_MS. More where each folder needs a command */
 	msec_t period;   /* after which a wait on a server is begun anew, and all of it looked at to be sure; 0: LISTEN_PERIOD_MS. Less where the server was found to end it before */
 };
 
@@ -55,7 +55,10 @@ struct listener_ops {
 	int (*probe)(struct listener *l, struct err *e);
 	/* The folder's stamp, as a look or `folders` would give it now: 1; 0 it can't be told, or there is no such folder; -1: as take. */
 	int (*stamp)(struct listener *l, const char *folder, char out[STORE_STAMP_MAX], struct err *e);
-	/* Other folders are synced from now on; what is begun goes on. -1: as take, or out of memory. */
+	/*
+	 * These folders are synced from now on; what is begun goes on. Also when they are those of before, but a server's list has changed (a hint of all): one that was not there may be now.
+	 * -1: as take, or out of memory.
+	 */
 	int (*folders)(struct listener *l, const char *const *folders, size_t n, struct err *e);
 	/* For a person, and what can be done about what is wrong: "NOTIFY"; "IDLE on INBOX, STATUS of 12 folders every 5 min"; "inotify"; "looks every 60 s (...)". Appended. */
 	void (*how)(struct listener *l, struct strbuf *out);

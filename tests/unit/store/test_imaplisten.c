@@ -44,7 +44,7 @@ struct row {
 	struct turn again[24]; /* a second connection */
 	const char *idle;      /* "Work,INBOX" */
 	const char *folders;   /* NULL: "INBOX,Work,Play" */
-	msec_t period;
+	msec_t period, interval; /* 0: the usual, 5 min */
 };
 
 struct rig {
@@ -158,7 +158,7 @@ static bool play(const struct row *row)
 	script_start(&r.script, r.turns);
 	r.params = (struct imapstore_params){ .imap = { .dial = { .host = "127.0.0.1", .port = r.script.peer.port, .security = DIAL_PLAIN, .timeout = 300 },
 						      .what = "work", .user = "jane", .secret = { .literal = "5ecret" }, .secure = true } };
-	r.p = (struct listen_params){ .folders = r.names, .n = cut(names, ',', r.names, 8), .idle = r.idle, .n_idle = cut(idle, ',', r.idle, 16), .interval = 300000, .period = row->period };
+	r.p = (struct listen_params){ .folders = r.names, .n = cut(names, ',', r.names, 8), .idle = r.idle, .n_idle = cut(idle, ',', r.idle, 16), .interval = row->interval ? row->interval : 300000, .period = row->period };
 	r.s = imapstore_new(&r.params, &e);
 	assert_non_null(r.s);
 	act(&r, (char[]){ "first" });
@@ -283,7 +283,7 @@ static void test_idle(void **state)
 				{ "A7 STATUS \"Work\" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)", NAMES OK("A4") "* STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3 UNSEEN 1)\r\n" OK("A5") "A6 NO [NOPERM] no\r\n" "* STATUS \"Work\" (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3 UNSEEN 1)\r\n" OK("A7") },
 				{ "A8 LIST \"\" \"*\"", "" }, { "A9 STATUS \"INBOX\" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)", "" }, { "A10 STATUS \"Play\" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)", "" },
 				{ "A11 STATUS \"Work\" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)", NAMES OK("A8") "* STATUS inbox (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3 UNSEEN 0)\r\n" OK("A9") "A10 NO [NOPERM] no\r\n" "* STATUS \"Work\" (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3 UNSEEN 1)\r\n" OK("A11") }, { 0 } },
-			.act = "how;again;hear;stamp INBOX", .want = ";STATUS of 3 folders every 5 min;;INBOX ;none;" },
+			.interval = 50, .act = "how;again;hear;stamp INBOX", .want = ";STATUS of 3 folders every 3 s;;INBOX ;none;" },
 	};
 
 	(void)state;
