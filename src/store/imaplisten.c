@@ -12,142 +12,11 @@
 
 #define PAUSE_MS 60000 /* before one of the further connections is tried again; doubled each time */
 #define PAUSE_MAX_MS 1800000
-#define STATUS_MS 1000 /* no more than one STATUS in so much time, on average: servers count commands */
 #define FRESH_MS 1000 /* what was asked for no longer ago than that is what it is now */
 
 static struct imaplisten *listen_of(struct listener *l)
 {
 	return (struct imaplisten *)l;
-}
-
-/* ---- looks ---- */
-
-struct looking {
-	struct imaplisten *l;
-	size_t *ask;  /* places */
-	size_t n;
-	bool noop;    /* before it: news of the selected folder are shown by this alone */
-	bool with_status;
-	uint64_t tree;
-};
-
-static void put_items(struct imapstore *t)
-{
-	const unsigned have = t->conn.caps.have;
-
-	imap_put(&t->conn, "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN%s%s)", have & IMAP_CAP_CONDSTORE ? " HIGHESTMODSEQ" : "",
-		have & IMAP_CAP_CONDSTORE && have & IMAP_CAP_OBJECTID ? " MAILBOXID" : "");
-}
-
-static void put_status(struct imapstore *t, const char *wire)
-{
-	imap_start(&t->conn);
-	imap_put(&t->conn, "STATUS ");
-	imap_astring(&t->conn, slice_str(wire));
-	imap_put(&t->conn, " ");
-	put_items(t);
-}
-
-/* imapstore_flight.send: NOOP, the list, then folders */
-static int send_look(struct imapstore *t, void *arg, size_t i, uint32_t *tag, struct err *e)
-{
-	struct looking *k = arg;
-
-	if (k->noop && i == 0)
-		return imap_send(&t->conn, tag, e, "NOOP");
-	i -= k->noop;
-	if (i > 0) {
-		put_status(t, k->l->seen[k->ask[i - 1]].f->wire);
-	} else {
-		imap_start(&t->conn);
-		imap_put(&t->conn, "LIST \"\" \"*\"");
-		if (k->with_status) {
-			imap_put(&t->conn, " RETURN (STATUS ");
-			put_items(t);
-			imap_put(&t->conn, ")");
-		}
-	}
-	return imap_end(&t->conn, tag, e);
-}
-
-/* A folder that is gone is told by the list. */
-static int end_look(struct imapstore *t, void *arg, size_t i, const struct imap_resp *r, const struct err *why, struct err *e)
-{
-	struct looking *k = arg;
-
-	(void)t;
-	if (r || (i != k->noop && why->span != SPAN_ACCT))
-		return 0;
-	*e = *why;
-	return -1;
-}
-
-static int data_look(struct imapstore *t, void *arg, const struct imap_resp *r, struct err *e)
-{
-	struct looking *k = arg;
-
-	(void)t;
-	if (r->kind == IMAP_LIST) /* in whatever order */
-		k->tree += slice_hash(r->list.name) * 31 + (r->list.attrs & IMAP_LIST_NOSELECT ? 1 : 0);
-	return imapseen_answer(&k->l->line[0], r, e);
-}
-
-static bool list_has_status(const struct imaplisten *l)
-{
-	const unsigned need = IMAP_CAP_LIST_EXTENDED | IMAP_CAP_LIST_STATUS;
-
-	return (l->line[0].t->conn.caps.have & need) == need;
-}
-
-static size_t polled(const struct imaplisten *l)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < l->folders.n; i++)
-		n += imapseen_polled(&l->seen[i]);
-	return n;
-}
-
-/* From one look to the next. */
-static msec_t interval(const struct imaplisten *l)
-{
-	msec_t least = list_has_status(l) ? 0 : (msec_t)polled(l) * STATUS_MS;
-
-	return l->interval > least ? l->interval : least;
-}
-
-/* Ask for the list, and the STATUS of those of which nobody tells; all: of every one. The first line is not waiting. */
-static int look(struct imaplisten *l, bool all, struct err *e)
-{
-	struct imapstore *t = l->line[0].t;
-	struct looking k = { .l = l, .ask = calloc(l->folders.n ? l->folders.n : 1, sizeof(*k.ask)) };
-	struct imapstore_flight f = { .send = send_look, .end = end_look, .data = data_look, .arg = &k };
-	int rc;
-
-	if (!k.ask)
-		return err_set(e, ERR_LOCAL, "out of memory");
-	k.with_status = list_has_status(l);
-	for (size_t i = 0; !k.with_status && i < l->folders.n; i++)
-		if (l->seen[i].f && !l->seen[i].line && (all || imapseen_polled(&l->seen[i])))
-			k.ask[k.n++] = i;
-	k.noop = l->line[0].is_selected;
-	f.n = k.noop + 1 + k.n;
-	rc = imapstore_fly(t, &f, e);
-	free(k.ask);
-	l->look_at = clock_in(interval(l));
-	if (rc < 0)
-		return imapstore_broken(t, e);
-	if (l->tree_known && k.tree != l->tree)
-		listen_hint_all(&l->folders);
-	l->tree = k.tree;
-	l->tree_known = true;
-	return 0;
-}
-
-/* Must anything be asked for at intervals? Without NOTIFY new folders, at least. */
-static bool polls(const struct imaplisten *l)
-{
-	return !l->notify || polled(l) > 0;
 }
 
 /* ---- lines ---- */
@@ -202,7 +71,7 @@ static int renew(struct imapline *n, struct err *e)
 {
 	struct imaplisten *l = n->l;
 
-	if (imapline_stop(n, e) < 0 || (n == &l->line[0] && look(l, true, e) < 0))
+	if (imapline_stop(n, e) < 0 || (n == &l->line[0] && imappoll_look(l, true, e) < 0))
 		return -1;
 	return imapline_wait(n, e);
 }
@@ -260,7 +129,7 @@ static bool imap_pending(struct listener *base)
 static msec_t imap_when(struct listener *base)
 {
 	struct imaplisten *l = listen_of(base);
-	msec_t at = polls(l) ? l->look_at : INT64_MAX;
+	msec_t at = imappoll_due(l) ? l->look_at : INT64_MAX;
 
 	for (size_t i = 0; i < l->n_lines; i++)
 		if (imapline_when(&l->line[i]) < at)
@@ -274,8 +143,8 @@ static int imap_take(struct listener *base, void (*hint)(void *arg, const char *
 	struct imapline *first = &l->line[0];
 	int rc = serve_all(l, e);
 
-	if (rc == 0 && polls(l) && clock_now() >= l->look_at)
-		rc = imapline_stop(first, e) < 0 || look(l, false, e) < 0 || imapline_wait(first, e) < 0 ? -1 : 0;
+	if (rc == 0 && imappoll_due(l) && clock_now() >= l->look_at)
+		rc = imapline_stop(first, e) < 0 || imappoll_look(l, false, e) < 0 || imapline_wait(first, e) < 0 ? -1 : 0;
 	listen_tell(&l->folders, hint, arg);
 	return rc < 0 ? fail(l, e) : 0;
 }
@@ -314,28 +183,6 @@ static int imap_probe(struct listener *base, struct err *e)
 	return 0;
 }
 
-/* STATUS of one folder, or of all if that is no more. */
-static int ask(struct imaplisten *l, struct imapseen *p, struct err *e)
-{
-	struct imapline *n = &l->line[0];
-	struct imapstore *t = n->t;
-	struct err why = ERR_INIT;
-	uint32_t tag;
-	int rc;
-
-	if (imapline_stop(n, e) < 0)
-		return -1;
-	if (list_has_status(l)) {
-		rc = look(l, true, e);
-	} else {
-		put_status(t, p->f->wire);
-		if (imap_end(&t->conn, &tag, e) < 0)
-			return imapstore_broken(t, e);
-		rc = imapstore_finish(t, tag, imapseen_answer, n, NULL, &why, e);
-	}
-	return rc < 0 ? -1 : imapline_wait(n, e);
-}
-
 /* Select the folder of a line again. */
 static int refresh(struct imapline *n, struct err *e)
 {
@@ -368,10 +215,10 @@ static int imap_stamp(struct listener *base, const char *folder, char out[STORE_
 		rc = refresh(n, &why);
 		if (rc < 0 && n != &l->line[0] && why.kind != ERR_CANCEL) {
 			give_up(n, &why);
-			rc = ask(l, p, &why);
+			rc = imappoll_ask(l, p, &why);
 		}
 	} else if (!p->line && !(imapseen_whole(p) && (p->told || clock_now() < p->at + FRESH_MS))) {
-		rc = ask(l, p, &why);
+		rc = imappoll_ask(l, p, &why);
 	}
 	if (rc < 0) {
 		imapstore_give(e, &why);
@@ -420,7 +267,7 @@ static void put_names(const struct imaplisten *l, struct strbuf *out)
 static void imap_how(struct listener *base, struct strbuf *out)
 {
 	struct imaplisten *l = listen_of(base);
-	size_t n = polled(l), start = out->len;
+	size_t n = imappoll_count(l), start = out->len;
 
 	if (l->notify)
 		strbuf_puts(out, "NOTIFY");
@@ -428,10 +275,10 @@ static void imap_how(struct listener *base, struct strbuf *out)
 		put_names(l, out);
 	if (n > 0) {
 		strbuf_printf(out, "%sSTATUS of %zu folder%s every ", out->len > start ? ", " : "", n, n == 1 ? "" : "s");
-		listen_put_interval(out, interval(l));
+		listen_put_interval(out, imappoll_interval(l));
 	} else if (!l->notify) {
 		strbuf_printf(out, "%sLIST every ", out->len > start ? ", " : "");
-		listen_put_interval(out, interval(l));
+		listen_put_interval(out, imappoll_interval(l));
 	}
 	if (l->why[0])
 		strbuf_printf(out, " (no further connection: %s)", l->why);
@@ -501,7 +348,7 @@ static int open_lines(struct imaplisten *l, struct err *e)
 	struct imapline *first = &l->line[0];
 
 	/* what is compared with later: without NOTIFY all of it, else only when a wait is begun anew */
-	if (imapline_open(first, e) < 0 || (!l->notify && look(l, true, e) < 0) || imapline_wait(first, e) < 0)
+	if (imapline_open(first, e) < 0 || (!l->notify && imappoll_look(l, true, e) < 0) || imapline_wait(first, e) < 0)
 		return fail(l, e);
 	if (l->notify)
 		l->n_lines = 1;
@@ -530,6 +377,6 @@ struct listener *imaplisten(struct store *s, const struct listen_params *p, stru
 	for (size_t i = 0; i < l->folders.n; i++)
 		l->folders.hinted[i] = false; /* what there is now is where it begins */
 	l->folders.all = l->folders.any = false;
-	l->look_at = clock_in(interval(l));
+	l->look_at = clock_in(imappoll_interval(l));
 	return &l->base;
 }

@@ -1,5 +1,5 @@
 /*
- * Waiting for changes on a server, from inside. imaplisten.c is the listener, imapline.c one of its connections, imapseen.c what is known of folders.
+ * Waiting for changes on a server, from inside. imaplisten.c is the listener, imapline.c one of its connections, imappoll.c asks where nobody tells, imapseen.c is what is known of folders.
  */
 #ifndef STORE_IMAPLISTEN_P_H
 #define STORE_IMAPLISTEN_P_H
@@ -71,6 +71,17 @@ int imapseen_begun(void *arg, const struct imap_resp *r, struct err *e);
 bool imapseen_whole(const struct imapseen *p);
 /* Does nobody tell of it by himself? */
 bool imapseen_polled(const struct imapseen *p);
+
+/* ---- imappoll.c ---- */
+
+/* Ask for the list, and the STATUS of those of which nobody tells; all: of every one. The first line is not waiting. -1 */
+int imappoll_look(struct imaplisten *l, bool all, struct err *e);
+/* Ask for the STATUS of one, or of all where that is no more. The first line waits again afterwards. -1 */
+int imappoll_ask(struct imaplisten *l, struct imapseen *p, struct err *e);
+/* Must anything be asked for at intervals? And of how many folders; from one look to the next. */
+bool imappoll_due(const struct imaplisten *l);
+size_t imappoll_count(const struct imaplisten *l);
+msec_t imappoll_interval(const struct imaplisten *l);
 
 /* ---- imapline.c ---- */
 
