@@ -76,10 +76,11 @@ static const char *const migrations[] = {
 	"DROP INDEX IF EXISTS pair_made;"
 	/* A stamp of a Maildir says now that each key is one file there (BOX_UNCHANGED): what was stamped before is looked at once more. */
 	WEAKEN("right_stamp"),
-	/* A message kept aside (aside.h), its text in pieces. */
+	/* A message kept aside (aside.h), its text in pieces; moves that are under way (moving.h). */
 	"CREATE TABLE IF NOT EXISTS aside(id INTEGER PRIMARY KEY, folder INTEGER NOT NULL, right TEXT NOT NULL, flags INTEGER NOT NULL, date INTEGER NOT NULL,"
 	"  hint TEXT NOT NULL DEFAULT '', digest BLOB);"
-	"CREATE TABLE IF NOT EXISTS aside_text(at INTEGER PRIMARY KEY, bytes BLOB NOT NULL);",
+	"CREATE TABLE IF NOT EXISTS aside_text(at INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"
+	"CREATE TABLE IF NOT EXISTS moving(folder INTEGER NOT NULL, right TEXT NOT NULL, target INTEGER NOT NULL, PRIMARY KEY(folder, right)) WITHOUT ROWID;",
 };
 #define VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
 

@@ -101,7 +101,7 @@ int folders_each(struct db *db, int (*cb)(void *arg, int64_t id, const char *lef
 int folders_drop(struct db *db, int64_t id, struct err *e)
 {
 	static const char *const sql[] = { "DELETE FROM pair WHERE folder = ?1", "DELETE FROM failure WHERE folder = ?1", "DELETE FROM keyword WHERE folder = ?1",
-					   "DELETE FROM folder WHERE id = ?1" };
+					   "DELETE FROM moving WHERE folder = ?1 OR target = ?1", "DELETE FROM folder WHERE id = ?1" };
 
 	if (pairs_know_ids(db, e) < 0)
 		return -1;

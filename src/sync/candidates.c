@@ -213,6 +213,40 @@ out:
 	return rc;
 }
 
+/* The same of one box. One that can't be read fails alone. */
+static int learn_box(struct twoway *g, int side, enum candidates_how how, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
+{
+	struct err why = ERR_INIT;
+	struct box *b = cs->c.a[0].box;
+
+	if (candidates_learn(g, side, how, fits, arg, cs, &why) == 0)
+		return 0;
+	cs->c.n = 0;
+	return box_error(g, b, &why, e);
+}
+
+int candidates_learn_each(struct twoway *g, int side, enum candidates_how how, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
+{
+	struct candidates all = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && cs->c.n > 0 && i < g->boxes.n; i++) {
+		struct candidates some = { 0 };
+
+		for (size_t k = 0; rc == 0 && k < cs->c.n; k++)
+			if (cs->c.a[k].box == &g->boxes.a[i])
+				rc = vec_push(&some.c, cs->c.a[k]) < 0 ? twoway_no_memory(e) : 0;
+		if (rc == 0 && some.c.n > 0)
+			rc = learn_box(g, side, how, fits, arg, &some, e);
+		for (size_t k = 0; rc == 0 && k < some.c.n; k++)
+			rc = vec_push(&all.c, some.c.a[k]) < 0 ? twoway_no_memory(e) : 0;
+		candidates_release(&some);
+	}
+	candidates_release(cs);
+	*cs = all;
+	return rc;
+}
+
 int candidates_narrow(struct candidates *cs, int side, const struct candidates *others, struct err *e)
 {
 	struct numset sizes = { 0 };

@@ -44,6 +44,9 @@ enum candidates_how {
 typedef bool candidates_fits(void *arg, const struct store_msg *m);
 int candidates_learn(struct twoway *g, int side, enum candidates_how how, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e);
 
+/* The same of several boxes. Those of a box that can't be read, which fails alone, are dropped. */
+int candidates_learn_each(struct twoway *g, int side, enum candidates_how how, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e);
+
 /* The one with this num, after candidates_learn; NULL: none. */
 struct candidate *candidates_find(const struct candidates *cs, uint64_t num);
 

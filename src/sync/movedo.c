@@ -102,6 +102,10 @@ static int note_moves(struct twoway *g, struct move *m, size_t n, struct err *e)
 		const struct joined *to = place_row(m[i].to);
 		int64_t folder = m[i].to.box->f->base.id;
 
+		if (movehalf_ended(g, &m[i], e) < 0) {
+			db_rollback(g->db);
+			return -1;
+		}
 		if (m[i].end != MOVE_DONE)
 			continue;
 		if (carry_flags(&m[i], e) < 0 || words_note(g, m[i].to.box, e) < 0 || pairs_flags(g->db, place_row(m[i].home)->pair, m[i].flags, e) < 0 ||
@@ -115,7 +119,7 @@ static int note_moves(struct twoway *g, struct move *m, size_t n, struct err *e)
 	return db_commit(g->db, e);
 }
 
-static void tell_move(struct twoway *g, const struct move *m, bool dry)
+void moves_tell_one(struct twoway *g, const struct move *m, bool dry)
 {
 	char uid[ERR_TEXT_MAX];
 	struct slice key = joined_key(place_row(m->from), m->side);
@@ -330,6 +334,8 @@ static int move_route(struct twoway *g, struct move *m, size_t n, struct err *e)
 			return -1;
 		far |= has_to_travel(&m[i]);
 	}
+	if (far && movehalf_note(g, m, n, e) < 0)
+		return -1;
 	if (far) {
 		exec_step(&g->x[m->side], "move");
 		rc = travel(&r, &why);
@@ -341,7 +347,7 @@ static int move_route(struct twoway *g, struct move *m, size_t n, struct err *e)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		if (m[i].end == MOVE_DONE) {
-			tell_move(g, &m[i], false);
+			moves_tell_one(g, &m[i], false);
 			if (arrived(&m[i], e) < 0)
 				return -1;
 		} else if (m[i].end == MOVE_REFUSED) {
@@ -357,6 +363,8 @@ int moves_do(struct twoway *g, struct err *e)
 {
 	struct move *m = g->moves.a;
 
+	if (movehalf_end(g, e) < 0)
+		return -1;
 	if (g->moves.n > 0)
 		qsort(m, g->moves.n, sizeof(*m), by_route);
 	for (size_t i = 0, n; i < g->moves.n; i += n) {
@@ -370,6 +378,7 @@ int moves_do(struct twoway *g, struct err *e)
 
 void moves_tell(struct twoway *g)
 {
+	movehalf_tell(g);
 	for (size_t i = 0; i < g->moves.n; i++)
-		tell_move(g, &g->moves.a[i], true);
+		moves_tell_one(g, &g->moves.a[i], true);
 }

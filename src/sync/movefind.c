@@ -74,7 +74,7 @@ static int gather_trails(struct twoway *g, struct trails *ts, struct err *e)
 			struct pair p;
 			int rc;
 
-			if (row->pair == 0 || (row->m.left.present && row->m.right.present))
+			if (row->pair == 0 || row->moving || (row->m.left.present && row->m.right.present))
 				continue;
 			rc = pairs_by_id(g->db, row->pair, &p, e);
 			if (rc < 0)
@@ -183,41 +183,6 @@ static bool date_fits(void *arg, const struct store_msg *m)
 	return m->date == 0 || w->any || numset_has(&w->known, (uint64_t)m->date);
 }
 
-/* What tells these apart. A folder that can't be read fails alone. */
-static int learn(struct twoway *g, int side, enum candidates_how how, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
-{
-	struct err why = ERR_INIT;
-	struct box *b = cs->c.n > 0 ? cs->c.a[0].box : NULL;
-
-	if (candidates_learn(g, side, how, fits, arg, cs, &why) == 0)
-		return 0;
-	cs->c.n = 0;
-	return box_error(g, b, &why, e);
-}
-
-/* The same of messages in several boxes. Those of a folder that can't be read are dropped. */
-static int learn_each(struct twoway *g, int side, enum candidates_how how, candidates_fits *fits, void *arg, struct candidates *cs, struct err *e)
-{
-	struct candidates all = { 0 };
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && cs->c.n > 0 && i < g->boxes.n; i++) {
-		struct candidates some = { 0 };
-
-		for (size_t k = 0; rc == 0 && k < cs->c.n; k++)
-			if (cs->c.a[k].box == &g->boxes.a[i])
-				rc = vec_push(&some.c, cs->c.a[k]) < 0 ? twoway_no_memory(e) : 0;
-		if (rc == 0 && some.c.n > 0)
-			rc = learn(g, side, how, fits, arg, &some, e);
-		for (size_t k = 0; rc == 0 && k < some.c.n; k++)
-			rc = vec_push(&all.c, some.c.a[k]) < 0 ? twoway_no_memory(e) : 0;
-		candidates_release(&some);
-	}
-	candidates_release(cs);
-	*cs = all;
-	return rc;
-}
-
 /* Files of the same content; only those are read that have the size of a lost one. That they are called the same as one proves nothing: names may be mere numbers. */
 static int find_by_content(struct twoway *g, int side, struct trails *ts, struct err *e)
 {
@@ -240,7 +205,7 @@ static int find_by_content(struct twoway *g, int side, struct trails *ts, struct
 
 		rc = gather_fresh(&g->boxes.a[i], side, &fresh, e);
 		if (rc == 0)
-			rc = learn(g, side, LEARN_CONTENTS, size_fits, &sizes, &fresh, e);
+			rc = candidates_learn_each(g, side, LEARN_CONTENTS, size_fits, &sizes, &fresh, e);
 		for (size_t k = 0; rc == 0 && k < fresh.c.n; k++)
 			if (fresh.c.a[k].told)
 				take_trail(ts, side, &fresh.c.a[k]);
@@ -299,7 +264,7 @@ static int learn_held(struct twoway *g, const struct trails *ts, struct candidat
 		if (is_held(&ts->t.a[i]))
 			rc = add_held(ts, i, out, e);
 	if (rc == 0)
-		rc = learn_each(g, RIGHT, twoway_tells(g, RIGHT) ? LEARN_MARKS : LEARN_CONTENTS, date_fits, &dates, out, e);
+		rc = candidates_learn_each(g, RIGHT, twoway_tells(g, RIGHT) ? LEARN_MARKS : LEARN_CONTENTS, date_fits, &dates, out, e);
 	numset_release(&dates.known);
 	return rc;
 }
@@ -365,9 +330,9 @@ static int find_by_proof(struct twoway *g, struct trails *ts, struct candidates 
 	candidates_drop_united(held);
 	candidates_narrow_alike(fresh, held);
 	candidates_narrow_alike(held, fresh);
-	rc = learn_each(g, LEFT, LEARN_CONTENTS, NULL, NULL, fresh, e);
+	rc = candidates_learn_each(g, LEFT, LEARN_CONTENTS, NULL, NULL, fresh, e);
 	if (rc == 0 && fresh->c.n > 0)
-		rc = learn_each(g, RIGHT, LEARN_CONTENTS, NULL, NULL, held, e);
+		rc = candidates_learn_each(g, RIGHT, LEARN_CONTENTS, NULL, NULL, held, e);
 	return rc < 0 ? -1 : candidates_match_contents(fresh, held, unite_proven, ts, e);
 }
 
@@ -388,7 +353,7 @@ static int find_by_ident(struct twoway *g, struct trails *ts, struct err *e)
 		candidates_release(&fresh);
 	}
 	if (rc == 0)
-		rc = learn_each(g, LEFT, LEARN_MARKS, NULL, NULL, &all, e);
+		rc = candidates_learn_each(g, LEFT, LEARN_MARKS, NULL, NULL, &all, e);
 	if (rc == 0) {
 		candidates_match(&all, &held, unite_alike, ts);
 		rc = find_by_proof(g, ts, &all, &held, e);
@@ -515,10 +480,10 @@ static bool may_rename(const struct twoway *g)
 int moves_find(struct twoway *g, struct err *e)
 {
 	struct trails ts = { 0 };
-	int rc = 0;
+	int rc = movehalf_find(g, e);
 
-	if (count_fresh(g, LEFT) + count_fresh(g, RIGHT) == 0)
-		return 0;
+	if (rc < 0 || count_fresh(g, LEFT) + count_fresh(g, RIGHT) == 0)
+		return rc;
 	rc = gather_trails(g, &ts, e);
 	for (int s = RIGHT; rc == 0 && s >= LEFT && ts.t.n > 0; s--) {
 		if (count_fresh(g, s) == 0)

@@ -20,5 +20,16 @@ int moves_find(struct twoway *g, struct err *e);
 int moves_do(struct twoway *g, struct err *e);
 
 void moves_tell(struct twoway *g); /* what a dry run says instead */
+void moves_tell_one(struct twoway *g, const struct move *m, bool dry);
+
+/*
+ * movehalf.c, for those three: moves at a migration's target are noted before they are begun, and when they have ended, in a transaction that is open; those of earlier runs that were begun and not
+ * ended are found, and are `moving` then, and ended.
+ */
+int movehalf_note(struct twoway *g, const struct move *m, size_t n, struct err *e);
+int movehalf_ended(struct twoway *g, const struct move *m, struct err *e);
+int movehalf_find(struct twoway *g, struct err *e);
+int movehalf_end(struct twoway *g, struct err *e);
+void movehalf_tell(struct twoway *g);
 
 #endif

@@ -225,6 +225,7 @@ static void forget_session(struct twoway *g)
 	g->side[LEFT]->keywords = g->side[RIGHT]->keywords = NULL;
 	vec_release(&g->boxes);
 	vec_release(&g->moves);
+	vec_release(&g->halves);
 	folders_release(&g->folders);
 	/* removals that were marked and not committed: the next look tells what became of them */
 	exec_forget_marks(&g->x[LEFT]);

@@ -85,6 +85,16 @@ struct move {
 	enum { MOVE_UNKNOWN, MOVE_DONE, MOVE_REFUSED } end;
 };
 
+/* A move at a migration's target that an earlier run did not end: see movehalf.c. */
+struct half {
+	struct place from;            /* its pair, which the left has no more; row SIZE_MAX: the right has it there no more */
+	struct box *to;
+	struct slice key;             /* of the right in from */
+	uint64_t num;                 /* while from's box is open */
+	bool there;                   /* it is in both */
+	bool removed;
+};
+
 struct twoway {
 	const struct sync_params *p;
 	struct store *side[2];
@@ -94,6 +104,7 @@ struct twoway {
 	struct folders folders;
 	VEC(struct box) boxes;
 	VEC(struct move) moves;
+	VEC(struct half) halves;
 	VEC(struct earlier) earlier;
 	struct arena keys;            /* of earlier */
 	struct exec x[2];             /* by their target's side */

@@ -34,6 +34,9 @@ def mail(n, extra=b""):
             b"From: a@example.org\nDate: Sat, 3 Mar 2001 10:00:00 +0000\nMessage-ID: <%d@example.org>\nSubject: number %d\n%s\nbody %d\n" % (when, n, n, extra, n))
 
 
+BARE = b"Subject: cron %d\n\nnothing to report\n"
+
+
 def arrived(n):
     """When mail(n) did."""
     t = time.gmtime(1500000000 + n * DAY)
@@ -236,6 +239,25 @@ def test_moved_at_the_source(srv, tmp_path, source, target):
     p.configure("delete-source = yes")
     p.settle()
     assert p.local.state() == want and not any(p.remote.state().values())
+
+
+@pytest.mark.crash
+@pytest.mark.deadline(300)
+@needs_strace
+def test_moved_and_killed(srv, tmp_path):
+    """A message goes from one mbox to another in two steps: what is in both, if a run ends between them, is once where the source has it."""
+    scene = Scene(tmp_path, srv, "", lambda where, server, job: Move(where, server, job, source="imap", target="mbox"))
+    p = scene.p
+    for n in range(4):
+        p.remote.deliver(mail(n) if n % 2 else BARE % n, "INBOX", "S", age=n * DAY)
+    p.remote.make("Work")
+    p.settle()
+    for text in mail(1), BARE % 2:
+        p.remote.move("INBOX", text, "Work")
+    scene.want = {"remote": p.remote.state(), "local": p.remote.state()}
+    scene.keep()
+    for what in scene.killed("fsync,fdatasync", 8):
+        scene.finish(what)
 
 
 def test_a_maildir_that_pop3_has_filled(srv, tmp_path):

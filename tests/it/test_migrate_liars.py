@@ -389,3 +389,94 @@ def test_two_mailboxes_and_no_end(tmp_path):
             break
         step += 1
     assert step > 8
+
+
+class Slow(imappeer.Peer):
+    """Has no MOVE; and goes away, for good, before it marks what was copied, or before it expunges it."""
+
+    less = ("MOVE",)
+    goes = away = None
+
+    def greeting(self, link):
+        if self.away:
+            raise ConnectionResetError
+        super().greeting(link)
+
+    def dispatch_away(self, what):
+        if self.goes == what:
+            self.away = True
+        if self.away:
+            raise ConnectionResetError
+
+    def uid_store(self, link, tag, args):
+        self.dispatch_away("store")
+        super().uid_store(link, tag, args)
+
+    def uid_expunge(self, link, tag, args):
+        self.dispatch_away("expunge")
+        super().uid_expunge(link, tag, args)
+
+
+BARE = [b"Subject: cron %d\n\nnothing new\n" % n for n in range(1, 6)]
+
+
+def half_moved(directory, texts, goes, stays=()):
+    """A migration of which two messages were moved at the source, one of several equal ones, too; the target went away between copy and removal."""
+    old, new = imappeer.Peer({"INBOX": texts, "Work": []}), Slow()
+    h = Job(directory, old, new)
+    for n, m in enumerate(old.inbox().messages):
+        m.date = 1704103200
+    assert clean(h.run("both")).code == 0
+    for m in list(old.inbox().messages[:2]):
+        if m.data not in stays:
+            old.folders["Work"].add(m.data, m.flags, m.date)
+            old.inbox().expunge([m.uid])
+    new.goes = goes
+    r = clean(h.run("both"))
+    assert r.code in (69, 75) and len(known(new)) == len(texts) and len(new.folders["Work"].messages) == 2, r
+    new.goes = new.away = None
+    return h, old, new
+
+
+@pytest.mark.parametrize("goes", ["store", "expunge"])
+@pytest.mark.parametrize("kind", ["named", "bare"])
+def test_moved_by_halves(tmp_path, kind, goes):
+    """At the target it is in both folders when the run ends: the next one ends the move."""
+    texts = ([letter(n) for n in range(1, 5)] if kind == "named" else BARE[:4]) + [letter(7)] * 2
+    h, old, new = half_moved(tmp_path, texts, goes)
+    with old, new:
+        r = h.run("both", "--dry-run")
+        assert [e["action"] for e in clean(r).of("message")].count("move") == 2, r
+        r = clean(h.run("both"))
+        assert r.code == 0 and known(new) == sorted(texts[2:]) and sorted(new.folders["Work"].bodies()) == sorted(texts[:2]), r
+        h.quiet()
+        with contextlib.closing(sqlite3.connect(h.db)) as db:
+            assert db.execute("SELECT count(*) FROM moving").fetchone() == (0,)
+
+
+def test_moved_by_halves_and_altered(tmp_path):
+    """What came to the other folder is not what was to come: nothing is removed."""
+    texts = [letter(n) for n in range(1, 5)]
+    h, old, new = half_moved(tmp_path, texts, "store")
+    with old, new:
+        m = new.folders["Work"].messages[0]
+        m.data = m.data.replace(b"text", b"t?xt")
+        assert clean(h.run("both")).code == 0
+        assert known(new) == sorted(t for t in texts if t != texts[1])
+
+
+def test_moved_here_and_there(tmp_path):
+    """Somebody has copied it to that folder at the target as well: that was no move of ours, and nothing is removed."""
+    texts = [letter(n) for n in range(1, 5)]
+    with imappeer.Peer({"INBOX": texts, "Work": []}) as old, Slow() as new:
+        h = Job(tmp_path, old, new)
+        for m in old.inbox().messages:
+            m.date = 1704103200
+        assert clean(h.run("both")).code == 0
+        m = old.inbox().messages[0]
+        old.folders["Work"].add(m.data, m.flags, m.date)
+        old.inbox().expunge([m.uid])
+        new.folders["Work"].add(m.data, m.flags, m.date)
+        for _ in range(2):
+            assert clean(h.run("both")).code == 0
+        assert known(new) == sorted(texts) and new.folders["Work"].bodies() == texts[:1]

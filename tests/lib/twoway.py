@@ -499,7 +499,7 @@ class Accounts(Job):
 
 
 class Move(Job):
-    """A configuration with one job "move": .remote is its source, .local its target. source: "imap", "pop3", "maildir"; target: "imap", "maildir"."""
+    """A configuration with one job "move": .remote is its source, .local its target. source: "imap", "pop3", "maildir"; target: "imap", "maildir", "mbox"."""
 
     users = 0
     urls = {"imap": "imaps://%s@localhost:%d", "pop3": "pop3s://%s@localhost:%d"}
@@ -511,8 +511,8 @@ class Move(Job):
         self.configure(job, more)
 
     def make(self, kind, name):
-        if kind == "maildir":
-            return Side(os.path.join(self.dir, name))
+        if kind in ("maildir", "mbox"):
+            return {"maildir": Side, "mbox": boxside.BoxSide}[kind](os.path.join(self.dir, name))
         Move.users += 1
         user = "m%dp%d" % (Move.users, os.getpid())
         self.srv.add_user(user, "the secret")
@@ -520,8 +520,8 @@ class Move(Job):
 
     def end(self, kind, side, name):
         """The account of a side, and how the job names it."""
-        if kind == "maildir":
-            return "", haul.quoted("maildir:" + side.path)
+        if kind in ("maildir", "mbox"):
+            return "", haul.quoted(kind + ":" + side.path)
         url = self.urls[kind] % (side.user, {"imap": self.srv.front_port, "pop3": self.srv.pop3s_port}[kind])
         return "account %s {\n\turl = %s\n\tpassword-file = %s\n\tca-file = %s\n}\n" % (name, haul.quoted(url), haul.quoted(self.secret), haul.quoted(self.srv.ca_file)), name
 

@@ -132,7 +132,7 @@ static int one_line(void *arg, const struct pair *p, struct err *e)
 
 /*
  * What decides about mail, as text: which messages are known, pending, gone. -1 when the base says that it can't be read. All this stands in an index, too, by which damage
- * shows; not so when a message came, and what flags it had.
+ * shows; not so when a message came, which way, and what flags it had.
  */
 static int dump(struct db *db, struct strbuf *b, struct err *e)
 {
@@ -140,8 +140,14 @@ static int dump(struct db *db, struct strbuf *b, struct err *e)
 	char left[64];
 
 	strbuf_clear(b);
-	if (pairs_present(db, 1, one_line, b, e) < 0 || pairs_pending(db, 1, false, one_line, b, e) < 0)
+	if (pairs_present(db, 1, one_line, b, e) < 0)
 		return -1;
+	for (int64_t id = 1; id < 200; id++) {
+		int rc = pairs_by_id(db, id, &p, e);
+
+		if (rc < 0 || (rc == 1 && p.pending && one_line(b, &p, e) < 0))
+			return -1;
+	}
 	for (unsigned i = 3; i < 200; i += 7) {
 		int rc;
 
