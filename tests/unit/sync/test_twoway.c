@@ -108,26 +108,14 @@ static void matrix_interrupted(void **state)
 		for (enum fate r = 0; r < FATES; r++) {
 			prepare(f, l, r, (l + r) % TREE_LOOKS, true);
 			keep_prepared(f, &kept);
-			for (int kind = 0; kind < 3; kind++) {
-				for (unsigned n = 1;; n += words || servers ? 3 : 1) { /* for keywords, and between servers, it is the same work once more */
-					unsigned begun;
-					int status;
+			for (enum disturbance kind = 0; kind < DISTURBANCES; kind++) {
+				bool more = true;
 
+				for (unsigned n = 1; more; n += words || servers ? 3 : 1) { /* for keywords, and between servers, it is the same work once more */
 					put_back(f, &kept);
-					snprintf(where, sizeof(where), "%.150s, %s %u", kept.where, kind == 0 ? "stop" : kind == 1 ? "crash" : "cut", n);
-					if (kind == 0)
-						f->p.stop_at = (int)n;
-					else if (kind == 1)
-						f->w->crash_at = f->w->ops + n;
-					else
-						f->w->cut_at = f->w->ops + n;
-					begun = f->w->ops;
-					status = run_apart(f);
-					begun = f->w->ops - begun;
+					more = disturb(f, kind, n);
 					settle(f);
 					check_matrix(f, l, r);
-					if (kind < 2 ? status == 0 : n > begun)
-						break;
 				}
 			}
 		}
@@ -997,28 +985,26 @@ static void copied_and_interrupted(void **state)
 {
 	struct fixture *f = *state;
 
-	for (int way = 0; way < 2; way++)
-		for (unsigned at = 1, code = 100; code == 100 || code == TREE_CRASH; at++) {
+	for (enum disturbance kind = STOPPED; kind < CUT_OFF; kind++) {
+		bool more = true;
+
+		for (unsigned n = 1; more; n++) {
 			scatter(f);
 			f->w->side[L].objects = true;
 			for (uint32_t i = 21; i <= 23; i++)
 				tree_add(f->w, L, "INBOX", i, 0);
 			settle(f);
 			f->w->side[L].read = f->w->side[R].again = 0;
-			snprintf(where, sizeof(where), "way %d, stopped at %u", way, at);
 			for (uint32_t i = 21; i <= 23; i++)
 				tree_add(f->w, L, i == 23 ? "A/B" : "Work", i, 0);
-			if (way)
-				f->w->crash_at = f->w->ops + at;
-			else
-				f->p.stop_at = (int)at;
-			code = (unsigned)run_apart(f);
+			more = disturb(f, kind, n);
 			settle(f);
 			assert_int_equal(f->w->side[L].read, 0);
 			assert_true(f->w->side[R].again >= 3);
 			for (uint32_t i = 21; i <= 23; i++)
 				assert_true(is_in(f, "INBOX", i) && is_in(f, i == 23 ? "A/B" : "Work", i));
 		}
+	}
 }
 
 /* What is to be staged again may be there no more: then it is read after all. And the same name for something of another length proves nothing. */

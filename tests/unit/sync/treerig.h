@@ -122,6 +122,27 @@ static inline int run_apart(struct fixture *f)
 	return WEXITSTATUS(status);
 }
 
+enum disturbance { STOPPED, DEAD_AT, CUT_OFF, DISTURBANCES };
+
+/* A run that is stopped before its n-th step, or dead before the n-th call of a store that does something, or cut off at it. False: it was over before that. */
+static inline bool disturb(struct fixture *f, enum disturbance kind, unsigned n)
+{
+	static const char *const names[] = { "stop", "crash", "cut" };
+	const unsigned begun = f->w->ops;
+	const size_t at = strlen(where);
+	int status;
+
+	snprintf(where + at, sizeof(where) - at, ", %s %u", names[kind], n);
+	if (kind == STOPPED)
+		f->p.stop_at = (int)n;
+	else if (kind == DEAD_AT)
+		f->w->crash_at = begun + n;
+	else
+		f->w->cut_at = begun + n;
+	status = run_apart(f);
+	return kind == CUT_OFF ? n <= f->w->ops - begun : status != 0;
+}
+
 static inline void calm(struct fixture *f)
 {
 	f->w->crash_at = f->w->cut_at = 0;
