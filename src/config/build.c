@@ -310,6 +310,15 @@ static bool is_job(const struct parsed *s)
 	return strcmp(s->def->name, "fetch") == 0 || strcmp(s->def->name, "sync") == 0 || strcmp(s->def->name, "migrate") == 0;
 }
 
+/* Does the section say anything by this key? */
+static bool says(const struct parsed *s, const char *key)
+{
+	for (size_t i = 0; i < s->n_given; i++)
+		if (strcmp(s->given[i].key->name, key) == 0)
+			return true;
+	return false;
+}
+
 /* A job. */
 static void build_job(struct config *c, const struct parsed *s, const struct parsed_list *list, struct problems *p)
 {
@@ -321,6 +330,8 @@ static void build_job(struct config *c, const struct parsed *s, const struct par
 		build_migrate(c, s, list, out, p);
 	else
 		build_fetch(c, s, out, p);
+	if (!says(s, "sandbox"))
+		out->unconfined = c->unconfined;
 	out->mark = build_mark(s, list);
 	if (!s->name)
 		return;
@@ -344,12 +355,13 @@ static void build_top(struct config *c, const struct parsed_list *list, struct p
 			(void)value_default(&k[i], &all, p);
 	for (size_t i = 0; i < list->n; i++)
 		for (size_t j = 0; list->a[i].def->none && j < list->a[i].n_given; j++) {
-			size_t off = list->a[i].given[j].key->off;
+			const struct key *key = list->a[i].given[j].key;
 
-			memcpy((char *)&all + off, (char *)list->a[i].keys + off, sizeof(int64_t));
+			memcpy((char *)&all + key->off, (char *)list->a[i].keys + key->off, key->type == KEY_BOOL ? sizeof(bool) : sizeof(int64_t));
 		}
 	c->parallel = (unsigned)all.parallel;
 	c->parallel_per_host = (unsigned)all.parallel_per_host;
+	c->unconfined = !all.sandbox;
 }
 
 /* Ends first, for jobs name them. */

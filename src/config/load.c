@@ -390,7 +390,7 @@ int config_adhoc(struct config *c, enum config_mode mode, const char *a, const c
 	struct problems p = { .arena = &c->arena };
 	int rc;
 
-	*out = (struct config_job){ .mode = mode };
+	*out = (struct config_job){ .mode = mode, .unconfined = c->unconfined };
 	if (mode == CONFIG_SYNC)
 		adhoc_sync(c, a, b, out, &p);
 	else if (mode == CONFIG_MIGRATE)

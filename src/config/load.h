@@ -72,6 +72,7 @@ struct config {
 	struct config_job *jobs;
 	size_t n_jobs;
 	unsigned parallel, parallel_per_host; /* jobs at once; 0: nothing is said, as there is no file */
+	bool unconfined;            /* no sandbox, where a job does not say it */
 	const char *path;
 	VEC(char *) secrets;        /* strings of the arena that are wiped before it goes */
 };

@@ -48,6 +48,8 @@ static const struct key keys[] = {
 	  .help = "How many jobs run at once, at most." },
 	{ T(parallel_per_host), .name = "parallel-per-host", .type = KEY_INT, .def = "8", RANGE(1, 256), .arg = "number",
 	  .help = "How many of them with one server, whatever the accounts." },
+	{ T(sandbox), .name = "sandbox", .type = KEY_BOOL, .def = "yes", .arg = "yes | no",
+	  .help = "Whether the processes of jobs give up what they do not need; a job can say it for itself." },
 
 	{ A(url), .name = "url", .type = KEY_STR, .def = "", .arg = "URL",
 	  .help = "Protocol, user, server and port in one: imaps://user@host:port, or imap, pop3s or pop3." },

@@ -58,9 +58,10 @@ struct key {
 
 #define SECTION_NONE "top-level"
 
-/* What stands outside of all sections; each of them a KEY_INT. */
+/* What stands outside of all sections; each of them a KEY_INT or KEY_BOOL. */
 struct top_keys {
 	int64_t parallel, parallel_per_host;
+	bool sandbox;
 };
 
 /* What a section says, in the types of its rows: defaults where it says nothing. Strings not given are NULL, numbers without default 0. */

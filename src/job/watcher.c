@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "job/confine.h"
 #include "job/hints.h"
 #include "job/side.h"
 #include "store/listen.h"
@@ -462,12 +463,13 @@ int watcher_run(const struct job_params *p, const struct event_sink *sink)
 	struct watcher w = { .p = p, .sink = sink, .control = p->control, .gather = p->job->gather };
 	struct event end = { .type = EVENT_END, .two_way = true, .one_way = p->job->mode == CONFIG_MIGRATE };
 	struct job_params looks = *p;
+	struct confine confine;
 	struct err e = ERR_INIT;
 
 	log_push("%s", p->job->name);
 	looks.dry_run = true; /* nothing is learnt here for the next run */
 	w.p = &looks;
-	if (run(&w, &e) < 0) {
+	if (confine_enter(&confine, p, &e) < 0 || run(&w, &e) < 0) {
 		struct event stop = { .type = EVENT_ERROR, .kind = e.kind, .span = SPAN_ACCT, .text = e.text, .retry_after = e.retry_after };
 
 		end.exit_code = e.kind == ERR_CANCEL && clock_cancel_signal() ? 128 + clock_cancel_signal() : err_exit_code(e.kind);
@@ -482,6 +484,7 @@ int watcher_run(const struct job_params *p, const struct event_sink *sink)
 		free(w.sides[i].how);
 	}
 	free(w.path);
+	confine_leave(&confine);
 	put(&w, &end);
 	log_pop();
 	return end.exit_code;

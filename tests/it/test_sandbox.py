@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import time
 
 import pytest
@@ -31,10 +30,17 @@ def status(pid):
         return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
 
 
+def confined(pid):
+    try:
+        return status(pid)["NoNewPrivs"] == "1"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def below(pid):
     """All processes below one."""
     found = []
-    with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as f:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as f:
         for child in map(int, f.read().split()):
             found += [child] + below(child)
     return found
@@ -99,6 +105,28 @@ def test_off(tmp_path):
     with waiting(tmp_path, fetch='on-new = "true"\n\tsandbox = no') as (_, pids):
         assert len(pids) == 1
         assert status(pids[0])["NoNewPrivs"] == "0" and status(pids[0])["Seccomp"] == "0"
+
+
+def test_the_watcher_is_confined_too(tmp_path):
+    p = Pair(tmp_path)
+    p.remote.fill("INBOX", 1)
+
+    def held():
+        return len(haul.maildir_files(p.local.box("INBOX")))
+
+    with p.start("watch") as run:
+        try:
+            end = time.monotonic() + PATIENCE
+            while held() != 1 or not any(confined(pid) for pid in below(run.pid)):
+                assert run.poll() is None and time.monotonic() < end
+                time.sleep(0.01)
+            p.remote.deliver(HELLO % (1, 1))
+            while held() != 2:
+                assert run.poll() is None and time.monotonic() < end
+                time.sleep(0.01)
+        finally:
+            run.send_signal(signal.SIGTERM)
+            run.communicate(timeout=PATIENCE)
 
 
 def test_check_and_info_say_it(mailbox, tmp_path):

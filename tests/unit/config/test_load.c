@@ -41,7 +41,7 @@ static const struct {
 	{ "\n}\n", "t:2: unexpected '}'; SECTION NAME { ... } is wanted here\n" },
 	{ ACC "= = = ( ) , x\n" ACC, "t:2: unexpected '='; SECTION NAME { ... } is wanted here\nt:3: the name 'a' is taken already, in line 1\n" },
 	{ "account { url = 'pop3s://u@h' }", "t:1: this account has no name: account NAME { ... }\n" },
-	{ "url = 'pop3s://u@h'\n", "t:1: 'url' stands outside of all sections; keys stand in account, maildir, mbox, fetch, sync or migrate; only parallel or parallel-per-host outside of them\n" },
+	{ "url = 'pop3s://u@h'\n", "t:1: 'url' stands outside of all sections; keys stand in account, maildir, mbox, fetch, sync or migrate; only parallel, parallel-per-host or sandbox outside of them\n" },
 	{ "parallel = 4\nparallel-per-host = 300\n" ACC "parallel = 8\n", "t:2: parallel-per-host = 300 is out of range: 1 to 256\nt:4: parallel is given twice, first in line 1\n" },
 	{ "parallel = {4}\nparallel += 4\n", "t:1: parallel takes one value, not a list\nt:2: '+=' is for lists; parallel takes one value, with '='\n" },
 	{ "parallel = 4 8\n", "t:1: more than one word follows 'parallel ='; put the whole value in quotes\n" },
@@ -405,9 +405,9 @@ static void nul_is_refused(void **state)
 /* Keys outside of sections, wherever they stand. */
 static void top_level(void **state)
 {
-	static const struct { const char *text; unsigned parallel, per_host; } rows[] = {
-		{ "", 4, 8 }, { ACC, 4, 8 }, { "parallel = 12\n" ACC, 12, 8 }, { ACC "parallel-per-host = 2", 4, 2 },
-		{ "parallel-per-host = 256 " ACC " parallel = 1", 1, 256 },
+	static const struct { const char *text; unsigned parallel, per_host; bool unconfined; } rows[] = {
+		{ "", 4, 8, false }, { "sandbox = no\n" ACC, 4, 8, true }, { ACC "sandbox = yes", 4, 8, false }, { ACC, 4, 8, false }, { "parallel = 12\n" ACC, 12, 8, false }, { ACC "parallel-per-host = 2", 4, 2, false },
+		{ "parallel-per-host = 256 " ACC " parallel = 1", 1, 256, false },
 	};
 	struct config c;
 	struct err e = ERR_INIT;
@@ -417,8 +417,15 @@ static void top_level(void **state)
 		assert_int_equal(config_load_text("t", slice_str(rows[i].text), &c, NULL, &e), 0);
 		assert_int_equal(c.parallel, rows[i].parallel);
 		assert_int_equal(c.parallel_per_host, rows[i].per_host);
+		assert_int_equal(c.unconfined, rows[i].unconfined);
 		config_release(&c);
 	}
+	/* a job may say otherwise */
+	assert_int_equal(config_load_text("t", slice_str("sandbox = no\naccount isp { url = 'pop3s://u@h' password-command = x }\nfetch a { from = isp to = 'maildir:/m' }\n"
+							 "fetch b { from = isp to = 'maildir:/n' sandbox = yes }"), &c, NULL, &e), 0);
+	assert_true(c.jobs[0].unconfined);
+	assert_false(c.jobs[1].unconfined);
+	config_release(&c);
 }
 
 /* How long a run may take, and how many may use an account. */
