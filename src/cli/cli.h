@@ -43,7 +43,7 @@ struct cmd {
 	const char *args;
 	int min, max;    /* arguments; max -1: any number */
 	unsigned takes;
-	const char *help;
+	const char *help; /* NULL: no person types it, and it is not listed */
 };
 
 const struct cmd *cli_commands(size_t *n);
@@ -55,6 +55,10 @@ int options_parse(int argc, char **argv, struct options *o, int *words, struct e
 int options_fit(const struct options *o, const struct cmd *cmd, struct err *e);
 /* One line for each option that fits `takes` (all common ones too). */
 void options_help(struct report *r, unsigned takes);
+/* The same for a caller: "--name" of each. */
+void options_each(unsigned takes, void (*cb)(void *arg, const char *option, const char *help), void *arg);
+/* The long name of an option that takes a value, by that or by its letter (n is 1); NULL: there is none. */
+const char *options_valued(const char *name, size_t n);
 
 /* Load the configuration once; its problems are shown, each once (c->told). */
 int cli_load(struct cli *c, struct err *e);
@@ -102,5 +106,6 @@ int cmd_undo(struct cli *c, struct err *e);
 int cmd_watch(struct cli *c, struct err *e);
 int cmd_verify(struct cli *c, struct err *e);
 int cmd_help(struct cli *c, struct err *e);
+int cmd_complete(struct cli *c, struct err *e);
 
 #endif

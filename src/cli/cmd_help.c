@@ -7,7 +7,7 @@
 static void help_one(struct cli *c, const struct cmd *cmd)
 {
 	report_line(c->report, "mailhaul %s [OPTION...] %s", cmd->name, cmd->args);
-	report_line(c->report, "    %s", cmd->help);
+	report_line(c->report, "    %s", cmd->help ? cmd->help : "for the shells, to complete a line");
 	report_line(c->report, "%s", "");
 	options_help(c->report, cmd->takes);
 }
@@ -31,6 +31,8 @@ int cmd_help(struct cli *c, struct err *e)
 	for (size_t i = 0; i < n; i++) {
 		char left[64];
 
+		if (!all[i].help)
+			continue;
 		snprintf(left, sizeof(left), "mailhaul %s %s", all[i].name, all[i].args);
 		report_line(c->report, "  %-30s %s", left, all[i].help);
 	}

@@ -22,6 +22,7 @@ static const struct cmd cmds[] = {
 	{ "undo", cmd_undo, "[JOB] [RUN]", 0, 3, TAKES_DRY, "put back, on both sides, what a run of a sync job has deleted" },
 	{ "verify", cmd_verify, "JOB | A B", 1, 2, TAKES_FULL, "compare both sides of a job, message by message; changes nothing" },
 	{ "help", cmd_help, "[COMMAND]", 0, 1, 0, "this help, or a command's" },
+	{ "complete", cmd_complete, "-- WORD...", 0, -1, 0, NULL },
 };
 
 const struct cmd *cli_commands(size_t *n)

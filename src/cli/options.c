@@ -161,3 +161,24 @@ void options_help(struct report *r, unsigned takes)
 		report_line(r, "  %-30s %s", left, rows[i].help);
 	}
 }
+
+void options_each(unsigned takes, void (*cb)(void *arg, const char *option, const char *help), void *arg)
+{
+	for (size_t i = 0; i < N_ROWS; i++) {
+		char name[64];
+
+		if (rows[i].takes && !(rows[i].takes & takes))
+			continue;
+		snprintf(name, sizeof(name), "--%s", rows[i].name);
+		cb(arg, name, rows[i].help);
+	}
+}
+
+const char *options_valued(const char *name, size_t n)
+{
+	for (size_t i = 0; i < N_ROWS; i++) {
+		if (rows[i].arg && ((n == 1 && rows[i].key == name[0]) || (strlen(rows[i].name) == n && strncmp(rows[i].name, name, n) == 0)))
+			return rows[i].name;
+	}
+	return NULL;
+}
