@@ -332,7 +332,7 @@ static void build_job(struct config *c, const struct parsed *s, const struct par
 		build_fetch(c, s, out, p);
 	if (!says(s, "sandbox"))
 		out->unconfined = c->unconfined;
-	out->mark = build_mark(s, list);
+	out->mark = build_mark(s, list) + out->unconfined; /* which may come from outside of the section */
 	if (!s->name)
 		return;
 	for (size_t i = 0; i < c->n_jobs; i++)

@@ -411,6 +411,7 @@ static void top_level(void **state)
 	};
 	struct config c;
 	struct err e = ERR_INIT;
+	uint64_t mark;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
@@ -425,6 +426,12 @@ static void top_level(void **state)
 							 "fetch b { from = isp to = 'maildir:/n' sandbox = yes }"), &c, NULL, &e), 0);
 	assert_true(c.jobs[0].unconfined);
 	assert_false(c.jobs[1].unconfined);
+	mark = c.jobs[0].mark;
+	config_release(&c);
+	/* and to one that does not, what stands outside is a change of its own */
+	assert_int_equal(config_load_text("t", slice_str("sandbox = yes\naccount isp { url = 'pop3s://u@h' password-command = x }\nfetch a { from = isp to = 'maildir:/m' }\n"
+							 "fetch b { from = isp to = 'maildir:/n' sandbox = yes }"), &c, NULL, &e), 0);
+	assert_true(c.jobs[0].mark != mark);
 	config_release(&c);
 }
 
