@@ -50,7 +50,8 @@ static void count_message(struct hooks *h, const struct event *ev)
 	if (ev->action == ACTION_SKIP || ev->action == ACTION_FORGET || !(f = row_of(h, ev->folder, ev->right)))
 		return;
 	f->pulled += ev->action == ACTION_PULL;
-	f->pushed += ev->action == ACTION_PUSH || ev->action == ACTION_RESTORE;
+	f->pushed += ev->action == ACTION_PUSH;
+	f->restored += ev->action == ACTION_RESTORE;
 	f->deleted += ev->action == ACTION_DELETE;
 	f->flagged += ev->action == ACTION_FLAGS;
 	f->moved += ev->action == ACTION_MOVE;
@@ -98,8 +99,8 @@ static void put_folder(struct strbuf *out, const struct hooks *h, const struct h
 	jsonl_string(out, f->left);
 	strbuf_puts(out, ",\"local\":");
 	jsonl_string(out, f->right);
-	strbuf_printf(out, ",\"pulled\":%llu,\"pushed\":%llu,\"deleted\":%llu,\"flagged\":%llu,\"moved\":%llu}\n", (unsigned long long)f->pulled, (unsigned long long)f->pushed,
-		      (unsigned long long)f->deleted, (unsigned long long)f->flagged, (unsigned long long)f->moved);
+	strbuf_printf(out, ",\"pulled\":%llu,\"pushed\":%llu,\"deleted\":%llu,\"flagged\":%llu,\"moved\":%llu,\"restored\":%llu}\n", (unsigned long long)f->pulled, (unsigned long long)f->pushed,
+		      (unsigned long long)f->deleted, (unsigned long long)f->flagged, (unsigned long long)f->moved, (unsigned long long)f->restored);
 }
 
 /* All lines. */

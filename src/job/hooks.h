@@ -3,7 +3,7 @@
  * command's stdin as JSON Lines; nothing that a server says is ever part of a command line or of an environment.
  *
  * On stdin, each with "event", "job" and "time": a "folder" line for each folder that was made, removed or renamed, as --json shows it; a "changed" line for each folder in which messages
- * were ("folder" and "local", its name on both sides; "pulled", "pushed", "deleted", "flagged", "moved"); where there is more of these than is kept, "omitted" ("lines"); and "end", as --json
+ * were ("folder" and "local", its name on both sides; "pulled", "pushed", "deleted", "flagged", "moved", "restored"); where there is more of these than is kept, "omitted" ("lines"); and "end", as --json
  * shows it. Environment: MAILHAUL_JOB, and as numbers MAILHAUL_NEW (messages pulled) and MAILHAUL_CHANGED (of everything).
  */
 #ifndef JOB_HOOKS_H
@@ -17,7 +17,7 @@
 /* What was done in a folder. */
 struct hooks_folder {
 	const char *left, *right;
-	uint64_t pulled, pushed, deleted, flagged, moved;
+	uint64_t pulled, pushed, deleted, flagged, moved, restored;
 };
 
 struct hooks {

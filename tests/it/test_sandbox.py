@@ -108,11 +108,17 @@ def test_off(tmp_path):
 
 
 def test_the_watcher_is_confined_too(tmp_path):
-    p = Pair(tmp_path)
+    """And its commands run all the same, after each run."""
+    p = Pair(tmp_path, "on-new = 'echo $MAILHAUL_JOB $MAILHAUL_NEW >> ~/told'")
     p.remote.fill("INBOX", 1)
+    told = os.path.join(p.dir, "told")
 
     def held():
-        return len(haul.maildir_files(p.local.box("INBOX")))
+        if not os.path.exists(told):
+            return 0
+        with open(told, encoding="utf-8") as f:
+            assert (lines := f.read()) in ("", "both 1\n", "both 1\nboth 1\n")
+        return lines.count("both") if len(haul.maildir_files(p.local.box("INBOX"))) == lines.count("both") else 0
 
     with p.start("watch") as run:
         try:

@@ -177,9 +177,9 @@ static void conversations(void **state)
 	int status = 0;
 
 	(void)state;
-	start((const char *const[]){ "cat; exit 5", "cat", "exit 1", NULL });
+	start((const char *const[]){ "cat; exit 5", "cat; exec sleep 1000", "exit 1", NULL });
 	assert_int_equal(proc_start(&p, "cat; exit 5", false, &e), 0);
-	assert_int_equal(proc_start(&q, "cat", true, &e), 0);
+	assert_int_equal(proc_start(&q, "cat; exec sleep 1000", true, &e), 0);
 	assert_int_equal(proc_start(&(struct proc){ 0 }, "cat;cat", false, &e), -1);
 	assert_int_equal(write(p.in, "abc", 3), 3);
 	assert_int_equal(write(q.in, "xyz", 3), 3);

@@ -66,9 +66,9 @@ static void what_was_done(void **state)
 					.on_change = "echo change $MAILHAUL_NEW $MAILHAUL_CHANGED >> $NOTE", .on_timeout = 60 };
 	static const char want[] = "new work 2 9\n"
 		HEAD("folder") ",\"action\":\"create\",\"folder\":\"Neu\",\"where\":\"local\"}\n"
-		HEAD("changed") ",\"folder\":\"INBOX\",\"local\":\"INBOX\",\"pulled\":2,\"pushed\":0,\"deleted\":1,\"flagged\":1,\"moved\":1}\n"
-		HEAD("changed") ",\"folder\":\"$(touch x); \\\"\\u001b\",\"local\":\"Sent\",\"pulled\":0,\"pushed\":1,\"deleted\":0,\"flagged\":0,\"moved\":0}\n"
-		HEAD("changed") ",\"folder\":\"Archive\",\"local\":\"Old\",\"pulled\":0,\"pushed\":0,\"deleted\":0,\"flagged\":0,\"moved\":1}\n"
+		HEAD("changed") ",\"folder\":\"INBOX\",\"local\":\"INBOX\",\"pulled\":2,\"pushed\":0,\"deleted\":1,\"flagged\":1,\"moved\":1,\"restored\":0}\n"
+		HEAD("changed") ",\"folder\":\"$(touch x); \\\"\\u001b\",\"local\":\"Sent\",\"pulled\":0,\"pushed\":1,\"deleted\":0,\"flagged\":0,\"moved\":0,\"restored\":0}\n"
+		HEAD("changed") ",\"folder\":\"Archive\",\"local\":\"Old\",\"pulled\":0,\"pushed\":0,\"deleted\":0,\"flagged\":0,\"moved\":1,\"restored\":0}\n"
 		HEAD("end") ",\"pulled\":2,";
 	struct event end = { .type = EVENT_END, .job = "work", .two_way = true, .totals = { .pulled = 2, .pushed = 1, .deleted = 1, .flagged = 1, .moved = 1, .made = 1, .removed = 1, .renamed = 1 } };
 	struct hooks h;
