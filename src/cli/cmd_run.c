@@ -8,13 +8,9 @@
 static int is_due(struct cli *c, const struct config_job *job, struct err *e)
 {
 	struct job_params p = { .job = job, .state_dir = c->state_dir };
-	struct job_status st;
+	int due = job_is_due(&p, e);
 
-	if (job->every == 0)
-		return 0;
-	if (job_status(&p, &st, e) < 0)
-		return 1; /* let the run itself say what is wrong */
-	return st.running == 0 && st.due <= clock_wall();
+	return due < 0 ? 1 : due; /* let the run itself say what is wrong */
 }
 
 /* The jobs that the words name, or all; each once. */

@@ -92,12 +92,19 @@ static int show_json(struct cli *c, const struct job_params *p, const struct job
 
 	cli_json_start(&b, "status", p->job->name);
 	cli_json_text(&b, "mode", mode_name(p->job));
+	cli_json_time(&b, "last_start", st->last_start);
 	cli_json_time(&b, "last_end", st->last_end);
 	/* One that never ran is due since nobody knows when: now. */
 	cli_json_time(&b, "due", st->due > 0 && st->last_end == 0 && st->due < clock_wall() ? clock_wall() : st->due);
 	cli_json_time(&b, "paused_until", st->paused_until);
 	if (st->paused_until)
 		cli_json_text(&b, "pause_reason", st->pause_reason);
+	if (st->failing > 0) {
+		cli_json_time(&b, "failing_since", st->failing);
+		cli_json_number(&b, "tries", st->tries);
+		cli_json_time(&b, "retry", st->retry);
+		cli_json_text(&b, "failure", st->failure);
+	}
 	cli_json_number(&b, "running", st->running);
 	cli_json_number(&b, "held", (int64_t)st->held);
 	if (s.two_way)
@@ -156,6 +163,25 @@ static void show_last(struct cli *c, const struct run_row *r, enum config_mode m
 			    (unsigned long long)r->deleted, (unsigned long long)r->failed);
 }
 
+/* Since when it fails, and when and why not before it is tried again. */
+static void show_failing(struct cli *c, const struct job_status *st)
+{
+	char since[32], retry[32], text[ERR_TEXT_MAX];
+
+	if (st->failing == 0)
+		return;
+	cli_when(st->failing, since);
+	report_line(c->report, "    failing since %s, %u time%s: %s", since, st->tries, st->tries == 1 ? "" : "s",
+		    st->failure[0] ? err_printable(text, sizeof(text), st->failure, strlen(st->failure)) : "some messages failed");
+	if (st->retry == 0)
+		return;
+	cli_when(st->retry, retry);
+	if (st->refused)
+		report_line(c->report, "    not before %s by schedule, lest the account be locked; sooner when its settings or its secret change, or the job is named", retry);
+	else
+		report_line(c->report, "    next try by schedule %s: pauses grow while it fails; sooner when the job is named", retry);
+}
+
 static int show_text(struct cli *c, const struct job_params *p, const struct job_status *st, struct err *e)
 {
 	struct showing s = { .c = c, .job = p->job, .two_way = config_two_way(p->job) };
@@ -174,6 +200,7 @@ static int show_text(struct cli *c, const struct job_params *p, const struct job
 		cli_when(st->paused_until, when);
 		report_line(c->report, "    paused until %s: %s", when, st->pause_reason);
 	}
+	show_failing(c, st);
 	if (p->job->every > 0) {
 		cli_when(st->due, when);
 		report_line(c->report, "    next due: %s", st->due <= clock_wall() ? "now" : when);

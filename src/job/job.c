@@ -11,6 +11,7 @@
 #include "config/value.h"
 #include "job/confine.h"
 #include "job/hooks.h"
+#include "job/refused.h"
 #include "job/side.h"
 #include "net/tls.h"
 #include "state/pairs.h"
@@ -370,8 +371,16 @@ static int run_verify(const struct job_params *p, const struct event_sink *sink,
 	return rc;
 }
 
-/* The work itself: stores, state, engine. */
-static int run_engine(const struct job_params *p, const struct event_sink *sink, struct event_totals *totals, struct err *e)
+/* Is it too early to try? -1 with the reason. */
+static int check_patience(const struct job_params *p, struct db *db, const struct job_side *sides, struct budget *counting, struct budget **budget, struct err *e)
+{
+	if (open_budget(p, db, sides, counting, budget, e) < 0 || heed_pause(p, db, e) < 0)
+		return -1;
+	return p->scheduled ? refused_check(p, e) : 0;
+}
+
+/* The work itself: stores, state, engine. *untried: it is too early. */
+static int run_engine(const struct job_params *p, const struct event_sink *sink, struct event_totals *totals, bool *untried, struct err *e)
 {
 	struct job_side sides[2] = { { .store = NULL }, { .store = NULL } };
 	struct budget counting, *budget = NULL;
@@ -385,7 +394,8 @@ static int run_engine(const struct job_params *p, const struct event_sink *sink,
 		return -1;
 	if (job_side_open(p, p->job->left, &sides[0], e) < 0 || job_side_open(p, p->job->right, &sides[1], e) < 0)
 		goto out;
-	if (open_budget(p, db, sides, &counting, &budget, e) < 0 || heed_pause(p, db, e) < 0)
+	*untried = check_patience(p, db, sides, &counting, &budget, e) < 0;
+	if (*untried)
 		goto out;
 	if (config_two_way(p->job))
 		rc = run_two_way(p, sides[0].store, sides[1].store, db, budget, started, sink, totals, &number, e);
@@ -425,8 +435,10 @@ int job_run(const struct job_params *p, const struct event_sink *sink)
 	event_put(sink, &start);
 	rc = confine_enter(&confine, p, &e);
 	if (rc == 0)
-		rc = p->verify ? run_verify(p, &own, &end.totals, &end.compared, &e) : run_engine(p, &own, &end.totals, &e);
+		rc = p->verify ? run_verify(p, &own, &end.totals, &end.compared, &e) : run_engine(p, &own, &end.totals, &stop.untried, &e);
 	if (rc < 0) {
+		if (e.kind == ERR_AUTH && !stop.untried && !p->verify)
+			refused_note(p);
 		if (e.kind == ERR_LOCAL && !p->job->unconfined && strstr(e.text, strerror(EACCES)))
 			err_hint(&e, "if not by the file's mode, then by the sandbox: see mailhaul.conf(5)");
 		if (err_link_lost(&e) && !p->verify)

@@ -20,6 +20,8 @@ struct job_params {
 	bool ignore_pause;      /* the person named the job: a pause that the server asked for is not waited out */
 	bool settle;            /* as in sync_params: somebody waits for changes */
 	int control;            /* of its watcher (watcher.h) */
+	bool scheduled;         /* nobody asked for this run: a login that was refused is not tried again yet (refused.h), and a run that is going on is none of our business */
+	msec_t not_before;      /* the scheduler waits for that; 0: at once */
 	int stop_at;            /* tests */
 };
 
@@ -45,8 +47,13 @@ int job_look(const struct job_params *p, struct db **db, char **path, struct err
 
 /* What `status` and --due need, without the lock. */
 struct job_status {
-	int64_t last_end;       /* seconds since 1970; 0: never ran */
-	int64_t due;            /* last_end + every, and not before the pause ends; 0: not scheduled */
+	int64_t last_start, last_end; /* seconds since 1970; 0: never ran */
+	int64_t due;            /* by `every`, and after a failure by its pause (due.h), not before the server's pause ends; 0: not scheduled */
+	int64_t failing;        /* since when it fails; 0: it does not */
+	int64_t retry;          /* when it is tried again; 0: when it is due. Of a login that was refused: when nothing about it changes before */
+	unsigned tries;         /* failures in a row */
+	bool refused;           /* the last was a refused login */
+	char failure[480];      /* what it was */
 	int64_t paused_until;   /* 0 no */
 	char pause_reason[256];
 	pid_t running;          /* 0 no */
@@ -57,6 +64,8 @@ struct job_status {
 	uint64_t failed, skipped;
 };
 int job_status(const struct job_params *p, struct job_status *out, struct err *e);
+/* Is it due for a scheduled run, and not running? 1, 0, -1. Opens the base only if it must. */
+int job_is_due(const struct job_params *p, struct err *e);
 /* Each failure and left-out message of the state; folder: where, as the remote side calls it, "" for what has none. */
 int job_failures(const struct job_params *p, int (*cb)(void *arg, const char *folder, const struct failure *f, struct err *e), void *arg, struct err *e);
 

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "config/value.h"
+#include "job/due.h"
 #include "state/pairs.h"
 #include "state/trashed.h"
 #include "sync/engine.h"
@@ -43,6 +44,54 @@ static int count_held(const struct job_params *p, struct db *db, struct job_stat
 	return pairs_present_count(db, folder.id, &out->held, e);
 }
 
+/* The record of its attempts; of a job that an earlier version ran, what is known of that. */
+static void read_attempts(const char *path, struct attempts *a)
+{
+	attempts_get(path, a);
+	if (a->started == 0)
+		a->started = db_last_end(path);
+	if (budget_says(a->text))
+		a->next = 0; /* there may be more of it now: what was exchanged says it */
+}
+
+/* When it is due, and how it fails. */
+static void see_attempts(const struct job_params *p, const char *path, struct job_status *out)
+{
+	const int64_t now = clock_wall();
+	struct attempts a;
+
+	read_attempts(path, &a);
+	out->last_start = a.started;
+	out->failing = a.since;
+	out->tries = (unsigned)a.tries;
+	out->refused = a.since != 0 && a.kind == ERR_AUTH;
+	out->retry = a.since != 0 && a.next > now ? runs_future(a.next, now, PAUSE_MAX) : 0;
+	snprintf(out->failure, sizeof(out->failure), "%s", a.text);
+	if (p->job->every > 0)
+		out->due = due_at(&a, p->job->every, now);
+	if (out->due > 0 && out->due < out->paused_until)
+		out->due = out->paused_until;
+}
+
+int job_is_due(const struct job_params *p, struct err *e)
+{
+	char *path = job_state_path(p->state_dir, p->job->name, e);
+	struct attempts a;
+	struct job_status st;
+	int rc;
+
+	if (!path)
+		return -1;
+	read_attempts(path, &a);
+	rc = p->job->every > 0 && due_now(&a, p->job->every, clock_wall()) && db_holder(path) == 0;
+	free(path);
+	if (rc == 0 || p->job->budget == 0)
+		return rc;
+	if (job_status(p, &st, e) < 0)
+		return -1;
+	return st.paused_until == 0;
+}
+
 int job_status(const struct job_params *p, struct job_status *out, struct err *e)
 {
 	struct db *db = NULL;
@@ -65,13 +114,7 @@ int job_status(const struct job_params *p, struct job_status *out, struct err *e
 	out->paused_until = runs_future(out->paused_until, clock_wall(), PAUSE_MAX);
 	if (out->paused_until <= clock_wall())
 		out->paused_until = 0;
-	if (p->job->every > 0) {
-		bool known = out->last_end > 0 && out->last_end <= clock_wall(); /* else it never ran, or the clock was ahead then */
-
-		out->due = known ? out->last_end + p->job->every : 1;
-		if (out->due < out->paused_until)
-			out->due = out->paused_until;
-	}
+	see_attempts(p, path, out);
 	rc = 0;
 out:
 	db_close(db);

@@ -6,6 +6,7 @@
 
 #include "base/vec.h"
 #include "config/value.h"
+#include "job/news.h"
 #include "job/seats.h"
 #include "job/orphans.h"
 
@@ -21,6 +22,7 @@ struct task {
 	struct job_params job;
 	void *tag;
 	struct seats seats;
+	struct news news;       /* what it has to tell goes through here */
 	msec_t started, alive;  /* alive: when it last showed a sign of life */
 	msec_t look_at;         /* when to look for one; 0: it may be dead for ever */
 	msec_t kill_at;         /* 0: it has had no signal */
@@ -30,9 +32,9 @@ struct task {
 struct sched {
 	struct sched_params p;
 	struct wire_sink sinks;
-	VEC(struct task) queue;
+	VEC(struct task *) queue;
 	struct worker *workers; /* those that run, n of them */
-	struct task *tasks;     /* theirs */
+	struct task **tasks;    /* theirs */
 	size_t n, at_once;
 	VEC(struct wait_item) wait;
 	msec_t tick;            /* from 1 to TICK_MS */
@@ -48,7 +50,7 @@ static bool must_wait(const struct sched *s, const struct seats *c)
 		unsigned held = 0;
 
 		for (size_t k = 0; k < s->n; k++)
-			held += seats_count(&s->tasks[k].seats, c->a[i].what);
+			held += seats_count(&s->tasks[k]->seats, c->a[i].what);
 		if (held > 0 && held + seats_count(c, c->a[i].what) > c->a[i].limit)
 			return true;
 	}
@@ -58,45 +60,60 @@ static bool must_wait(const struct sched *s, const struct seats *c)
 /* Its submitter learns what became of it. */
 static void end_task(struct sched *s, struct task *t, int exit_code, const struct err *why)
 {
+	void *tag = t->tag;
+
+	exit_code = news_end(&t->news, exit_code, why);
 	seats_release(&t->seats);
+	free(t);
 	s->over = true;
 	if (s->p.done)
-		s->p.done(s->p.arg, t->tag, exit_code, why);
+		s->p.done(s->p.arg, tag, exit_code, why);
 }
 
-static struct task dequeue(struct sched *s, size_t i)
+static struct task *dequeue(struct sched *s, size_t i)
 {
-	struct task t = s->queue.a[i];
+	struct task *t = s->queue.a[i];
 
 	s->queue.n--;
-	memmove(&s->queue.a[i], &s->queue.a[i + 1], (s->queue.n - i) * sizeof(t));
+	memmove(&s->queue.a[i], &s->queue.a[i + 1], (s->queue.n - i) * sizeof(s->queue.a[0]));
 	return t;
+}
+
+static struct wire_sink sinks_of(const struct sched *s, struct task *t)
+{
+	return (struct wire_sink){ .events = { .put = news_event, .arg = &t->news }, .log = s->sinks.log, .log_arg = s->sinks.log_arg };
+}
+
+static void start_task(struct sched *s, struct task *t)
+{
+	struct wire_sink sinks = sinks_of(s, t);
+	struct worker_wants wants = s->p.wants;
+	struct err why = ERR_INIT;
+
+	wants.others = s->workers;
+	wants.n_others = s->n;
+	t->started = t->alive = clock_now();
+	if (t->job.job->stall > 0)
+		t->look_at = t->alive + t->job.job->stall * 1000 / STALL_LOOKS;
+	if (worker_start(&s->workers[s->n], &t->job, &wants, &why) == 0)
+		s->tasks[s->n++] = t;
+	else
+		end_task(s, t, worker_mourn(t->job.job, &sinks, &why, err_exit_code(why.kind)), &why);
 }
 
 /* Start what may run now. A job that can't be started is reported and over. */
 static void start_tasks(struct sched *s)
 {
+	msec_t now = clock_now();
 	size_t i = 0;
 
 	while (i < s->queue.n && s->n < s->at_once) {
-		struct worker_wants wants = s->p.wants;
-		struct err why = ERR_INIT;
-		struct task t;
+		const struct task *t = s->queue.a[i];
 
-		if (must_wait(s, &s->queue.a[i].seats)) {
+		if (t->job.not_before > now || must_wait(s, &t->seats))
 			i++;
-			continue;
-		}
-		t = dequeue(s, i);
-		wants.others = s->workers;
-		wants.n_others = s->n;
-		t.started = t.alive = clock_now();
-		if (t.job.job->stall > 0)
-			t.look_at = t.alive + t.job.job->stall * 1000 / STALL_LOOKS;
-		if (worker_start(&s->workers[s->n], &t.job, &wants, &why) == 0)
-			s->tasks[s->n++] = t;
 		else
-			end_task(s, &t, worker_mourn(t.job.job, &s->sinks, &why, err_exit_code(why.kind)), &why);
+			start_task(s, dequeue(s, i));
 	}
 }
 
@@ -113,10 +130,11 @@ static bool is_worker(const void *arg, pid_t pid)
 /* A worker is gone: its code, its place. */
 static void end_worker(struct sched *s, size_t k)
 {
-	int code = worker_finish(&s->workers[k], &s->sinks);
+	struct task *t = s->tasks[k];
+	struct wire_sink sinks = sinks_of(s, t);
+	int code = worker_finish(&s->workers[k], &sinks);
 	struct err why = s->workers[k].failure;
 	bool crashed = s->workers[k].crashed;
-	struct task t = s->tasks[k];
 
 	s->n--;
 	if (k < s->n) {
@@ -124,7 +142,7 @@ static void end_worker(struct sched *s, size_t k)
 		s->tasks[k] = s->tasks[s->n];
 	}
 	orphans_take(&s->orphans, crashed, is_worker, s);
-	end_task(s, &t, code, &why);
+	end_task(s, t, code, &why);
 }
 
 /* Our workers only: each pid is a child of ours that has not been reaped. */
@@ -137,13 +155,14 @@ static void signal_workers(struct sched *s, int sig)
 /* The records of one worker. One that sends nonsense is out of its mind: it is not asked to stop but stopped, which is safe at any moment. */
 static void read_worker(struct sched *s, size_t k)
 {
-	int rc = worker_read(&s->workers[k], &s->sinks, NULL);
+	struct wire_sink sinks = sinks_of(s, s->tasks[k]);
+	int rc = worker_read(&s->workers[k], &sinks, NULL);
 
 	if (rc < 0)
 		worker_signal(&s->workers[k], SIGKILL);
 	if (rc <= 0)
 		s->tick = 1;
-	s->tasks[k].alive = clock_now();
+	s->tasks[k]->alive = clock_now();
 }
 
 /* Those that have ended. Backwards, because the last one takes the place of one that goes. */
@@ -162,7 +181,7 @@ static msec_t grace_of(const struct sched *s)
 /* Does it show signs of life? What it tells is seen at once; whether it uses the processor is looked at now and then. */
 static bool seems_alive(struct sched *s, size_t k, msec_t now)
 {
-	struct task *t = &s->tasks[k];
+	struct task *t = s->tasks[k];
 	const msec_t stall = t->job.job->stall * 1000;
 	uint64_t cpu;
 
@@ -179,10 +198,10 @@ static bool seems_alive(struct sched *s, size_t k, msec_t now)
 /* Has its time run out? */
 static bool is_overdue(struct sched *s, size_t k, msec_t now, struct err *why)
 {
-	const struct config_job *job = s->tasks[k].job.job;
+	const struct config_job *job = s->tasks[k]->job.job;
 	char show[32];
 
-	if (job->deadline > 0 && now - s->tasks[k].started >= job->deadline * 1000)
+	if (job->deadline > 0 && now - s->tasks[k]->started >= job->deadline * 1000)
 		err_set(why, ERR_TIMEOUT, "the run took longer than its deadline of %s and was stopped", value_show_duration(job->deadline, show));
 	else if (!seems_alive(s, k, now))
 		err_set(why, ERR_TIMEOUT, "the run did nothing for %s (stall) and was stopped", value_show_duration(job->stall, show));
@@ -198,7 +217,7 @@ static void enforce(struct sched *s)
 	msec_t now = clock_now();
 
 	for (size_t k = 0; k < s->n; k++) {
-		struct task *t = &s->tasks[k];
+		struct task *t = s->tasks[k];
 		struct err why = ERR_INIT;
 
 		if (t->kill_at != 0 && now >= t->kill_at) {
@@ -236,7 +255,10 @@ static msec_t prepare(struct sched *s, const struct wait_item *more, size_t n_mo
 		s->tick = s->tick < TICK_MS ? s->tick * 2 : TICK_MS;
 	}
 	for (size_t k = 0; k < s->n; k++)
-		deadline = sooner(deadline, s->tasks[k].kill_at);
+		deadline = sooner(deadline, s->tasks[k]->kill_at);
+	for (size_t i = 0; s->n < s->at_once && i < s->queue.n; i++)
+		if (s->queue.a[i]->job.not_before > clock_now())
+			deadline = sooner(deadline, s->queue.a[i]->job.not_before);
 	return sooner(deadline, orphans_tend(&s->orphans));
 }
 
@@ -298,10 +320,10 @@ size_t sched_busy(const struct sched *s)
 bool sched_has(const struct sched *s, const void *tag)
 {
 	for (size_t i = 0; i < s->queue.n; i++)
-		if (s->queue.a[i].tag == tag)
+		if (s->queue.a[i]->tag == tag)
 			return true;
 	for (size_t k = 0; k < s->n; k++)
-		if (s->tasks[k].tag == tag)
+		if (s->tasks[k]->tag == tag)
 			return true;
 	return false;
 }
@@ -328,16 +350,27 @@ fail:
 
 int sched_submit(struct sched *s, const struct job_params *job, void *tag, struct err *e)
 {
-	struct task t = { .job = *job, .tag = tag };
+	struct task *t;
 
 	if (s->signal != 0)
 		return err_set(e, ERR_CANCEL, "job '%s': no more is started", job->job->name);
-	if (seats_of(&t.seats, job->job, s->p.per_host, e) < 0)
-		return -1;
-	if (vec_push(&s->queue, t) == 0)
-		return 0;
-	seats_release(&t.seats);
-	return err_set(e, ERR_LOCAL, "out of memory");
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	t->job = *job;
+	t->tag = tag;
+	if (seats_of(&t->seats, job->job, s->p.per_host, e) < 0)
+		goto fail;
+	if (vec_push(&s->queue, t) < 0) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		goto fail;
+	}
+	news_begin(&t->news, &t->job, &s->sinks, s->p.hush && job->scheduled);
+	return 0;
+fail:
+	seats_release(&t->seats);
+	free(t);
+	return -1;
 }
 
 void sched_stop(struct sched *s, int sig)
@@ -346,12 +379,12 @@ void sched_stop(struct sched *s, int sig)
 		s->signal = sig;
 	signal_workers(s, sig);
 	for (size_t k = 0; k < s->n; k++)
-		if (s->tasks[k].kill_at == 0)
-			s->tasks[k].kill_at = clock_in(grace_of(s));
+		if (s->tasks[k]->kill_at == 0)
+			s->tasks[k]->kill_at = clock_in(grace_of(s));
 	while (s->queue.n > 0) {
-		struct task t = dequeue(s, 0);
+		struct task *t = dequeue(s, 0);
 
-		end_task(s, &t, 128 + s->signal, &(struct err){ .kind = ERR_CANCEL });
+		end_task(s, t, 128 + s->signal, &(struct err){ .kind = ERR_CANCEL });
 	}
 }
 

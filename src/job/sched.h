@@ -14,6 +14,7 @@ struct sched_params {
 	unsigned at_once;            /* 0: 4 */
 	unsigned per_host;           /* with one server; 0: 8 */
 	struct worker_wants wants;   /* without `others` */
+	bool hush;                   /* what was told about a scheduled job is not told again for a day (news.h) */
 	msec_t grace;                /* between SIGTERM and SIGKILL, ms; 0: 10 s */
 	/*
 	 * A job that was submitted is over: tag is its submitter's, why (kind ERR_NONE: nothing) what ended it. Called within sched_turn, sched_stop and sched_free,
@@ -28,7 +29,7 @@ struct sched;
 /* p and sinks are copied, but for what they point to. */
 struct sched *sched_new(const struct sched_params *p, const struct wire_sink *sinks, struct err *e);
 
-/* Queue a run. *job is copied, but for what it points to, which lives until it is done. Jobs start in their order, but one that must wait for another lets others go first. */
+/* Queue a run, which counts as begun (news.h). *job is copied, but for what it points to, which lives until it is done. Jobs start in their order, but one that must wait lets others go first. */
 int sched_submit(struct sched *s, const struct job_params *job, void *tag, struct err *e);
 
 /*

@@ -9,7 +9,7 @@ enum { RECORD_EVENT = 1, RECORD_LOG = 2 };
 #define HEAD 4 /* bytes of the length */
 
 _Static_assert(sizeof(enum event_type) == sizeof(int) && sizeof(enum err_kind) == sizeof(int), "enums are encoded as ints are");
-_Static_assert(5 + 53 * 8 + 5 * (4 + WIRE_TEXT) <= WIRE_MAX, "a record holds an event");
+_Static_assert(5 + 54 * 8 + 5 * (4 + WIRE_TEXT) <= WIRE_MAX, "a record holds an event");
 
 /* An event's numbers, in their order on the wire; the same rows write and read. */
 static const struct number {
@@ -21,7 +21,7 @@ static const struct number {
 	ROW(type, INT, EVENT_END), ROW(time, WIDE, UINT64_MAX), ROW(two_way, BOOL, 1), ROW(one_way, BOOL, 1), ROW(action, INT, ACTION_RENAME), ROW(at, INT, AT_RIGHT),
 	ROW(size, WIDE, UINT64_MAX), ROW(dry, BOOL, 1),
 	ROW(total, WIDE, UINT64_MAX), ROW(total_bytes, WIDE, UINT64_MAX), ROW(done, WIDE, UINT64_MAX), ROW(done_bytes, WIDE, UINT64_MAX),
-	ROW(kind, INT, ERR_KINDS - 1), ROW(span, INT, SPAN_ACCT), ROW(retry_after, INT, INT_MAX), ROW(exit_code, INT, 255), ROW(trouble, BOOL, 1),
+	ROW(kind, INT, ERR_KINDS - 1), ROW(span, INT, SPAN_ACCT), ROW(retry_after, INT, INT_MAX), ROW(exit_code, INT, 255), ROW(trouble, BOOL, 1), ROW(untried, BOOL, 1),
 	ROW(totals.pulled, WIDE, UINT64_MAX), ROW(totals.pushed, WIDE, UINT64_MAX), ROW(totals.deleted, WIDE, UINT64_MAX),
 	ROW(totals.flagged, WIDE, UINT64_MAX), ROW(totals.moved, WIDE, UINT64_MAX), ROW(totals.skipped, WIDE, UINT64_MAX),
 	ROW(totals.failed, WIDE, UINT64_MAX), ROW(totals.bytes_in, WIDE, UINT64_MAX), ROW(totals.bytes_out, WIDE, UINT64_MAX),

@@ -93,8 +93,10 @@ struct event {
 	enum err_kind kind;          /* ERROR */
 	enum err_span span;          /* ERROR */
 	int retry_after;             /* ERROR: seconds the server asked for; 0 none */
+	bool untried;                /* ERROR that ends the job: nothing was tried, as it is too early */
 	const char *text;            /* WARNING, ERROR */
 	bool trouble;                /* WARNING: a person has to see it, who otherwise would never know: it is shown without a terminal, too */
+	bool good;                   /* WARNING: trouble is over. Not on the wire: no worker says it */
 	struct event_totals totals;  /* END */
 	enum event_drift drift;      /* DRIFT. at: where it is missing; uid: of the side that has it, or of the left. flags: text are those of the left, to of the right; else to is the Message-ID, if it is known; refused: text says why */
 	struct event_compared compared; /* COMPARED; END of a verify */

@@ -132,7 +132,7 @@ static void show_error(struct report *r, const struct event *ev)
 {
 	struct strbuf place = STRBUF_INIT(LINE_BYTES);
 	char job[TEXT_BYTES], text[TEXT_BYTES];
-	const char *what = ev->type == EVENT_WARNING ? "warning: " : "";
+	const char *what = ev->type == EVENT_WARNING && !ev->good ? "warning: " : "";
 
 	put_place(&place, ev);
 	lines_complain(&r->l, "mailhaul: %s: %s%s%s", clean(job, ev->job), what, strbuf_str(&place), clean(text, without_job(ev->text, ev->job)));

@@ -280,8 +280,8 @@ def test_status(mailbox, tmp_path):
     assert text.code == 0 and "3 fetched" in text.out and "never" not in text.out
     assert e["held"] == 3 and e["paused_until"] is None and e["running"] == 0
     assert e["last_run"]["kind"] == "ok" and e["last_run"]["pulled"] == 3 and STAMP.match(e["last_run"]["ended"])
-    ended, due = (datetime.datetime.fromisoformat(e[k].replace("Z", "+00:00")) for k in ("last_end", "due"))
-    assert (due - ended).total_seconds() == 3600
+    started, due = (datetime.datetime.fromisoformat(e[k].replace("Z", "+00:00")) for k in ("last_start", "due"))
+    assert (due - started).total_seconds() == 3600
 
     h.write_private(h.secret, "wrong\n")
     assert h.call("run").code == 77

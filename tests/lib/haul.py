@@ -121,6 +121,7 @@ class Haul:
     def environment(self, **more):
         env = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
         env["HOME"] = self.dir
+        env["MAILHAUL_SPREAD"] = "0"
         env.update(more)
         return env
 

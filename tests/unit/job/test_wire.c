@@ -223,7 +223,7 @@ static void numbers_out_of_range(void **state)
 		strbuf_release(&b);
 		strbuf_release(&g.text);
 	}
-	assert_int_equal(refused, 11); /* type, two_way, one_way, action, at, dry, kind, span, retry_after, exit_code, seconds */
+	assert_int_equal(refused, 12); /* type, two_way, one_way, action, at, dry, kind, span, retry_after, exit_code, trouble, untried */
 	strbuf_release(&good);
 }
 
