@@ -17,6 +17,7 @@ from dovecot import available
 
 import copyrows
 import imaprows
+import manyrows
 import pop3rows
 
 QUICK_LIMIT = 15
@@ -106,7 +107,8 @@ def main():
              "load": os.getloadavg()[0],         # other work: of the last minute
              "versions": versions(), "repeat": opt.repeat, "quick": opt.quick}
     servers, works = [], []
-    makers = {"pop3": pop3rows.works, "imap": imaprows.works, "migrate": copyrows.works}
+    makers = {"pop3": pop3rows.works, "imap": imaprows.works, "migrate": copyrows.works,
+              "accounts": manyrows.works}
     if opt.growth:
         makers = {"growth": imaprows.growth}
     for protocol, maker in makers.items():
