@@ -33,6 +33,7 @@ enum fake_kind {
 	FAKE_HELPER,        /* leaves a process behind that holds the pipe, and dies */
 	FAKE_SPINS,         /* until board->go, and uses the processor */
 	FAKE_HELPERS,       /* starts a helper in a group of its own, a daemon of its own session, and dies */
+	FAKE_LIMITS,        /* END's `pulled` is 1 when its limits are as they should be */
 	FAKE_FDS,           /* END's `pulled` is how many pipes it can read from, beside its cancel pipe */
 };
 

@@ -91,6 +91,15 @@ static void wants(void **state)
 	assert_string_equal(strbuf_str(&fake_said), "a: start\nlog 2 hello\nlog 3 unwanted\na: 20000 messages\na: end 0\n");
 }
 
+/* What goes wrong in one job does not take the machine along. */
+static void limits(void **state)
+{
+	(void)state;
+	fakes[0].kind = FAKE_LIMITS;
+	whole((struct worker_wants){ .log = LOG_WARN });
+	assert_string_equal(fake_said.s, "a: start\na: pulled 1\n");
+}
+
 /* START is seen while the job still runs. */
 static void seen_early(void **state)
 {
@@ -260,6 +269,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(ends),
 		TEST(wants),
+		TEST(limits),
 		TEST(seen_early),
 		TEST(stopped),
 		TEST(cancelled_already),
