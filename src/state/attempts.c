@@ -88,6 +88,8 @@ void attempts_get(const char *path, struct attempts *out)
 			const char *nl = memchr(rest.p, '\n', rest.n);
 			size_t len = nl ? (size_t)(nl - rest.p) : rest.n;
 
+			if (len == 0)
+				break; /* the rest fills the file up */
 			take_line(out, slice_of(rest.p, len));
 			rest.p += len + (nl != NULL);
 			rest.n -= len + (nl != NULL);
