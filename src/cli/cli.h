@@ -71,6 +71,9 @@ int cli_prompt(void *arg, const char *what, struct strbuf *out, struct err *e); 
 /* Run jobs in workers and report. Returns the exit code, or -1. */
 int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool named, struct err *e);
 
+/* Of scheduled jobs, what was told is not told again: nobody is there who wants to see it all. */
+bool cli_hushed(const struct cli *c);
+
 /* The job of that name; NULL with ERR_USAGE, and what was perhaps meant. */
 const struct config_job *cli_job(struct cli *c, const char *name, struct err *e);
 

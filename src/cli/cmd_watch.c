@@ -89,12 +89,14 @@ static int reload(void *arg, struct watch_set *out, struct err *e)
 int cmd_watch(struct cli *c, struct err *e)
 {
 	struct watching w = { .c = c, .tty = isatty(2) };
-	struct watch_params p = { .sched = { .at_once = c->o.jobs, .wants = { .messages = c->o.verbose > 0 || c->o.json } }, .reload = reload, .release = release, .arg = &w };
+	struct watch_params p = { .sched = { .hush = cli_hushed(c), .wants = { .messages = c->o.verbose > 0 || c->o.json } }, .reload = reload, .release = release, .arg = &w };
 	struct wire_sink sinks = { .events = report_sink(c->report), .log = report_log, .log_arg = c->report };
 	struct watch_set set;
 
 	p.sched.wants.log = c->o.verbose >= 2 ? LOG_WIRE : c->o.verbose == 1 ? LOG_INFO : LOG_WARN;
 	if (load(c, &set, e) < 0)
 		return -1;
+	p.sched.at_once = c->o.jobs > 0 ? c->o.jobs : c->config.parallel;
+	p.sched.per_host = c->config.parallel_per_host;
 	return watch_run(&p, &set, &sinks, e);
 }

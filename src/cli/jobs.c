@@ -166,6 +166,11 @@ out:
 	return rc;
 }
 
+bool cli_hushed(const struct cli *c)
+{
+	return !isatty(2) && c->o.verbose == 0 && !c->o.json;
+}
+
 int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool named, struct err *e)
 {
 	struct job_params *params = calloc(n + 1, sizeof(*params));
@@ -173,8 +178,6 @@ int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool n
 	struct sched_params sp = { .at_once = c->o.jobs > 0 ? c->o.jobs : c->config.parallel, .per_host = c->config.parallel_per_host, .wants = { .messages = c->o.verbose > 0 || c->o.json || c->o.dry_run } };
 	struct wire_sink sinks = { .events = report_sink(c->report), .log = report_log, .log_arg = c->report };
 	const char *stop = getenv("MAILHAUL_STOP_AT"), *spread = getenv("MAILHAUL_SPREAD");
-	/* a person who waits sees it all, and at once */
-	const bool nobody = !isatty(2) && c->o.verbose == 0 && !c->o.json;
 	uint64_t stop_at = 0;
 	int rc = -1;
 
@@ -185,7 +188,7 @@ int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool n
 	if (stop && !slice_u64(slice_str(stop), 1000000, &stop_at))
 		stop_at = 0;
 	sp.wants.log = c->o.verbose >= 2 ? LOG_WIRE : c->o.verbose == 1 ? LOG_INFO : LOG_WARN;
-	sp.hush = c->o.due && nobody;
+	sp.hush = c->o.due && cli_hushed(c);
 	for (size_t i = 0; i < n; i++) {
 		params[i] = (struct job_params){ .job = jobs[i], .state_dir = c->state_dir, .dry_run = c->o.dry_run, .same_source = c->o.same_source,
 						 .restore = c->o.restore, .allow_deletions = c->o.allow_deletions, .ignore_pause = named, .undo = c->undo,

@@ -64,7 +64,9 @@ struct job_status {
 	uint64_t failed, skipped;
 };
 int job_status(const struct job_params *p, struct job_status *out, struct err *e);
-/* Is it due for a scheduled run, and not running? 1, 0, -1. Opens the base only if it must. */
+/* In how many seconds the job is due, where it has no `every` by this one; 0: now. Opens the base only if it must. */
+int64_t job_due_in(const struct job_params *p, int64_t every);
+/* Is it due for a scheduled run, and not running? 1, 0, -1. Likewise. */
 int job_is_due(const struct job_params *p, struct err *e);
 /* Each failure and left-out message of the state; folder: where, as the remote side calls it, "" for what has none. */
 int job_failures(const struct job_params *p, int (*cb)(void *arg, const char *folder, const struct failure *f, struct err *e), void *arg, struct err *e);

@@ -73,6 +73,24 @@ static void see_attempts(const struct job_params *p, const char *path, struct jo
 		out->due = out->paused_until;
 }
 
+int64_t job_due_in(const struct job_params *p, int64_t every)
+{
+	char *path = job_state_path(p->state_dir, p->job->name, NULL);
+	int64_t now = clock_wall(), at = 0;
+	struct err ignored = ERR_INIT;
+	struct attempts a;
+	struct job_status st;
+
+	if (path) {
+		read_attempts(path, &a);
+		at = due_at(&a, p->job->every > 0 ? p->job->every : every, now);
+	}
+	if (p->job->budget > 0 && job_status(p, &st, &ignored) == 0 && at < st.paused_until)
+		at = st.paused_until;
+	free(path);
+	return at > now ? at - now + 1 : 0; /* whole seconds were noted: not early */
+}
+
 int job_is_due(const struct job_params *p, struct err *e)
 {
 	char *path = job_state_path(p->state_dir, p->job->name, e);

@@ -10,12 +10,13 @@
 #include "base/log.h"
 #include "base/sdnotify.h"
 #include "base/vec.h"
+#include "job/due.h"
 #include "job/nudge.h"
 #include "job/watcher.h"
 
 #define BUSY_MS 10000              /* somebody else runs the job: look again after that */
-#define FAILED_MS 60000            /* after a failure, when the job has no pause of its own; doubles with each */
-#define FAILED_MAX_MS 3600000
+#define FAILED_MS 60000            /* after a job could not be started */
+#define REVIVE_MAX_MS 3600000
 #define REVIVE_MS 1000             /* before a watcher that died is started again; doubles */
 #define REFUSED_MS (24 * 3600000)  /* the login is refused, or the configuration is wrong: trying does no good */
 #define GONE_MS 10                 /* between looks at a watcher that has closed its pipe: it is about to be gone */
@@ -188,7 +189,7 @@ static void watcher_ended(struct watched *j)
 		revive_later(j, REFUSED_MS);
 		return;
 	}
-	j->revive_pause = j->revive_pause == 0 ? REVIVE_MS : j->revive_pause < FAILED_MAX_MS / 2 ? j->revive_pause * 2 : FAILED_MAX_MS;
+	j->revive_pause = j->revive_pause == 0 ? REVIVE_MS : j->revive_pause < REVIVE_MAX_MS / 2 ? j->revive_pause * 2 : REVIVE_MAX_MS;
 	revive_later(j, j->revive_pause);
 }
 
@@ -204,24 +205,14 @@ static void stop_watcher(struct watched *j)
 /* When it is to run again, if nothing happens before. */
 static void set_due(struct watched *j, int code, const struct err *why)
 {
-	int64_t every = j->job->job->every > 0 ? j->job->job->every : WATCH_EVERY;
-	struct job_status st;
-	struct err ignored = ERR_INIT;
-	msec_t in = every * 1000;
+	const struct config_job *job = j->job->job;
 
 	j->failures = code > 1 ? j->failures + 1 : 0;
-	if (code > 1 && j->job->job->every == 0) {
-		in = FAILED_MS;
-		for (unsigned i = 1; i < j->failures && in < FAILED_MAX_MS; i++)
-			in *= 2;
-	}
+	j->due = clock_boot();
 	if (why->kind == ERR_BUSY)
-		in = BUSY_MS;
-	else if (job_status(j->job, &st, &ignored) == 0 && (j->job->job->every > 0 ? st.due : st.paused_until) > clock_wall())
-		in = ((j->job->job->every > 0 ? st.due : st.paused_until) - clock_wall()) * 1000;
-	if (why->retry_after > 0 && in < why->retry_after * (msec_t)1000)
-		in = why->retry_after * (msec_t)1000;
-	j->due = clock_boot() + in;
+		j->due += BUSY_MS;
+	else
+		j->due += job_due_in(j->job, WATCH_EVERY) * 1000 + due_spread(job->name, job->every > 0 ? job->every : WATCH_EVERY);
 }
 
 static void run_done(void *arg, void *tag, int exit_code, const struct err *why)
@@ -241,6 +232,7 @@ static int start_run(struct watched *j, struct err *e)
 
 	params.settle = true;
 	params.ignore_pause = j->urgent;
+	params.scheduled = !j->urgent;
 	j->wanted = j->urgent = false;
 	j->due = 0;
 	if (sched_submit(j->w->sched, &params, j, e) < 0)

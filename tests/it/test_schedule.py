@@ -14,7 +14,7 @@ import attempts
 import haul
 import imappeer
 import pop3peer
-from watching import until
+from watching import Watch, until
 
 MAIL = [b"Subject: 1\n\none\n"]
 
@@ -284,3 +284,14 @@ def test_a_deadline(tmp_path):
         assert len(started) == 2
         until(lambda: not any(os.path.exists("/proc/%d" % p) for p in started))
         assert attempts.read(h.db)["tries"] == 1
+
+
+def test_watch_does_not_try_a_refused_login_again(tmp_path):
+    with refusing("pop3", "[AUTH] wrong password") as srv:
+        h = in_clear(tmp_path, srv, fetch="every = 1s")
+        with Watch(h, "isp") as w:
+            w.wait("end", count=3)
+            assert [e["exit"] for e in w.of("end")][:3] == [77, 0, 0] and logins(srv) == 1, w
+            # whoever asks for it has it
+            w.proc.send_signal(signal.SIGUSR1)
+            until(lambda: logins(srv) == 2)
