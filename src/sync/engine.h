@@ -57,7 +57,7 @@ struct sync_params {
 	bool allow_deletions;         /* the person has said so: neither max_delete nor an empty side stops the job */
 	struct budget *budget;        /* as in engine_params */
 	bool restore;                 /* what was deleted on one side is copied there again, instead of deleted on the other */
-	bool settle;                  /* look again, over the same connection, after something was done at the left: the base then has stamps of after that, which who waits for changes compares (peek.h) */
+	bool settle;                  /* look again, over the same connection, after something was done at a server: the base then has stamps of after that, which who waits for changes compares (peek.h) */
 	bool dry_run;
 	int stop_at;
 	int64_t now;

@@ -324,10 +324,12 @@ static bool may_go_on(struct twoway *g, uint64_t done, size_t out_before, const 
 	return found && ++g->barren <= BARREN_MAX;
 }
 
-/* What was done that the left shows: its stamps are others now. What the right gets alone counts as little as what could not be done. */
-static uint64_t done_at_left(const struct event_totals *t)
+/* What was done that a server shows: its stamps are others now. What files get alone counts as little as what could not be done. */
+static uint64_t done_at_servers(const struct twoway *g)
 {
-	return done_so_far(t) - t->pulled + t->made + t->removed + t->renamed;
+	const struct event_totals *t = g->totals;
+
+	return done_so_far(t) - (g->side[RIGHT]->ops->caps & STORE_REMOTE ? 0 : t->pulled) + t->made + t->removed + t->renamed;
 }
 
 int engine_sync(const struct sync_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,
@@ -346,13 +348,13 @@ int engine_sync(const struct sync_params *p, struct store *left, struct store *r
 	if (exec_init(&g.x[LEFT], e) < 0 || exec_init(&g.x[RIGHT], e) < 0)
 		goto out;
 	for (int sessions = 0;; sessions++) {
-		uint64_t before = done_so_far(totals), left_before = done_at_left(totals);
+		uint64_t before = done_so_far(totals), shown = done_at_servers(&g);
 		size_t out_before = left_out(&g);
 		struct err why;
 
 		rc = session(&g, e);
 		forget_session(&g);
-		if (rc == 0 && p->settle && done_at_left(totals) > left_before && settling++ < SETTLING_MAX)
+		if (rc == 0 && p->settle && done_at_servers(&g) > shown && settling++ < SETTLING_MAX)
 			continue;
 		if (rc == 0 || !e || sessions == SESSIONS_MAX || !may_go_on(&g, before, out_before, e))
 			break;

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from line import Line
-from twoway import Sync, start
+from twoway import Accounts, Boxes, Sync, start
 from watching import Watch, until
 
 
@@ -114,6 +114,39 @@ def test_its_own_changes(p):
             w.wait("end", at)
             w.settle()
             assert len(w.of("start", at)) == 1 or len(w.of("changed", at)) == len(w.of("start", at)) <= 2, (change, w.events[at:])
+            p.same()
+
+
+def test_files_of_mbox(servers, tmp_path):
+    """At the local side a tree of mbox files."""
+    p = Boxes(tmp_path, servers("all"), "\tevery = 1h")
+    p.way = "NOTIFY"
+    p.remote.fill("INBOX", 3)
+    with Watch(p, "both") as w:
+        up(w)
+        for change in (lambda: p.local.deliver(mail(50)), lambda: p.local.flag("INBOX", mail(50), "F"), lambda: p.remote.deliver(mail(51)), lambda: p.local.delete("INBOX", mail(51))):
+            at = w.mark()
+            change()
+            w.wait("end", at)
+            w.settle()
+            assert len(w.of("start", at)) == 1, w.events[at:]
+            p.same()
+
+
+def test_two_servers(servers, tmp_path):
+    """Both are waited for, and neither's answer to what a run does there makes another."""
+    p = Accounts(tmp_path, servers("all"), "\tevery = 1h")
+    p.remote.fill("INBOX", 3)
+    with Watch(p, "both") as w:
+        for side in ("remote", "local"):
+            until(lambda s=side: [e for e in w.of("waiting", side=s) if e["text"].startswith("NOTIFY")], what=lambda: repr(w))
+        w.settle()
+        for change in (lambda: p.local.deliver(mail(50)), lambda: p.remote.deliver(mail(51)), lambda: p.local.flag("INBOX", mail(51), "F"), lambda: p.remote.delete("INBOX", mail(50))):
+            at = w.mark()
+            change()
+            w.wait("end", at)
+            w.settle()
+            assert len(w.of("start", at)) == 1, w.events[at:]
             p.same()
 
 
