@@ -16,6 +16,7 @@
 #define RUNNING_MAX 32        /* commands that are talked with at once: a tunnel for each connection */
 #define SLACK_MS 10000        /* an answer may come so much later than its command's deadline */
 #define END_MS 1000
+#define ASKED_MS INT64_C(172800000) /* what may be asked for, at most: twice what any key of the configuration allows */
 #define LOOK_MS 3600000       /* between looks at nothing */
 #define GRACE_MS 2000         /* for what still runs at the end */
 
@@ -202,6 +203,8 @@ static int serve_one(struct server *s)
 
 	if (take_message(s->fd, &in, 1, given) != (ssize_t)sizeof(a))
 		goto out;
+	if (a.ms < 0 || a.ms > ASKED_MS)
+		goto out;
 	if ((a.what == ASK_RUN || a.what == ASK_START) && a.command >= broker.n) {
 		err_set(&answer.e, ERR_BUG, "the broker: no such command");
 	} else {
@@ -349,9 +352,8 @@ static int ask(const struct ask *a, int input, msec_t deadline, bool deaf, struc
 	if (broker.fd < 0)
 		return err_set(e, ERR_LOCAL, "the process that runs commands is gone");
 	if (send_message(broker.fd, &(struct iovec){ (void *)(uintptr_t)a, sizeof(*a) }, 1, (const int[2]){ input, -1 }) < 0) {
-		err_errno(e, "the process that runs commands");
 		hang_up();
-		return -1;
+		return err_set(e, ERR_LOCAL, "the process that runs commands is gone");
 	}
 	if (deaf)
 		while (poll(&p, 1, (int)(a->ms + SLACK_MS)) < 0 && errno == EINTR)
@@ -387,7 +389,7 @@ int broker_run(const struct proc_call *c, msec_t deadline, struct err *e)
 	a.command = (uint32_t)number;
 	a.room = (uint32_t)(room < BROKER_OUTPUT_MAX ? room : BROKER_OUTPUT_MAX);
 	if (deadline != 0)
-		a.ms = deadline > clock_now() ? deadline - clock_now() : 1;
+		a.ms = deadline - clock_now() > ASKED_MS ? ASKED_MS : deadline > clock_now() ? deadline - clock_now() : 1;
 	for (size_t i = 0; i < c->n_vars; i++) {
 		snprintf(a.vars[i].name, VAR_NAME, "%s", c->vars[i].name);
 		a.vars[i].value = c->vars[i].value;

@@ -21,7 +21,7 @@
  * processes of the same person have in their environment. Not all of /run, and nothing of a home.
  */
 static const char *const system_paths[] = {
-	"/etc", "/usr", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store", "/run/systemd", "/run/resolvconf", "/run/NetworkManager", "/run/nscd", "/run/current-system",
+	"/etc", "/usr", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store", "/opt", "/run/systemd", "/run/resolvconf", "/run/NetworkManager", "/run/nscd", "/run/current-system",
 	"/var/lib/ca-certificates", "/var/lib/sss", "/var/cache/nscd", "/var/db/nscd", "/dev/null", "/dev/urandom", "/dev/random",
 	"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/localtime", /* often links to elsewhere */
 };
@@ -239,6 +239,8 @@ static int gather(struct confine *c, const struct job_params *p, struct err *e)
 
 int confine_enter(struct confine *c, const struct job_params *p, struct err *e)
 {
+	struct sandbox_kernel k;
+
 	*c = (struct confine){ .arena = ARENA_INIT(TEXT_MAX) };
 	if (p->job->unconfined)
 		return 0;
@@ -248,6 +250,8 @@ int confine_enter(struct confine *c, const struct job_params *p, struct err *e)
 		err_in(e, "sandbox");
 		return err_hint(e, "sandbox = no does without");
 	}
+	sandbox_look(&k);
+	c->files = k.landlock >= SANDBOX_LANDLOCK_MIN;
 	return 0;
 }
 

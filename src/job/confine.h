@@ -15,6 +15,7 @@ struct confine {
 	VEC(struct sandbox_path) paths;
 	VEC(const char *) commands;
 	size_t looked;       /* entries of directories, for links */
+	bool files;          /* files are confined, too: the kernel has Landlock */
 	bool failed;         /* no memory */
 };
 

@@ -439,7 +439,7 @@ int job_run(const struct job_params *p, const struct event_sink *sink)
 	if (rc < 0) {
 		if (e.kind == ERR_AUTH && !stop.untried && !p->verify)
 			refused_note(p);
-		if (e.kind == ERR_LOCAL && !p->job->unconfined && strstr(e.text, strerror(EACCES)))
+		if (e.kind == ERR_LOCAL && confine.files && strstr(e.text, strerror(EACCES)))
 			err_hint(&e, "if not by the file's mode, then by the sandbox: see mailhaul.conf(5)");
 		if (err_link_lost(&e) && !p->verify)
 			err_hint(&e, "what was done is safe; the next run goes on from there");

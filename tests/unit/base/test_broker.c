@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -256,6 +258,46 @@ static void death(void **state)
 	strbuf_release(&b);
 }
 
+/* Our end of the socket. */
+static int our_end(void)
+{
+	for (int fd = 3; fd < 100; fd++) {
+		struct stat st;
+
+		if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
+			return fd;
+	}
+	fail();
+	return -1;
+}
+
+/* Who has taken over the process that asks may send anything: then it is not answered any more, and nothing is run. */
+static void nonsense(void **state)
+{
+	char text[512];
+	struct strbuf out = STRBUF_INIT(100);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t n = 8; n <= sizeof(text); n += 8) {
+		for (int fill = 0; fill <= 0xff; fill += 0xff) {
+			int fd;
+
+			start((const char *const[]){ "echo $PPID >$DIR/pid", NULL });
+			strbuf_clear(&out);
+			assert_int_equal(proc_output("echo $PPID >$DIR/pid", &out, clock_in(LONG), &e), 0);
+			fd = our_end();
+			memset(text, fill, sizeof(text));
+			assert_int_equal(send(fd, text, n, MSG_NOSIGNAL), n);
+			assert_int_equal(proc_output("echo $PPID >$DIR/pid", &out, clock_in(LONG), &e), -1);
+			assert_string_equal(e.text, "the process that runs commands is gone");
+			gone(pid_of());
+			broker_end();
+		}
+	}
+	strbuf_release(&out);
+}
+
 /* It keeps nothing of ours open, and nothing of what it is asked stays open with it. */
 static void descriptors(void **state)
 {
@@ -294,6 +336,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(conversations, setup, teardown),
 		cmocka_unit_test_setup_teardown(cancellation, setup, teardown),
 		cmocka_unit_test_setup_teardown(death, setup, teardown),
+		cmocka_unit_test_setup_teardown(nonsense, setup, teardown),
 		cmocka_unit_test_setup_teardown(descriptors, setup, teardown),
 	};
 
