@@ -206,12 +206,12 @@ static void add_end(struct confine *c, const struct config_end *end)
 		add(c, end->maildir.path, SANDBOX_WRITE);
 }
 
-/* Where mbsync has its state: a path with a * for the folder. */
+/* Where mbsync has its state: a path with a * for the folder; the directory before that. */
 static void add_take_over(struct confine *c, const char *path)
 {
 	size_t n = path ? strcspn(path, "*") : 0;
 
-	while (n > 0 && path[n] == '*' && path[n - 1] != '/')
+	while (n > 0 && path[n - 1] != '/')
 		n--;
 	if (n > 1)
 		add_slice(c, slice_of(path, n), SANDBOX_READ);
