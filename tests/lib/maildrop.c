@@ -259,7 +259,13 @@ size_t maildrop_count(const struct maildrop *d)
 void maildrop_forget(struct maildrop *d)
 {
 	struct maildrop_world *w = d->w;
+	struct stream *s = peer_dial(&d->peer);
+	struct err e = ERR_INIT;
+	char c;
 
+	/* sessions are served one by one: whose QUIT was not waited for has ended when the next is greeted */
+	assert_int_equal(stream_read(s, &c, 1, &e), 1);
+	stream_free(s);
 	w->logins = w->uidls = w->lists = w->tops = w->retrs = w->deles = w->quits = w->noops = w->commands = 0;
 	w->cut_at = w->hang_up_at = 0;
 }
