@@ -273,7 +273,7 @@ static int pair_twin(void *arg, struct work *w, const struct staged *st, const s
 	struct plan_sync plan;
 
 	if (!twin)
-		return 0;
+		return act_put_off(m->g, m->b, w, st, e);
 	row = &rows[t->copy_row[RIGHT].a[(size_t)(w - t->copy[RIGHT].a)]];
 	other = copy_back_of(t, twin->row);
 	join_unite(row, &rows[twin->row]);

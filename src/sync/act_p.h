@@ -18,6 +18,12 @@ int act_find_elsewhere(struct twoway *g, struct box *b, const struct joined *row
  */
 int act_doubt_elsewhere(struct twoway *g, struct work *w, size_t n, struct err *e);
 
+/*
+ * A migration: may the message that was staged have come from a folder that could not be looked into? Copied, it would be twice at the target, as where it was it is not removed. 1: it waits for a
+ * run that knows; 0, -1.
+ */
+int act_put_off(struct twoway *g, struct box *b, struct work *w, const struct staged *st, struct err *e);
+
 /* A message is removed for good from a server only when it is the one that is gone on the other side: what is another asks for nothing any more. w: of that side, whose box is open. */
 int act_find_strangers(struct twoway *g, int side, struct work *w, size_t n, struct strangers *out, struct err *e);
 

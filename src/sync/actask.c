@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "sync/act_p.h"
 #include "sync/candidates.h"
 #include "sync/proof.h"
@@ -63,6 +64,22 @@ int act_doubt_elsewhere(struct twoway *g, struct work *w, size_t n, struct err *
 	}
 	vec_release(&ps.a);
 	return rc;
+}
+
+int act_put_off(struct twoway *g, struct box *b, struct work *w, const struct staged *st, struct err *e)
+{
+	struct pair p;
+	int rc = 0;
+
+	for (size_t i = 0; g->p->one_way && rc == 0 && i < g->boxes.n; i++)
+		if (g->boxes.a[i].unseen && g->boxes.a[i].f->base.id != 0)
+			rc = pairs_by_digest(g->db, g->boxes.a[i].f->base.id, st->digest, false, 0, &p, e);
+	if (rc != 1)
+		return rc;
+	log_debug("a message may have been moved, and waits");
+	b->kept[LEFT] = true;
+	w->acts = PLAN_NOTHING;
+	return 1;
 }
 
 /* What a side said of a pair's message. Of the right the base knows the Message-ID of what came from there; of what we put there the server may have made another. */

@@ -30,17 +30,17 @@ static void leave(struct move *m)
 
 /*
  * It can't be moved: it is copied. Where it was it is deleted by the next run, as any other message that is gone on one side: when the copy is there, and no guard
- * objects. Were both sides to have moved it, there would be two of it then.
+ * objects. Were both sides to have moved it, there would be two of it then. A migration deletes nothing there, and leaves it where it is.
  */
 static bool only_one_moved(const struct move *m)
 {
 	return m->from.box == m->home.box && m->from.row == m->home.row;
 }
 
-static void give_up(struct move *m)
+static void give_up(const struct twoway *g, struct move *m)
 {
 	leave(m);
-	if (only_one_moved(m))
+	if (only_one_moved(m) && !g->p->one_way)
 		place_row(m->to)->moving = false;
 }
 
@@ -148,6 +148,11 @@ static void tell_refusal(struct twoway *g, const struct move *m, const struct er
 {
 	struct err e = *why;
 
+	if (g->p->one_way) {
+		err_in(&e, "a message that was moved from '%s' to '%s' at the source stays where it is at the target", m->from.box->f->left, m->to.box->f->left);
+		twoway_warn(g, e.text);
+		return;
+	}
 	if (only_one_moved(m)) {
 		log_debug("a message is not moved: %s", why->text);
 		return;
@@ -351,7 +356,7 @@ static int move_route(struct twoway *g, struct move *m, size_t n, struct err *e)
 			if (arrived(&m[i], e) < 0)
 				return -1;
 		} else if (m[i].end == MOVE_REFUSED) {
-			give_up(&m[i]);
+			give_up(g, &m[i]);
 		} else {
 			leave(&m[i]);
 		}

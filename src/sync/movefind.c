@@ -482,6 +482,8 @@ int moves_find(struct twoway *g, struct err *e)
 	struct trails ts = { 0 };
 	int rc = movehalf_find(g, e);
 
+	for (size_t i = 0; i < g->boxes.n; i++)
+		g->boxes.a[i].unseen = g->boxes.a[i].failed;
 	if (rc < 0 || count_fresh(g, LEFT) + count_fresh(g, RIGHT) == 0)
 		return rc;
 	rc = gather_trails(g, &ts, e);

@@ -58,6 +58,7 @@ struct box {
 	bool stays;                   /* it is gone on one side, and not removed on the other, or on both: nothing is done in it but moves, and nothing remembered */
 	bool plain[2];                /* the side is not asked for Message-IDs by a look: it has refused that */
 	bool failed;                  /* nothing more is done with it, and nothing remembered */
+	bool unseen;                  /* so it was before moves were looked for: nobody knows what has left it */
 	struct join join;
 	uint64_t deletions[2], copies;
 	bool work;

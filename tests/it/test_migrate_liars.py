@@ -480,3 +480,57 @@ def test_moved_here_and_there(tmp_path):
         for _ in range(2):
             assert clean(h.run("both")).code == 0
         assert known(new) == sorted(texts) and new.folders["Work"].bodies() == texts[:1]
+
+
+class Refuses(imappeer.Peer):
+    """A folder that can't be opened; or no message leaves one."""
+
+    closed, keeps = None, False
+
+    def open(self, link, tag, args, writes):
+        if imappeer.text(args[0]) == self.closed:
+            raise imappeer.Refused("NO not now")
+        super().open(link, tag, args, writes)
+
+    def uid_move(self, link, tag, args):
+        if self.keeps:
+            raise imappeer.Refused("NO [NOPERM] nothing leaves it")
+        super().uid_move(link, tag, args)
+
+
+def test_moved_out_of_a_folder_that_can_not_be_looked_into(tmp_path):
+    """Nobody knows then that it was moved; what the base has of that folder waits, other mail does not."""
+    texts = [letter(n) for n in range(1, 5)]
+    with Refuses({"INBOX": [], "Old": texts, "Work": []}) as old, imappeer.Peer() as new:
+        h = Job(tmp_path, old, new)
+        assert clean(h.run("both")).code == 0
+        m = old.folders["Old"].messages[0]
+        old.folders["Work"].add(m.data, m.flags, m.date)
+        old.folders["Work"].add(letter(9))
+        old.folders["Old"].expunge([m.uid])
+        old.closed = "Old"
+        r = clean(h.run("both"))
+        assert r.code == 1 and new.folders["Work"].bodies() == [letter(9)], r
+        old.closed = None
+        for _ in range(2):
+            assert clean(h.run("both")).code == 0
+        assert new.folders["Old"].bodies() == texts[1:] and sorted(new.folders["Work"].bodies()) == [texts[0], letter(9)]
+
+
+def test_target_that_moves_nothing(tmp_path):
+    """It stays where it is, and is not copied as well; it is told, and tried again."""
+    texts = [letter(n) for n in range(1, 5)]
+    with imappeer.Peer({"INBOX": texts, "Work": []}) as old, Refuses() as new:
+        h = Job(tmp_path, old, new)
+        assert clean(h.run("both")).code == 0
+        m = old.inbox().messages[0]
+        old.folders["Work"].add(m.data, m.flags, m.date)
+        old.inbox().expunge([m.uid])
+        new.keeps = True
+        for _ in range(2):
+            r = clean(h.run("both"))
+            assert "stays where it is at the target" in r.of("warning")[0]["text"] and "nothing leaves it" in r.of("warning")[0]["text"], r
+            assert known(new) == texts and new.folders["Work"].bodies() == []
+        new.keeps = False
+        assert clean(h.run("both")).code == 0
+        assert known(new) == texts[1:] and new.folders["Work"].bodies() == texts[:1]
