@@ -112,9 +112,15 @@ class Soak:
     def look(self):
         """Nothing happens any more: soon both sides are the same. What a fault has put off is done by a run of its own."""
         self.w.proc.send_signal(signal.SIGUSR1)
-        until(lambda: self.p.remote.state() == self.p.local.state(), 60, lambda: "the sides differ: %r" % self.w)
+        until(self.same, 60, lambda: "the sides differ: %r" % self.w)
         self.w.settle()
         self.world.agree()
+
+    def same(self):
+        try:
+            return self.p.remote.state() == self.p.local.state()
+        except (FileNotFoundError, IndexError):     # a run has just done something there
+            return False
 
     def costs(self):
         """Of the process that stays, and of its watcher: bytes and descriptors."""
