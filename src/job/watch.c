@@ -18,7 +18,8 @@
 #define FAILED_MS 60000            /* after a job could not be started */
 #define REVIVE_MAX_MS 3600000
 #define REVIVE_MS 1000             /* before a watcher that died is started again; doubles */
-#define REFUSED_MS (24 * 3600000)  /* the login is refused, or the configuration is wrong: trying does no good */
+#define DOUBT_MS 1000              /* after the network has begun to change, until it has done so */
+#define AGAIN_MS 30000             /* between two runs of a job that fails, whatever the network does */
 #define GONE_MS 10                 /* between looks at a watcher that has closed its pipe: it is about to be gone */
 #define FINISH_MS 200              /* beyond the grace, for what is left to be read */
 
@@ -41,7 +42,8 @@ struct watched {
 	bool urgent;              /* and whatever it waits for: the person says so */
 	bool left;                /* the configuration has it no more */
 	msec_t due;               /* clock_boot() */
-	unsigned failures;        /* in a row */
+	msec_t begun;             /* clock_boot() of its last run */
+	bool unreachable;         /* the last run failed, perhaps for the network */
 };
 
 struct watch {
@@ -52,6 +54,7 @@ struct watch {
 	VEC(struct wait_item) items;
 	struct nudger nudger;
 	struct sdnotify notify;
+	msec_t doubt;             /* clock_now() when all links are to be tried; 0: no */
 	msec_t barked;            /* when the manager last heard that we live */
 	size_t told_busy, told_n; /* what it last heard of */
 	int signal;               /* the end has begun */
@@ -185,10 +188,8 @@ static void watcher_ended(struct watched *j)
 	let_go(j->w, &j->watcher_of);
 	if (j->left || j->w->signal != 0)
 		return;
-	if (code == err_exit_code(ERR_AUTH) || code == err_exit_code(ERR_CONF)) {
-		revive_later(j, REFUSED_MS);
-		return;
-	}
+	if (code == err_exit_code(ERR_AUTH) || code == err_exit_code(ERR_CONF))
+		return; /* until a run shows that it is none any more */
 	j->revive_pause = j->revive_pause == 0 ? REVIVE_MS : j->revive_pause < REVIVE_MAX_MS / 2 ? j->revive_pause * 2 : REVIVE_MAX_MS;
 	revive_later(j, j->revive_pause);
 }
@@ -207,7 +208,7 @@ static void set_due(struct watched *j, int code, const struct err *why)
 {
 	const struct config_job *job = j->job->job;
 
-	j->failures = code > 1 ? j->failures + 1 : 0;
+	j->unreachable = code > 1 && (err_link_lost(why) || why->kind == ERR_TEMP || why->kind == ERR_NOHOST || why->kind == ERR_UNAVAIL || why->kind == ERR_TIMEOUT);
 	j->due = clock_boot();
 	if (why->kind == ERR_BUSY)
 		j->due += BUSY_MS;
@@ -222,8 +223,12 @@ static void run_done(void *arg, void *tag, int exit_code, const struct err *why)
 	(void)arg;
 	say(j, WATCHER_ENDS);
 	let_go(j->w, &j->run_of);
-	if (j->w->signal == 0 && !j->left)
-		set_due(j, exit_code, why);
+	if (j->w->signal != 0 || j->left)
+		return;
+	set_due(j, exit_code, why);
+	/* before a run has shown that the account lets us in, nobody waits there: each refusal counts */
+	if (exit_code <= 1 && why->kind == ERR_NONE && j->control < 0 && j->revive == 0 && watcher_useful(j->job->job))
+		j->revive = clock_boot();
 }
 
 static int start_run(struct watched *j, struct err *e)
@@ -234,6 +239,7 @@ static int start_run(struct watched *j, struct err *e)
 	params.ignore_pause = j->urgent;
 	params.scheduled = !j->urgent;
 	j->wanted = j->urgent = false;
+	j->begun = clock_boot();
 	j->due = 0;
 	if (sched_submit(j->w->sched, &params, j, e) < 0)
 		return -1;
@@ -252,7 +258,7 @@ static int add_job(struct watch *w, struct holder *h, struct job_params *job, st
 		free(j);
 		return err_set(e, ERR_LOCAL, "out of memory");
 	}
-	*j = (struct watched){ .w = w, .job = job, .of = hold(h), .control = -1, .wanted = true, .revive = watcher_useful(job->job) ? clock_boot() : 0 };
+	*j = (struct watched){ .w = w, .job = job, .of = hold(h), .control = -1, .wanted = true };
 	return 0;
 }
 
@@ -342,21 +348,37 @@ static void reload(struct watch *w)
 	sdnotify_say(&w->notify, "READY=1");
 }
 
+/* A network that changes does so in many steps: the links are tried once, a moment later. */
 static void heed(struct watch *w, unsigned nudge)
 {
 	if (nudge & NUDGE_RELOAD)
 		reload(w);
+	if ((nudge & NUDGE_DOUBT) && w->doubt == 0)
+		w->doubt = clock_in(DOUBT_MS);
+	for (size_t i = 0; (nudge & NUDGE_NOW) && i < w->jobs.n; i++) {
+		struct watched *j = w->jobs.a[i];
+
+		if (j->left)
+			continue;
+		j->wanted = j->urgent = true;
+		say(j, WATCHER_DOUBTS);
+	}
+}
+
+static void try_links(struct watch *w)
+{
+	msec_t now = clock_boot();
+
+	if (w->doubt == 0 || w->doubt > clock_now())
+		return;
+	w->doubt = 0;
 	for (size_t i = 0; i < w->jobs.n; i++) {
 		struct watched *j = w->jobs.a[i];
 
 		if (j->left)
 			continue;
-		if (nudge & NUDGE_NOW)
-			j->wanted = j->urgent = true;
-		if (nudge & (NUDGE_DOUBT | NUDGE_NOW))
-			say(j, WATCHER_DOUBTS);
-		if ((nudge & NUDGE_DOUBT) && j->failures > 0) /* it may have been the network */
-			j->wanted = true;
+		say(j, WATCHER_DOUBTS);
+		j->wanted |= j->unreachable && now - j->begun >= AGAIN_MS;
 	}
 }
 
@@ -388,6 +410,8 @@ static msec_t next_deadline(const struct watch *w)
 {
 	msec_t boot = clock_boot(), now = clock_now(), first = w->notify.watchdog > 0 ? w->barked + w->notify.watchdog : 0;
 
+	if (w->doubt != 0 && (first == 0 || w->doubt < first))
+		first = w->doubt;
 	for (size_t i = 0; i < w->jobs.n; i++) {
 		const struct watched *j = w->jobs.a[i];
 		msec_t at[] = { j->revive, j->run_of ? 0 : j->due, j->control >= 0 && j->watcher.fd < 0 ? boot + GONE_MS : 0 };
@@ -478,6 +502,7 @@ static int loop(struct watch *w, struct err *e)
 	for (;;) {
 		struct err why = ERR_INIT;
 
+		try_links(w);
 		start_due(w);
 		tell_manager(w);
 		if (turn(w, next_deadline(w), &why) == 0)

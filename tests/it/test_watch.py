@@ -349,3 +349,26 @@ def test_moved_clock(one, tmp_path, was, is_now):
         one.local.deliver(mail(2))
         until(lambda: one.remote.state() == one.local.state() and len(one.local.bodies()) == 2, what=lambda: repr(w))
         assert w.of("error") == [], w
+
+
+def test_refused_login(one):
+    """It is tried once, by whoever waits and whoever runs together, until something about it has changed; then all is as it should be."""
+    one.reconfigure("every = 1h", "every = 1s")
+    right = open(one.secret, encoding="utf-8").read()
+    one.write_private(one.secret, "wrong\n")
+    with Watch(one, "both") as w:
+        w.wait("error", kind="auth")
+        w.wait("end", count=3)
+        assert refusals(one) == 1
+        at = w.mark()
+        one.write_private(one.secret, right)
+        w.wait("end", at, exit=0)
+        up(w)
+        one.remote.deliver(mail(1))
+        until(lambda: one.local.bodies() == [mail(1)], what=lambda: repr(w))
+        assert refusals(one) == 1
+
+
+def refusals(p):
+    with open(p.srv.log_file, encoding="utf-8", errors="replace") as f:
+        return sum(1 for line in f if "auth failed" in line and "user=<%s>" % p.user in line)

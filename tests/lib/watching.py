@@ -70,22 +70,22 @@ class Watch:
     def __repr__(self):
         return "\n".join(map(str, self.events)) + "\n" + b"".join(self.errors).decode("utf-8", "replace")
 
-    def of(self, kind, since=0, **members):
-        return [e for e in self.events[since:] if e["event"] == kind and all(e.get(k) == v for k, v in members.items())]
+    def of(self, event, since=0, **members):
+        return [e for e in self.events[since:] if e["event"] == event and all(e.get(k) == v for k, v in members.items())]
 
     def mark(self):
         """Where the events are now, for `since`."""
         return len(self.events)
 
-    def wait(self, kind, since=0, seconds=SECONDS, count=1, **members):
+    def wait(self, event, since=0, seconds=SECONDS, count=1, **members):
         """The first event of that kind, or the count'th; it must come in time."""
         end = time.monotonic() + seconds
         with self.changed:
             while True:
-                found = self.of(kind, since, **members)
+                found = self.of(event, since, **members)
                 if len(found) >= count:
                     return found[count - 1]
-                assert self.changed.wait(end - time.monotonic()) or time.monotonic() < end, "no %s %s: %r" % (kind, members, self)
+                assert self.changed.wait(end - time.monotonic()) or time.monotonic() < end, "no %s %s: %r" % (event, members, self)
 
     def settle(self, quiet=1.0):
         """Wait until it has done what there was to do: nothing runs, and nothing has begun for a while."""
