@@ -187,7 +187,8 @@ static int check_source(struct db *db, enum db_how how, const char *source, stru
 		return 0;
 	if (db_begin(db, e) < 0)
 		return -1;
-	if (db_meta_put(db, "source", source, e) < 0) {
+	/* what was seen of two sides (sides_apart) was not seen of these */
+	if (db_meta_put(db, "source", source, e) < 0 || db_run_sql(db, "DELETE FROM meta WHERE key = 'sides_apart'", "open", e) < 0) {
 		db_rollback(db);
 		return -1;
 	}

@@ -818,8 +818,16 @@ static void other_sources(void **state)
 	refused(DB_LOOK, other, ERR_CONF, SOURCE);
 	assert_int_equal(db_open(path, DB_LOOK, NULL, &db, &e), 0);
 	db_close(db);
-	db_close(open_db(DB_RUN));
+	db = open_db(DB_RUN);
+	assert_int_equal(db_begin(db, &e), 0);
+	assert_int_equal(sides_apart_put(db, &e), 0);
+	assert_int_equal(db_commit(db, &e), 0);
+	db_close(db);
+	db = open_db(DB_RUN);
+	assert_int_equal(sides_apart(db, &e), 1);
+	db_close(db);
 	assert_int_equal(db_open(path, DB_RUN_ADOPT, other, &db, &e), 0);
+	assert_int_equal(sides_apart(db, &e), 0);
 	db_close(db);
 	assert_int_equal(ask("SELECT count(*) FROM pair"), 5);
 	refused(DB_RUN, SOURCE, ERR_CONF, other);
