@@ -206,7 +206,8 @@ static int show_text(struct cli *c, const struct job_params *p, const struct job
 		report_line(c->report, "    next due: %s", st->due <= clock_wall() ? "now" : when);
 	}
 	if (s.two_way && st->last_end > 0)
-		report_line(c->report, "    on both sides: messages: %llu, folders: %llu", (unsigned long long)st->held, (unsigned long long)st->folders);
+		report_line(c->report, "    %s: messages: %llu, folders: %llu", p->job->mode == CONFIG_MIGRATE ? "known at the target" : "on both sides",
+			    (unsigned long long)st->held, (unsigned long long)st->folders);
 	else if (st->held > 0)
 		report_line(c->report, "    messages delivered and still on the server: %llu", (unsigned long long)st->held);
 	if (p->job->mode == CONFIG_SYNC && job_kept(p, show_kept, &s, e) < 0)

@@ -30,7 +30,7 @@ def test_what_is_said(move):
     r = move.call("run", "-v")
     assert r.code == 0 and "move: 5 messages copied" in r.out, r
     r = move.call("status")
-    assert r.code == 0 and " -> maildir:" in r.out and "5 copied" in r.out and "on both sides: messages: 5" in r.out, r
+    assert r.code == 0 and " -> maildir:" in r.out and "5 copied" in r.out and "known at the target: messages: 5" in r.out, r
     r = move.call("--json", "status", "move")
     assert [(e["mode"], e["held"]) for e in r.of("status")] == [("migrate", 5)] and "kept" not in r.of("status")[0], r
     r = move.call("list", "move")
