@@ -36,7 +36,7 @@ void candidate_recall(struct candidate *c, const struct pair *p)
 	memcpy(c->id.plain, p->digest, DIGEST_SIZE);
 	c->id.has_digest = memcmp(p->digest, unknown, DIGEST_SIZE) != 0;
 	c->stored = p->size;
-	c->told = c->recalled = p->told.size != 0 && p->told.date != 0 && (p->told.has_mid || p->told.has_object || c->id.has_digest);
+	c->told = c->recalled = p->told.size != 0 && p->told.date != 0 && (p->told.has_mid || p->told.has_object);
 }
 
 void candidates_release(struct candidates *cs)

@@ -240,12 +240,16 @@ static int add_held(const struct trails *ts, size_t k, struct candidates *held, 
 {
 	const struct trail *t = &ts->t.a[k];
 	struct pair p = { .size = t->size, .told = t->told };
+	struct candidate *c;
 
 	if (candidates_add(held, t->now[RIGHT].box, t->now[RIGHT].row, e) < 0)
 		return -1;
 	memcpy(p.digest, t->digest, DIGEST_SIZE);
-	candidate_recall(&held->c.a[held->c.n - 1], &p);
-	held->c.a[held->c.n - 1].tag = k;
+	c = &held->c.a[held->c.n - 1];
+	candidate_recall(c, &p);
+	if (t->told.size != 0 && t->told.date != 0 && c->id.has_digest) /* without a Message-ID, too: its content is known */
+		c->told = c->recalled = true;
+	c->tag = k;
 	return 0;
 }
 
