@@ -35,7 +35,8 @@ static int choose(struct cli *c, struct watch_set *out, struct err *e)
 	struct reading *r = calloc(1, sizeof(*r));
 	size_t n = c->argc == 0 ? c->config.n_jobs : (size_t)c->argc;
 
-	*out = (struct watch_set){ .jobs = calloc(n + 1, sizeof(*out->jobs)), .config = r };
+	*out = (struct watch_set){ .jobs = calloc(n + 1, sizeof(*out->jobs)), .config = r, .at_once = c->o.jobs > 0 ? c->o.jobs : c->config.parallel,
+				   .per_host = c->config.parallel_per_host };
 	if (!r || !out->jobs) {
 		release(NULL, out);
 		return err_set(e, ERR_LOCAL, "out of memory");
@@ -92,13 +93,9 @@ int cmd_watch(struct cli *c, struct err *e)
 	struct watch_params p = { .sched = { .hush = cli_hushed(c), .wants = { .messages = c->o.verbose > 0 || c->o.json } }, .reload = reload, .release = release, .arg = &w };
 	struct wire_sink sinks = { .events = report_sink(c->report), .log = report_log, .log_arg = c->report };
 	struct watch_set set;
-	const struct reading *first;
 
 	p.sched.wants.log = c->o.verbose >= 2 ? LOG_WIRE : c->o.verbose == 1 ? LOG_INFO : LOG_WARN;
 	if (load(c, &set, e) < 0)
 		return -1;
-	first = set.config;
-	p.sched.at_once = c->o.jobs > 0 ? c->o.jobs : first->config.parallel;
-	p.sched.per_host = first->config.parallel_per_host;
 	return watch_run(&p, &set, &sinks, e);
 }

@@ -35,7 +35,7 @@ struct sched {
 	VEC(struct task *) queue;
 	struct worker *workers; /* those that run, n of them */
 	struct task **tasks;    /* theirs */
-	size_t n, at_once;
+	size_t n, room, at_once;
 	VEC(struct wait_item) wait;
 	msec_t tick;            /* from 1 to TICK_MS */
 	struct orphans orphans;
@@ -328,23 +328,38 @@ bool sched_has(const struct sched *s, const void *tag)
 	return false;
 }
 
+int sched_resize(struct sched *s, unsigned at_once, unsigned per_host, struct err *e)
+{
+	size_t want = at_once == 0 ? AT_ONCE : at_once;
+
+	if (want > s->room) {
+		struct worker *workers = realloc(s->workers, want * sizeof(*workers));
+		struct task **tasks = realloc(s->tasks, want * sizeof(struct task *));
+
+		s->workers = workers ? workers : s->workers;
+		s->tasks = tasks ? tasks : s->tasks;
+		if (!workers || !tasks)
+			return err_set(e, ERR_LOCAL, "out of memory");
+		s->room = want;
+	}
+	s->at_once = want;
+	s->p.per_host = per_host == 0 ? PER_HOST : per_host;
+	return 0;
+}
+
 struct sched *sched_new(const struct sched_params *p, const struct wire_sink *sinks, struct err *e)
 {
 	struct sched *s = calloc(1, sizeof(*s));
 
-	if (!s)
-		goto fail;
-	*s = (struct sched){ .p = *p, .sinks = *sinks, .tick = 1, .at_once = p->at_once == 0 ? AT_ONCE : p->at_once };
-	if (s->p.per_host == 0)
-		s->p.per_host = PER_HOST;
+	if (!s) {
+		err_set(e, ERR_LOCAL, "out of memory");
+		return NULL;
+	}
+	*s = (struct sched){ .p = *p, .sinks = *sinks, .tick = 1 };
 	orphans_adopt();
-	s->workers = calloc(s->at_once, sizeof(*s->workers));
-	s->tasks = calloc(s->at_once, sizeof(*s->tasks));
-	if (s->workers && s->tasks)
+	if (sched_resize(s, p->at_once, p->per_host, e) == 0)
 		return s;
-fail:
 	sched_free(s);
-	err_set(e, ERR_LOCAL, "out of memory");
 	return NULL;
 }
 

@@ -39,6 +39,9 @@ int sched_submit(struct sched *s, const struct job_params *job, void *tag, struc
  */
 int sched_turn(struct sched *s, struct wait_item *more, size_t n_more, msec_t deadline, struct err *e);
 
+/* From now on so many at once, and with one server (0: as in sched_params); what runs or is queued already goes on as it was. */
+int sched_resize(struct sched *s, unsigned at_once, unsigned per_host, struct err *e);
+
 size_t sched_busy(const struct sched *s);                  /* how many are queued or running */
 bool sched_has(const struct sched *s, const void *tag);    /* is one of this tag queued or running? */
 

@@ -303,7 +303,8 @@ static int take_set(struct watch *w, struct watch_set *set, struct err *e)
 	struct holder *h = calloc(1, sizeof(*h));
 	int rc = 0;
 
-	if (!h) {
+	if (!h || sched_resize(w->sched, set->at_once, set->per_host, e) < 0) {
+		free(h);
 		w->p->release(w->p->arg, set);
 		return err_set(e, ERR_LOCAL, "out of memory");
 	}

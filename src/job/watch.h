@@ -18,11 +18,12 @@
 struct watch_set {
 	struct job_params *jobs;
 	size_t n;
+	unsigned at_once, per_host; /* as in sched_params */
 	void *config; /* for release */
 };
 
 struct watch_params {
-	struct sched_params sched; /* without done, arg and grace */
+	struct sched_params sched; /* without done, arg, grace, and what a set says */
 	/* The configuration anew; -1: it stays as it is. NULL: it can't be read again. */
 	int (*reload)(void *arg, struct watch_set *out, struct err *e);
 	/* Nothing of a set is used any more, its array of jobs neither. */

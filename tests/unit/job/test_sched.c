@@ -442,6 +442,32 @@ static void turns(void **state)
 	sched_free(s);
 }
 
+/* More at once from now on, or fewer; what runs goes on. */
+static void resized(void **state)
+{
+	struct told t;
+	struct sched *s = stay(&t, (struct sched_params){ .at_once = 1 });
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		fakes[i].kind = FAKE_UNTIL_GO;
+		submit(s, i);
+	}
+	assert_int_equal(sched_turn(s, NULL, 0, clock_in(1), NULL), 0);
+	assert_int_equal(sched_resize(s, 6, 0, NULL), 0);
+	assert_int_equal(sched_turn(s, NULL, 0, clock_in(1), NULL), 0);
+	assert_true(fake_wait(&board->starts, 5));
+	assert_int_equal(sched_resize(s, 2, 0, NULL), 0);
+	assert_int_equal(sched_turn(s, NULL, 0, clock_in(20), NULL), 0);
+	assert_int_equal(board->starts, 6);
+	board->go = 1;
+	while (sched_busy(s) > 0)
+		assert_int_equal(sched_turn(s, NULL, 0, clock_in(20000), NULL), 1);
+	assert_int_equal(board->most, 6);
+	assert_int_equal(t.n, 8);
+	sched_free(s);
+}
+
 /* A descriptor of the caller's wakes it, however many workers there are beside. */
 static void listens(void **state)
 {
@@ -558,6 +584,7 @@ int main(void)
 		TEST(signalled_before),
 		TEST(no_descriptors),
 		TEST(turns),
+		TEST(resized),
 		TEST(listens),
 		TEST(reasons),
 		TEST(stopped),
