@@ -69,6 +69,8 @@ class SaysImap(imappeer.Peer):
 
 def refusing(scheme, answer):
     srv = Says(MAIL) if scheme == "pop3" else SaysImap({"INBOX": MAIL})
+    if "25 minutes" in answer:
+        srv.caps = srv.caps + ["LOGIN-DELAY 1500"]
     srv.answer = answer
     return srv
 
@@ -87,6 +89,7 @@ def test_by_the_start_of_the_last_run(tmp_path):
 
 @pytest.mark.parametrize("scheme, answer, pause", [
     ("pop3", "[SYS/TEMP] come back later", 300), ("pop3", "[IN-USE] locked by another session", 300), ("pop3", "[LOGIN-DELAY] not yet", 300),
+    ("pop3", "[LOGIN-DELAY] only every 25 minutes", 1500),
     ("imap", "NO [UNAVAILABLE] the user database is away", 300), ("imap", "NO [INUSE] somebody else is here", 300),
     ("imap", "NO Request is throttled. Suggested Backoff Time: 1200000 milliseconds", 1200), ("imap", "BYE Request is throttled. Suggested Backoff Time: 900 seconds", 900),
 ])
