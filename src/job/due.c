@@ -72,11 +72,10 @@ msec_t due_spread(const char *job, int64_t every)
 	return (msec_t)share(job, 0, (uint64_t)most);
 }
 
-/* Doubles with each failure in a row, up to an hour; a tenth more at random, so that what failed together is not tried together. */
-static int64_t pause_after(const char *job, int64_t every, int64_t tries)
+/* Doubles with each failure in a row, up to `most`; a tenth more at random, so that what failed together is not tried together. */
+static int64_t pause_after(const char *job, int64_t every, int64_t tries, int64_t most)
 {
 	int64_t pause = every <= 0 ? FIRST_PAUSE : every < FIRST_PAUSE_MAX ? every : FIRST_PAUSE_MAX;
-	int64_t most = pause > DUE_PAUSE_MAX ? pause : DUE_PAUSE_MAX;
 
 	for (int64_t i = 1; i < tries && pause < most; i++)
 		pause *= 2;
@@ -98,7 +97,8 @@ void due_failed(struct attempts *a, const char *job, int64_t every, int code, co
 	a->next = 0;
 	if (code == 1)
 		return; /* single messages have pauses of their own */
-	a->next = now + (why->kind == ERR_AUTH ? DUE_REFUSED : pause_after(job, every, a->tries));
+	/* without a network no name is found; trying costs no server anything, and the network may be back at any moment */
+	a->next = now + (why->kind == ERR_AUTH ? DUE_REFUSED : pause_after(job, every, a->tries, why->kind == ERR_NOHOST ? FIRST_PAUSE_MAX : DUE_PAUSE_MAX));
 	if (why->retry_after > 0 && a->next < now + why->retry_after)
 		a->next = now + why->retry_after;
 }

@@ -12,7 +12,7 @@
 #include "state/attempts.h"
 
 #define DUE_REFUSED 86400  /* seconds until a refused login is tried again, if nothing about it changes */
-#define DUE_PAUSE_MAX 3600 /* the longest pause after failures, if `every` is no longer and the server asks for none */
+#define DUE_PAUSE_MAX 3600 /* the longest pause after failures, if the server asks for none longer */
 #define DUE_TELL 86400     /* seconds until what lasts is told again */
 
 /* When it is due, seconds since 1970; 1: now, it never ran. every: of the job, or what is meant where it has none. */

@@ -120,6 +120,18 @@ static void pauses(void **state)
 	}
 }
 
+/* Without a network, no server is spared by waiting long. */
+static void no_network(void **state)
+{
+	const struct err why = { .kind = ERR_NOHOST };
+	struct attempts a = { .started = NOW };
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		due_failed(&a, "x", 300, 68, &why, NOW);
+	assert_in_range(a.next - NOW, 900, 990);
+}
+
 /* A server's word counts where it is longer, however long; and a clock that was ahead is noticed. */
 static void asked_for(void **state)
 {
@@ -155,7 +167,7 @@ static void others(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(by_every), cmocka_unit_test(no_drift), cmocka_unit_test(spread), cmocka_unit_test(pauses), cmocka_unit_test(asked_for), cmocka_unit_test(others),
+		cmocka_unit_test(by_every), cmocka_unit_test(no_drift), cmocka_unit_test(spread), cmocka_unit_test(pauses), cmocka_unit_test(no_network), cmocka_unit_test(asked_for), cmocka_unit_test(others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
