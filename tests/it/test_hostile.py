@@ -732,6 +732,22 @@ def test_a_body_that_breaks_off(tmp_path, peer, words, at):
         recover(h, srv, want)
 
 
+class RefusesAfterMail(Peer):
+    """Lets nobody in any more once mail was fetched."""
+
+    def dele(self, link, arg):
+        self.secret = "another"
+        raise Hangup
+
+
+def test_on_new_runs_also_when_the_run_ends_with_an_error(tmp_path):
+    with RefusesAfterMail(letters(3)) as srv:
+        h = in_clear(tmp_path, srv, fetch="on-new = 'echo $MAILHAUL_NEW > ~/told'")
+        r = clean(h.run())
+        assert r.code not in (0, 1) and len(h.delivered()) == 3, r
+        assert (tmp_path / "told").read_text() == "3\n"
+
+
 class TrickleCapa(Peer):
     """Says something all the time, and nothing much."""
 
