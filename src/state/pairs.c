@@ -383,11 +383,30 @@ int pairs_pending(struct db *db, int64_t folder, bool back, pairs_cb *cb, void *
 			       "SELECT " COLUMNS " FROM " PENDING " AND NOT back ORDER BY id", folder, cb, arg, e);
 }
 
-int pairs_by_key(struct db *db, int64_t folder, enum pair_side side, pairs_cb *cb, void *arg, struct err *e)
+/* Each column costs as much as the walk itself: no more of them than needed. */
+int pairs_by_key(struct db *db, int64_t folder, enum pair_side side, pair_keys_cb *cb, void *arg, struct err *e)
 {
-	return walk(db, side == PAIR_LEFT ? "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND left <> '' AND flags IS NOT NULL AND NOT pending ORDER BY left" :
-					    "SELECT " COLUMNS " FROM pair WHERE folder = ?1 AND right <> '' AND flags IS NOT NULL AND NOT pending ORDER BY right",
-		    folder, cb, arg, e);
+	sqlite3_stmt *s;
+	int rc;
+
+	if (db_empty(db))
+		return 0;
+	s = db_stmt(db, side == PAIR_LEFT ? "SELECT id, left, flags, told_date <> 0 FROM pair WHERE folder = ?1 AND left <> '' AND flags IS NOT NULL AND NOT pending ORDER BY left" :
+					    "SELECT id, right, flags FROM pair WHERE folder = ?1 AND right <> '' AND flags IS NOT NULL AND NOT pending ORDER BY right", e);
+	if (!s)
+		return -1;
+	sqlite3_bind_int64(s, 1, folder);
+	while ((rc = db_step(db, s, "read the pairs", e)) == 1) {
+		struct pair_key k = { .id = sqlite3_column_int64(s, 0), .key = db_column(s, 1), .flags = (uint64_t)sqlite3_column_int64(s, 2) };
+
+		if (side == PAIR_LEFT)
+			k.dated = sqlite3_column_int(s, 3) != 0;
+		if (cb(arg, &k, e) < 0) {
+			sqlite3_reset(s);
+			return -1;
+		}
+	}
+	return rc;
 }
 
 int pairs_present(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct err *e)

@@ -66,10 +66,19 @@ int pairs_gone(struct db *db, int64_t first, int64_t last, int64_t when, struct 
 int pairs_drop(struct db *db, int64_t id, struct err *e);
 int pairs_purge_gone(struct db *db, int64_t before, struct err *e); /* drops pairs gone before then; the count or -1 */
 
+/* What a look at a side is compared with: little of a pair, as all of a folder are walked for it. */
+struct pair_key {
+	int64_t id;
+	struct slice key;    /* that side's */
+	uint64_t flags;
+	bool dated;          /* the left has told its date; always false of the right */
+};
+
 /* Walks: cb returns 0 to go on, -1 with *e to stop. It may not change pairs. */
 typedef int pairs_cb(void *arg, const struct pair *p, struct err *e);
+typedef int pair_keys_cb(void *arg, const struct pair_key *k, struct err *e);
 int pairs_pending(struct db *db, int64_t folder, bool back, pairs_cb *cb, void *arg, struct err *e);  /* in the order they were added */
-int pairs_by_key(struct db *db, int64_t folder, enum pair_side side, pairs_cb *cb, void *arg, struct err *e); /* settled two-way pairs, ordered by that side's key as slice_cmp does */
+int pairs_by_key(struct db *db, int64_t folder, enum pair_side side, pair_keys_cb *cb, void *arg, struct err *e); /* settled two-way pairs, ordered by that side's key as slice_cmp does */
 int pairs_present(struct db *db, int64_t folder, pairs_cb *cb, void *arg, struct err *e);  /* settled and not gone */
 
 /* What can be known at a cost that doesn't grow with the mailbox. */

@@ -345,6 +345,7 @@ static const struct store_ops maildir_ops = {
 	.look = maildir_look,
 	.look_box = maildir_look_box,
 	.look_next = maildir_look_next,
+	.look_take = maildir_look_take,
 	.find = maildir_find,
 	.folder_dir = maildir_folder_dir,
 	.move = maildir_move,

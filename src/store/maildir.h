@@ -42,6 +42,8 @@ struct store *maildir_new(const struct maildir_params *p, struct err *e);
 
 /* "1700000000.M1P2Q3.host:2,FS" -> unique part and flags; false when it isn't a name that a Maildir may hold. Never reads beyond n. */
 bool maildir_name(struct slice name, struct slice *unique, uint32_t *flags);
+/* The flags that are told by what is behind the unique part. */
+uint32_t maildir_info_flags(struct slice info);
 
 /*
  * The UID that another program has put into a file's name, by its unique part: mbsync's own ("...,U=12"), or the server's, as offlineimap does it ("...,U=12,FMD5=...").

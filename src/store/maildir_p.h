@@ -57,6 +57,7 @@ struct maildir_file {
 	uint32_t hash, pass;
 	uint16_t unique_n;
 	bool in_cur, gone;
+	bool taken;        /* out of the look */
 	bool twin, linked; /* the reading showed another file of this unique name; this one twice */
 };
 
@@ -237,8 +238,8 @@ int maildir_files_read(struct maildir *m, const struct maildir_dirs *d, struct m
 int maildir_words_read(struct maildir_words *w, struct err *e);
 /* Which flags the folder holds and takes. all: `used` are all letters that its files' names hold. */
 void maildir_words_tell(struct maildir_words *w, uint32_t used, bool all, struct box_info *out);
-/* Letters as 1 << place: of a name; of all files that were read; and the flags that they are. */
-uint32_t maildir_letters_in(struct slice name, struct slice unique);
+/* Letters as 1 << place: of what is behind a name's unique part; of all files that were read; and the flags that they are. */
+uint32_t maildir_letters_in(struct slice info);
 uint32_t maildir_letters_used(const struct maildir_files *f);
 uint64_t maildir_words_flags(const struct maildir_words *w, uint32_t letters);
 /* The letters of flags, upper case and lower; all: every one that means them, to be taken away. */
@@ -254,8 +255,8 @@ int maildir_words_carry(const struct maildir_words *from, struct maildir_words *
 
 /* maildirtake.c. Give letters to keywords that have none, those of the open box. */
 int maildir_need_letters(struct maildir *m, uint64_t flags, struct err *e);
-/* The flags that a name shows. */
-uint64_t maildir_flags(const struct maildir *m, struct slice name);
+/* The flags that a file's name shows. */
+uint64_t maildir_flags(const struct maildir *m, size_t i);
 /* The directories of the open box; the one that a message's file is in. */
 struct maildir_dirs maildir_dirs_of(const struct maildir *m);
 int maildir_dir_of(const struct maildir *m, size_t i);
@@ -303,6 +304,7 @@ enum store_same maildir_same_box(const char *then, const char *now);
 int maildir_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e);
 int maildir_look_box(struct store *s, size_t *i, struct box_info *out, struct err *e);
 int maildir_look_next(struct store *s, struct store_msg *out, struct err *e);
+bool maildir_look_take(struct store *s, struct slice key, struct store_msg *out);
 int maildir_list_start(struct store *s, struct err *e);
 int maildir_list_msg(struct store *s, struct store_msg *out, struct err *e);
 int maildir_find(struct store *s, struct slice key, uint64_t flags, struct store_msg *out, struct err *e);

@@ -168,12 +168,26 @@ int maildir_look_next(struct store *s, struct store_msg *out, struct err *e)
 	while (m->looking && m->file_at < f->a.n) {
 		size_t i = m->file_at++;
 
-		if (f->a.a[i].gone)
+		if (f->a.a[i].gone || f->a.a[i].taken)
 			continue;
-		*out = (struct store_msg){ .key = maildir_file_unique(f, i), .flags = maildir_flags(m, slice_str(maildir_file_name(f, i))) };
+		*out = (struct store_msg){ .key = maildir_file_unique(f, i), .flags = maildir_flags(m, i) };
 		return 1;
 	}
 	return 0;
+}
+
+/* The message of a key. */
+bool maildir_look_take(struct store *s, struct slice key, struct store_msg *out)
+{
+	struct maildir *m = maildir_of(s);
+	struct maildir_files *f = &m->files;
+	size_t i;
+
+	if (!m->looking || !maildir_files_find(f, key, &i) || f->a.a[i].gone)
+		return false;
+	f->a.a[i].taken = true;
+	*out = (struct store_msg){ .key = maildir_file_unique(f, i), .flags = maildir_flags(m, i) };
+	return true;
 }
 
 /* Where other programs keep their notes of a folder. */

@@ -371,7 +371,7 @@ static int flag_one(struct maildir *m, size_t i, const struct flag_change *c, bo
 			return 0;
 		name = slice_str(maildir_file_name(&m->files, i));
 		unique = maildir_file_unique(&m->files, i);
-		flags = maildir_flags(m, name);
+		flags = maildir_flags(m, i);
 		if (((flags & ~c->del) | add) == flags && fstatat(maildir_dir_of(m, i), name.p, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			return 0;
 		maildir_words_spell(&m->words, add, false, plus);

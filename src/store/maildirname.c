@@ -11,30 +11,31 @@
 #include "mail/boxname.h"
 #include "mail/flags.h"
 
+/* Letters that we don't know (keywords of other programs) are no reason not to see the message; behind a comma are other things. */
+uint32_t maildir_info_flags(struct slice info)
+{
+	uint32_t flags = 0, one;
+
+	if (!slice_starts(info, ":2,"))
+		return 0;
+	for (size_t i = 3; i < info.n && info.p[i] != ','; i++)
+		if (flags_of_letters(slice_of(info.p + i, 1), &one) == 0)
+			flags |= one;
+	return flags;
+}
+
 /* A message's file name. */
 bool maildir_name(struct slice name, struct slice *unique, uint32_t *flags)
 {
 	const char *colon;
-	struct slice info = { NULL, 0 };
 
 	if (name.n == 0 || name.n > NAME_MAX || name.p[0] == '.' || name.p[0] == ':')
 		return false;
 	if (memchr(name.p, '/', name.n) || memchr(name.p, '\0', name.n))
 		return false;
 	colon = memchr(name.p, ':', name.n);
-	if (colon)
-		info = slice_of(colon + 1, name.n - (size_t)(colon + 1 - name.p));
 	*unique = slice_of(name.p, colon ? (size_t)(colon - name.p) : name.n);
-	*flags = 0;
-	if (!slice_starts(info, "2,"))
-		return true;
-	/* letters that we don't know (keywords of other programs) are no reason not to see the message; behind a comma are other things */
-	for (size_t i = 2; i < info.n && info.p[i] != ','; i++) {
-		uint32_t one;
-
-		if (flags_of_letters(slice_of(info.p + i, 1), &one) == 0)
-			*flags |= one;
-	}
+	*flags = maildir_info_flags(slice_of(name.p + unique->n, name.n - unique->n));
 	return true;
 }
 

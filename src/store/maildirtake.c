@@ -45,13 +45,13 @@ int maildir_file_of(struct maildir *m, uint64_t num, size_t *i, struct err *e)
 	return 0;
 }
 
-/* The flags that a name shows. */
-uint64_t maildir_flags(const struct maildir *m, struct slice name)
+/* The flags that a file's name shows. */
+uint64_t maildir_flags(const struct maildir *m, size_t i)
 {
-	struct slice unique;
-	uint32_t flags;
+	struct slice info = slice_str(maildir_file_name(&m->files, i) + m->files.a.a[i].unique_n);
+	uint32_t letters = maildir_letters_in(info);
 
-	return maildir_name(name, &unique, &flags) ? flags | maildir_words_flags(&m->words, maildir_letters_in(name, unique)) : 0;
+	return maildir_info_flags(info) | (letters ? maildir_words_flags(&m->words, letters) : 0);
 }
 
 /* Give letters to keywords that have none. */
@@ -188,13 +188,13 @@ int maildir_locate_again(struct maildir *m, size_t i, struct stat *st, struct er
 	char key[NAME_MAX + 1];
 
 	memcpy(key, unique.p, unique.n);
-	return locate(m, slice_of(key, unique.n), maildir_flags(m, slice_str(maildir_file_name(&m->files, i))), &i, st, e);
+	return locate(m, slice_of(key, unique.n), maildir_flags(m, i), &i, st, e);
 }
 
 /* What there is to tell of a message. */
 static void tell(const struct maildir *m, size_t i, const struct stat *st, struct store_msg *out)
 {
-	*out = (struct store_msg){ .num = i + 1, .flags = maildir_flags(m, slice_str(maildir_file_name(&m->files, i))) };
+	*out = (struct store_msg){ .num = i + 1, .flags = maildir_flags(m, i) };
 	if (!st)
 		return;
 	out->size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;

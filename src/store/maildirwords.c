@@ -152,12 +152,13 @@ void maildir_words_tell(struct maildir_words *w, uint32_t used, bool all, struct
 	out->can_take |= spelled(w) | (room ? FLAGS_KEYWORDS & ~w->view->refused : 0);
 }
 
-uint32_t maildir_letters_in(struct slice name, struct slice unique)
+uint32_t maildir_letters_in(struct slice info)
 {
-	struct slice info = slice_of(name.p + unique.n, name.n - unique.n);
 	uint32_t letters = 0;
 
-	for (size_t i = 3; slice_starts(info, ":2,") && i < info.n && info.p[i] != ','; i++)
+	if (!slice_starts(info, ":2,"))
+		return 0;
+	for (size_t i = 3; i < info.n && info.p[i] != ','; i++)
 		if (info.p[i] >= 'a' && info.p[i] <= 'z')
 			letters |= 1u << (info.p[i] - 'a');
 	return letters;
@@ -169,7 +170,7 @@ uint32_t maildir_letters_used(const struct maildir_files *f)
 
 	for (size_t i = 0; i < f->a.n; i++)
 		if (!f->a.a[i].gone)
-			used |= maildir_letters_in(slice_str(maildir_file_name(f, i)), maildir_file_unique(f, i));
+			used |= maildir_letters_in(slice_str(maildir_file_name(f, i) + f->a.a[i].unique_n));
 	return used;
 }
 
@@ -354,7 +355,7 @@ static int translate(const struct keywords *from, struct keywords *to, uint64_t 
 int maildir_words_carry(const struct maildir_words *from, struct maildir_words *to, uint32_t used, struct slice name, struct slice unique, char add[MAILDIR_INFO_MAX],
                         char del[MAILDIR_INFO_MAX], struct err *e)
 {
-	uint32_t letters = maildir_letters_in(name, unique), gone;
+	uint32_t letters = maildir_letters_in(slice_of(name.p + unique.n, name.n - unique.n)), gone;
 	uint64_t flags, lacking;
 	size_t n = 0;
 

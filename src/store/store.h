@@ -265,10 +265,12 @@ struct store_ops {
 	/*
 	 * Announce folders to look at, in this order; how: BOX_WRITE or not. The array lives until the looks are read or another box is opened. look_box goes to the
 	 * next: 1 with *i (as announced) and its info, 0 there are no more, -1 (SPAN_BOX: this one can't be looked at, go on). look_next: as list_next, num not set.
+	 * look_take, before look_next, where that tells all: the message of that key, which look_next does not tell then; false: there is none. NULL: look_next tells all.
 	 */
 	int (*look)(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e);
 	int (*look_box)(struct store *s, size_t *i, struct box_info *out, struct err *e);
 	int (*look_next)(struct store *s, struct store_msg *m, struct err *e);
+	bool (*look_take)(struct store *s, struct slice key, struct store_msg *m);
 	/*
 	 * A message of the open box, which had these flags when last seen: 1 with its num and, where that costs no round trip, its size, date and flags as they
 	 * are now (else 0 and the flags given); 0 it is not there (a remote driver need not ask: 1 then); -1. m->key is not set.

@@ -37,11 +37,31 @@ static int out_of_memory(struct err *e)
 	return err_set(e, ERR_LOCAL, "out of memory: too many messages have changed at once");
 }
 
+static struct told told_by(const struct store_msg *m)
+{
+	struct told t = { .size = m->size, .date = m->date, .has_object = m->has_object, .has_mid = m->has_mid };
+
+	memcpy(t.object, m->object, sizeof(t.object));
+	memcpy(t.mid, m->mid, sizeof(t.mid));
+	return t;
+}
+
 static int add_seen(struct join *j, enum pair_side side, const struct join_seen *s, struct err *e)
 {
 	j->fresh[side] += s->pair == 0;
 	return vec_push(&j->sides[side], *s) < 0 ? out_of_memory(e) : 0;
 }
+
+/* A look on its way along the base. */
+struct along {
+	struct join *j;
+	enum pair_side side;
+	struct store *s;
+	struct db *db;
+	int64_t folder;
+	listing *l;
+	size_t at;           /* in the listing, of which the base is walked in the same order; or pairs that were looked up */
+};
 
 /* The pair's key on a side. */
 static struct slice key_of(const struct pair *p, enum pair_side side)
@@ -50,24 +70,30 @@ static struct slice key_of(const struct pair *p, enum pair_side side)
 }
 
 /* A message that the base has: is it otherwise than there? m NULL: it is gone. */
-static int compare(struct join *j, enum pair_side side, const struct pair *p, const struct listed *m, struct err *e)
+static int compare(struct along *a, const struct pair_key *k, const struct listed *m, struct err *e)
 {
-	struct join_seen s = { .pair = p->id, .base = p->flags, .present = m != NULL };
+	struct join *j = a->j;
+	struct join_seen s = { .pair = k->id, .base = k->flags, .present = m != NULL };
+	struct pair p;
+	int rc;
 
-	if (m && side == PAIR_LEFT && m->told.date != 0 && p->told.date == 0 &&
-	    vec_push(&j->told, ((struct join_told){ .pair = p->id, .told = m->told })) < 0)
+	if (m && a->side == PAIR_LEFT && m->told.date != 0 && !k->dated &&
+	    vec_push(&j->told, ((struct join_told){ .pair = k->id, .told = m->told })) < 0)
 		return out_of_memory(e);
-	if (m && m->flags == p->flags)
+	if (m && m->flags == k->flags)
 		return 0;
 	if (m) {
 		s.flags = m->flags;
 		s.told = m->told;
 	}
-	s.key = arena_slice(&j->arena, key_of(p, side));
-	s.other = arena_slice(&j->arena, key_of(p, side == PAIR_LEFT ? PAIR_RIGHT : PAIR_LEFT));
+	rc = pairs_by_id(a->db, k->id, &p, e);
+	if (rc != 1)
+		return rc < 0 ? -1 : err_set(e, ERR_BUG, "a pair is gone while it is looked at");
+	s.key = arena_slice(&j->arena, key_of(&p, a->side));
+	s.other = arena_slice(&j->arena, key_of(&p, a->side == PAIR_LEFT ? PAIR_RIGHT : PAIR_LEFT));
 	if (!s.key.p || !s.other.p)
 		return out_of_memory(e);
-	return add_seen(j, side, &s, e);
+	return add_seen(j, a->side, &s, e);
 }
 
 /* A message that the base has not. Its key is in the arena already. */
@@ -103,14 +129,12 @@ static int read_listing(struct join *j, struct store *s, bool in_order, listing 
 	int rc;
 
 	while ((rc = s->ops->look_next(s, &m, e)) == 1) {
-		struct listed x = { .told = { .size = m.size, .date = m.date, .has_object = m.has_object, .has_mid = m.has_mid }, .flags = m.flags, .gone = m.gone, .order = (uint32_t)l->n, .in_order = in_order };
+		struct listed x = { .told = told_by(&m), .flags = m.flags, .gone = m.gone, .order = (uint32_t)l->n, .in_order = in_order };
 
 		if (l->n % CHECK_EVERY == 0 && clock_check(e) < 0)
 			return -1;
 		if (m.key.n == 0)
 			return err_set_span(e, ERR_BUG, SPAN_BOX, "a message without a name");
-		memcpy(x.told.object, m.object, sizeof(x.told.object));
-		memcpy(x.told.mid, m.mid, sizeof(x.told.mid));
 		x.key = arena_slice(&j->arena, m.key);
 		if (!x.key.p || l->n == UINT32_MAX || vec_push(l, x) < 0)
 			return out_of_memory(e);
@@ -129,30 +153,19 @@ static int read_listing(struct join *j, struct store *s, bool in_order, listing 
 	return 0;
 }
 
-/* A whole listing on its way along the base, which is walked in the same order. */
-struct along {
-	struct join *j;
-	enum pair_side side;
-	struct db *db;
-	int64_t folder;
-	listing *l;
-	size_t at;
-};
-
-static int step_along(void *arg, const struct pair *p, struct err *e)
+static int step_along(void *arg, const struct pair_key *k, struct err *e)
 {
 	struct along *a = arg;
-	struct slice key = key_of(p, a->side);
 	int order = 1;
 
-	while (a->at < a->l->n && (order = slice_cmp(a->l->a[a->at].key, key)) < 0) {
+	while (a->at < a->l->n && (order = slice_cmp(a->l->a[a->at].key, k->key)) < 0) {
 		if (is_new(a->j, a->side, &a->l->a[a->at], e) < 0)
 			return -1;
 		a->at++;
 	}
 	if (a->at < a->l->n && order == 0)
-		return compare(a->j, a->side, p, &a->l->a[a->at++], e);
-	return compare(a->j, a->side, p, NULL, e);
+		return compare(a, k, &a->l->a[a->at++], e);
+	return compare(a, k, NULL, e);
 }
 
 /* Pending pairs are not walked: their messages must not count as new. */
@@ -180,10 +193,45 @@ static int drop_pending(struct along *a, struct err *e)
 	return 0;
 }
 
+/* What the store shows of a pair. */
+static int take_settled(void *arg, const struct pair_key *k, struct err *e)
+{
+	struct along *a = arg;
+	struct listed x = { .gone = false };
+	struct store_msg m;
+
+	if (a->at++ % CHECK_EVERY == 0 && clock_check(e) < 0)
+		return -1;
+	if (!a->s->ops->look_take(a->s, k->key, &m))
+		return compare(a, k, NULL, e);
+	x.flags = m.flags;
+	x.told = told_by(&m);
+	return compare(a, k, &x, e);
+}
+
+static int take_pending(void *arg, const struct pair *p, struct err *e)
+{
+	struct along *a = arg;
+	struct store_msg m;
+
+	(void)e;
+	(void)a->s->ops->look_take(a->s, key_of(p, a->side), &m);
+	return 0;
+}
+
+/* All that the base has is taken out of the look: what is left there is new, and neither the look nor the base is held in memory. */
+static int take_known(struct along *a, struct err *e)
+{
+	if (pairs_by_key(a->db, a->folder, a->side, take_settled, a, e) < 0)
+		return -1;
+	a->at = 0;
+	return pairs_pending(a->db, a->folder, false, take_pending, a, e) < 0 ? -1 : pairs_pending(a->db, a->folder, true, take_pending, a, e);
+}
+
 /* Every message was listed: what the base has and the listing not is gone. */
 static int join_all(struct along *a, struct err *e)
 {
-	if (drop_pending(a, e) < 0 || pairs_by_key(a->db, a->folder, a->side, step_along, a, e) < 0)
+	if (!a->s->ops->look_take && (drop_pending(a, e) < 0 || pairs_by_key(a->db, a->folder, a->side, step_along, a, e) < 0))
 		return -1;
 	for (; a->at < a->l->n; a->at++)
 		if (is_new(a->j, a->side, &a->l->a[a->at], e) < 0)
@@ -204,7 +252,7 @@ static int join_changes(struct along *a, struct err *e)
 		else if (rc == 1 && p.pending)
 			rc = 0;
 		else if (rc == 1)
-			rc = compare(a->j, a->side, &p, m->gone ? NULL : m, e);
+			rc = compare(a, &(struct pair_key){ .id = p.id, .flags = p.flags, .dated = p.told.date != 0 }, m->gone ? NULL : m, e);
 		if (rc < 0)
 			return -1;
 	}
@@ -214,14 +262,16 @@ static int join_changes(struct along *a, struct err *e)
 int join_side(struct join *j, enum pair_side side, struct store *s, const struct box_info *info, struct db *db, int64_t folder, struct err *e)
 {
 	listing l = { 0 };
-	struct along a = { .j = j, .side = side, .db = db, .folder = folder, .l = &l };
+	struct along a = { .j = j, .side = side, .s = s, .db = db, .folder = folder, .l = &l };
 	int rc = 0;
 
 	if (info->extent == LOOK_SAME)
 		return 0;
-	if (read_listing(j, s, info->in_order, &l, e) < 0)
-		rc = -1;
-	else
+	if (info->extent == LOOK_ALL && s->ops->look_take)
+		rc = take_known(&a, e);
+	if (rc == 0)
+		rc = read_listing(j, s, info->in_order, &l, e);
+	if (rc == 0)
 		rc = info->extent == LOOK_ALL ? join_all(&a, e) : join_changes(&a, e);
 	vec_release(&l);
 	return rc;

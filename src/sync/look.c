@@ -301,20 +301,19 @@ int look_folders(struct twoway *g, struct err *e)
 struct known_walk {
 	int (*each)(void *to, struct slice key, struct err *e);
 	void *to;
-	int side;
 };
 
-static int one_known(void *arg, const struct pair *p, struct err *e)
+static int one_known(void *arg, const struct pair_key *p, struct err *e)
 {
 	struct known_walk *k = arg;
 
-	return k->each(k->to, k->side == LEFT ? p->left : p->right, e);
+	return k->each(k->to, p->key, e);
 }
 
 /* The keys that the base knows of a folder, for a store that asks. */
 static int known(struct twoway *g, int side, const char *folder, int (*each)(void *to, struct slice key, struct err *e), void *to, struct err *e)
 {
-	struct known_walk k = { .each = each, .to = to, .side = side };
+	struct known_walk k = { .each = each, .to = to };
 
 	for (size_t i = 0; i < g->boxes.n; i++)
 		if (strcmp(box_name(&g->boxes.a[i], side), folder) == 0)

@@ -54,11 +54,11 @@ struct keys_to {
 	void *to;
 };
 
-static int one_key(void *arg, const struct pair *p, struct err *e)
+static int one_key(void *arg, const struct pair_key *p, struct err *e)
 {
 	struct keys_to *k = arg;
 
-	return k->each(k->to, p->right, e);
+	return k->each(k->to, p->key, e);
 }
 
 /* What the look asks of the base. */

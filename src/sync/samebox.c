@@ -33,7 +33,7 @@ static int take_pair(void *arg, const struct pair *p, struct err *e)
 	struct sample *s = arg;
 	struct probe x = { .num = 0 };
 
-	if (s->seen++ % s->every != 0 || s->n == SAMPLE || memcmp(p->digest, unknown, DIGEST_SIZE) == 0)
+	if (p->right.n == 0 || s->seen++ % s->every != 0 || s->n == SAMPLE || memcmp(p->digest, unknown, DIGEST_SIZE) == 0)
 		return 0;
 	x.left = arena_slice(&s->arena, p->left);
 	x.right = arena_slice(&s->arena, p->right);
@@ -51,7 +51,7 @@ static int take_sample(struct twoway *g, const struct sync_folder *gone, struct 
 	if (pairs_present_count(g->db, gone->base.id, &held, e) < 0)
 		return -1;
 	s->every = held / SAMPLE + 1;
-	return pairs_by_key(g->db, gone->base.id, PAIR_RIGHT, take_pair, s, e);
+	return pairs_present(g->db, gone->base.id, take_pair, s, e);
 }
 
 static struct probe *probe_of(struct sample *s, uint64_t num)

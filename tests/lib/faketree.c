@@ -26,6 +26,7 @@ struct tree {
 	uint64_t since;
 	uint32_t fresh;          /* from this key on messages are new, and told with their sizes */
 	bool all, names;         /* names: Message-IDs of new messages */
+	bool taken[TREE_MESSAGES];
 	char key[STORE_KEY_MAX];
 	/* bodies */
 	struct { char folder[64]; unsigned how; uint32_t nums[TREE_MESSAGES]; size_t n; } soon[TREE_FOLDERS];
@@ -432,6 +433,7 @@ static int look_box(struct store *s, size_t *i, struct box_info *out, struct err
 	t->since = changed;
 	t->fresh = l->all ? 0 : next;
 	t->msg_at = t->gone_at = 0;
+	memset(t->taken, 0, sizeof(t->taken));
 	t->all = l->all || l->stamp[0] == '\0' || side(t)->looks == TREE_ALL;
 	t->names = l->idents || (out->reborn && t->all);
 	out->extent = t->all ? LOOK_ALL : LOOK_CHANGES;
@@ -487,7 +489,7 @@ static int look_next(struct store *s, struct store_msg *m, struct err *e)
 	for (; t->msg_at < TREE_MESSAGES; t->msg_at++) {
 		struct tree_msg *x = &f->m[t->msg_at];
 
-		if (x->content == 0 || (!t->all && x->changed <= t->since))
+		if (x->content == 0 || t->taken[t->msg_at] || (!t->all && x->changed <= t->since))
 			continue;
 		t->msg_at++;
 		m->key = key_text(t, x->key);
@@ -509,6 +511,26 @@ static int look_next(struct store *s, struct store_msg *m, struct err *e)
 		return 1;
 	}
 	return 0;
+}
+
+static bool look_take(struct store *s, struct slice key, struct store_msg *m)
+{
+	struct tree *t = of(s);
+
+	if (!t->all || t->msg_at > 0)
+		misuse(t->w, "look_take of a look that does not tell all, or was read");
+	memset(m, 0, sizeof(*m));
+	for (size_t i = 0; i < TREE_MESSAGES; i++) {
+		struct tree_msg *x = &t->looking->m[i];
+
+		if (x->content == 0 || !slice_eq(key_text(t, x->key), key))
+			continue;
+		t->taken[i] = true;
+		m->key = key_text(t, x->key);
+		m->flags = shown(t, t->look[t->look_at - 1].keywords, x->flags);
+		return true;
+	}
+	return false;
 }
 
 static int find(struct store *s, struct slice key, uint64_t flags, struct store_msg *m, struct err *e)
@@ -895,19 +917,19 @@ static void free_store(struct store *s)
 	free(t);
 }
 
-#define OPS(store_name, more, how, hint, copy) { \
+#define OPS(store_name, more, how, hint, copy, take) { \
 	.name = store_name, .idents = how, .caps = STORE_SOURCE | STORE_TARGET | STORE_TREE | (more), \
 	.open_box = open_box, .close_box = close_box, .list_start = store_cannot_list_start, .list_next = store_cannot_list_next, \
 	.want = want, .soon = hint, .next = next, .remove = remove_msgs, .commit = commit, \
 	.stage = stage, .stage_again = copy, .unstage = unstage, .harden = harden, .publish = publish, .abandon = abandon, .recover = recover, \
 	.folders = folders, .folder_create = folder_create, .folder_remove = folder_remove, .folder_rename = folder_rename, \
 	.same_box = store_cannot_same_box, \
-	.look = look, .look_box = look_box, .look_next = look_next, .find = find, .move = move, .set_flags = set_flags, .restore = store_cannot_restore, .free = free_store, \
+	.look = look, .look_box = look_box, .look_next = look_next, .look_take = take, .find = find, .move = move, .set_flags = set_flags, .restore = store_cannot_restore, .free = free_store, \
 }
 
 struct store *tree_store(struct tree_world *w, int n)
 {
-	static const struct store_ops local = OPS("fake", 0, NULL, NULL, stage_again), remote = OPS("fake", STORE_REMOTE | STORE_LATE_KEYS, idents, soon, NULL);
+	static const struct store_ops local = OPS("fake", 0, NULL, NULL, stage_again, look_take), remote = OPS("fake", STORE_REMOTE | STORE_LATE_KEYS, idents, soon, NULL, NULL);
 	struct tree *t = calloc(1, sizeof(*t));
 
 	if (!t)

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "base/strbuf.h"
 #include "state/pairs.h"
 #include "state/runs.h"
 
@@ -379,6 +380,47 @@ static void by_object(void **state)
 	assert_int_equal(pairs_by_object(db, two, 0, &p, &e), 0);
 }
 
+static int collect_key(void *arg, const struct pair_key *k, struct err *err)
+{
+	struct strbuf *all = arg;
+
+	return strbuf_printf(all, "%lld %.*s %llu%s;", (long long)k->id, (int)k->key.n, k->key.p, (unsigned long long)k->flags, k->dated ? " dated" : "") < 0 ?
+		       err_set(err, ERR_LOCAL, "out of memory") : 0;
+}
+
+static void expect_keys(enum pair_side side, const char *want)
+{
+	struct strbuf all = STRBUF_INIT(1000);
+
+	assert_int_equal(pairs_by_key(db, 1, side, collect_key, &all, &e), 0);
+	assert_string_equal(strbuf_str(&all), want);
+	strbuf_release(&all);
+}
+
+/* What looks are compared with: in the order of the bytes of the keys, none that is pending, has no key there, or is of a fetch. */
+static void by_key(void **state)
+{
+	int64_t a = add_both(1, "9", "b", 3), b = add_both(1, "10", "c", 0), c = add_both(1, "9x", "a", 1);
+	struct pair p = { .folder = 1, .left = SLICE_LIT("1"), .right = SLICE_LIT("d"), .hint = SLICE_LIT("h"), .pending = true, .two_way = true };
+	char want[200];
+
+	(void)state;
+	add_both(2, "5", "e", 0);
+	add(1, "of a fetch", 1, false);
+	assert_int_equal(pairs_add(db, &p, &e), 0);
+	snprintf(want, sizeof(want), "%lld 10 0 dated;%lld 9 3 dated;%lld 9x 1 dated;", (long long)b, (long long)a, (long long)c);
+	expect_keys(PAIR_LEFT, want);
+	snprintf(want, sizeof(want), "%lld a 1;%lld b 3;%lld c 0;", (long long)c, (long long)a, (long long)b);
+	expect_keys(PAIR_RIGHT, want);
+	assert_int_equal(pairs_unkey(db, a, &e), 0);
+	p.left = SLICE_LIT("7");
+	p.right = SLICE_LIT("f");
+	p.pending = false;
+	assert_int_equal(pairs_add(db, &p, &e), 0);
+	snprintf(want, sizeof(want), "%lld 10 0 dated;%lld 7 0;%lld 9x 1 dated;", (long long)b, (long long)p.id, (long long)c);
+	expect_keys(PAIR_LEFT, want);
+}
+
 /* Few folders are read in another way than many. */
 static void among_many_folders(void **state)
 {
@@ -504,7 +546,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, base_setup_begun, base_teardown)
 	const struct CMUnitTest tests[] = {
 		T(what_is_added_is_found), T(keys_of_all_kinds), T(pending_until_settled), T(by_content), T(gone_and_back), T(without_name),
-		T(one_pair_for_a_key), T(moved), T(told), T(by_object), T(among_many_folders), T(purge), T(a_walk_can_be_stopped), T(no_id_twice), T(rolled_back),
+		T(one_pair_for_a_key), T(moved), T(told), T(by_object), T(by_key), T(among_many_folders), T(purge), T(a_walk_can_be_stopped), T(no_id_twice), T(rolled_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

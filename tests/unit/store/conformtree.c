@@ -510,6 +510,40 @@ static void looks_at_many(void **state)
 	rig_stop(&r);
 }
 
+/* What is asked for by its key is not told once more; another key, also one that begins alike, is there no more than in the folder. */
+static void gives_by_key(void **state)
+{
+	struct view v = { .folder = "A" };
+	struct look l = look_for(&v);
+	struct known k[4];
+	struct store_msg m;
+	struct rig r;
+	size_t i;
+
+	rig_start(&r, state);
+	create(&r, "A");
+	create(&r, "B");
+	for (i = 0; i < 3; i++)
+		they_deliver(&r, "A", i == 1 ? FLAG_SEEN | FLAG_FLAGGED : 0, &k[i]);
+	they_deliver(&r, "B", 0, &k[3]);
+	must(&r, r.s->ops->look(r.s, &l, 1, BOX_WRITE, &r.e), "look");
+	assert_int_equal(r.s->ops->look_box(r.s, &i, &r.info, &r.e), 1);
+	if (r.s->ops->look_take) {
+		assert_int_equal(r.info.extent, LOOK_ALL);
+		assert_false(r.s->ops->look_take(r.s, SLICE_LIT("no such key"), &m));
+		assert_false(r.s->ops->look_take(r.s, slice_of(k[1].key, strlen(k[1].key) - 1), &m));
+		assert_true(strcmp(k[3].key, k[0].key) == 0 || !r.s->ops->look_take(r.s, slice_str(k[3].key), &m));
+		assert_true(r.s->ops->look_take(r.s, slice_str(k[1].key), &m));
+		assert_true(slice_eqs(m.key, k[1].key));
+		assert_int_equal(m.flags, k[1].flags);
+		k[1] = k[2];
+		take_in(&r, &v);
+		check(&v, k, 2);
+	}
+	assert_int_equal(r.s->ops->look_box(r.s, &i, &r.info, &r.e), 0);
+	rig_stop(&r);
+}
+
 /* The digest of a body, read in pieces of step bytes. */
 static void body_digest(struct rig *r, struct stream *body, size_t step, unsigned char out[DIGEST_SIZE])
 {
@@ -883,6 +917,7 @@ int conform_tree_run(const struct conform_tree *c)
 		cmocka_unit_test_prestate(remove_full_folder, state),
 		cmocka_unit_test_prestate(looks_tell_changes, state),
 		cmocka_unit_test_prestate(looks_at_many, state),
+		cmocka_unit_test_prestate(gives_by_key, state),
 		cmocka_unit_test_prestate(gives_messages, state),
 		cmocka_unit_test_prestate(while_others_work, state),
 		cmocka_unit_test_prestate(moves_to_trash, state),

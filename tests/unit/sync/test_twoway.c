@@ -712,6 +712,39 @@ static void found_as_another(void **state)
 	assert_int_equal(done(f), 0);
 }
 
+/* What an interrupted run may have delivered is nothing new to a dry run, which looks nothing up. */
+static void dry_run_of_pending(void **state)
+{
+	struct fixture *f = *state;
+	struct tree_folder *r;
+	char keys[2][40];
+	struct db *db = NULL;
+
+	for (int all = 0; all < 2; all++) {
+		fresh(f);
+		f->w->side[R].looks = all ? TREE_ALL : TREE_CHANGES;
+		tree_add(f->w, R, "INBOX", 1, 0);
+		settle(f);
+		r = tree_folder(f->w, R, "INBOX", false);
+		assert_int_equal(db_open(f->db, DB_RUN, "fake:job", &db, &f->e), 0);
+		assert_int_equal(db_begin(db, &f->e), 0);
+		for (int i = 0; i < 2; i++) {
+			struct pair p = { .folder = 1, .left = slice_str(i ? "" : "77"), .hint = SLICE_LIT("1 1"), .pending = true, .back = i == 1, .two_way = true };
+
+			tree_add(f->w, R, "INBOX", (uint32_t)i + 2, 0);
+			snprintf(keys[i], sizeof(keys[i]), servers ? "%u" : "name-%u", tree_find(r, (uint32_t)i + 2)->key);
+			p.right = slice_str(keys[i]);
+			assert_int_equal(pairs_add(db, &p, &f->e), 0);
+		}
+		assert_int_equal(db_commit(db, &f->e), 0);
+		db_close(db);
+		f->p.dry_run = true;
+		run_clean(f);
+		assert_int_equal(f->messages, 0);
+		f->p.dry_run = false;
+	}
+}
+
 /* A flag that one side can't hold is neither lost nor taken away. */
 static void flags_not_held(void **state)
 {
@@ -1616,7 +1649,7 @@ int main(void)
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
 		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
 		T(known_again), T(number_given_again), T(numbers_not_believed), T(dry_run), T(model),
-		T(second_copies), T(found_as_another),
+		T(second_copies), T(found_as_another), T(dry_run_of_pending),
 	};
 
 	const struct CMUnitTest at_hand[] = { /* what the right holds need not be read from afar */
