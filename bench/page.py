@@ -53,10 +53,11 @@ GOALS += [
     # what a sync of one account waits for, at each of the two
     ("copyagain", "waits", lambda r: r["waits"], number, 8),
 ]
-# The same, of its seconds over those of another client.
+# The same, of its seconds or CPU time over those of another client; with at least such a round-trip time.
 RATIOS = [
-    ("pull", "raw", 1.3), ("push", "raw", 1.5),
-    ("pullslow", "mbsync", 1.0), ("pullslow", "mailhaul-plain", 1.0),
+    ("pull", "raw", "seconds", 0, 1.3), ("push", "raw", "seconds", 0, 1.5),
+    ("pullslow", "mbsync", "seconds", 0, 1.0), ("pullslow", "mailhaul-plain", "seconds", 0, 1.0),
+    ("accounts", "mbsync", "seconds", 40, 1 / 15), ("accounts", "raw", "CPU", 0, 1.5),
 ]
 
 
@@ -87,13 +88,14 @@ def goals(rows):
             if (name, client) == (work, "mailhaul") and (what != "waits" or rtt):
                 yield judged(work, what, rtt, of(row["result"]), text, most,
                              row["quiet"] or what != "CPU")
-    for work, other, most in RATIOS:
+    for work, other, what, least, most in RATIOS:
+        of = cpu if what == "CPU" else lambda r: r["seconds"]
         for (name, rtt, client), row in good.items():
             than = good.get((name, rtt, other))
-            if (name, client) == (work, "mailhaul") and than:
-                yield judged(work, "seconds over those of " + other, rtt,
-                             row["result"]["seconds"] / than["result"]["seconds"],
-                             "{:.2f}".format, most, row["quiet"] and than["quiet"])
+            if (name, client) == (work, "mailhaul") and than and rtt >= least:
+                yield judged(work, "%s over %s of %s" % (what, "that" if what == "CPU" else "those", other), rtt,
+                             of(row["result"]) / of(than["result"]),
+                             "{:.3g}".format, most, row["quiet"] and than["quiet"])
 
 
 def page(heads, rows):
