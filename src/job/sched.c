@@ -288,6 +288,8 @@ static int wait_once(struct sched *s, struct wait_item *more, size_t n_more, mse
 
 int sched_turn(struct sched *s, struct wait_item *more, size_t n_more, msec_t deadline, struct err *e)
 {
+	for (size_t i = 0; i < n_more; i++)
+		more[i].ready = 0;
 	for (;;) {
 		int ready;
 

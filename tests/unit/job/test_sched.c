@@ -490,6 +490,10 @@ static void listens(void **state)
 	assert_int_equal(sched_turn(s, w, COUNT(w), clock_in(20000), NULL), 1);
 	assert_int_equal(w[70].ready, WAIT_READ);
 	assert_int_equal(t.n, 0);
+	clock_cancel_now(SIGTERM); /* what was ready then is not said again */
+	assert_int_equal(sched_turn(s, w, COUNT(w), clock_in(20000), NULL), -1);
+	assert_int_equal(w[70].ready, 0);
+	clock_cancel_clear();
 	sched_free(s); /* and nobody is left */
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(t.n, 3);
