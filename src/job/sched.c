@@ -7,8 +7,8 @@
 #include "base/vec.h"
 #include "config/value.h"
 #include "job/news.h"
-#include "job/seats.h"
 #include "job/orphans.h"
+#include "job/seats.h"
 
 #define AT_ONCE 4
 #define GRACE_MS 10000
@@ -38,6 +38,7 @@ struct sched {
 	size_t n, room, at_once;
 	VEC(struct wait_item) wait;
 	msec_t tick;            /* from 1 to TICK_MS */
+	msec_t looked;          /* when it was last looked which jobs may start */
 	struct orphans orphans;
 	int signal;             /* the first that came */
 	bool over;              /* in this turn, a job was */
@@ -104,13 +105,13 @@ static void start_task(struct sched *s, struct task *t)
 /* Start what may run now. A job that can't be started is reported and over. */
 static void start_tasks(struct sched *s)
 {
-	msec_t now = clock_now();
 	size_t i = 0;
 
+	s->looked = clock_now();
 	while (i < s->queue.n && s->n < s->at_once) {
 		const struct task *t = s->queue.a[i];
 
-		if (t->job.not_before > now || must_wait(s, &t->seats))
+		if (t->job.not_before > s->looked || must_wait(s, &t->seats))
 			i++;
 		else
 			start_task(s, dequeue(s, i));
@@ -257,7 +258,7 @@ static msec_t prepare(struct sched *s, const struct wait_item *more, size_t n_mo
 	for (size_t k = 0; k < s->n; k++)
 		deadline = sooner(deadline, s->tasks[k]->kill_at);
 	for (size_t i = 0; s->n < s->at_once && i < s->queue.n; i++)
-		if (s->queue.a[i]->job.not_before > clock_now())
+		if (s->queue.a[i]->job.not_before > s->looked)
 			deadline = sooner(deadline, s->queue.a[i]->job.not_before);
 	return sooner(deadline, orphans_tend(&s->orphans));
 }

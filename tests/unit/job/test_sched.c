@@ -442,6 +442,28 @@ static void turns(void **state)
 	sched_free(s);
 }
 
+/* Each begins when it may, and not before; there is no other reason to wake. */
+static void not_before(void **state)
+{
+	struct told t;
+	struct sched *s = stay(&t, (struct sched_params){ .at_once = 4 });
+	msec_t begun = clock_now();
+
+	(void)state;
+	for (int i = 0; i < 12; i++) {
+		fake_params[i].not_before = clock_in(3 + i / 2);
+		submit(s, i);
+	}
+	fake_params[12].not_before = clock_in(120);
+	submit(s, 12);
+	while (sched_busy(s) > 0)
+		assert_int_equal(sched_turn(s, NULL, 0, 0, NULL), 1);
+	assert_true(clock_now() - begun >= 120);
+	assert_int_equal(board->ends, 13);
+	assert_int_equal(board->started[12], 13);
+	sched_free(s);
+}
+
 /* More at once from now on, or fewer; what runs goes on. */
 static void resized(void **state)
 {
@@ -588,6 +610,7 @@ int main(void)
 		TEST(signalled_before),
 		TEST(no_descriptors),
 		TEST(turns),
+		TEST(not_before),
 		TEST(resized),
 		TEST(listens),
 		TEST(reasons),
