@@ -47,15 +47,28 @@ static enum err_kind class_of(enum err_kind kind)
 	return kind == ERR_NOHOST || kind == ERR_TIMEOUT || kind == ERR_TEMP || kind == ERR_BUSY ? ERR_UNAVAIL : kind;
 }
 
+/* What is wrong on this machine is told in our own words, which are the same for the same but for numbers. */
+static void own_words(char *out, size_t size, const struct event *ev)
+{
+	const bool ours = ev->kind == ERR_LOCAL || ev->kind == ERR_PERM || ev->kind == ERR_CONF || ev->kind == ERR_CERT;
+	size_t n = 0;
+
+	for (const char *p = ours && ev->text ? ev->text : ""; *p && n + 1 < size; p++)
+		if (*p < '0' || *p > '9')
+			out[n++] = *p;
+	out[n] = '\0';
+}
+
 /* The same for the same trouble, however the words of a server vary. */
 static uint64_t hash_of(const struct event *ev)
 {
-	char text[1024];
+	char text[1024], words[ERR_TEXT_MAX];
 
+	own_words(words, sizeof(words), ev);
 	if (ev->type == EVENT_WARNING)
 		snprintf(text, sizeof(text), "warning %s %s", ev->folder ? ev->folder : "", ev->text ? ev->text : "");
 	else if (ev->span == SPAN_ACCT)
-		snprintf(text, sizeof(text), "job %d", (int)class_of(ev->kind));
+		snprintf(text, sizeof(text), "job %d %s", (int)class_of(ev->kind), words);
 	else
 		snprintf(text, sizeof(text), "item %d %s %s", (int)class_of(ev->kind), ev->folder ? ev->folder : "", ev->uid ? ev->uid : "");
 	return slice_hash(slice_str(text));

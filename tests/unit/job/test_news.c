@@ -124,7 +124,11 @@ static void another(void **state)
 	later(300);
 	assert_string_equal(fails(true, ERR_CERT, "a forged certificate"), "a forged certificate (for 5 min now);end 77;");
 	assert_string_equal(fails(true, ERR_CERT, "a forged certificate"), "end 77;");
-	assert_string_equal(fails(true, ERR_UNAVAIL, "away"), "end 69;");
+	assert_string_equal(fails(true, ERR_UNAVAIL, "away, in other words"), "end 69;");
+	/* of this machine, words are enough */
+	assert_string_equal(fails(true, ERR_LOCAL, "/tmp/1: full"), "/tmp/1: full (for 5 min now);end 74;");
+	assert_string_equal(fails(true, ERR_LOCAL, "/tmp/23: full"), "end 74;");
+	assert_string_equal(fails(true, ERR_LOCAL, "/tmp/1: not mounted"), "/tmp/1: not mounted (for 5 min now);end 74;");
 }
 
 /* Who looks sees it all, and need not be told again later. */
