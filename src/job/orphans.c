@@ -41,7 +41,7 @@ static void take(struct orphans *o, pid_t pid, bool badly)
 		kill(-group, SIGKILL);
 }
 
-void orphans_take(struct orphans *o, bool badly, bool (*is_worker)(const void *arg, pid_t pid), const void *arg)
+void orphans_take(struct orphans *o, bool badly, bool (*is_known)(const void *arg, pid_t pid), const void *arg)
 {
 	char path[64], *list = malloc(CHILDREN_MAX + 1), *at, *end;
 	ssize_t n = 0;
@@ -63,7 +63,7 @@ void orphans_take(struct orphans *o, bool badly, bool (*is_worker)(const void *a
 			break;
 		while (*end == ' ')
 			end++;
-		if (pid > 0 && !is_worker(arg, pid) && !known(o, pid))
+		if (pid > 0 && !is_known(arg, pid) && !known(o, pid))
 			take(o, pid, badly);
 	}
 	free(list);

@@ -26,9 +26,9 @@ void orphans_adopt(void);
 
 /*
  * A worker is gone: take on what it has left behind. badly: it died without ending its helpers, so they get SIGTERM, and SIGKILL a little later; what else it left (something that a
- * helper put into the background) may live. workers: those that run, whose pids are not looked at.
+ * helper put into the background) may live. is_known: workers that run, and other children of ours.
  */
-void orphans_take(struct orphans *o, bool badly, bool (*is_worker)(const void *arg, pid_t pid), const void *arg);
+void orphans_take(struct orphans *o, bool badly, bool (*is_known)(const void *arg, pid_t pid), const void *arg);
 
 /* Reap those that have ended, and kill those whose time is over. Returns when to look again; 0: there is none to be killed. */
 msec_t orphans_tend(struct orphans *o);

@@ -118,14 +118,14 @@ static void start_tasks(struct sched *s)
 	}
 }
 
-static bool is_worker(const void *arg, pid_t pid)
+static bool is_known(const void *arg, pid_t pid)
 {
 	const struct sched *s = arg;
 
 	for (size_t k = 0; k < s->n; k++)
 		if (s->workers[k].pid == pid)
 			return true;
-	return false;
+	return s->p.mine && s->p.mine(s->p.arg, pid);
 }
 
 /* A worker is gone: its code, its place. */
@@ -142,7 +142,7 @@ static void end_worker(struct sched *s, size_t k)
 		s->workers[k] = s->workers[s->n];
 		s->tasks[k] = s->tasks[s->n];
 	}
-	orphans_take(&s->orphans, crashed, is_worker, s);
+	orphans_take(&s->orphans, crashed, is_known, s);
 	end_task(s, t, code, &why);
 }
 

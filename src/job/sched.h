@@ -1,7 +1,6 @@
 /*
  * Runs jobs in workers: several at a time, but not more on one account or host than may be (seats.h). One that runs longer than its job's `deadline`, or does nothing at all for its `stall`,
- * is stopped: SIGTERM, then SIGKILL, and what helpers it leaves behind are ended as well (orphans.h; a child of the caller's own stays in the caller's process group, or it
- * is taken for one). The parent is a poll over the workers' pipes, what its caller waits for beside them, and the cancel fd. Who runs a set once (`run`) and who stays (`watch`) stand on the same:
+ * is stopped: SIGTERM, then SIGKILL, and what helpers it leaves behind are ended as well (orphans.h). The parent is a poll over the workers' pipes, what its caller waits for beside them, and the cancel fd. Who runs a set once (`run`) and who stays (`watch`) stand on the same:
  *
  *     submit, submit, ...; turn until nothing is busy; free
  */
@@ -21,6 +20,8 @@ struct sched_params {
 	 * each job once, after its last event; may submit. NULL: nobody wants to know.
 	 */
 	void (*done)(void *arg, void *tag, int exit_code, const struct err *why);
+	/* Is it a child of the caller's own, and not what a worker has left? It need not be asked of those that stay in the caller's process group. NULL: there is none. */
+	bool (*mine)(void *arg, pid_t pid);
 	void *arg;
 };
 

@@ -216,6 +216,17 @@ static void set_due(struct watched *j, int code, const struct err *why)
 		j->due += job_due_in(j->job, WATCH_EVERY) * 1000 + due_spread(job->name, job->every > 0 ? job->every : WATCH_EVERY);
 }
 
+/* What falls to the scheduler are not our watchers. */
+static bool is_watcher(void *arg, pid_t pid)
+{
+	const struct watch *w = arg;
+
+	for (size_t i = 0; i < w->jobs.n; i++)
+		if (w->jobs.a[i]->watcher_of && w->jobs.a[i]->watcher.pid == pid)
+			return true;
+	return false;
+}
+
 static void run_done(void *arg, void *tag, int exit_code, const struct err *why)
 {
 	struct watched *j = tag;
@@ -548,6 +559,7 @@ int watch_run(const struct watch_params *p, struct watch_set *set, const struct 
 	int rc;
 
 	sp.done = run_done;
+	sp.mine = is_watcher;
 	sp.arg = &w;
 	sp.grace = WATCH_GRACE_MS;
 	sdnotify_init(&w.notify);

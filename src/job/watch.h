@@ -23,7 +23,7 @@ struct watch_set {
 };
 
 struct watch_params {
-	struct sched_params sched; /* without done, arg, grace, and what a set says */
+	struct sched_params sched; /* without done, mine, arg, grace, and what a set says */
 	/* The configuration anew; -1: it stays as it is. NULL: it can't be read again. */
 	int (*reload)(void *arg, struct watch_set *out, struct err *e);
 	/* Nothing of a set is used any more, its array of jobs neither. */

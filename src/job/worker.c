@@ -111,12 +111,6 @@ static void reset_signals(void)
 	}
 }
 
-/* A watcher is its caller's child as any other (orphans.h). */
-static bool has_group(const struct worker_wants *wants)
-{
-	return wants->run == NULL;
-}
-
 /* The child. Signals are blocked until its own cancel pipe stands; one that came to the parent before the fork cancels the child, too. */
 static void __attribute__((noreturn))
 be_worker(int fd, pid_t parent, const struct job_params *p, const struct worker_wants *wants)
@@ -131,8 +125,7 @@ be_worker(int fd, pid_t parent, const struct job_params *p, const struct worker_
 		if (wants->others[i].fd >= 0)
 			close(wants->others[i].fd);
 	}
-	if (has_group(wants))
-		setpgid(0, 0);
+	setpgid(0, 0);
 	log_set_sink(out_log, &o);
 	log_set_level(wants->log);
 	reset_signals();
@@ -182,7 +175,7 @@ int worker_start(struct worker *w, const struct job_params *p, const struct work
 			e->kind = ERR_TEMP;
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	if (w->pid > 0 && has_group(wants))
+	if (w->pid > 0)
 		setpgid(w->pid, w->pid); /* whichever of the two comes first */
 	close(fds[1]);
 	if (w->pid < 0) {

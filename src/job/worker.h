@@ -1,5 +1,5 @@
 /*
- * A job in a process of its own, and, but for a watcher, in a process group of its own. It is forked before any OpenSSL or SQLite handle exists in the parent, has its own cancel pipe, sends events and log
+ * A job in a process, and a process group, of its own. It is forked before any OpenSSL or SQLite handle exists in the parent, has its own cancel pipe, sends events and log
  * records through a pipe (message events only when the parent wants them, progress always), and ends with _exit. It gets SIGTERM when its parent dies.
  */
 #ifndef JOB_WORKER_H

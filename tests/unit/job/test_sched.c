@@ -243,6 +243,50 @@ static void orphans(void **state)
 	assert_int_equal(waitpid(board->daemon, NULL, 0), board->daemon);
 }
 
+static pid_t my_own;
+
+static bool is_mine(void *arg, pid_t pid)
+{
+	(void)arg;
+	return pid == my_own;
+}
+
+/* Children of the caller's own are left alone: those in its group, and those that it names. */
+static void not_orphans(void **state)
+{
+	struct told t;
+	struct sched *s = stay(&t, (struct sched_params){ .at_once = 2, .mine = is_mine });
+	pid_t own[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		own[i] = fork();
+		if (own[i] == 0) {
+			if (i == 0)
+				setpgid(0, 0);
+			fake_wait(&board->go, 0);
+			_exit(7);
+		}
+	}
+	setpgid(own[0], own[0]);
+	my_own = own[0];
+	fakes[0].kind = FAKE_HELPERS;
+	submit(s, 0);
+	while (sched_busy(s) > 0)
+		assert_true(sched_turn(s, NULL, 0, clock_in(20000), NULL) >= 0);
+	while (kill(board->helper, 0) == 0)
+		assert_int_equal(sched_turn(s, NULL, 0, clock_in(20), NULL), 0);
+	sched_free(s);
+	board->go = 1;
+	for (int i = 0; i < 2; i++) {
+		int status;
+
+		assert_int_equal(waitpid(own[i], &status, 0), own[i]);
+		assert_int_equal(WEXITSTATUS(status), 7);
+	}
+	waitpid(board->daemon, NULL, 0);
+}
+
 /* At the end of a set, too. */
 static void orphans_of_a_set(void **state)
 {
@@ -619,6 +663,7 @@ int main(void)
 		TEST(deadline),
 		TEST(stall),
 		TEST(orphans),
+		TEST(not_orphans),
 		TEST(orphans_of_a_set),
 		TEST(exit_codes),
 	};
