@@ -24,25 +24,24 @@ static uint64_t mapped(void)
 }
 
 /* Lower both, the soft one and that up to which it can be raised; never raise. */
-static void lower(int what, rlim_t most)
+static struct rlimit *lowered(struct rlimit *rl, rlim_t most)
 {
-	struct rlimit rl;
-
-	if (getrlimit(what, &rl) < 0)
-		return;
-	if (rl.rlim_max > most)
-		rl.rlim_max = most;
-	if (rl.rlim_cur > most)
-		rl.rlim_cur = most;
-	setrlimit(what, &rl);
+	if (rl->rlim_max > most)
+		rl->rlim_max = most;
+	if (rl->rlim_cur > most)
+		rl->rlim_cur = most;
+	return rl;
 }
 
 void limits_set(void)
 {
 	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
+	struct rlimit rl;
 
 	memory = memory < MEMORY_LEAST ? MEMORY_LEAST : memory > MEMORY_MOST ? MEMORY_MOST : memory;
-	if (mapped() < memory)
-		lower(RLIMIT_DATA, (rlim_t)memory); /* not RLIMIT_AS: what is mapped from files, and only reserved, costs nothing */
-	lower(RLIMIT_NOFILE, FILES_MOST);
+	/* not RLIMIT_AS: what is mapped from files, and only reserved, costs nothing */
+	if (mapped() < memory && getrlimit(RLIMIT_DATA, &rl) == 0)
+		setrlimit(RLIMIT_DATA, lowered(&rl, (rlim_t)memory));
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
+		setrlimit(RLIMIT_NOFILE, lowered(&rl, FILES_MOST));
 }
