@@ -166,12 +166,16 @@ static void read_worker(struct sched *s, size_t k)
 	s->tasks[k]->alive = clock_now();
 }
 
-/* Those that have ended. Backwards, because the last one takes the place of one that goes. */
+/*
+ * Those that have ended, and first those that came to an end of their own: what they have left is not to be taken for what a crash left. Backwards, because the last
+ * one takes the place of one that goes.
+ */
 static void reap(struct sched *s)
 {
-	for (size_t k = s->n; k-- > 0;)
-		if (worker_ended(&s->workers[k]))
-			end_worker(s, k);
+	for (int crashed = 0; crashed < 2; crashed++)
+		for (size_t k = s->n; k-- > 0;)
+			if ((crashed || s->workers[k].exit_code >= 0) && worker_ended(&s->workers[k]))
+				end_worker(s, k);
 }
 
 static msec_t grace_of(const struct sched *s)

@@ -14,6 +14,7 @@
 #include "auth/secret.h"
 #include "base/fs.h"
 #include "job/limits.h"
+#include "job/orphans.h"
 
 #define OUT_FLUSH 8192   /* bytes that are written together */
 #define OUT_MS 200       /* and how old they may get */
@@ -130,6 +131,8 @@ be_worker(int fd, pid_t parent, const struct job_params *p, const struct worker_
 	log_set_level(wants->log);
 	reset_signals();
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (!wants->run)
+		orphans_adopt(); /* what helpers put into the background falls to our parent with us, and not before: so it knows whose it is */
 	/* without slack the heap's end goes to and fro with each transaction: a thousand calls of brk in a run, each a flush of all processors' address caches */
 	mallopt(M_TRIM_THRESHOLD, 2 * HEAP_SLACK);
 	mallopt(M_TOP_PAD, HEAP_SLACK);

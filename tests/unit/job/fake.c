@@ -174,6 +174,31 @@ static void leave_helpers(void)
 		nap();
 }
 
+static void on_term(int sig)
+{
+	board->termed = sig;
+}
+
+/* What a helper leaves that has ended: it is in the helper's group. */
+static void leave_background(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setpgid(0, 0);
+		if (fork() == 0) {
+			signal(SIGTERM, on_term);
+			board->background = getpid();
+			for (int k = 0; k < PATIENCE && !__atomic_load_n(&board->stop, __ATOMIC_SEQ_CST); k++)
+				nap();
+		}
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	for (int k = 0; k < PATIENCE && !board->background; k++)
+		nap();
+}
+
 /* What the job is there for. Returns its exit code. */
 static int act(int i, const struct event_sink *sink, struct event *end)
 {
@@ -237,6 +262,10 @@ static int act(int i, const struct event_sink *sink, struct event *end)
 		break;
 	case FAKE_LIMITS:
 		end->totals.pulled = limits_hold();
+		break;
+	case FAKE_BACKGROUND:
+		leave_background();
+		fake_wait(&board->go, 0);
 		break;
 	case FAKE_FDS:
 		end->totals.pulled = readable_pipes();

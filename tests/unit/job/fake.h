@@ -18,7 +18,8 @@ struct board {
 	int signal[FAKE_JOBS];      /* by job: what cancelled it */
 	int go;                     /* jobs that wait for a word */
 	pid_t pid[FAKE_JOBS];
-	pid_t helper, daemon;
+	pid_t helper, daemon, background;
+	int stop, termed;           /* the end, for what is in the background; whether it was asked to end before */
 };
 
 extern struct board *board;
@@ -34,6 +35,7 @@ enum fake_kind {
 	FAKE_SPINS,         /* until board->go, and uses the processor */
 	FAKE_HELPERS,       /* starts a helper in a group of its own, a daemon of its own session, and dies */
 	FAKE_LIMITS,        /* END's `pulled` is 1 when its limits are as they should be */
+	FAKE_BACKGROUND,    /* has a helper that puts something into the background, and goes on until board->go */
 	FAKE_FDS,           /* END's `pulled` is how many pipes it can read from, beside its cancel pipe */
 };
 

@@ -243,6 +243,37 @@ static void orphans(void **state)
 	assert_int_equal(waitpid(board->daemon, NULL, 0), board->daemon);
 }
 
+/* What one job has in the background is not another's, who crashes, nor is it ended with its own. */
+static void background(void **state)
+{
+	struct told t;
+	struct sched *s = stay(&t, (struct sched_params){ .at_once = 2 });
+
+	(void)state;
+	fakes[0].kind = FAKE_BACKGROUND;
+	fakes[1].kind = FAKE_HELPERS;
+	submit(s, 0);
+	while (!board->background)
+		assert_int_equal(sched_turn(s, NULL, 0, clock_in(5), NULL), 0);
+	submit(s, 1);
+	while (t.n < 1)
+		assert_true(sched_turn(s, NULL, 0, clock_in(20000), NULL) >= 0);
+	while (kill(board->helper, 0) == 0)
+		assert_int_equal(sched_turn(s, NULL, 0, clock_in(20), NULL), 0);
+	assert_int_equal(kill(board->background, 0), 0);
+	board->go = 1;
+	while (sched_busy(s) > 0)
+		assert_true(sched_turn(s, NULL, 0, clock_in(20000), NULL) >= 0);
+	assert_int_equal(t.codes[0], 0);
+	assert_int_equal(kill(board->background, 0), 0);
+	board->stop = 1; /* and it is reaped, though nobody waits for it */
+	while (kill(board->background, 0) == 0)
+		assert_int_equal(sched_turn(s, NULL, 0, clock_in(5), NULL), 0);
+	assert_int_equal(board->termed, 0);
+	sched_free(s);
+	waitpid(board->daemon, NULL, 0);
+}
+
 static pid_t my_own;
 
 static bool is_mine(void *arg, pid_t pid)
@@ -663,6 +694,7 @@ int main(void)
 		TEST(deadline),
 		TEST(stall),
 		TEST(orphans),
+		TEST(background),
 		TEST(not_orphans),
 		TEST(orphans_of_a_set),
 		TEST(exit_codes),
