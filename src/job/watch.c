@@ -16,7 +16,8 @@
 
 #define BUSY_MS 10000              /* somebody else runs the job: look again after that */
 #define FAILED_MS 60000            /* after a job could not be started */
-#define REVIVE_MAX_MS 3600000
+#define REVIVE_MAX_MS 300000
+#define STEADY_MS 60000            /* one that lived so long begins with the shortest pause again */
 #define REVIVE_MS 1000             /* before a watcher that died is started again; doubles */
 #define DOUBT_MS 1000              /* after the network has begun to change, until it has done so */
 #define AGAIN_MS 30000             /* between two runs of a job that fails, whatever the network does */
@@ -38,6 +39,7 @@ struct watched {
 	int control;              /* to the watcher */
 	msec_t revive;            /* clock_boot() when a watcher is to be started; 0: one runs, or none will */
 	msec_t revive_pause;
+	msec_t since;             /* clock_boot() of the watcher that runs */
 	bool wanted;              /* it is to run as soon as it can */
 	bool urgent;              /* and whatever it waits for: the person says so */
 	bool left;                /* the configuration has it no more */
@@ -156,6 +158,7 @@ static int start_watcher(struct watched *j, struct err *e)
 	close(fds[0]);
 	j->control = fds[1];
 	j->watcher_of = hold(j->of);
+	j->since = clock_boot();
 	if (sched_has(j->w->sched, j))
 		say(j, WATCHER_BEGINS);
 	return 0;
@@ -190,6 +193,8 @@ static void watcher_ended(struct watched *j)
 		return;
 	if (code == err_exit_code(ERR_AUTH) || code == err_exit_code(ERR_CONF))
 		return; /* until a run shows that it is none any more */
+	if (clock_boot() - j->since >= STEADY_MS)
+		j->revive_pause = 0;
 	j->revive_pause = j->revive_pause == 0 ? REVIVE_MS : j->revive_pause < REVIVE_MAX_MS / 2 ? j->revive_pause * 2 : REVIVE_MAX_MS;
 	revive_later(j, j->revive_pause);
 }

@@ -124,8 +124,8 @@ class Soak:
 
     def costs(self):
         """Of the process that stays, and of its watcher: bytes and descriptors."""
-        pids = self.w.processes()
-        assert len(pids) == 2, self.w
+        # one that was killed a few times is begun anew after a while
+        pids = until(lambda: self.w.processes() if len(self.w.processes()) == 2 else [], 90, lambda: repr(self.w))
         out = []
         for pid in pids:
             with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
