@@ -208,17 +208,20 @@ static void stop_watcher(struct watched *j)
 
 /* ---- runs ---- */
 
-/* When it is to run again, if nothing happens before. */
+/* When it is to run again, if nothing happens before. A run that could not be noted is due for ever, by what is noted: that is no reason to run again before its `every`. */
 static void set_due(struct watched *j, int code, const struct err *why)
 {
 	const struct config_job *job = j->job->job;
+	const int64_t every = job->every > 0 ? job->every : WATCH_EVERY, in = job_due_in(j->job, WATCH_EVERY);
 
 	j->unreachable = code > 1 && (err_link_lost(why) || why->kind == ERR_TEMP || why->kind == ERR_NOHOST || why->kind == ERR_UNAVAIL || why->kind == ERR_TIMEOUT);
 	j->due = clock_boot();
 	if (why->kind == ERR_BUSY)
 		j->due += BUSY_MS;
+	else if (in == 0 && j->due < j->begun + every * 1000)
+		j->due = j->begun + every * 1000;
 	else
-		j->due += job_due_in(j->job, WATCH_EVERY) * 1000 + due_spread(job->name, job->every > 0 ? job->every : WATCH_EVERY);
+		j->due += in * 1000 + due_spread(job->name, every);
 }
 
 /* What falls to the scheduler are not our watchers. */

@@ -372,3 +372,13 @@ def test_refused_login(one):
 def refusals(p):
     with open(p.srv.log_file, encoding="utf-8", errors="replace") as f:
         return sum(1 for line in f if "auth failed" in line and "user=<%s>" % p.user in line)
+
+
+def test_where_nothing_can_be_noted(one):
+    """As on a disk that has become read-only, or where the state is somebody else's: a job is tried as often as its `every` says, and not again and again."""
+    one.reconfigure("every = 1h", "every = 2s")
+    os.makedirs(one.db)
+    os.makedirs(one.db + ".attempts")
+    with Watch(one, "both") as w:
+        assert w.wait("start", count=3)["at"] - w.wait("start", count=2)["at"] > 1.5, w
+        assert len(w.of("error")) >= 2, w
