@@ -61,7 +61,7 @@ static void see_attempts(const struct job_params *p, const char *path, struct jo
 	struct attempts a;
 
 	read_attempts(path, &a);
-	out->last_start = a.started;
+	out->last_start = a.started > 1 ? a.started : 0; /* 1: one was begun, but stopped */
 	out->failing = a.since;
 	out->tries = (unsigned)a.tries;
 	out->refused = a.since != 0 && a.kind == ERR_AUTH;

@@ -35,6 +35,7 @@ void news_begin(struct news *n, const struct job_params *p, const struct wire_si
 	if (!n->path)
 		return;
 	attempts_get(n->path, &n->a);
+	n->before = n->a.started;
 	n->a.started = now;
 	if (n->a.n_told > 0 && (n->a.telling > now || now - n->a.telling >= DUE_TELL))
 		n->a.n_told = 0; /* once a day, all that still lasts */
@@ -183,6 +184,10 @@ int news_end(struct news *n, int exit_code, const struct err *why)
 		memcpy(n->a.salt, fresh.salt, sizeof(n->a.salt));
 		memcpy(n->a.digest, fresh.digest, sizeof(n->a.digest));
 		due_failed(&n->a, n->p->job->name, every_of(n), exit_code, why, clock_wall());
+		save(n);
+	} else if (exit_code > 128) {
+		/* it was stopped, perhaps before it had begun: what was due is due still */
+		n->a.started = n->before > 0 ? n->before : 1; /* 0 would be: when the base was last written */
 		save(n);
 	}
 	free(n->path);

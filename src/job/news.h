@@ -14,12 +14,13 @@ struct news {
 	const struct wire_sink *to;
 	char *path;                 /* of the base; NULL: nothing is noted of this run */
 	struct attempts a;
+	int64_t before;             /* when the run before this one began */
 	bool hush;                  /* keep back what was told */
 	bool excluded;              /* another run has the job: nothing was tried */
 	bool untried;               /* it was too early */
 };
 
-/* A run is to begin, at once or later; it counts as begun from now on. p and to live as long as *n. A dry run, a verify and an undo leave no trace. Where nothing can be noted, everything is told. */
+/* A run is to begin, at once or later; it counts as begun from now on, unless a signal ends it. p and to live as long as *n. A dry run, a verify and an undo leave no trace. Where nothing can be noted, everything is told. */
 void news_begin(struct news *n, const struct job_params *p, const struct wire_sink *to, bool hush);
 /* Its events go here. */
 void news_event(void *arg, const struct event *ev);

@@ -240,6 +240,23 @@ def test_a_run_that_is_going_on_is_left_alone(tmp_path):
         assert len(srv.commands("USER")) == 1
 
 
+def test_a_run_that_is_stopped_is_due_still(tmp_path):
+    """The machine is shut down, or cron's time is over: also what waited for its turn does not wait for another day."""
+    with Holds(MAIL) as srv:
+        h = in_clear(tmp_path, srv, fetch="every = 1d", extra='fetch next { from = isp  to = "maildir:%s"  every = 1d }' % (tmp_path / "next"))
+        p = h.start("run", "--due", "--jobs", "1")
+        assert srv.came.wait(20)
+        p.send_signal(signal.SIGTERM)
+        assert p.wait(timeout=20) == 143
+        p.communicate()
+        srv.go.set()
+        due(h)
+        assert h.messages() + haul.maildir_messages(str(tmp_path / "next")) == MAIL
+        at = logins(srv)
+        due(h)
+        assert logins(srv) == at >= 3
+
+
 def test_killed_workers_are_failures(tmp_path):
     """A worker that is killed is told, noted, and tried again later as other failures are."""
     with Holds(MAIL) as srv:
