@@ -132,6 +132,25 @@ static void add_byte(struct header *h, char c)
 	h->line[h->len++] = c;
 }
 
+/* Add what follows a byte in its line, as far as there is room: so many bytes. */
+static size_t add_run(struct header *h, const char *p, size_t n)
+{
+	const size_t room = sizeof(h->line) - 1 - h->len, left = HEADER_MAX - h->seen;
+	const char *end;
+
+	if (n > room)
+		n = room;
+	if (n > left)
+		n = left;
+	end = n > 0 ? memchr(p, '\n', n) : NULL;
+	if (end)
+		n = (size_t)(end - p);
+	memcpy(h->line + h->len, p, n);
+	h->len += n;
+	h->seen += n;
+	return n;
+}
+
 /* A line ends. Without anything in it, so does the header. */
 static void end_line(struct header *h)
 {
@@ -159,10 +178,12 @@ void header_put(struct header *h, const char *p, size_t n)
 					return;
 			}
 		}
-		if (p[i] == '\n')
+		if (p[i] == '\n') {
 			end_line(h);
-		else
-			add_byte(h, p[i]);
+			continue;
+		}
+		add_byte(h, p[i]);
+		i += add_run(h, p + i + 1, n - i - 1);
 	}
 }
 
