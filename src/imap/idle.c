@@ -70,6 +70,7 @@ int imap_idle_take(struct imap_conn *c, struct imap_idle *i, imap_on *on, void *
 int imap_idle_end(struct imap_conn *c, struct imap_idle *i, imap_on *on, void *arg, struct err *e)
 {
 	struct err first = ERR_INIT, why = ERR_INIT;
+	msec_t until = clock_in(c->timeout);
 	bool done = false;
 	int rc = 1;
 
@@ -82,6 +83,11 @@ int imap_idle_end(struct imap_conn *c, struct imap_idle *i, imap_on *on, void *a
 			if (imap_say(c, "DONE", e) < 0)
 				return -1;
 			done = true;
+		}
+		/* it may go on with news, but not for ever */
+		if (clock_now() >= until) {
+			err_set(e, ERR_TIMEOUT, "the server did not end IDLE within %d seconds", c->timeout / 1000);
+			return imap_dead(c);
 		}
 		got = imap_read(c, &ended, e);
 		if (got < 0)
