@@ -11,6 +11,8 @@
 #include "job/seats.h"
 
 #define AT_ONCE 4
+#define QUIET_MS 20000  /* without a word */
+#define QUIET_TIMES 4   /* so many times at_once run at most, with those */
 #define GRACE_MS 10000
 #define TICK_MS 32      /* at most between looks at a worker that has closed its pipe: it is about to be gone */
 #define LOOK_MS 500     /* between looks at workers whose pipe a helper of theirs may hold open */
@@ -102,13 +104,23 @@ static void start_task(struct sched *s, struct task *t)
 		end_task(s, t, worker_mourn(t->job.job, &sinks, &why, err_exit_code(why.kind)), &why);
 }
 
+/* Is there a place for one more? Those of whom nothing was heard for long, whose servers hang perhaps, give theirs up: nobody is to wait for them. */
+static bool has_place(const struct sched *s, msec_t now)
+{
+	size_t counted = 0;
+
+	for (size_t k = 0; k < s->n; k++)
+		counted += now - s->tasks[k]->alive < (s->p.quiet > 0 ? s->p.quiet : QUIET_MS);
+	return counted < s->at_once && s->n < s->room;
+}
+
 /* Start what may run now. A job that can't be started is reported and over. */
 static void start_tasks(struct sched *s)
 {
 	size_t i = 0;
 
 	s->looked = clock_now();
-	while (i < s->queue.n && s->n < s->at_once) {
+	while (i < s->queue.n && has_place(s, s->looked)) {
 		const struct task *t = s->queue.a[i];
 
 		if (t->job.not_before > s->looked || must_wait(s, &t->seats))
@@ -261,7 +273,7 @@ static msec_t prepare(struct sched *s, const struct wait_item *more, size_t n_mo
 	}
 	for (size_t k = 0; k < s->n; k++)
 		deadline = sooner(deadline, s->tasks[k]->kill_at);
-	for (size_t i = 0; s->n < s->at_once && i < s->queue.n; i++)
+	for (size_t i = 0; has_place(s, s->looked) && i < s->queue.n; i++)
 		if (s->queue.a[i]->job.not_before > s->looked)
 			deadline = sooner(deadline, s->queue.a[i]->job.not_before);
 	return sooner(deadline, orphans_tend(&s->orphans));
@@ -337,7 +349,7 @@ bool sched_has(const struct sched *s, const void *tag)
 
 int sched_resize(struct sched *s, unsigned at_once, unsigned per_host, struct err *e)
 {
-	size_t want = at_once == 0 ? AT_ONCE : at_once;
+	size_t most = at_once == 0 ? AT_ONCE : at_once, want = most * QUIET_TIMES;
 
 	if (want > s->room) {
 		struct worker *workers = realloc(s->workers, want * sizeof(*workers));
@@ -349,7 +361,7 @@ int sched_resize(struct sched *s, unsigned at_once, unsigned per_host, struct er
 			return err_set(e, ERR_LOCAL, "out of memory");
 		s->room = want;
 	}
-	s->at_once = want;
+	s->at_once = most;
 	s->p.per_host = per_host == 0 ? PER_HOST : per_host;
 	return 0;
 }

@@ -14,6 +14,7 @@ struct sched_params {
 	unsigned per_host;           /* with one server; 0: 8 */
 	struct worker_wants wants;   /* without `others` */
 	bool hush;                   /* what was told about a scheduled job is not told again for a day (news.h) */
+	msec_t quiet;                /* a worker of which nothing was heard for so long, ms, gives its place to another; 0: 20 s */
 	msec_t grace;                /* between SIGTERM and SIGKILL, ms; 0: 10 s */
 	/*
 	 * A job that was submitted is over: tag is its submitter's, why (kind ERR_NONE: nothing) what ended it. Called within sched_turn, sched_stop and sched_free,

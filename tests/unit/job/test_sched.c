@@ -517,6 +517,31 @@ static void turns(void **state)
 	sched_free(s);
 }
 
+/* One that hangs gives its place to another after a while, and is as good as before when it goes on; but there are not ever more of them. */
+static void quiet(void **state)
+{
+	struct told t;
+	struct sched *s = stay(&t, (struct sched_params){ .at_once = 1, .quiet = 30 });
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		fakes[i].kind = i == 1 ? FAKE_OK : FAKE_UNTIL_GO;
+		submit(s, i);
+	}
+	assert_int_equal(sched_turn(s, NULL, 0, clock_in(20000), NULL), 1); /* 1 is over, 0 is not */
+	assert_int_equal(board->started[0], 1);
+	assert_int_equal(board->ended[1], 1);
+	while (board->starts < 5)
+		sched_turn(s, NULL, 0, clock_in(20), NULL);
+	assert_int_equal(sched_turn(s, NULL, 0, clock_in(700), NULL), 0);
+	assert_int_equal(board->starts, 5); /* four times as many as may run, and the one that is over */
+	board->go = 1;
+	while (sched_busy(s) > 0)
+		assert_int_equal(sched_turn(s, NULL, 0, clock_in(20000), NULL), 1);
+	assert_int_equal(board->ends, 6);
+	sched_free(s);
+}
+
 /* Each begins when it may, and not before; there is no other reason to wake. */
 static void not_before(void **state)
 {
@@ -685,6 +710,7 @@ int main(void)
 		TEST(signalled_before),
 		TEST(no_descriptors),
 		TEST(turns),
+		TEST(quiet),
 		TEST(not_before),
 		TEST(resized),
 		TEST(listens),
