@@ -20,6 +20,7 @@
 #define STEADY_MS 60000            /* one that lived so long begins with the shortest pause again */
 #define REVIVE_MS 1000             /* before a watcher that died is started again; doubles */
 #define DOUBT_MS 1000              /* after the network has begun to change, until it has done so */
+#define DOUBT_AGAIN_MS 10000       /* between two such tries: router advertisements come all the time */
 #define AGAIN_MS 30000             /* between two runs of a job that fails, whatever the network does */
 #define GONE_MS 10                 /* between looks at a watcher that has closed its pipe: it is about to be gone */
 #define FINISH_MS 200              /* beyond the grace, for what is left to be read */
@@ -45,7 +46,9 @@ struct watched {
 	bool left;                /* the configuration has it no more */
 	msec_t due;               /* clock_boot() */
 	msec_t begun;             /* clock_boot() of its last run */
-	bool unreachable;         /* the last run failed, perhaps for the network */
+	bool failing;             /* so did the last run: the next waits for its time */
+	bool unreachable;         /* it was the network, perhaps */
+	bool refused;             /* it was the login, or it is one that was refused before */
 };
 
 struct watch {
@@ -56,6 +59,7 @@ struct watch {
 	VEC(struct wait_item) items;
 	struct nudger nudger;
 	struct sdnotify notify;
+	msec_t doubted;           /* when they were tried last */
 	msec_t doubt;             /* clock_now() when all links are to be tried; 0: no */
 	msec_t barked;            /* when the manager last heard that we live */
 	size_t told_busy, told_n; /* what it last heard of */
@@ -121,7 +125,11 @@ static void watcher_event(void *arg, const struct event *ev)
 
 	switch (ev->type) {
 	case EVENT_CHANGED:
-		j->wanted = true;
+		/* the server is there; what happens here makes a run that fails no better */
+		if (ev->at == AT_LEFT || !j->failing)
+			j->wanted = true;
+		else
+			say(j, WATCHER_ENDS);
 		break;
 	case EVENT_WAITING:
 	case EVENT_WARNING:
@@ -214,6 +222,8 @@ static void set_due(struct watched *j, int code, const struct err *why)
 	const struct config_job *job = j->job->job;
 	const int64_t every = job->every > 0 ? job->every : WATCH_EVERY, in = job_due_in(j->job, WATCH_EVERY);
 
+	j->failing = code > 1 || why->kind != ERR_NONE;
+	j->refused = why->kind == ERR_AUTH;
 	j->unreachable = code > 1 && (err_link_lost(why) || why->kind == ERR_TEMP || why->kind == ERR_NOHOST || why->kind == ERR_UNAVAIL || why->kind == ERR_TIMEOUT);
 	j->due = clock_boot();
 	if (why->kind == ERR_BUSY)
@@ -235,6 +245,12 @@ static bool is_watcher(void *arg, pid_t pid)
 	return false;
 }
 
+/* Will another try do no good before somebody has done something about it? */
+static bool is_final(const struct err *why)
+{
+	return why->kind == ERR_AUTH || why->kind == ERR_CONF || why->kind == ERR_CERT || why->kind == ERR_BUG;
+}
+
 static void run_done(void *arg, void *tag, int exit_code, const struct err *why)
 {
 	struct watched *j = tag;
@@ -245,8 +261,8 @@ static void run_done(void *arg, void *tag, int exit_code, const struct err *why)
 	if (j->w->signal != 0 || j->left)
 		return;
 	set_due(j, exit_code, why);
-	/* before a run has shown that the account lets us in, nobody waits there: each refusal counts */
-	if (exit_code <= 1 && why->kind == ERR_NONE && j->control < 0 && j->revive == 0 && watcher_useful(j->job->job))
+	/* until a run has shown that the account does not refuse us nobody waits there: each refusal counts */
+	if (j->control < 0 && j->revive == 0 && watcher_useful(j->job->job) && !is_final(why))
 		j->revive = clock_boot();
 }
 
@@ -339,6 +355,7 @@ static int take_set(struct watch *w, struct watch_set *set, struct err *e)
 			let_go(w, &j->of);
 			j->of = hold(h);
 			j->job = &h->set.jobs[k];
+			j->wanted |= j->refused; /* the secret may be another now: if not, it is not tried */
 		}
 		if (!j->left && !stays)
 			retire(j);
@@ -374,7 +391,7 @@ static void heed(struct watch *w, unsigned nudge)
 	if (nudge & NUDGE_RELOAD)
 		reload(w);
 	if ((nudge & NUDGE_DOUBT) && w->doubt == 0)
-		w->doubt = clock_in(DOUBT_MS);
+		w->doubt = w->doubted != 0 && clock_now() - w->doubted < DOUBT_AGAIN_MS ? w->doubted + DOUBT_AGAIN_MS + DOUBT_MS : clock_in(DOUBT_MS);
 	for (size_t i = 0; (nudge & NUDGE_NOW) && i < w->jobs.n; i++) {
 		struct watched *j = w->jobs.a[i];
 
@@ -392,6 +409,7 @@ static void try_links(struct watch *w)
 	if (w->doubt == 0 || w->doubt > clock_now())
 		return;
 	w->doubt = 0;
+	w->doubted = clock_now();
 	for (size_t i = 0; i < w->jobs.n; i++) {
 		struct watched *j = w->jobs.a[i];
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -28,6 +29,7 @@ struct waiting {
 	msec_t again;            /* when one is to be made; 0: never */
 	msec_t pause;
 	struct hints hints;
+	struct stat root;        /* of a local one, when the process was confined to it; st_ino 0: it was not there */
 	char *how;               /* as it was last told */
 };
 
@@ -52,6 +54,12 @@ bool watcher_useful(const struct config_job *job)
 }
 
 /* A migration changes nothing at its target but by itself. */
+/* Where a side's files are; NULL: it has none. */
+static const char *local_path(const struct config_end *end)
+{
+	return end->kind == CONFIG_MAILDIR ? end->maildir.path : end->kind == CONFIG_MBOX ? end->mbox.path : NULL;
+}
+
 static bool is_waited_for(const struct watcher *w, int side)
 {
 	const struct store *s = w->sides[side].side.store;
@@ -358,6 +366,22 @@ static int job_ended(struct watcher *w, struct err *e)
 	return 0;
 }
 
+/*
+ * The sandbox lets us see the tree that was there when it was entered. One that was put in its place since (a disk that was mounted, a backup that was restored) it keeps from us: another
+ * process is to wait there.
+ */
+static bool has_another_root(const struct watcher *w)
+{
+	for (int i = 0; i < 2; i++) {
+		const char *path = local_path(&w->sides[i].side.end);
+		struct stat now;
+
+		if (path && stat(path, &now) == 0 && S_ISDIR(now.st_mode) && (now.st_ino != w->sides[i].root.st_ino || now.st_dev != w->sides[i].root.st_dev))
+			return true;
+	}
+	return false;
+}
+
 /* What the parent says. 1, 0 it has gone, -1 */
 static int obey(struct watcher *w, struct err *e)
 {
@@ -427,6 +451,8 @@ static int turn(struct watcher *w, struct err *e)
 	int rc = wait_next(w, ready, e);
 	msec_t now = clock_now();
 
+	if (rc == 1 && has_another_root(w))
+		return 0;
 	for (int i = 0; rc == 1 && i < 2; i++) {
 		struct waiting *s = &w->sides[i];
 
@@ -450,6 +476,12 @@ static int run(struct watcher *w, struct err *e)
 		return -1;
 	if (read_names(w, &other, e) < 0)
 		return -1;
+	for (int i = 0; i < 2; i++) {
+		const char *path = local_path(&w->sides[i].side.end);
+
+		if (path)
+			(void)!stat(path, &w->sides[i].root);
+	}
 	/* the local side first: it is at hand at once */
 	for (int i = 1; i >= 0; i--)
 		w->sides[i].again = is_waited_for(w, i) ? clock_now() : 0;

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import time
@@ -367,6 +368,69 @@ def test_refused_login(one):
         one.remote.deliver(mail(1))
         until(lambda: one.local.bodies() == [mail(1)], what=lambda: repr(w))
         assert refusals(one) == 1
+
+
+def test_reload_after_refusal(one):
+    """SIGHUP: perhaps the secret is another now."""
+    right = open(one.secret, encoding="utf-8").read()
+    one.write_private(one.secret, "wrong\n")
+    with Watch(one, "both") as w:
+        w.wait("error", kind="auth")
+        w.settle(0.5)
+        at = w.mark()
+        w.proc.send_signal(signal.SIGHUP)
+        w.wait("end", at)
+        w.settle(0.5)
+        assert refusals(one) == 1
+        one.write_private(one.secret, right)
+        at = w.mark()
+        w.proc.send_signal(signal.SIGHUP)
+        w.wait("end", at, exit=0)
+        up(w)
+
+
+def test_replaced_tree(one):
+    """Another tree in the old one's place, as after a restored backup, is watched as that was."""
+    one.remote.deliver(mail(1))
+    with Watch(one, "both") as w:
+        at = up(w)
+        os.rename(one.local.path, one.local.path + ".old")
+        shutil.copytree(one.local.path + ".old", one.local.path + ".new", copy_function=shutil.copy2)
+        os.rename(one.local.path + ".new", one.local.path)
+        w.wait("waiting", at, side="local", text="inotify", seconds=40)
+        w.settle()
+        one.local.flag("INBOX", mail(1), "F")
+        until(lambda: one.remote.state()["INBOX"] == [(mail(1), "F")], what=lambda: repr(w))
+
+
+def test_absent_disk(one):
+    """A tree that is not there when it begins, and is put there."""
+    one.remote.deliver(mail(1))
+    one.settle()
+    os.rename(one.local.path, one.local.path + ".aside")
+    with Watch(one, "both") as w:
+        w.wait("error")
+        w.settle()
+        at = w.mark()
+        os.rename(one.local.path + ".aside", one.local.path)
+        w.wait("end", at, exit=0, seconds=40)
+        up(w)
+        one.same()
+
+
+def test_server_down(lined):
+    """What happens here makes a server that is not there no more willing: runs wait for their time."""
+    lined.remote.deliver(mail(1))
+    with Watch(lined, "both") as w:
+        up(w)
+        lined.line.down()
+        at = w.mark()
+        for i in range(30):
+            lined.local.flag("INBOX", mail(1), "" if i % 2 else "F")
+            time.sleep(0.1)
+        assert len(w.of("start", at)) <= 4, w
+        lined.line.up()
+        until(lambda: lined.remote.state() == lined.local.state(), 40, lambda: repr(w))
 
 
 def refusals(p):
