@@ -45,7 +45,7 @@ const char *twoway_at(const struct twoway *g, int side)
 
 const char *twoway_left(const struct twoway *g)
 {
-	return g->p->one_way ? "the source" : "the server";
+	return g->p->one_way ? "the source" : g->side[LEFT]->ops->caps & STORE_REMOTE ? "the server" : "the remote side";
 }
 
 enum event_sides twoway_sides(const struct twoway *g)

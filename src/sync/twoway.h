@@ -123,7 +123,7 @@ void twoway_tell_tree(struct twoway *g, const struct box *b, int side, enum even
 int twoway_no_memory(struct err *e);           /* -1 */
 enum event_sides twoway_sides(const struct twoway *g);
 const char *twoway_at(const struct twoway *g, int side); /* "at the server", "here" */
-const char *twoway_left(const struct twoway *g);         /* "the server" */
+const char *twoway_left(const struct twoway *g);         /* "the server", "the remote side", "the source" */
 bool twoway_tells(const struct twoway *g, int side); /* its store can tell messages apart without their bodies, which are not at hand */
 const char *box_name(const struct box *b, int side);
 bool box_there(const struct box *b, int side);
