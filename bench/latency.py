@@ -15,8 +15,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "tests", "lib"))
 
+import imappeer  # noqa: E402
+import tlscert  # noqa: E402
 from disturb import Proxy  # noqa: E402
-from twoway import Sync, start  # noqa: E402
+from twoway import Job, Side, Sync, start  # noqa: E402
 from watching import Watch  # noqa: E402
 
 #: What the server may tell by, and what is switched off at the client for that.
@@ -98,6 +100,43 @@ def flags(p, n, pause):
     return out
 
 
+class Prompt(imappeer.Peer):
+    """A server that tells of new mail at once."""
+
+    caps = imappeer.Peer.caps + ["IDLE"]
+
+
+class Told(Job):
+    """A job with such a server."""
+
+    def __init__(self, directory, port, ca_file):
+        super().__init__(directory, port, ca_file=ca_file)
+        self.local = Side(os.path.join(self.dir, "local"))
+        self.write_private(self.conf, "account work {\n\turl = \"imaps://anna@localhost:%d\"\n\tpassword-file = \"%s\"\n\tca-file = \"%s\"\n}\n"
+                           "sync both {\n\tremote = work\n\tlocal = \"maildir:%s\"\n\tevery = 1h\n}\n" % (port, self.secret, ca_file, self.local.path))
+
+
+def told_at_once(where, rtt, opt):
+    """Seconds until a message of which the server tells at once is in the Maildir."""
+    ca = tlscert.CA(os.path.join(where, "tls"))
+    out = []
+    with Prompt({"INBOX": [mail(1000 + i) for i in range(10)]}, pair=ca.issue("localhost"), tls=True) as srv:
+        proxy = Proxy(srv.port, "--rtt-ms", str(rtt))
+        p = Told(os.path.join(where, "job"), proxy.port, ca.cert)
+        with Watch(p, "both") as w:
+            w.wait("end")
+            w.settle()
+            for i in range(opt.repeat):
+                w.settle(opt.pause)
+                with srv.lock:
+                    srv.folders["INBOX"].add(mail(i))
+                began = time.monotonic()
+                wait(lambda m=mail(i): m in p.local.bodies(), "arrival")
+                out.append(time.monotonic() - began)
+        proxy.stop()
+    return out
+
+
 def figures(times):
     ms = sorted(1000 * t for t in times)
     return {"median": statistics.median(ms), "p95": ms[int(0.95 * (len(ms) - 1))], "max": ms[-1]}
@@ -149,6 +188,9 @@ def main():
                     for what, times in measure(os.path.join(work, "%s-%d" % (way, rtt)), srv, way, rtt, opt):
                         f = figures(times)
                         print("%-7s %5d  %-18s" % (way, rtt, what), " ".join("%5.0f ms" % f[k] for k in FIELDS), flush=True)
+        for rtt in opt.rtt or [0, 40]:
+            f = figures(told_at_once(os.path.join(work, "told-%d" % rtt), rtt, opt))
+            print("%-7s %5d  %-18s" % ("IDLE", rtt, "told at once"), " ".join("%5.0f ms" % f[k] for k in FIELDS), flush=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -319,6 +319,27 @@ class Peer(peer.Peer):
         self.news(link)
         link.ok(tag)
 
+    def idle(self, link, tag, args):
+        """Tells at once what happens in the folder; for those that show it."""
+        if "IDLE" not in self.capabilities(link):
+            raise Refused("BAD unknown command")
+        link.line("+ idling")
+        link.sock.settimeout(0.002)
+        self.lock.release()         # others have their turn meanwhile
+        try:
+            while b"\n" not in link.buf:
+                try:
+                    if not link.more():
+                        raise Hangup
+                except TimeoutError:
+                    with self.lock:
+                        self.news(link)
+        finally:
+            self.lock.acquire()
+            link.sock.settimeout(peer.HELD_SECONDS)
+        link.readline()
+        link.ok(tag)
+
     def logout(self, link, tag, args):
         link.star("BYE so long")
         link.ok(tag)
@@ -676,7 +697,7 @@ class Peer(peer.Peer):
         verb = text(args.pop(0)).upper() if args else ""
         if verb == "UID" and args:
             verb += " " + text(args.pop(0)).upper()
-        does = {"CAPABILITY": self.capability, "STARTTLS": self.do_starttls, "LOGIN": self.login, "AUTHENTICATE": self.authenticate, "NOOP": self.noop,
+        does = {"CAPABILITY": self.capability, "STARTTLS": self.do_starttls, "LOGIN": self.login, "AUTHENTICATE": self.authenticate, "NOOP": self.noop, "IDLE": self.idle,
                 "LOGOUT": self.logout, "ID": self.id, "ENABLE": self.enable, "NAMESPACE": self.namespace, "LIST": self.list, "LSUB": self.lsub,
                 "STATUS": self.status, "SELECT": self.select, "EXAMINE": self.examine, "UNSELECT": self.unselect, "CLOSE": self.close, "CREATE": self.create,
                 "DELETE": self.delete, "SUBSCRIBE": self.subscribe, "UNSUBSCRIBE": self.unsubscribe, "APPEND": self.append, "UID FETCH": self.uid_fetch,
