@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -92,6 +93,37 @@ static void set_environment(const struct proc_var *vars, size_t n)
 	}
 }
 
+/* Soft limits as they were before this program lowered them for itself. */
+static struct {
+	struct rlimit data, files;
+	bool has_data, has_files;
+} before;
+
+/* Is there something to lower? */
+static bool lowered(const struct rlimit *was, uint64_t most, struct rlimit *now)
+{
+	*now = *was;
+	now->rlim_cur = (rlim_t)most;
+	return most > 0 && (was->rlim_cur == RLIM_INFINITY || was->rlim_cur > (rlim_t)most);
+}
+
+void proc_limits(uint64_t data, uint64_t files)
+{
+	struct rlimit now;
+
+	before.has_data = getrlimit(RLIMIT_DATA, &before.data) == 0 && lowered(&before.data, data, &now) && setrlimit(RLIMIT_DATA, &now) == 0;
+	before.has_files = getrlimit(RLIMIT_NOFILE, &before.files) == 0 && lowered(&before.files, files, &now) && setrlimit(RLIMIT_NOFILE, &now) == 0;
+}
+
+/* In the child: what a command needs is the person's business. */
+static void give_limits_back(void)
+{
+	if (before.has_data)
+		setrlimit(RLIMIT_DATA, &before.data);
+	if (before.has_files)
+		setrlimit(RLIMIT_NOFILE, &before.files);
+}
+
 /* In the child: become the command. It is the copy of a process with one thread, so it may call anything. */
 static void __attribute__((noreturn)) become(const struct proc_call *c, const int std[3])
 {
@@ -105,6 +137,7 @@ static void __attribute__((noreturn)) become(const struct proc_call *c, const in
 		if (std[i] >= 0 && dup2(std[i], i) < 0)
 			_exit(127);
 	proc_close_from(3);
+	give_limits_back();
 	/* exec resets handlers, but what is ignored stays so */
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGXFSZ, SIG_DFL);

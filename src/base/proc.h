@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/clock.h"
@@ -19,6 +20,9 @@ pid_t proc_fork(void);
 
 /* Close all descriptors from this one on; in a child. */
 void proc_close_from(int lowest);
+
+/* This process, and what it forks, may have no more bytes of data and descriptors than that (0: as it is); commands that are run get back what was before. Once; never raises a limit. */
+void proc_limits(uint64_t data, uint64_t files);
 
 /* These bytes as a file in memory, at its beginning: close-on-exec, above stderr. -1. */
 int proc_file_of(struct slice bytes, struct err *e);

@@ -1,10 +1,10 @@
 #include "job/limits.h"
 
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <unistd.h>
+
+#include "base/proc.h"
 
 #define MEMORY_LEAST (UINT64_C(512) << 20)
 #define MEMORY_MOST (UINT64_C(4) << 30)
@@ -23,25 +23,11 @@ static uint64_t mapped(void)
 	return (uint64_t)data * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Lower both, the soft one and that up to which it can be raised; never raise. */
-static struct rlimit *lowered(struct rlimit *rl, rlim_t most)
-{
-	if (rl->rlim_max > most)
-		rl->rlim_max = most;
-	if (rl->rlim_cur > most)
-		rl->rlim_cur = most;
-	return rl;
-}
-
 void limits_set(void)
 {
 	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
-	struct rlimit rl;
 
 	memory = memory < MEMORY_LEAST ? MEMORY_LEAST : memory > MEMORY_MOST ? MEMORY_MOST : memory;
-	/* not RLIMIT_AS: what is mapped from files, and only reserved, costs nothing */
-	if (mapped() < memory && getrlimit(RLIMIT_DATA, &rl) == 0)
-		setrlimit(RLIMIT_DATA, lowered(&rl, (rlim_t)memory));
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
-		setrlimit(RLIMIT_NOFILE, lowered(&rl, FILES_MOST));
+	/* data, not address space: what is mapped from files, and only reserved, costs nothing */
+	proc_limits(mapped() < memory ? memory : 0, FILES_MOST);
 }

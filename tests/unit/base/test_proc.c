@@ -6,6 +6,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -466,9 +467,34 @@ static void stderr_kept_or_not(void **state)
 	strbuf_release(&b);
 }
 
+/* What this program denies itself is no command's affair. */
+static void limits(void **state)
+{
+	struct strbuf out = STRBUF_INIT(100), now = STRBUF_INIT(100);
+	struct err e = ERR_INIT;
+	struct rlimit was, rl;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_true(was.rlim_cur > 200);
+	assert_int_equal(proc_output("ulimit -n", &out, clock_in(LONG), &e), 0);
+	proc_limits(0, 200);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &rl), 0);
+	assert_int_equal(rl.rlim_cur, 200);
+	assert_int_equal(proc_output("ulimit -n", &now, clock_in(LONG), &e), 0);
+	assert_string_equal(strbuf_str(&now), strbuf_str(&out));
+	proc_limits(0, was.rlim_cur + 1); /* not raised */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &rl), 0);
+	assert_int_equal(rl.rlim_cur, 200);
+	setrlimit(RLIMIT_NOFILE, &was);
+	strbuf_release(&out);
+	strbuf_release(&now);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(output, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_such_program, setup, teardown),
