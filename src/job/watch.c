@@ -128,7 +128,7 @@ static void watcher_event(void *arg, const struct event *ev)
 		/* the server is there; what happens here makes a run that fails no better */
 		if (ev->at == AT_LEFT || !j->failing)
 			j->wanted = true;
-		else
+		else if (!j->run_of)
 			say(j, WATCHER_ENDS);
 		break;
 	case EVENT_WAITING:
@@ -245,12 +245,6 @@ static bool is_watcher(void *arg, pid_t pid)
 	return false;
 }
 
-/* Will another try do no good before somebody has done something about it? */
-static bool is_final(const struct err *why)
-{
-	return why->kind == ERR_AUTH || why->kind == ERR_CONF || why->kind == ERR_CERT || why->kind == ERR_BUG;
-}
-
 static void run_done(void *arg, void *tag, int exit_code, const struct err *why)
 {
 	struct watched *j = tag;
@@ -262,7 +256,7 @@ static void run_done(void *arg, void *tag, int exit_code, const struct err *why)
 		return;
 	set_due(j, exit_code, why);
 	/* until a run has shown that the account does not refuse us nobody waits there: each refusal counts */
-	if (j->control < 0 && j->revive == 0 && watcher_useful(j->job->job) && !is_final(why))
+	if (j->control < 0 && j->revive == 0 && watcher_useful(j->job->job) && !watcher_hopeless(why))
 		j->revive = clock_boot();
 }
 

@@ -127,10 +127,9 @@ static void tell_listener(struct watcher *w, int side)
 	strbuf_release(&how);
 }
 
-/* Will another try do no good before somebody has done something about it? */
-static bool is_final(const struct err *why)
+bool watcher_hopeless(const struct err *why)
 {
-	return why->kind == ERR_AUTH || why->kind == ERR_PERM || why->kind == ERR_CONF || why->kind == ERR_BUG;
+	return why->kind == ERR_AUTH || why->kind == ERR_PERM || why->kind == ERR_CERT || why->kind == ERR_CONF || why->kind == ERR_BUG;
 }
 
 /* Anything below it. */
@@ -150,7 +149,7 @@ static int lost(struct watcher *w, int side, struct err *why, struct err *e)
 
 	listener_free(s->l);
 	s->l = NULL;
-	if (why->kind == ERR_CANCEL || is_final(why)) {
+	if (why->kind == ERR_CANCEL || watcher_hopeless(why)) {
 		*e = *why;
 		return -1;
 	}

@@ -15,6 +15,9 @@
 
 enum { WATCHER_BEGINS = 'B', WATCHER_ENDS = 'E', WATCHER_DOUBTS = 'D' };
 
+/* Will another try do no good before somebody has done something about it? Logins that are refused are counted by servers. */
+bool watcher_hopeless(const struct err *why);
+
 /* Is there anything about this job that could be waited for? */
 bool watcher_useful(const struct config_job *job);
 

@@ -135,7 +135,7 @@ static void show_error(struct report *r, const struct event *ev)
 	const char *what = ev->type == EVENT_WARNING && !ev->good ? "warning: " : "";
 
 	put_place(&place, ev);
-	lines_complain(&r->l, "mailhaul: %s: %s%s%s", clean(job, ev->job), what, strbuf_str(&place), clean(text, without_job(ev->text, ev->job)));
+	lines_complain(&r->l, "mailhaul: %s%s%s%s%s", clean(job, ev->job), ev->job[0] ? ": " : "", what, strbuf_str(&place), clean(text, without_job(ev->text, ev->job)));
 	strbuf_release(&place);
 }
 

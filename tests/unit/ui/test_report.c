@@ -243,6 +243,16 @@ static void trouble(void **state)
 	}
 }
 
+/* What is of no job in particular: a configuration that was read again. */
+static void of_no_job(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, (struct report_params){ .watch = true }, false, false);
+	put(f, (struct event){ .type = EVENT_WARNING, .job = "", .text = "it stays", .trouble = true });
+	assert_string_equal(said(f, f->err), "mailhaul: warning: it stays\n");
+}
+
 static void summaries(void **state)
 {
 	static const struct { struct event_totals t; int code; const char *out; } rows[] = {
@@ -720,7 +730,7 @@ int main(void)
 		TEST(progress_line_shown),
 		TEST(undo),
 		TEST(trouble),
-		TEST(summaries),
+		TEST(of_no_job), TEST(summaries),
 		TEST(several_jobs),
 		TEST(many_failures),
 		TEST(name_once),
