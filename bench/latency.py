@@ -103,35 +103,39 @@ def flags(p, n, pause):
 class Prompt(imappeer.Peer):
     """A server that tells of new mail at once."""
 
-    caps = imappeer.Peer.caps + ["IDLE"]
+    caps = imappeer.Peer.caps + ["IDLE", "NOTIFY"]
 
 
 class Told(Job):
     """A job with such a server."""
 
-    def __init__(self, directory, port, ca_file):
+    def __init__(self, directory, port, ca_file, way):
         super().__init__(directory, port, ca_file=ca_file)
         self.local = Side(os.path.join(self.dir, "local"))
-        self.write_private(self.conf, "account work {\n\turl = \"imaps://anna@localhost:%d\"\n\tpassword-file = \"%s\"\n\tca-file = \"%s\"\n}\n"
-                           "sync both {\n\tremote = work\n\tlocal = \"maildir:%s\"\n\tevery = 1h\n}\n" % (port, self.secret, ca_file, self.local.path))
+        self.write_private(self.conf, "account work {\n\turl = \"imaps://anna@localhost:%d\"\n\tpassword-file = \"%s\"\n\tca-file = \"%s\"\n\t%s\n}\n"
+                           "sync both {\n\tremote = work\n\tlocal = \"maildir:%s\"\n\tevery = 1h\n}\n" % (port, self.secret, ca_file, WAYS[way], self.local.path))
 
 
-def told_at_once(where, rtt, opt):
-    """Seconds until a message of which the server tells at once is in the Maildir."""
+def told_at_once(where, way, rtt, opt):
+    """Seconds until a message of which the server tells at once is in the Maildir: by IDLE in the inbox, by NOTIFY in a folder that is not selected."""
+    folder = "Lists" if way == "NOTIFY" else "INBOX"
     ca = tlscert.CA(os.path.join(where, "tls"))
     out = []
-    with Prompt({"INBOX": [mail(1000 + i) for i in range(10)]}, pair=ca.issue("localhost"), tls=True) as srv:
+    with Prompt({folder: [mail(1000 + i) for i in range(10)]}, pair=ca.issue("localhost"), tls=True) as srv:
         proxy = Proxy(srv.port, "--rtt-ms", str(rtt))
-        p = Told(os.path.join(where, "job"), proxy.port, ca.cert)
+        p = Told(os.path.join(where, "job"), proxy.port, ca.cert, way)
         with Watch(p, "both") as w:
             w.wait("end")
             w.settle()
+            how = w.of("waiting", side="remote")[-1]["text"]
+            if not how.startswith(way):
+                sys.exit("it waits by %s, not by %s" % (how, way))
             for i in range(opt.repeat):
                 w.settle(opt.pause)
                 with srv.lock:
-                    srv.folders["INBOX"].add(mail(i))
+                    srv.folders[folder].add(mail(i))
                 began = time.monotonic()
-                wait(lambda m=mail(i): m in p.local.bodies(), "arrival")
+                wait(lambda m=mail(i): m in p.local.bodies(folder), "arrival")
                 out.append(time.monotonic() - began)
         proxy.stop()
     return out
@@ -188,9 +192,10 @@ def main():
                     for what, times in measure(os.path.join(work, "%s-%d" % (way, rtt)), srv, way, rtt, opt):
                         f = figures(times)
                         print("%-7s %5d  %-18s" % (way, rtt, what), " ".join("%5.0f ms" % f[k] for k in FIELDS), flush=True)
-        for rtt in opt.rtt or [0, 40]:
-            f = figures(told_at_once(os.path.join(work, "told-%d" % rtt), rtt, opt))
-            print("%-7s %5d  %-18s" % ("IDLE", rtt, "told at once"), " ".join("%5.0f ms" % f[k] for k in FIELDS), flush=True)
+        for way in WAYS:
+            for rtt in opt.rtt or [0, 40]:
+                f = figures(told_at_once(os.path.join(work, "told-%s-%d" % (way, rtt)), way, rtt, opt))
+                print("%-7s %5d  %-18s" % (way, rtt, "told at once"), " ".join("%5.0f ms" % f[k] for k in FIELDS), flush=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -115,6 +115,7 @@ class Link(peer.Link):
         self.in_ = False
         self.inflate = self.deflate = None
         self.enabled = set()
+        self.notified = None        # with NOTIFY: what was told of each folder
         self.folder = None
         self.writes = False
         self.seen = []              # the UIDs that the client knows of, in order: message n is seen[n - 1]
@@ -334,11 +335,26 @@ class Peer(peer.Peer):
                 except TimeoutError:
                     with self.lock:
                         self.news(link)
+                        if link.notified is not None:
+                            self.tell_others(link)
         finally:
             self.lock.acquire()
             link.sock.settimeout(peer.HELD_SECONDS)
         link.readline()
         link.ok(tag)
+
+    def notify(self, link, tag, args):
+        """RFC 5465, as far as a listener needs it: the STATUS of each folder that changes, told while it idles."""
+        if "NOTIFY" not in self.capabilities(link):
+            raise Refused("BAD unknown command")
+        link.notified = {name: f.modseq for name, f in self.folders.items()}
+        link.ok(tag)
+
+    def tell_others(self, link):
+        for name, f in self.folders.items():
+            if f is not link.folder and link.notified.get(name) != f.modseq:
+                self.status_row(link, f, ["MESSAGES", "UIDNEXT", "UIDVALIDITY", "HIGHESTMODSEQ"])
+            link.notified[name] = f.modseq
 
     def logout(self, link, tag, args):
         link.star("BYE so long")
@@ -697,7 +713,7 @@ class Peer(peer.Peer):
         verb = text(args.pop(0)).upper() if args else ""
         if verb == "UID" and args:
             verb += " " + text(args.pop(0)).upper()
-        does = {"CAPABILITY": self.capability, "STARTTLS": self.do_starttls, "LOGIN": self.login, "AUTHENTICATE": self.authenticate, "NOOP": self.noop, "IDLE": self.idle,
+        does = {"CAPABILITY": self.capability, "STARTTLS": self.do_starttls, "LOGIN": self.login, "AUTHENTICATE": self.authenticate, "NOOP": self.noop, "IDLE": self.idle, "NOTIFY": self.notify,
                 "LOGOUT": self.logout, "ID": self.id, "ENABLE": self.enable, "NAMESPACE": self.namespace, "LIST": self.list, "LSUB": self.lsub,
                 "STATUS": self.status, "SELECT": self.select, "EXAMINE": self.examine, "UNSELECT": self.unselect, "CLOSE": self.close, "CREATE": self.create,
                 "DELETE": self.delete, "SUBSCRIBE": self.subscribe, "UNSUBSCRIBE": self.unsubscribe, "APPEND": self.append, "UID FETCH": self.uid_fetch,
