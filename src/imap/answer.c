@@ -304,34 +304,29 @@ int imap_glance(struct imap_conn *c, uint32_t *tag, struct err *e)
 	return got;
 }
 
-/* The next answer for a caller; false: it is not to be waited for, and there is none. */
-static bool next(struct imap_conn *c, bool wait, enum imap_event *ev, uint32_t *tag,
-	const struct imap_resp **r, struct err *e)
+/* The next answer for a caller. */
+enum imap_event imap_next(struct imap_conn *c, uint32_t *tag, const struct imap_resp **r,
+	struct err *e)
 {
 	uint32_t ended = 0;
 
-	*ev = IMAP_LOST;
 	if (r)
 		*r = &c->resp;
 	if (c->building) {
 		err_set(e, ERR_BUG, "an answer is read while a command is being built");
 		imap_dead(c);
-		return true;
+		return IMAP_LOST;
 	}
 	for (;;) {
 		int got;
 
-		if (wait && imap_flush(c, e) < 0)
-			return true;
-		got = wait ? imap_read(c, &ended, e) : imap_glance(c, &ended, e);
+		if (imap_flush(c, e) < 0)
+			return IMAP_LOST;
+		got = imap_read(c, &ended, e);
 		if (got < 0)
-			return true;
-		if (got == 0)
-			return false;
-		if (got == IMAP_GOT_DATA) {
-			*ev = IMAP_DATA;
-			return true;
-		}
+			return IMAP_LOST;
+		if (got == IMAP_GOT_DATA)
+			return IMAP_DATA;
 		if (got == IMAP_GOT_END && ended != 0)
 			break;
 		/*
@@ -341,25 +336,10 @@ static bool next(struct imap_conn *c, bool wait, enum imap_event *ev, uint32_t *
 	}
 	if (tag)
 		*tag = ended;
-	*ev = c->resp.cond == IMAP_OK ? IMAP_DONE : IMAP_REFUSED;
-	if (*ev == IMAP_REFUSED)
-		imap_refusal(&c->resp, ERR_REFUSED, "the server says", e);
-	return true;
-}
-
-enum imap_event imap_next(struct imap_conn *c, uint32_t *tag, const struct imap_resp **r,
-	struct err *e)
-{
-	enum imap_event ev;
-
-	(void)next(c, true, &ev, tag, r, e);
-	return ev;
-}
-
-bool imap_hear(struct imap_conn *c, enum imap_event *ev, uint32_t *tag, const struct imap_resp **r,
-	struct err *e)
-{
-	return next(c, false, ev, tag, r, e);
+	if (c->resp.cond == IMAP_OK)
+		return IMAP_DONE;
+	imap_refusal(&c->resp, ERR_REFUSED, "the server says", e);
+	return IMAP_REFUSED;
 }
 
 /* Hand data on that nobody here waits for. */

@@ -28,10 +28,7 @@
 #include "net/dial.h"
 #include "net/pace.h"
 
-/*
- * bytes of commands that any server's socket takes while we don't read; of APPENDs, which it has to
- * read as they come, there may be any number of bytes
- */
+/* bytes of commands that any server's socket takes while we don't read */
 #define IMAP_FLIGHT_MAX 65536
 /* bytes of one command that flies with others, literals of streams not counted */
 #define IMAP_COMMAND_MAX 32768
@@ -69,7 +66,6 @@ struct imap_flight {
 	 * being built
 	 */
 	uint64_t begin, end;
-	bool append;         /* read as it comes: it weighs nothing */
 	bool own;            /* this layer's: nobody waits for its end */
 	bool over;
 };
@@ -219,10 +215,6 @@ enum imap_event {
  * N milliseconds" too) or what the code suggests.
  */
 enum imap_event imap_next(struct imap_conn *c, uint32_t *tag, const struct imap_resp **r,
-	struct err *e);
-
-/* The same (*ev) of what is at hand already, or has begun to come; false: nothing is. Flushes nothing. */
-bool imap_hear(struct imap_conn *c, enum imap_event *ev, uint32_t *tag, const struct imap_resp **r,
 	struct err *e);
 
 /*

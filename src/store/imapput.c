@@ -161,8 +161,8 @@ static int take_uids(struct imapstore *t, struct publishing *p, const struct com
 	return 0;
 }
 
-/* Read one answer, or one that is there: 1; 0 none is; -1. */
-static int read_one(struct imapstore *t, struct publishing *p, bool wait, struct err *e)
+/* Read one answer. */
+static int read_end(struct imapstore *t, struct publishing *p, struct err *e)
 {
 	const struct imap_resp *r = NULL;
 	struct err why = ERR_INIT;
@@ -171,42 +171,21 @@ static int read_one(struct imapstore *t, struct publishing *p, bool wait, struct
 	uint32_t tag;
 	size_t i = 0;
 
-	if (wait)
-		ev = imap_next(&t->conn, &tag, &r, &why);
-	else if (!imap_hear(&t->conn, &ev, &tag, &r, &why))
-		return 0;
+	ev = imap_next(&t->conn, &tag, &r, &why);
 	if (ev == IMAP_LOST) {
 		imapstore_give(e, &why);
 		return imapstore_broken(t, e);
 	}
 	if (ev == IMAP_DATA)
-		return 1;
+		return 0;
 	while (i < p->flying && p->fly[i].tag != tag)
 		i++;
 	if (i == p->flying)
-		return 1;
+		return 0;
 	c = p->fly[i];
 	p->flying--;
 	memmove(&p->fly[i], &p->fly[i + 1], (p->flying - i) * sizeof(c));
-	return (ev == IMAP_DONE ? take_uids(t, p, &c, r, e) : take_refusal(t, p, &c, &why, e)) < 0 ? -1 : 1;
-}
-
-static int read_end(struct imapstore *t, struct publishing *p, struct err *e)
-{
-	return read_one(t, p, true, e) < 0 ? -1 : 0;
-}
-
-/*
- * Read what was answered meanwhile. A server that says much of each message must not pile it up
- * until it takes no more, while we write without reading.
- */
-static int read_meanwhile(struct imapstore *t, struct publishing *p, struct err *e)
-{
-	int rc = 1;
-
-	while (rc > 0 && p->flying > 0)
-		rc = read_one(t, p, false, e);
-	return rc < 0 ? -1 : 0;
+	return ev == IMAP_DONE ? take_uids(t, p, &c, r, e) : take_refusal(t, p, &c, &why, e);
 }
 
 static const struct imapput_item *nth(const struct imapput *u, const struct publishing *p, size_t i)
@@ -239,8 +218,6 @@ static int send_append(
 		bytes += nth(u, p, c.to++)->size;
 	}
 	*to = c.to;
-	if (read_meanwhile(t, p, e) < 0)
-		return -1;
 	while (p->flying > 0 && (waits || p->flying == FLYING_MAX || !imap_may_send(&t->conn)))
 		if (read_end(t, p, e) < 0)
 			return -1;
