@@ -134,6 +134,17 @@ int fiber_join(struct fiber *f, struct err *e)
 	return rc;
 }
 
+bool fiber_turn(void)
+{
+	struct wait_item *w;
+	struct err why = ERR_INIT;
+	msec_t deadline;
+
+	if (fiber_items(&w, &deadline) == 0 && deadline == 0)
+		return false;
+	return wait_beside(NULL, 0, clock_now(), &why) == 0 || why.kind == ERR_TIMEOUT;
+}
+
 void fiber_cancel(struct fiber *f)
 {
 	if (!f)

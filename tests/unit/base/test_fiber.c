@@ -100,6 +100,38 @@ static void turns(void **state)
 	assert_int_equal(fiber_join(f, &e), 0);
 }
 
+/* Long work gives it its turns, and does not wait for it. */
+static void turns_by_hand(void **state)
+{
+	struct pipes *p = *state;
+	struct task t = { .in = p->to[0], .out = p->from[1], .times = 1 };
+	struct err e = ERR_INIT;
+	struct fiber *f;
+
+	assert_false(fiber_turn());
+	f = fiber_start(echo, &t);
+	assert_true(fiber_turn());
+	assert_string_equal(order, "a");
+	assert_int_equal(write(p->to[1], "1", 1), 1);
+	assert_true(fiber_turn());
+	assert_string_equal(order, "a1z");
+	assert_false(fiber_turn());
+	assert_int_equal(fiber_join(f, &e), 1);
+	assert_false(fiber_turn());
+	t.timeout = 20;
+	f = fiber_start(echo, &t);
+	while (fiber_turn())
+		;
+	assert_int_equal(fiber_join(f, &e), -1);
+	assert_int_equal(e.kind, ERR_TIMEOUT);
+	err_clear(&e);
+	t.timeout = 0;
+	f = fiber_start(echo, &t);
+	clock_cancel_now(SIGTERM);
+	assert_false(fiber_turn());
+	fiber_cancel(f);
+}
+
 /* Each has its own deadline; that of the fiber ends no wait of ours, nor ours one of its. */
 static void deadlines(void **state)
 {
@@ -185,7 +217,7 @@ static void many(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(turns), T(deadlines), T(given_up), T(stopped), T(many) };
+	const struct CMUnitTest tests[] = { T(turns), T(turns_by_hand), T(deadlines), T(given_up), T(stopped), T(many) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
