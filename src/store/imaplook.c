@@ -435,7 +435,10 @@ static int begin(struct imapstore *t, const struct look *l, size_t n, unsigned h
 			return err_set(e, ERR_LOCAL, "out of memory");
 	}
 	k->active = true;
-	return pump(t, e);
+	if (pump(t, e) < 0)
+		return -1;
+	/* it is on its way while the caller does other things */
+	return imap_flush(&t->conn, e) < 0 ? imapstore_broken(t, e) : 0;
 }
 
 /* store_ops.look */

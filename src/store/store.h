@@ -93,7 +93,7 @@ struct look {
 	struct keyword_view *keywords; /* NULL: they don't count */
 	bool sizes;             /* a remote driver is to tell size and date of all that it tells, not of new messages alone */
 	bool idents;            /* and the Message-ID of new ones, where store_ops.idents can: they may be elsewhere already */
-	/* All keys of the base, in any order, for the driver that must find out which are gone; called during look_box or look_next of this folder only. each returns 0 or -1. */
+	/* All keys of the base, in any order, for the driver that must find out which are gone; called during look_box or look_next of this folder only. each returns 0 or -1. NULL: none. */
 	int (*known)(void *arg, const char *folder, int (*each)(void *to, struct slice key, struct err *e), void *to, struct err *e);
 	void *arg;
 };

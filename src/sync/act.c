@@ -114,7 +114,7 @@ static int pair_row(struct twoway *g, const struct box *b, struct joined *row, s
 
 	if (row->content) {
 		p.size = row->content->size;
-		memcpy(p.digest, row->content->digest, sizeof(p.digest));
+		memcpy(p.digest, row->content->id.digest, sizeof(p.digest));
 	}
 	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
 		return -1;
@@ -294,7 +294,7 @@ static int know_twins(struct pairing *m, struct err *e)
 	for (size_t i = 0; i < m->b->join.rows.n; i++) {
 		const struct joined *row = &m->b->join.rows.a[i];
 
-		if (row->pair == 0 && row->content && row->m.right.present && !row->m.left.present && twins_add(&m->twins, row->content->plain, i, e) < 0)
+		if (row->pair == 0 && row->content && row->m.right.present && !row->m.left.present && twins_add(&m->twins, row->content->id.plain, i, e) < 0)
 			return -1;
 	}
 	twins_sort(&m->twins);

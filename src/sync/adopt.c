@@ -21,8 +21,12 @@ static int gather(struct box *b, int side, struct candidates *out, struct err *e
 	for (size_t i = 0; i < b->join.rows.n; i++) {
 		const struct joined *row = &b->join.rows.a[i];
 
-		if (joined_side(row, side)->present && !joined_side(row, !side)->present && (row->pair == 0 || b->reborn) && candidates_add(out, b, i, e) < 0)
+		if (!joined_side(row, side)->present || joined_side(row, !side)->present || (row->pair != 0 && !b->reborn))
+			continue;
+		if (candidates_add(out, b, i, e) < 0)
 			return -1;
+		if (side == RIGHT && row->content)
+			candidate_read(&out->c.a[out->c.n - 1], row->content);
 	}
 	return 0;
 }
@@ -141,14 +145,12 @@ static int note_contents(struct box *b, const struct candidates *right, struct e
 		const struct candidate *c = &right->c.a[i];
 		struct content *content;
 
-		if (!c->told || c->recalled || !c->id.has_digest)
+		if (!c->told || c->recalled || !c->id.has_digest || b->join.rows.a[c->row].content)
 			continue;
 		content = arena_new(&b->join.arena, struct content, 1);
 		if (!content)
 			return twoway_no_memory(e);
-		memcpy(content->digest, c->id.digest, DIGEST_SIZE);
-		memcpy(content->plain, c->id.plain, DIGEST_SIZE);
-		content->size = c->stored;
+		*content = (struct content){ .id = c->id, .size = c->stored };
 		b->join.rows.a[c->row].content = content;
 	}
 	return 0;

@@ -39,6 +39,13 @@ void candidate_recall(struct candidate *c, const struct pair *p)
 	c->told = c->recalled = p->told.size != 0 && p->told.date != 0 && (p->told.has_mid || p->told.has_object);
 }
 
+void candidate_read(struct candidate *c, const struct content *content)
+{
+	c->id = content->id;
+	c->stored = content->size;
+	c->told = c->marked = true;
+}
+
 void candidates_release(struct candidates *cs)
 {
 	vec_release(&cs->c);

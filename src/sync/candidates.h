@@ -30,6 +30,9 @@ void candidates_release(struct candidates *cs);
 /* What the base says of a message of the right is known of this one: what the left said when it had it, and its content. */
 void candidate_recall(struct candidate *c, const struct pair *p);
 
+/* It has been read already. */
+void candidate_read(struct candidate *c, const struct content *content);
+
 /* How much. */
 enum candidates_how {
 	LEARN_IDENTS,   /* a mark counts as a part of the message */

@@ -347,7 +347,13 @@ static int match(struct reading *r, struct db *db, struct err *e)
 	return foldermap_match(r, e);
 }
 
-/* The right's tree, beside the left's. */
+static int read_left(void *arg, struct err *e)
+{
+	struct reading *r = arg;
+
+	return r->source->ops->folders(r->source, keep_left, r, e);
+}
+
 static int read_right(void *arg, struct err *e)
 {
 	struct reading *r = arg;
@@ -355,13 +361,29 @@ static int read_right(void *arg, struct err *e)
 	return r->target->ops->folders(r->target, keep_right, r, e);
 }
 
-/* Both trees. Of two servers, the second is dialled and asked while the first is. */
-static int read_both(struct reading *r, struct store *left, struct store *right, int *right_rc, struct err *why, struct err *e)
+/* The right is here: what is there to be done with it is, while the left is dialled and asked. */
+static int read_beside(struct reading *r, int *right_rc, struct err *why, struct err *e)
 {
-	bool servers = left->ops->caps & right->ops->caps & STORE_REMOTE;
-	struct fiber *f = servers ? fiber_start(read_right, r) : NULL;
+	struct fiber *f = fiber_start(read_left, r);
 
-	if (left->ops->folders(left, keep_left, r, e) < 0) {
+	if (!f && read_left(r, e) < 0)
+		return -1;
+	*right_rc = read_right(r, why);
+	for (size_t i = 0; f && *right_rc == 0 && i < r->right.n; i++)
+		r->p->beside(r->arg, r->right.a[i].right);
+	return f ? fiber_join(f, e) : 0;
+}
+
+/* Both trees. Of two servers, the second is dialled and asked while the first is. */
+static int read_both(struct reading *r, int *right_rc, struct err *why, struct err *e)
+{
+	const bool far = r->source->ops->caps & STORE_REMOTE, both = far && r->target->ops->caps & STORE_REMOTE;
+	struct fiber *f;
+
+	if (far && !both && r->p->beside)
+		return read_beside(r, right_rc, why, e);
+	f = both ? fiber_start(read_right, r) : NULL;
+	if (read_left(r, e) < 0) {
 		fiber_cancel(f);
 		return -1;
 	}
@@ -372,12 +394,12 @@ static int read_both(struct reading *r, struct store *left, struct store *right,
 int folders_read(struct folders *fs, const struct folders_params *p, struct store *left, struct store *right, struct db *db, int (*no_right)(void *arg, struct err *e),
 		 void (*warn)(void *arg, const char *text), void *arg, struct err *e)
 {
-	struct reading r = { .fs = fs, .p = p, .target = right, .warn = warn, .arg = arg };
+	struct reading r = { .fs = fs, .p = p, .source = left, .target = right, .warn = warn, .arg = arg };
 	struct known k = { .r = &r, .db = db };
 	struct err why = ERR_INIT;
 	int rc = -1, again, right_rc = 0;
 
-	if (read_both(&r, left, right, &right_rc, &why, e) < 0)
+	if (read_both(&r, &right_rc, &why, e) < 0)
 		goto out;
 	if (right_rc < 0) {
 		if (e)

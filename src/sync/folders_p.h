@@ -13,7 +13,7 @@ struct folders_known {
 struct reading {
 	struct folders *fs;
 	const struct folders_params *p;
-	struct store *target;     /* the right */
+	struct store *source, *target; /* the left, the right */
 	VEC(struct boxrule) take; /* the rules with roles made names */
 	VEC(struct boxrule) take_views; /* of these, what counts for folders that show messages of others: they are meant only where they are named */
 	VEC(struct sync_folder) right; /* by name */

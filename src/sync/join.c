@@ -16,6 +16,7 @@ struct join_seen {
 	struct slice other;  /* the other side's key, of one that is in the base */
 	uint64_t flags, base;
 	struct told told;
+	const struct content *content; /* NULL: not read yet */
 	uint32_t order;      /* of a new one, where keys tell none; 0: they do */
 	bool present;
 };
@@ -339,7 +340,27 @@ static int put_row(struct join *j, const struct join_seen *l, const struct join_
 		row.told = l->told;
 	else if (row.pair == 0)
 		row.told = r->told;
+	if (r)
+		row.content = r->content;
 	return vec_push(&j->rows, row) < 0 ? out_of_memory(e) : 0;
+}
+
+bool join_next_fresh(const struct join *j, enum pair_side side, size_t *at, struct join_key *out)
+{
+	while (*at < j->sides[side].n) {
+		const struct join_seen *s = &j->sides[side].a[(*at)++];
+
+		if (s->pair == 0 && s->present) {
+			*out = (struct join_key){ s->key, s->flags };
+			return true;
+		}
+	}
+	return false;
+}
+
+void join_learned(struct join *j, enum pair_side side, size_t at, const struct content *c)
+{
+	j->sides[side].a[at].content = c;
 }
 
 bool join_shows(const struct join *j, enum pair_side side)

@@ -7,14 +7,14 @@
 
 #include "base/arena.h"
 #include "base/vec.h"
+#include "mail/ident.h"
 #include "state/pairs.h"
 #include "store/store.h"
 #include "sync/plan.h"
 
 /* The content of a message that the right holds. */
 struct content {
-	unsigned char digest[DIGEST_SIZE];
-	unsigned char plain[DIGEST_SIZE]; /* without the mark of another program (mail/mark.h) */
+	struct ident id;
 	uint64_t size; /* as stored there */
 };
 
@@ -26,7 +26,7 @@ struct joined {
 	bool taken;               /* over from another program, which noted this pair and these flags (takeover.c); the base is to be told */
 	bool rekey;               /* the left calls it by this key now, which the base is to be told */
 	bool moving;              /* it is part of a move (moves.h), and asks for nothing */
-	const struct content *content; /* where adopt.c has read it; else NULL */
+	const struct content *content; /* where adopt.c or lookahead.c has read it; else NULL */
 	struct told told;         /* what the left says of it, of one that the base has not, or that it calls by another key now; of what the right alone has, what that says */
 };
 
@@ -66,6 +66,16 @@ int join_side(struct join *j, enum pair_side side, struct store *s, const struct
 
 /* Has what was read of a side shown anything that the base has not? */
 bool join_shows(const struct join *j, enum pair_side side);
+
+/* A message of a side that the base has not. */
+struct join_key {
+	struct slice key;
+	uint64_t flags;
+};
+
+/* Before join_rows: the next of these, from *at on, which begins with 0 and is behind it afterwards; false: there are no more. join_learned: what it is. */
+bool join_next_fresh(const struct join *j, enum pair_side side, size_t *at, struct join_key *out);
+void join_learned(struct join *j, enum pair_side side, size_t at, const struct content *c);
 
 /* Both sides are read: fill j->rows. A side that was not looked at is as the base says. */
 int join_rows(struct join *j, struct err *e);

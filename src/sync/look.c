@@ -250,8 +250,13 @@ static int make_right(void *arg, struct err *e)
 static int read_trees(struct twoway *g, struct err *e)
 {
 	struct folders_params params = g->p->folders;
+	uint64_t held;
 
 	params.one_way = g->p->one_way;
+	if (pairs_total(g->db, &held, e) < 0)
+		return -1;
+	if (held == 0)
+		params.beside = look_beside;
 	g->folders = (struct folders)FOLDERS_INIT;
 	return folders_read(&g->folders, &params, g->side[LEFT], g->side[RIGHT], g->db, make_right, twoway_warn, g, e);
 }
@@ -389,11 +394,48 @@ static int take_look(struct twoway *g, struct box *b, int side, struct err *e)
 	return join_side(&b->join, side == LEFT ? PAIR_LEFT : PAIR_RIGHT, g->side[side], info, g->db, b->reborn && side == LEFT ? 0 : b->f->base.id, e);
 }
 
-/* Read what the looks tell, of the boxes that are meant. */
-static int read_looks(struct twoway *g, int side, const struct look *l, const size_t *which, size_t n, struct err *e)
+/* Looks at some folders of a side, on their way. */
+struct looking {
+	VEC(struct look) looks;
+	VEC(size_t) which; /* boxes */
+	VEC(char *) stamps;
+};
+
+static void looking_release(struct looking *k)
+{
+	for (size_t i = 0; i < k->stamps.n; i++)
+		free(k->stamps.a[i]);
+	vec_release(&k->stamps);
+	vec_release(&k->looks);
+	vec_release(&k->which);
+}
+
+/* stamp: its own, or NULL. */
+static int plan_look(struct looking *k, size_t box, struct look l, const char *stamp, struct err *e)
+{
+	char *copy = strdup(stamp ? stamp : "");
+
+	if (!copy || vec_push(&k->stamps, copy) < 0) {
+		free(copy);
+		return twoway_no_memory(e);
+	}
+	l.stamp = copy;
+	return vec_push(&k->looks, l) < 0 || vec_push(&k->which, box) < 0 ? twoway_no_memory(e) : 0;
+}
+
+static int send_looks(struct twoway *g, int side, const struct looking *k, struct err *e)
 {
 	struct store *s = g->side[side];
-	int rc = n == 0 ? 0 : s->ops->look(s, l, n, twoway_how(g, side), e);
+
+	return k->looks.n == 0 ? 0 : s->ops->look(s, k->looks.a, k->looks.n, twoway_how(g, side), e);
+}
+
+/* Read what they tell. */
+static int read_looks(struct twoway *g, int side, const struct looking *k, struct err *e)
+{
+	struct store *s = g->side[side];
+	const size_t n = k->looks.n;
+	int rc = 0;
 
 	while (n > 0 && rc == 0) {
 		struct err why = ERR_INIT;
@@ -412,11 +454,11 @@ static int read_looks(struct twoway *g, int side, const struct look *l, const si
 			*e = why;
 			break;
 		}
-		b = &g->boxes.a[which[i]];
+		b = &g->boxes.a[k->which.a[i]];
 		b->info[side] = info;
 		if (rc == 1)
 			rc = take_look(g, b, side, &why);
-		if (rc < 0 && (l[i].idents || (side == LEFT && b->reborn)) && !b->plain[side] && !err_ends_all(&why)) {
+		if (rc < 0 && (k->looks.a[i].idents || (side == LEFT && b->reborn)) && !b->plain[side] && !err_ends_all(&why)) {
 			g->again |= side == RIGHT;
 			b->plain[side] = true; /* one message that can't be read is enough; the others can be listed */
 			b->looked[side] = false;
@@ -431,46 +473,50 @@ static int read_looks(struct twoway *g, int side, const struct look *l, const si
 /* Once more at those folders whose keys mean nothing any more, for all that they hold. */
 static int look_reborn(struct twoway *g, struct err *e)
 {
-	VEC(struct look) looks = { 0 };
-	VEC(size_t) which = { 0 };
+	struct looking k = { 0 };
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
-		struct look l = { .folder = box_name(b, LEFT), .stamp = "", .keywords = &b->view[LEFT], .all = true, .sizes = true, .idents = !b->plain[LEFT] };
+		struct look l = { .folder = box_name(b, LEFT), .keywords = &b->view[LEFT], .all = true, .sizes = true, .idents = !b->plain[LEFT] };
 
-		if (b->reborn && !b->looked[LEFT] && !b->failed && (vec_push(&looks, l) < 0 || vec_push(&which, i) < 0))
-			rc = twoway_no_memory(e);
+		if (b->reborn && !b->looked[LEFT] && !b->failed)
+			rc = plan_look(&k, i, l, NULL, e);
 	}
 	if (rc == 0)
-		rc = read_looks(g, LEFT, looks.a, which.a, looks.n, e);
-	vec_release(&looks);
-	vec_release(&which);
+		rc = send_looks(g, LEFT, &k, e);
+	if (rc == 0)
+		rc = read_looks(g, LEFT, &k, e);
+	looking_release(&k);
 	return rc;
 }
 
-/* Look at all folders of a side that may have changed; plain: at those that are to be asked once more. */
-static int look_changed(struct twoway *g, int side, bool plain, struct err *e)
+enum which {
+	ALL_CHANGED,
+	ONCE_MORE, /* what is to be asked without idents */
+	READ_HERE, /* what look_beside has read some of */
+};
+
+/* What of a side may have changed is to be looked at. */
+static int plan_changed(struct twoway *g, int side, enum which which, struct looking *k, struct err *e)
 {
-	VEC(struct look) looks = { 0 };
-	VEC(size_t) which = { 0 };
-	VEC(char *) stamps = { 0 };
-	int rc = -1;
+	const bool plain = which == ONCE_MORE;
 
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
 		struct look l = { .folder = box_name(b, side), .known = side == LEFT ? known_left : known_right, .arg = g, .keywords = &b->view[side],
 				  .sizes = side == LEFT ? has_limits(g, b) : b->f->base.id == 0 && twoway_tells(g, RIGHT) };
 		char own[STORE_STAMP_MAX];
-		char *copy;
 
+		if (which == READ_HERE && !lookahead_has(g, b))
+			continue;
 		if (b->plain[side] != plain || b->looked[side] || (plain && b->reborn) || b->failed || !box_there(b, side) || (!box_there(b, !side) && !b->create[!side] && !b->remove[side]))
 			continue;
 		memcpy(b->stamp[side], side == LEFT ? b->f->left_stamp : b->f->right_stamp, sizeof(b->stamp[side]));
 		if (unchanged(g, b, side) && !b->force[side])
 			continue;
 		if (words_read(g, b, e) < 0)
-			goto out;
+			return -1;
 		look_own_stamp(box_remembered(b, side), own);
 		if (strcmp(own, DISTRUST) == 0 && side == LEFT) {
 			b->reborn = b->distrusted[LEFT] = true; /* look_reborn looks at it */
@@ -478,31 +524,49 @@ static int look_changed(struct twoway *g, int side, bool plain, struct err *e)
 		}
 		if (strcmp(own, DISTRUST) == 0) {
 			if (forget_reborn(g, b, e) < 0)
-				goto out;
+				return -1;
 			own[0] = '\0';
 		}
 		/* asked at once for what tells messages apart, where the other side may have the same */
-		l.idents = !plain && (side == LEFT ? b->join.fresh[RIGHT] > 0 : b->f->base.id == 0 && b->f->on_left && twoway_tells(g, RIGHT));
+		l.idents = !plain && (side == LEFT ? which == READ_HERE || b->join.fresh[RIGHT] > 0 : b->f->base.id == 0 && b->f->on_left && twoway_tells(g, RIGHT));
 		l.all = !own_stamp(g, b, side, own) || b->force[side] || b->remove[side];
-		copy = strdup(own);
-		if (!copy || vec_push(&stamps, copy) < 0) {
-			free(copy);
-			twoway_no_memory(e);
-			goto out;
-		}
-		l.stamp = copy;
-		if (vec_push(&looks, l) < 0 || vec_push(&which, i) < 0) {
-			twoway_no_memory(e);
-			goto out;
-		}
+		if (plan_look(k, i, l, own, e) < 0)
+			return -1;
 	}
-	rc = read_looks(g, side, looks.a, which.a, looks.n, e);
-out:
-	for (size_t i = 0; i < stamps.n; i++)
-		free(stamps.a[i]);
-	vec_release(&stamps);
-	vec_release(&looks);
-	vec_release(&which);
+	return 0;
+}
+
+static int look_changed(struct twoway *g, int side, enum which which, struct err *e)
+{
+	struct looking k = { 0 };
+	int rc = plan_changed(g, side, which, &k, e);
+
+	if (rc == 0)
+		rc = send_looks(g, side, &k, e);
+	if (rc == 0)
+		rc = read_looks(g, side, &k, e);
+	looking_release(&k);
+	return rc;
+}
+
+/*
+ * Nothing is in the base, and the right, which is here, holds mail: what is asked of the left does not depend on what a look at the right shows. So it is asked first, and while it
+ * makes its answer the right is looked at, and read.
+ */
+static int look_first(struct twoway *g, struct err *e)
+{
+	struct looking k = { 0 };
+	int rc = plan_changed(g, LEFT, READ_HERE, &k, e);
+
+	if (rc == 0)
+		rc = send_looks(g, LEFT, &k, e);
+	if (rc == 0)
+		rc = look_changed(g, RIGHT, ALL_CHANGED, e);
+	if (rc == 0)
+		rc = look_ahead(g, e);
+	if (rc == 0)
+		rc = read_looks(g, LEFT, &k, e);
+	looking_release(&k);
 	return rc;
 }
 
@@ -542,7 +606,7 @@ static int look_for_known(struct twoway *g, struct err *e)
 	if (!any)
 		return 0;
 	g->again = false;
-	if (look_changed(g, RIGHT, false, e) < 0 || (g->again && look_changed(g, RIGHT, true, e) < 0))
+	if (look_changed(g, RIGHT, ALL_CHANGED, e) < 0 || (g->again && look_changed(g, RIGHT, ONCE_MORE, e) < 0))
 		return -1;
 	for (size_t i = 0; g->again && i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
@@ -570,9 +634,11 @@ int look_messages(struct twoway *g, struct err *e)
 	if (look_leftovers(g, e) < 0)
 		return -1;
 	g->again = false;
-	if (look_changed(g, RIGHT, false, e) < 0 || (g->again && (look_changed(g, RIGHT, false, e) < 0 || look_changed(g, RIGHT, true, e) < 0)))
+	if (!g->known && g->ahead.msgs.n > 0 && look_first(g, e) < 0)
 		return -1;
-	if (look_changed(g, LEFT, false, e) < 0 || look_changed(g, LEFT, true, e) < 0 || look_for_known(g, e) < 0)
+	if (look_changed(g, RIGHT, ALL_CHANGED, e) < 0 || (g->again && (look_changed(g, RIGHT, ALL_CHANGED, e) < 0 || look_changed(g, RIGHT, ONCE_MORE, e) < 0)))
+		return -1;
+	if (look_changed(g, LEFT, ALL_CHANGED, e) < 0 || look_changed(g, LEFT, ONCE_MORE, e) < 0 || look_for_known(g, e) < 0)
 		return -1;
 	return look_reborn(g, e) < 0 || look_reborn(g, e) < 0 ? -1 : 0; /* the second time for those that are to be asked once more */
 }

@@ -372,7 +372,7 @@ static int note_arrivals(struct arrivals *a, const struct box *b, struct err *e)
 	for (size_t i = 0; i < b->join.rows.n; i++) {
 		const struct joined *row = &b->join.rows.a[i];
 
-		if (is_fresh(row, RIGHT) && row->content && twins_add(&a->twins, row->content->plain, i, e) < 0)
+		if (is_fresh(row, RIGHT) && row->content && twins_add(&a->twins, row->content->id.plain, i, e) < 0)
 			return -1;
 		if (!is_fresh(row, LEFT))
 			continue;

@@ -224,6 +224,7 @@ static void forget_session(struct twoway *g)
 		box_release(&g->boxes.a[i]);
 	g->side[LEFT]->keywords = g->side[RIGHT]->keywords = NULL;
 	vec_release(&g->boxes);
+	lookahead_release(&g->ahead);
 	vec_release(&g->moves);
 	vec_release(&g->halves);
 	folders_release(&g->folders);
@@ -335,7 +336,7 @@ static uint64_t done_at_servers(const struct twoway *g)
 int engine_sync(const struct sync_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,
 		struct err *e)
 {
-	struct twoway g = { .p = p, .side = { left, right }, .db = db, .sink = sink, .totals = totals };
+	struct twoway g = { .p = p, .ahead = LOOKAHEAD_INIT, .side = { left, right }, .db = db, .sink = sink, .totals = totals };
 	msec_t begun = clock_now();
 	int rc = -1, settling = 0;
 

@@ -96,6 +96,17 @@ struct half {
 	bool removed;
 };
 
+struct lookahead_msg;
+
+/* What was read of the right before it was asked for: see lookahead.c. */
+struct lookahead {
+	struct arena arena;
+	VEC(struct lookahead_msg) msgs;
+	bool sorted;
+};
+
+#define LOOKAHEAD_INIT { .arena = ARENA_INIT(64 << 20) }
+
 struct twoway {
 	const struct sync_params *p;
 	struct store *side[2];
@@ -103,6 +114,7 @@ struct twoway {
 	const struct event_sink *sink;
 	struct event_totals *totals;
 	struct folders folders;
+	struct lookahead ahead;
 	VEC(struct box) boxes;
 	VEC(struct move) moves;
 	VEC(struct half) halves;
@@ -155,6 +167,12 @@ int look_trees(struct twoway *g, struct err *e); /* g->folders anew */
 int look_failures(struct twoway *g, struct err *e);
 int look_recover(struct twoway *g, struct err *e); /* what an interrupted run left is looked up before anything else */
 int look_messages(struct twoway *g, struct err *e);
+
+/* lookahead.c: what a first contact will want to know of the right's messages, while the left is dialled, and while it makes its answer. */
+void look_beside(void *arg, const char *folder); /* arg: struct twoway */
+bool lookahead_has(struct twoway *g, const struct box *b); /* some of its messages */
+int look_ahead(struct twoway *g, struct err *e);
+void lookahead_release(struct lookahead *a);
 struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct slice key); /* NULL: no failure */
 #define LOOK_NO_AGREEMENT " - - -" /* behind a remembered stamp: it tells what keys mean, and no more */
 void look_policy_text(const struct twoway *g, const struct box *b, char *out, size_t size);

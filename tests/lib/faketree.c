@@ -67,7 +67,7 @@ static uint64_t shown(struct tree *t, struct keyword_view *v, uint32_t flags)
 	if (!t->w->words)
 		return flags;
 	out &= ~(uint64_t)WORDS;
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; v && i < 2; i++) {
 		if (!(flags & words[i].flag))
 			continue;
 		if (keywords_intern(v->table, slice_str(words[i].name), &one, NULL) < 0)
@@ -82,7 +82,7 @@ static uint32_t meant(struct tree *t, const struct keyword_view *v, uint64_t fla
 {
 	uint32_t out = (uint32_t)(flags & FLAGS_ALL);
 
-	for (size_t i = 0; t->w->words && i < 2; i++)
+	for (size_t i = 0; v && t->w->words && i < 2; i++)
 		if (flags & keywords_find(v->table, slice_str(words[i].name)))
 			out |= words[i].flag;
 	return out;
@@ -320,6 +320,9 @@ static int folders(struct store *s, int (*cb)(void *arg, const struct folder_inf
 		return -1;
 	if (side(t)->missing)
 		return err_set(e, ERR_LOCAL, "no root");
+	if (side(t)->thinks > 0 && wait_until(clock_in(side(t)->thinks), e) < 0)
+		return -1;
+	side(t)->read_by_then = t->w->side[side(t) == &t->w->side[0]].read;
 	for (size_t i = 0; i < TREE_FOLDERS; i++) {
 		struct tree_folder *f = &side(t)->f[i];
 		struct folder_info info = { .name = f->name, .messages = UINT64_MAX };

@@ -37,6 +37,8 @@ struct tree_side {
 	enum tree_looks looks;
 	uint32_t can_hold;
 	bool missing;        /* the root is not there */
+	unsigned thinks;     /* ms before it tells its folders */
+	unsigned read_by_then; /* bodies that the other side had given by then */
 	uint32_t refuse;     /* this content is refused as a copy; 0 none */
 	bool refuse_flags, refuse_copies;
 	bool objects;        /* it calls the same content the same in all folders */

@@ -187,6 +187,53 @@ static void first_contact(void **state)
 	}
 }
 
+/* What is here is read while the server is dialled, and not once more; the answer may come earlier than all is read, or never. */
+static void read_ahead(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int thinks = 0; thinks <= 200; thinks += 50) {
+		fresh(f);
+		f->w->side[L].thinks = (unsigned)thinks;
+		for (uint32_t i = 1; i <= 100; i++) {
+			if (i != 7)
+				tree_add(f->w, L, i % 2 ? "INBOX" : "Work", i, i % 4);
+			if (i != 8)
+				tree_add(f->w, R, i % 2 ? "INBOX" : "Work", i, i % 4);
+		}
+		run_clean(f);
+		if (servers || thinks == 0)
+			assert_int_equal(f->w->side[L].read_by_then, 0);
+		else if (thinks == 200)
+			assert_int_equal(f->w->side[L].read_by_then, 99);
+		if (!servers)
+			assert_int_equal(f->w->side[R].read, 99 + 1); /* 7 is pushed */
+		check_equal(f);
+		assert_int_equal(tree_count(tree_folder(f->w, L, "INBOX", false)) + tree_count(tree_folder(f->w, L, "Work", false)), 100);
+		f->w->side[R].read = 0;
+		run_clean(f);
+		assert_int_equal(f->w->side[R].read, 0);
+	}
+
+	/* the server fails in the end */
+	fresh(f);
+	f->w->side[L].thinks = 50;
+	f->w->side[L].missing = true;
+	tree_add(f->w, R, "INBOX", 1, 0);
+	assert_int_equal(run_here(f), -1);
+	assert_int_equal(tree_count(tree_folder(f->w, R, "INBOX", false)), 1);
+	f->w->side[L].missing = false;
+	settle(f);
+
+	/* nothing is there that it could be held against: it is read once, to be pushed */
+	fresh(f);
+	f->w->side[L].thinks = 50;
+	f->w->side[L].looks = TREE_CHANGES;
+	tree_add(f->w, R, "Work", 1, 0);
+	settle(f);
+	assert_int_equal(tree_count(tree_folder(f->w, L, "Work", false)), 1);
+}
+
 static void fill(struct fixture *f, uint32_t n)
 {
 	fresh(f);
@@ -1645,7 +1692,7 @@ static void right_number_given_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(matrix), T(matrix_interrupted), T(removals_cut_off), T(no_op), T(first_contact), T(states), T(vanished), T(restore_interrupted), T(max_delete),
+		T(matrix), T(matrix_interrupted), T(removals_cut_off), T(no_op), T(first_contact), T(read_ahead), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
 		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
 		T(known_again), T(number_given_again), T(numbers_not_believed), T(dry_run), T(model),
