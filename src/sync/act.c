@@ -427,7 +427,7 @@ static int note_keys(struct twoway *g, struct box *b, int side, const char *stam
 {
 	char *text = box_remembered(b, side);
 
-	if (!(g->side[side]->ops->caps & STORE_REMOTE) || stamp[0] == '\0' || text[0] != '\0')
+	if (!twoway_far(g, side) || stamp[0] == '\0' || text[0] != '\0')
 		return 0;
 	look_keys_only(text, sizeof(b->f->base.left_stamp), stamp);
 	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)

@@ -345,7 +345,7 @@ int act_try_one(struct twoway *g, struct box *b, struct work *w, size_t n, size_
 	struct work *one;
 	int rc;
 
-	if (!(g->side[RIGHT]->ops->caps & STORE_REMOTE) || before == 0) /* a Maildir or mbox has no second door */
+	if (!twoway_far(g, RIGHT) || before == 0) /* a Maildir or mbox has no second door */
 		return 0;
 	rc = sides_apart(g->db, e);
 	if (rc != 0)

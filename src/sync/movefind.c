@@ -469,7 +469,7 @@ static int plan_moves(struct twoway *g, struct trails *ts, struct err *e)
 
 static bool is_local(const struct twoway *g, int side)
 {
-	return !(g->side[side]->ops->caps & STORE_REMOTE);
+	return !twoway_far(g, side);
 }
 
 /* Does the left name messages as it likes (POP3)? What it has named anew may have no Message-ID or time by which it is known again. */

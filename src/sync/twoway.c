@@ -45,12 +45,17 @@ const char *twoway_at(const struct twoway *g, int side)
 
 const char *twoway_left(const struct twoway *g)
 {
-	return g->p->one_way ? "the source" : g->side[LEFT]->ops->caps & STORE_REMOTE ? "the server" : "the remote side";
+	return g->p->one_way ? "the source" : twoway_far(g, LEFT) ? "the server" : "the remote side";
 }
 
 enum event_sides twoway_sides(const struct twoway *g)
 {
-	return g->p->one_way ? SIDES_ONE_WAY : g->side[RIGHT]->ops->caps & STORE_REMOTE ? SIDES_REMOTE : SIDES_HERE;
+	return g->p->one_way ? SIDES_ONE_WAY : twoway_far(g, RIGHT) ? SIDES_REMOTE : SIDES_HERE;
+}
+
+bool twoway_far(const struct twoway *g, int side)
+{
+	return g->side[side]->ops->caps & STORE_REMOTE;
 }
 
 bool twoway_tells(const struct twoway *g, int side)
@@ -139,7 +144,7 @@ static int remember(struct twoway *g, struct box *b, struct err *e)
 		text[s][0] = '\0';
 		if (b->stamp[s][0] != '\0') {
 			snprintf(text[s], sizeof(text[s]), "%s%s", b->stamp[s], policy);
-		} else if (g->side[s]->ops->caps & STORE_REMOTE) { /* made in this run: what its keys mean was noted with the first of them, and the next run must know it */
+		} else if (twoway_far(g, s)) { /* made in this run: what its keys mean was noted with the first of them, and the next run must know it */
 			snprintf(text[s], sizeof(text[s]), "%s", old[s]);
 			look_weaken(text[s], sizeof(text[s]));
 		}
@@ -330,7 +335,7 @@ static uint64_t done_at_servers(const struct twoway *g)
 {
 	const struct event_totals *t = g->totals;
 
-	return done_so_far(t) - (g->side[RIGHT]->ops->caps & STORE_REMOTE ? 0 : t->pulled) + t->made + t->removed + t->renamed;
+	return done_so_far(t) - (twoway_far(g, RIGHT) ? 0 : t->pulled) + t->made + t->removed + t->renamed;
 }
 
 int engine_sync(const struct sync_params *p, struct store *left, struct store *right, struct db *db, const struct event_sink *sink, struct event_totals *totals,

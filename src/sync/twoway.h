@@ -1,5 +1,5 @@
 /*
- * Two-way, the private side: one job on its way through looking (look.c), recognizing (adopt.c, movefind.c), planning (decide.c) and doing (movedo.c, act.c). See engine.h for the job itself.
+ * Two-way, the private side: one job on its way through looking (look.c, looks.c), recognizing (adopt.c, movefind.c), planning (decide.c) and doing (movedo.c, act.c). See engine.h for the job itself.
  *
  * Both sides are looked at, folder by folder, everything is planned, and only then, when no guard objects, something is done.
  */
@@ -136,6 +136,7 @@ int twoway_no_memory(struct err *e);           /* -1 */
 enum event_sides twoway_sides(const struct twoway *g);
 const char *twoway_at(const struct twoway *g, int side); /* "at the server", "here" */
 const char *twoway_left(const struct twoway *g);         /* "the server", "the remote side", "the source" */
+bool twoway_far(const struct twoway *g, int side); /* it is a server */
 bool twoway_tells(const struct twoway *g, int side); /* its store can tell messages apart without their bodies, which are not at hand */
 const char *box_name(const struct box *b, int side);
 bool box_there(const struct box *b, int side);
@@ -161,11 +162,14 @@ int renames_follow(struct twoway *g, struct err *e);
 enum store_same samebox_stamps(const struct twoway *g, int side, const struct sync_folder *gone, const struct sync_folder *fresh);
 int samebox_content(struct twoway *g, const struct sync_folder *gone, const struct sync_folder *fresh, bool ours, struct err *e);
 
-/* look.c: the trees, what is to become of each folder, and what has changed in them. */
+/* look.c: the trees, and what is to become of each folder. */
 int look_folders(struct twoway *g, struct err *e);
 int look_trees(struct twoway *g, struct err *e); /* g->folders anew */
 int look_failures(struct twoway *g, struct err *e);
 int look_recover(struct twoway *g, struct err *e); /* what an interrupted run left is looked up before anything else */
+int look_forget(struct twoway *g, struct box *b, struct err *e); /* the base forgets the folder: whatever either side has is new to it */
+
+/* looks.c: what has changed in the folders. */
 int look_messages(struct twoway *g, struct err *e);
 
 /* lookahead.c: what a first contact will want to know of the right's messages, while the left is dialled, and while it makes its answer. */
