@@ -10,7 +10,9 @@
 #include "base/fiber.h"
 #include "base/log.h"
 
-#define AT_ONCE 64      /* messages between two looks at the clock, and at the server */
+#define AT_ONCE 64      /* messages between two looks at the clock, and at the server; */
+#define BYTES_AT_ONCE (2u << 20)
+#define BYTES_MAX (8u << 20) /* of one */
 #define AHEAD_FOR 1000  /* ms */
 #define AHEAD_MAX 50000 /* messages */
 
@@ -29,6 +31,7 @@ struct group {
 	const struct content *content[AT_ONCE]; /* NULL: not read */
 	size_t tags[AT_ONCE];        /* the caller's */
 	size_t n, next;
+	uint64_t bytes;
 	bool full;                   /* the memory */
 };
 
@@ -56,6 +59,12 @@ static void note(void *arg, uint64_t num, const struct ident *id)
 static void start(struct group *w)
 {
 	w->n = w->next = 0;
+	w->bytes = 0;
+}
+
+static bool has_room(const struct group *w)
+{
+	return w->n < AT_ONCE && w->bytes < BYTES_AT_ONCE;
 }
 
 /* One more, if it is there. */
@@ -66,8 +75,9 @@ static int add(struct group *w, struct store *s, struct slice key, uint64_t flag
 
 	*m = (struct store_msg){ .num = 0 };
 	rc = s->ops->find(s, key, flags, m, e);
-	if (rc < 1)
-		return rc;
+	if (rc < 1 || m->size > BYTES_MAX)
+		return rc < 0 ? -1 : 0;
+	w->bytes += m->size;
 	w->nums[w->n] = m->num;
 	w->content[w->n] = NULL;
 	w->tags[w->n++] = tag;
@@ -127,7 +137,7 @@ static int read_listed(struct twoway *g, const char *folder, const names *l, str
 
 	while (rc == 0 && at < l->n && g->ahead.msgs.n < AHEAD_MAX && !w.full && clock_now() < until && fiber_turn()) {
 		start(&w);
-		for (; rc == 0 && at < l->n && w.n < AT_ONCE; at++)
+		for (; rc == 0 && at < l->n && has_room(&w); at++)
 			rc = add(&w, s, l->a[at].key, l->a[at].flags, at, e);
 		if (rc == 0)
 			rc = read_group(&w, s, e);
@@ -211,7 +221,7 @@ static int read_box(struct twoway *g, struct box *b, msec_t until, struct err *e
 
 	while (rc == 0 && more && !w.full && clock_now() < until) {
 		start(&w);
-		while (rc == 0 && w.n < AT_ONCE && (more = join_next_fresh(j, PAIR_RIGHT, &at, &k))) {
+		while (rc == 0 && has_room(&w) && (more = join_next_fresh(j, PAIR_RIGHT, &at, &k))) {
 			const struct content *c = recall(&g->ahead, box_name(b, RIGHT), k.key);
 
 			if (c)
