@@ -188,7 +188,7 @@ static int sort_held(struct twoway *g, struct joined *row, const struct plan_syn
 /* Put one message's acts into the lists. */
 static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, size_t at_row, struct todo *t, struct err *e)
 {
-	struct joined *row = &b->join.rows.a[at_row];
+	struct joined fresh, *row = join_at(&b->join, at_row, &fresh);
 	struct plan_sync plan = decide_row(g, b, policy, row);
 	struct work w = { .pair = row->pair, .agreed = plan.base };
 	int rc;
@@ -224,15 +224,18 @@ static int sort_row(struct twoway *g, struct box *b, const struct plan_sync_poli
 	return row->pair == 0 ? 0 : sort_held(g, row, &plan, t, e);
 }
 
-static bool has_work_at(const struct box *b, const struct plan_sync_policy *policy, struct twoway *g, int side)
+static bool has_work_at(struct box *b, const struct plan_sync_policy *policy, struct twoway *g, int side)
 {
 	unsigned mine = side == LEFT ? PLAN_COPY | PLAN_COPY_BACK | PLAN_FLAG_LEFT | PLAN_REMOVE_LEFT : PLAN_COPY | PLAN_COPY_BACK | PLAN_FLAG_RIGHT | PLAN_REMOVE_RIGHT;
 
 	if (policy->take_left)
 		mine |= PLAN_PAIR | PLAN_REMOVE_LEFT; /* it is removed at once, when the right was seen to have it */
-	for (size_t i = 0; i < b->join.rows.n; i++)
-		if (decide_row(g, b, policy, &b->join.rows.a[i]).acts & mine)
+	for (size_t i = 0, n = join_count(&b->join); i < n; i++) {
+		struct joined fresh;
+
+		if (decide_row(g, b, policy, join_at(&b->join, i, &fresh)).acts & mine)
 			return true;
+	}
 	return false;
 }
 
@@ -553,7 +556,7 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 	if (words_note(g, b, e) < 0)
 		goto out;
 	decide_policy(g, b, &policy);
-	for (size_t i = 0; i < b->join.rows.n; i++)
+	for (size_t i = 0; i < join_count(&b->join); i++)
 		if (sort_row(g, b, &policy, i, &t, e) < 0)
 			goto out;
 	if (db_in_transaction(g->db) && db_commit(g->db, e) < 0)

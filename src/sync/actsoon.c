@@ -60,13 +60,14 @@ static int add_box(struct twoway *g, struct hint *h, struct box *b)
 	if (b->remove[LEFT])
 		return 0;
 	decide_policy(g, b, &policy);
-	for (size_t i = 0; rc == 1 && i < b->join.rows.n; i++) {
-		unsigned acts = decide_row(g, b, &policy, &b->join.rows.a[i]).acts;
+	for (size_t i = 0, n = join_count(&b->join); rc == 1 && i < n; i++) {
+		struct joined fresh, *row = join_at(&b->join, i, &fresh);
+		unsigned acts = decide_row(g, b, &policy, row).acts;
 
 		if (acts & (PLAN_COPY_BACK | PLAN_FLAG_LEFT | PLAN_REMOVE_LEFT) || h->keys.n > KEYS_MAX)
 			return 0;
 		if (acts & PLAN_COPY)
-			rc = add_message(g, h, &b->join.rows.a[i], &x, &sized);
+			rc = add_message(g, h, row, &x, &sized);
 	}
 	if (!sized)
 		x.bytes = 0;

@@ -16,15 +16,17 @@
 #include "base/numset.h"
 
 /* What one side alone shows. */
-static int gather(struct box *b, int side, struct candidates *out, struct err *e)
+static int gather(struct twoway *g, struct box *b, int side, struct candidates *out, struct err *e)
 {
 	for (size_t i = 0; i < b->join.rows.n; i++) {
-		const struct joined *row = &b->join.rows.a[i];
+		struct joined *row = &b->join.rows.a[i];
 
 		if (!joined_side(row, side)->present || joined_side(row, !side)->present || (row->pair != 0 && !b->reborn))
 			continue;
 		if (candidates_add(out, b, i, e) < 0)
 			return -1;
+		if (side == RIGHT && row->pair == 0)
+			row->content = lookahead_content(g, b, row->right);
 		if (side == RIGHT && row->content)
 			candidate_read(&out->c.a[out->c.n - 1], row->content);
 	}
@@ -296,7 +298,7 @@ static int adopt(struct twoway *g, struct box *b, struct takeover *t, struct err
 	size_t kept = 0;
 	int rc = 0;
 
-	if (gather(b, LEFT, &left, e) < 0 || gather(b, RIGHT, &right, e) < 0 || recall(g, b, &right, e) < 0 ||
+	if (gather(g, b, LEFT, &left, e) < 0 || gather(g, b, RIGHT, &right, e) < 0 || recall(g, b, &right, e) < 0 ||
 	    candidates_learn(g, RIGHT, far ? LEARN_IDENTS : LEARN_CONTENTS, NULL, NULL, &right, e) < 0 || note_contents(b, &right, e) < 0)
 		rc = -1;
 	else

@@ -152,10 +152,18 @@ static bool is_vague(const struct plan_sync_policy *policy, const struct joined 
 static int learn_sizes(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct err *e)
 {
 	struct store *s = g->side[LEFT];
+	struct joined fresh;
 	struct box_info info;
 	bool open = false;
 	int rc = 0;
 
+	for (size_t i = 0, n = join_count(&b->join) - b->join.rows.n; i < n; i++) {
+		if (!is_vague(policy, join_at(&b->join, i, &fresh)))
+			continue;
+		if (join_spread(&b->join, e) < 0)
+			return -1;
+		break;
+	}
 	for (size_t i = 0; rc >= 0 && i < b->join.rows.n; i++) {
 		struct joined *row = &b->join.rows.a[i];
 		struct store_msg m = { .num = 0 };
@@ -187,10 +195,19 @@ static int gone_altogether(struct twoway *g, struct box *b, struct err *e)
 	return 0;
 }
 
+/* Is it more than copies of what is new on one side? */
+static bool needs_all(const struct twoway *g, const struct box *b)
+{
+	return b->reborn || b->remove[LEFT] || b->remove[RIGHT] || !(box_there(b, LEFT) || box_there(b, RIGHT)) || g->p->restore || g->p->delete_source ||
+	       (b->join.fresh[LEFT] > 0 && b->join.fresh[RIGHT] > 0);
+}
+
 /* What both sides hold, against the base. */
 static int recognize(struct twoway *g, struct box *b, struct err *e)
 {
 	if (join_rows(&b->join, e) < 0)
+		return -1;
+	if (needs_all(g, b) && join_spread(&b->join, e) < 0)
 		return -1;
 	if (b->reborn && adopt_reborn(g, b, e) < 0)
 		return -1;
@@ -221,16 +238,17 @@ static int plan_box(struct twoway *g, struct box *b, struct err *e)
 	decide_policy(g, b, &policy);
 	if (learn_sizes(g, b, &policy, e) < 0)
 		return -1;
-	for (size_t i = 0; i < b->join.rows.n; i++) {
-		struct plan_sync plan = decide_row(g, b, &policy, &b->join.rows.a[i]);
+	for (size_t i = 0, n = join_count(&b->join); i < n; i++) {
+		struct joined fresh, *row = join_at(&b->join, i, &fresh);
+		struct plan_sync plan = decide_row(g, b, &policy, row);
 
-		decide_kept(g, b, &policy, &b->join.rows.a[i].m, &plan);
-		words_watch(b, &policy, &b->join.rows.a[i].m);
+		decide_kept(g, b, &policy, &row->m, &plan);
+		words_watch(b, &policy, &row->m);
 		b->deletions[LEFT] += !policy.take_left && (plan.acts & PLAN_REMOVE_LEFT) != 0;
 		b->deletions[RIGHT] += (plan.acts & PLAN_REMOVE_RIGHT) != 0;
 		b->copies += (plan.acts & (PLAN_COPY | PLAN_COPY_BACK)) != 0;
-		b->work |= (plan.acts & ~(unsigned)(PLAN_SKIP | PLAN_WAIT)) != 0 || plan.base != b->join.rows.a[i].m.flags;
-		if (plan.acts & PLAN_SKIP && policy.right.max_size > 0 && b->join.rows.a[i].m.left.size > policy.right.max_size)
+		b->work |= (plan.acts & ~(unsigned)(PLAN_SKIP | PLAN_WAIT)) != 0 || plan.base != row->m.flags;
+		if (plan.acts & PLAN_SKIP && policy.right.max_size > 0 && row->m.left.size > policy.right.max_size)
 			g->totals->skipped++;
 	}
 	b->work |= b->create[LEFT] || b->create[RIGHT];
@@ -305,8 +323,8 @@ void decide_tell(struct twoway *g, struct box *b)
 	if (b->remove[LEFT] || b->remove[RIGHT])
 		return;
 	decide_policy(g, b, &policy);
-	for (size_t i = 0; i < b->join.rows.n; i++) {
-		struct joined *row = &b->join.rows.a[i];
+	for (size_t i = 0, n = join_count(&b->join); i < n; i++) {
+		struct joined fresh, *row = join_at(&b->join, i, &fresh);
 		struct plan_sync plan = decide_row(g, b, &policy, row);
 
 		if (plan.acts & PLAN_COPY) {

@@ -9,29 +9,15 @@
 
 #define CHECK_EVERY 4096 /* messages between two looks for a signal */
 
-/* What one side shows of a message. */
+/* What one side shows of a message of the base. */
 struct join_seen {
-	int64_t pair;        /* 0: not in the base */
+	int64_t pair;
 	struct slice key;
 	struct slice other;  /* the other side's key, of one that is in the base */
 	uint64_t flags, base;
 	struct told told;
-	const struct content *content; /* NULL: not read yet */
-	uint32_t order;      /* of a new one, where keys tell none; 0: they do */
 	bool present;
 };
-
-/* A message of a whole listing, before it is known whether it differs. */
-struct listed {
-	struct slice key;
-	struct told told;
-	uint64_t flags;
-	uint32_t order;      /* of two with the same key the later one counts */
-	bool in_order;       /* and it is that in which they came there */
-	bool gone;
-};
-
-typedef VEC(struct listed) listing;
 
 static int out_of_memory(struct err *e)
 {
@@ -47,12 +33,6 @@ static struct told told_by(const struct store_msg *m)
 	return t;
 }
 
-static int add_seen(struct join *j, enum pair_side side, const struct join_seen *s, struct err *e)
-{
-	j->fresh[side] += s->pair == 0;
-	return vec_push(&j->sides[side], *s) < 0 ? out_of_memory(e) : 0;
-}
-
 /* A look on its way along the base. */
 struct along {
 	struct join *j;
@@ -60,8 +40,9 @@ struct along {
 	struct store *s;
 	struct db *db;
 	int64_t folder;
-	listing *l;
+	struct roll *l;
 	size_t at;           /* in the listing, of which the base is walked in the same order; or pairs that were looked up */
+	size_t fresh;        /* so many of those before it are new: they have come to its begin */
 };
 
 /* The pair's key on a side. */
@@ -94,23 +75,13 @@ static int compare(struct along *a, const struct pair_key *k, const struct liste
 	s.other = arena_slice(&j->arena, key_of(&p, a->side == PAIR_LEFT ? PAIR_RIGHT : PAIR_LEFT));
 	if (!s.key.p || !s.other.p)
 		return out_of_memory(e);
-	return add_seen(j, a->side, &s, e);
+	return vec_push(&j->sides[a->side], s) < 0 ? out_of_memory(e) : 0;
 }
 
-/* A message that the base has not. Its key is in the arena already. */
-static int is_new(struct join *j, enum pair_side side, const struct listed *m, struct err *e)
+/* The base has not the message that the look has come to. */
+static void is_new(struct along *a)
 {
-	struct join_seen s = { .key = m->key, .flags = m->flags, .told = m->told, .order = m->in_order ? m->order + 1 : 0, .present = true };
-
-	return add_seen(j, side, &s, e);
-}
-
-static int by_key(const void *a, const void *b)
-{
-	const struct listed *x = a, *y = b;
-	int rc = slice_cmp(x->key, y->key);
-
-	return rc != 0 ? rc : (x->order > y->order) - (x->order < y->order);
+	a->l->at.a[a->fresh++] = a->l->at.a[a->at];
 }
 
 /* Two accounts of the same message: the later counts, but what it does not say is known from the earlier. */
@@ -122,75 +93,92 @@ static void merge_listed(struct listed *into, const struct listed *later)
 	proof_keep(&into->told, &was);
 }
 
+/* Of what was told twice, once. l: sorted by key. */
+static int merge_doubles(struct roll *l, struct err *e)
+{
+	size_t kept = 0, n = l->at.n;
+
+	for (size_t i = 0; i < n; i++) {
+		struct listed was, now;
+
+		if (kept == 0 || !slice_eq(roll_key(l, kept - 1), roll_key(l, i))) {
+			l->at.a[kept++] = l->at.a[i];
+			continue;
+		}
+		roll_get(l, kept - 1, &was);
+		roll_get(l, i, &now);
+		merge_listed(&was, &now);
+		if (roll_add(l, &was, e) < 0)
+			return -1;
+		l->at.a[kept - 1] = l->at.a[--l->at.n];
+	}
+	l->at.n = kept;
+	return 0;
+}
+
 /* All that the look tells, sorted by key, each message once. */
-static int read_listing(struct join *j, struct store *s, bool in_order, listing *l, struct err *e)
+static int read_listing(struct store *s, struct roll *l, struct err *e)
 {
 	struct store_msg m;
-	size_t kept = 0;
 	int rc;
 
 	while ((rc = s->ops->look_next(s, &m, e)) == 1) {
-		struct listed x = { .told = told_by(&m), .flags = m.flags, .gone = m.gone, .order = (uint32_t)l->n, .in_order = in_order };
+		const struct listed x = { .key = m.key, .told = told_by(&m), .flags = m.flags, .gone = m.gone };
 
-		if (l->n % CHECK_EVERY == 0 && clock_check(e) < 0)
+		if (l->at.n % CHECK_EVERY == 0 && clock_check(e) < 0)
 			return -1;
 		if (m.key.n == 0)
 			return err_set_span(e, ERR_BUG, SPAN_BOX, "a message without a name");
-		x.key = arena_slice(&j->arena, m.key);
-		if (!x.key.p || l->n == UINT32_MAX || vec_push(l, x) < 0)
-			return out_of_memory(e);
+		if (roll_add(l, &x, e) < 0)
+			return -1;
 	}
 	if (rc < 0)
 		return -1;
-	if (l->n > 0)
-		qsort(l->a, l->n, sizeof(*l->a), by_key);
-	for (size_t i = 0; i < l->n; i++) {
-		if (kept > 0 && slice_eq(l->a[kept - 1].key, l->a[i].key))
-			merge_listed(&l->a[kept - 1], &l->a[i]);
-		else
-			l->a[kept++] = l->a[i];
-	}
-	l->n = kept;
-	return 0;
+	roll_sort(l, slice_cmp);
+	return merge_doubles(l, e);
 }
 
 static int step_along(void *arg, const struct pair_key *k, struct err *e)
 {
 	struct along *a = arg;
+	struct listed m;
 	int order = 1;
 
-	while (a->at < a->l->n && (order = slice_cmp(a->l->a[a->at].key, k->key)) < 0) {
-		if (is_new(a->j, a->side, &a->l->a[a->at], e) < 0)
-			return -1;
-		a->at++;
-	}
-	if (a->at < a->l->n && order == 0)
-		return compare(a, k, &a->l->a[a->at++], e);
-	return compare(a, k, NULL, e);
+	for (; a->at < a->l->at.n && (order = slice_cmp(roll_key(a->l, a->at), k->key)) < 0; a->at++)
+		is_new(a);
+	if (a->at == a->l->at.n || order != 0)
+		return compare(a, k, NULL, e);
+	roll_get(a->l, a->at++, &m);
+	return compare(a, k, &m, e);
+}
+
+/* The pair of a key of that side. 1, 0, -1. */
+static int find_pair(const struct along *a, struct slice key, struct pair *out, struct err *e)
+{
+	return a->side == PAIR_LEFT ? pairs_by_left(a->db, a->folder, key, out, e) : pairs_by_right(a->db, a->folder, key, out, e);
 }
 
 /* Pending pairs are not walked: their messages must not count as new. */
 static int drop_pending(struct along *a, struct err *e)
 {
 	struct pairs_summary sum;
-	listing *l = a->l;
+	struct roll *l = a->l;
 	size_t kept = 0;
 
 	if (pairs_summary(a->db, a->folder, &sum, e) < 0)
 		return -1;
 	if (!sum.pending)
 		return 0;
-	for (size_t i = 0; i < l->n; i++) {
+	for (size_t i = 0; i < l->at.n; i++) {
 		struct pair p;
-		int rc = a->side == PAIR_LEFT ? pairs_by_left(a->db, a->folder, l->a[i].key, &p, e) :
-						pairs_by_right(a->db, a->folder, l->a[i].key, &p, e);
+		int rc = find_pair(a, roll_key(l, i), &p, e);
 
 		if (rc < 0)
 			return -1;
 		if (rc == 0 || !p.pending)
-			l->a[kept++] = l->a[i];
+			l->at.a[kept++] = l->at.a[i];
 	}
-	l->n = kept;
+	l->at.n = kept;
 	return 0;
 }
 
@@ -234,27 +222,50 @@ static int join_all(struct along *a, struct err *e)
 {
 	if (!a->s->ops->look_take && (drop_pending(a, e) < 0 || pairs_by_key(a->db, a->folder, a->side, step_along, a, e) < 0))
 		return -1;
-	for (; a->at < a->l->n; a->at++)
-		if (is_new(a->j, a->side, &a->l->a[a->at], e) < 0)
-			return -1;
+	for (; a->at < a->l->at.n; a->at++)
+		is_new(a);
 	return 0;
 }
 
 /* Changes alone were listed: each is looked up. */
 static int join_changes(struct along *a, struct err *e)
 {
-	for (size_t i = 0; i < a->l->n; i++) {
-		const struct listed *m = &a->l->a[i];
+	for (; a->at < a->l->at.n; a->at++) {
+		struct listed m;
 		struct pair p;
-		int rc = a->side == PAIR_LEFT ? pairs_by_left(a->db, a->folder, m->key, &p, e) : pairs_by_right(a->db, a->folder, m->key, &p, e);
+		int rc;
 
-		if (rc == 0)
-			rc = m->gone ? 0 : is_new(a->j, a->side, m, e);
-		else if (rc == 1 && p.pending)
-			rc = 0;
-		else if (rc == 1)
-			rc = compare(a, &(struct pair_key){ .id = p.id, .flags = p.flags, .dated = p.told.date != 0 }, m->gone ? NULL : m, e);
+		roll_get(a->l, a->at, &m);
+		rc = find_pair(a, m.key, &p, e);
+		if (rc == 1 && !p.pending)
+			rc = compare(a, &(struct pair_key){ .id = p.id, .flags = p.flags, .dated = p.told.date != 0 }, m.gone ? NULL : &m, e);
+		else if (rc == 0 && !m.gone)
+			is_new(a);
 		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* What is new is kept, and the rest of a listing that is mostly another is let go of. */
+static int keep_news(struct along *a, struct err *e)
+{
+	struct roll *l = a->l, *news = &a->j->news[a->side];
+	struct listed m;
+
+	a->j->fresh[a->side] += a->fresh;
+	if (news->at.n == 0 && a->fresh > l->at.n / 2) {
+		l->at.n = a->fresh;
+		roll_release(news);
+		*news = *l;
+		*l = (struct roll){ 0 };
+		return 0;
+	}
+	l->at.n = a->fresh;
+	roll_sort(l, NULL);
+	for (size_t i = 0; i < l->at.n; i++) {
+		roll_get(l, i, &m);
+		if (roll_add(news, &m, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -262,19 +273,23 @@ static int join_changes(struct along *a, struct err *e)
 
 int join_side(struct join *j, enum pair_side side, struct store *s, const struct box_info *info, struct db *db, int64_t folder, struct err *e)
 {
-	listing l = { 0 };
+	struct roll l = { 0 };
 	struct along a = { .j = j, .side = side, .s = s, .db = db, .folder = folder, .l = &l };
 	int rc = 0;
 
 	if (info->extent == LOOK_SAME)
 		return 0;
+	j->in_order[side] = info->in_order;
 	if (info->extent == LOOK_ALL && s->ops->look_take)
 		rc = take_known(&a, e);
+	a.at = 0;
 	if (rc == 0)
-		rc = read_listing(j, s, info->in_order, &l, e);
+		rc = read_listing(s, &l, e);
 	if (rc == 0)
 		rc = info->extent == LOOK_ALL ? join_all(&a, e) : join_changes(&a, e);
-	vec_release(&l);
+	if (rc == 0)
+		rc = keep_news(&a, e);
+	roll_release(&l);
 	return rc;
 }
 
@@ -309,15 +324,10 @@ static int in_order(struct slice a, struct slice b)
 	return (i < a.n) - (k < b.n);
 }
 
-/* What the base has not comes first, the oldest of it first: so it is copied. */
 static int by_pair(const void *a, const void *b)
 {
 	const struct join_seen *x = a, *y = b;
 
-	if (x->pair == 0 && y->pair == 0 && x->order != y->order)
-		return x->order < y->order ? -1 : 1;
-	if (x->pair == 0 && y->pair == 0)
-		return in_order(x->key, y->key);
 	return (x->pair > y->pair) - (x->pair < y->pair);
 }
 
@@ -325,47 +335,30 @@ static int by_pair(const void *a, const void *b)
 static int put_row(struct join *j, const struct join_seen *l, const struct join_seen *r, struct err *e)
 {
 	const struct join_seen *any = l ? l : r;
-	struct joined row = { .pair = any->pair };
+	struct joined row = { .pair = any->pair, .m = { .known = true, .flags = any->base } };
 
-	row.m.known = any->pair != 0;
-	row.m.flags = any->base;
 	row.left = l ? l->key : r->other;
 	row.right = r ? r->key : l->other;
-	row.m.left = row.m.right = (struct plan_sync_side){ .present = any->pair != 0, .flags = any->base };
+	row.m.left = row.m.right = (struct plan_sync_side){ .present = true, .flags = any->base };
 	if (l)
 		row.m.left = (struct plan_sync_side){ .present = l->present, .flags = l->flags, .size = l->told.size, .date = l->told.date };
 	if (r)
 		row.m.right = (struct plan_sync_side){ .present = r->present, .flags = r->flags, .size = r->told.size, .date = r->told.date };
 	if (l)
 		row.told = l->told;
-	else if (row.pair == 0)
-		row.told = r->told;
-	if (r)
-		row.content = r->content;
 	return vec_push(&j->rows, row) < 0 ? out_of_memory(e) : 0;
-}
-
-bool join_next_fresh(const struct join *j, enum pair_side side, size_t *at, struct join_key *out)
-{
-	while (*at < j->sides[side].n) {
-		const struct join_seen *s = &j->sides[side].a[(*at)++];
-
-		if (s->pair == 0 && s->present) {
-			*out = (struct join_key){ s->key, s->flags };
-			return true;
-		}
-	}
-	return false;
-}
-
-void join_learned(struct join *j, enum pair_side side, size_t at, const struct content *c)
-{
-	j->sides[side].a[at].content = c;
 }
 
 bool join_shows(const struct join *j, enum pair_side side)
 {
-	return j->sides[side].n > 0;
+	return j->sides[side].n > 0 || j->news[side].at.n > 0;
+}
+
+void join_forget(struct join *j, enum pair_side side)
+{
+	vec_clear(&j->sides[side]);
+	roll_release(&j->news[side]);
+	j->fresh[side] = 0;
 }
 
 int join_rows(struct join *j, struct err *e)
@@ -377,12 +370,14 @@ int join_rows(struct join *j, struct err *e)
 		qsort(left, nl, sizeof(*left), by_pair);
 	if (nr > 0)
 		qsort(right, nr, sizeof(*right), by_pair);
+	for (int s = PAIR_LEFT; s <= PAIR_RIGHT; s++)
+		roll_sort(&j->news[s], j->in_order[s] ? NULL : in_order);
 	while (l < nl || r < nr) {
 		int rc;
 
-		if (r == nr || (l < nl && (left[l].pair == 0 || left[l].pair < right[r].pair)))
+		if (r == nr || (l < nl && left[l].pair < right[r].pair))
 			rc = put_row(j, &left[l++], NULL, e);
-		else if (l == nl || right[r].pair == 0 || right[r].pair < left[l].pair)
+		else if (l == nl || right[r].pair < left[l].pair)
 			rc = put_row(j, NULL, &right[r++], e);
 		else {
 			rc = put_row(j, &left[l], &right[r], e);
@@ -394,6 +389,46 @@ int join_rows(struct join *j, struct err *e)
 	}
 	vec_release(&j->sides[PAIR_LEFT]);
 	vec_release(&j->sides[PAIR_RIGHT]);
+	return 0;
+}
+
+size_t join_count(const struct join *j)
+{
+	return j->news[PAIR_LEFT].at.n + j->news[PAIR_RIGHT].at.n + j->rows.n;
+}
+
+struct joined *join_at(struct join *j, size_t i, struct joined *fresh)
+{
+	const size_t left = j->news[PAIR_LEFT].at.n, right = j->news[PAIR_RIGHT].at.n;
+	const enum pair_side side = i < left ? PAIR_LEFT : PAIR_RIGHT;
+	struct listed m;
+
+	if (i >= left + right)
+		return &j->rows.a[i - left - right];
+	roll_get(&j->news[side], side == PAIR_LEFT ? i : i - left, &m);
+	*fresh = (struct joined){ .told = m.told };
+	*(side == PAIR_LEFT ? &fresh->left : &fresh->right) = m.key;
+	*(side == PAIR_LEFT ? &fresh->m.left : &fresh->m.right) = (struct plan_sync_side){ .present = true, .flags = m.flags, .size = m.told.size, .date = m.told.date };
+	return fresh;
+}
+
+int join_spread(struct join *j, struct err *e)
+{
+	const size_t all = join_count(j), fresh = all - j->rows.n;
+	struct joined *rows, row;
+
+	if (fresh == 0)
+		return 0;
+	rows = malloc(all * sizeof(*rows));
+	if (!rows)
+		return out_of_memory(e);
+	for (size_t i = 0; i < all; i++)
+		rows[i] = *join_at(j, i, &row);
+	vec_release(&j->rows);
+	j->rows.a = rows;
+	j->rows.n = j->rows.cap = all;
+	for (int s = PAIR_LEFT; s <= PAIR_RIGHT; s++) /* where their keys stay */
+		vec_release(&j->news[s].at);
 	return 0;
 }
 
@@ -464,6 +499,8 @@ void join_release(struct join *j)
 {
 	vec_release(&j->sides[PAIR_LEFT]);
 	vec_release(&j->sides[PAIR_RIGHT]);
+	roll_release(&j->news[PAIR_LEFT]);
+	roll_release(&j->news[PAIR_RIGHT]);
 	vec_release(&j->rows);
 	vec_release(&j->told);
 	arena_release(&j->arena);

@@ -1,6 +1,6 @@
 /*
  * The three trees of a folder laid over each other: what looks tell of both sides, against the base. What is as the base says is left out, so that what is held
- * in memory is what has changed.
+ * in memory is what has changed. Of what is new that is little until it becomes a row: mostly nobody needs all of it at once.
  */
 #ifndef SYNC_JOIN_H
 #define SYNC_JOIN_H
@@ -10,6 +10,7 @@
 #include "mail/ident.h"
 #include "state/pairs.h"
 #include "store/store.h"
+#include "sync/roll.h"
 #include "sync/plan.h"
 
 /* The content of a message that the right holds. */
@@ -51,6 +52,8 @@ struct join_seen;
 struct join {
 	struct arena arena;       /* keys; the base's own are copied, too */
 	VEC(struct join_seen) sides[2];
+	struct roll news[2];   /* what a side has that the base has not, and that is no row yet; after join_rows in the order in which it is copied */
+	bool in_order[2];         /* that in which it was told */
 	VEC(struct joined) rows;
 	VEC(struct join_told) told;
 	uint64_t fresh[2];        /* messages of a side that the base has not */
@@ -67,18 +70,20 @@ int join_side(struct join *j, enum pair_side side, struct store *s, const struct
 /* Has what was read of a side shown anything that the base has not? */
 bool join_shows(const struct join *j, enum pair_side side);
 
-/* A message of a side that the base has not. */
-struct join_key {
-	struct slice key;
-	uint64_t flags;
-};
+/* What was read of a side is forgotten: it is looked at once more. Before join_rows. */
+void join_forget(struct join *j, enum pair_side side);
 
-/* Before join_rows: the next of these, from *at on, which begins with 0 and is behind it afterwards; false: there are no more. join_learned: what it is. */
-bool join_next_fresh(const struct join *j, enum pair_side side, size_t *at, struct join_key *out);
-void join_learned(struct join *j, enum pair_side side, size_t at, const struct content *c);
-
-/* Both sides are read: fill j->rows. A side that was not looked at is as the base says. */
+/* Both sides are read: fill j->rows, but for what the base has not. A side that was not looked at is as the base says. */
 int join_rows(struct join *j, struct err *e);
+
+/* What the base has not becomes rows, too, and these come first, the left's before the right's, and of each the oldest: whoever compares messages needs them all at once. After join_rows; places of rows are others then. */
+int join_spread(struct join *j, struct err *e);
+
+/*
+ * All that is new and all rows, in this order: how many, and the i-th. What is no row is put into *fresh, and nobody hears of what is changed there; its keys last as long as the join.
+ */
+size_t join_count(const struct join *j);
+struct joined *join_at(struct join *j, size_t i, struct joined *fresh);
 
 /* What one side alone holds, and the other alone, is one message: the left's row stands for both. */
 void join_unite(struct joined *left, const struct joined *right);

@@ -359,8 +359,7 @@ static int look_for_known(struct twoway *g, struct err *e)
 
 		if (b->failed || b->f->base.id == 0 || !box_there(b, LEFT) || !box_there(b, RIGHT) || b->whole[RIGHT] || b->forgotten || (b->join.fresh[LEFT] == 0 && !b->reborn))
 			continue;
-		vec_clear(&b->join.sides[PAIR_RIGHT]);
-		b->join.fresh[RIGHT] = 0;
+		join_forget(&b->join, PAIR_RIGHT);
 		b->looked[RIGHT] = false;
 		b->force[RIGHT] = any = true;
 	}

@@ -52,6 +52,28 @@ static bool is_fresh(const struct joined *row, int side)
 	return !row->m.known && !row->moving && joined_side(row, side)->present && !joined_side(row, !side)->present;
 }
 
+/* Has anything left a folder? */
+static bool any_lost(const struct twoway *g)
+{
+	for (size_t i = 0; i < g->boxes.n; i++) {
+		const struct join *j = &g->boxes.a[i].join;
+
+		for (size_t k = 0; k < j->rows.n; k++)
+			if (j->rows.a[k].pair != 0 && !(j->rows.a[k].m.left.present && j->rows.a[k].m.right.present))
+				return true;
+	}
+	return false;
+}
+
+/* All that is new must be at hand then. */
+static int spread_all(struct twoway *g, struct err *e)
+{
+	for (size_t i = 0; i < g->boxes.n; i++)
+		if (join_spread(&g->boxes.a[i].join, e) < 0)
+			return -1;
+	return 0;
+}
+
 static size_t count_fresh(struct twoway *g, int side)
 {
 	size_t n = 0;
@@ -484,11 +506,14 @@ static bool may_rename(const struct twoway *g)
 int moves_find(struct twoway *g, struct err *e)
 {
 	struct trails ts = { 0 };
-	int rc = movehalf_find(g, e);
+	const bool lost = any_lost(g);
+	int rc = lost ? spread_all(g, e) : 0;
 
+	if (rc == 0)
+		rc = movehalf_find(g, e);
 	for (size_t i = 0; i < g->boxes.n; i++)
 		g->boxes.a[i].unseen = g->boxes.a[i].failed;
-	if (rc < 0 || count_fresh(g, LEFT) + count_fresh(g, RIGHT) == 0)
+	if (rc < 0 || !lost || count_fresh(g, LEFT) + count_fresh(g, RIGHT) == 0)
 		return rc;
 	rc = gather_trails(g, &ts, e);
 	for (int s = RIGHT; rc == 0 && s >= LEFT && ts.t.n > 0; s--) {

@@ -176,6 +176,7 @@ int look_messages(struct twoway *g, struct err *e);
 void look_beside(void *arg, const char *folder); /* arg: struct twoway */
 bool lookahead_has(struct twoway *g, const struct box *b); /* some of its messages */
 int look_ahead(struct twoway *g, struct err *e);
+const struct content *lookahead_content(struct twoway *g, const struct box *b, struct slice key); /* NULL: it was not read */
 void lookahead_release(struct lookahead *a);
 struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct slice key); /* NULL: no failure */
 #define LOOK_NO_AGREEMENT " - - -" /* behind a remembered stamp: it tells what keys mean, and no more */
