@@ -239,8 +239,9 @@ static bool is_begun(const struct imapstore *t, const uint64_t *nums, size_t n)
 	return true;
 }
 
-/* Ask for these, of which nothing is on its way. */
-static int ask(struct imaptake *k, const uint64_t *nums, size_t n, struct err *e)
+/* Ask for these, of which nothing is on its way. was: what came last from the open box. */
+static int ask(struct imaptake *k, const uint64_t *nums, size_t n, const struct imapask *was,
+	struct err *e)
 {
 	uint32_t *uids;
 
@@ -252,7 +253,9 @@ static int ask(struct imaptake *k, const uint64_t *nums, size_t n, struct err *e
 	uids = malloc(n * sizeof(*uids));
 	if (!uids)
 		return err_set(e, ERR_LOCAL, "out of memory");
-	imapask_start(&k->ask, uids, n, 0);
+	imapask_start(&k->ask, uids, n, was->mean);
+	if (was->mean > 0)
+		k->ask.size = was->size;
 	for (size_t i = 0; i < n; i++) {
 		if (nums[i] == 0 || nums[i] > UINT32_MAX)
 			return err_set(e, ERR_BUG, "%" PRIu64 " is no UID", nums[i]);
@@ -288,8 +291,11 @@ int imaptake_begin(struct imapstore *t, struct imapask *a, struct err *e)
 int imaptake_want(struct store *s, const uint64_t *nums, size_t n, struct err *e)
 {
 	struct imapstore *t = imapstore_of(s);
+	struct imapask was = { 0 };
 	int rc;
 
+	if (t->take && t->take->n > 0 && t->take->bodies > 0)
+		was = (struct imapask){ .mean = t->take->ask.mean, .size = t->take->ask.size };
 	if (is_begun(t, nums, n)) {
 		rc = announce(t->take, e);
 	} else {
@@ -297,7 +303,7 @@ int imaptake_want(struct store *s, const uint64_t *nums, size_t n, struct err *e
 			return -1;
 		rc = make(t, e);
 		if (rc == 0)
-			rc = ask(t->take, nums, n, e);
+			rc = ask(t->take, nums, n, &was, e);
 		if (rc < 0 && t->take)
 			clear(t->take);
 	}

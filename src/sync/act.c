@@ -6,6 +6,7 @@
 #include "sync/twins.h"
 
 #define NO_FLAG SIZE_MAX
+#define SLICE 32768 /* new messages that are worked at together: memory hardly grows with the mailbox */
 
 /* What the base is to say of a message once the flags of both sides are what they shall be. */
 struct agreement {
@@ -37,6 +38,11 @@ void act_on(struct twoway *g, struct box *b)
 		g->x[s].right_name = b->f->right;
 	}
 	g->acting = b;
+}
+
+size_t act_slice(const struct twoway *g)
+{
+	return g->p->slice > 0 ? g->p->slice : SLICE;
 }
 
 static void todo_release(struct todo *t)
@@ -423,6 +429,35 @@ static int do_todo(struct twoway *g, struct box *b, const struct plan_sync_polic
 	return exec_commit(&g->x[RIGHT], false, 0, &none, e);
 }
 
+/* Put what a part of the rows asks for into the lists. */
+static int sort_rows(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, size_t from, size_t to, struct todo *t, struct err *e)
+{
+	for (size_t i = from; i < to; i++) {
+		if (sort_row(g, b, policy, i, t, e) < 0) {
+			db_rollback(g->db);
+			return -1;
+		}
+	}
+	return db_in_transaction(g->db) ? db_commit(g->db, e) : 0;
+}
+
+/* What is new is copied slice by slice, the oldest first; all else is done at once, with the last of these. */
+static int do_rows(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct todo *t, struct err *e)
+{
+	const size_t all = join_count(&b->join), fresh = all - b->join.rows.n, slice = act_slice(g);
+	size_t at = 0;
+
+	for (; fresh - at > slice; at += slice) {
+		if (sort_rows(g, b, policy, at, at + slice, t, e) < 0 || copy_all(g, b, policy, t, e) < 0)
+			return -1;
+		for (int s = LEFT; s <= RIGHT; s++) {
+			vec_clear(&t->copy[s]);
+			vec_clear(&t->copy_row[s]);
+		}
+	}
+	return sort_rows(g, b, policy, at, all, t, e) < 0 ? -1 : do_todo(g, b, policy, t, e);
+}
+
 /*
  * What shows later whether keys still mean what they mean now: noted before any pair with such a key is. A run that never comes to its end leaves no other stamp.
  */
@@ -556,13 +591,8 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 	if (words_note(g, b, e) < 0)
 		goto out;
 	decide_policy(g, b, &policy);
-	for (size_t i = 0; i < join_count(&b->join); i++)
-		if (sort_row(g, b, &policy, i, &t, e) < 0)
-			goto out;
-	if (db_in_transaction(g->db) && db_commit(g->db, e) < 0)
-		goto out;
 	tell_copies(g, b);
-	rc = do_todo(g, b, &policy, &t, e);
+	rc = do_rows(g, b, &policy, &t, e);
 	if (rc < 0)
 		exec_settle(&g->x[RIGHT]);
 	words_tell(g, b);

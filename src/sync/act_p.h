@@ -1,4 +1,4 @@
-/* What actask.c has for act.c. */
+/* What the parts of act.c share. */
 #ifndef SYNC_ACT_P_H
 #define SYNC_ACT_P_H
 
@@ -8,6 +8,9 @@
 struct strangers {
 	VEC(int64_t) pairs;
 };
+
+/* act.c: so many new messages of a folder are copied together. */
+size_t act_slice(const struct twoway *g);
 
 /* Is a message that comes from the left here in another folder already? By the name that the left gives it wherever it is: ->elsewhere then. */
 int act_find_elsewhere(struct twoway *g, struct box *b, const struct joined *row, struct work *w, struct err *e);

@@ -57,7 +57,7 @@ static int add_box(struct twoway *g, struct hint *h, struct box *b)
 
 	if (b->failed || b->stays || !b->work || b->remove[RIGHT])
 		return 1;
-	if (b->remove[LEFT])
+	if (b->remove[LEFT] || join_count(&b->join) - b->join.rows.n > act_slice(g))
 		return 0;
 	decide_policy(g, b, &policy);
 	for (size_t i = 0, n = join_count(&b->join); rc == 1 && i < n; i++) {

@@ -60,6 +60,7 @@ struct sync_params {
 	bool settle;                  /* look again, over the same connection, after something was done at a server: the base then has stamps of after that, which who waits for changes compares (peek.h) */
 	bool dry_run;
 	int stop_at;
+	size_t slice;                 /* tests: so many new messages of a folder are copied together; 0: as many as are best */
 	int64_t now;
 };
 

@@ -36,9 +36,9 @@ struct work {
 	struct slice key;     /* at the source; may be empty */
 	uint64_t size;        /* as the source says; 0 unknown */
 	unsigned acts;        /* enum plan_act */
+	unsigned tries;       /* failed so often before */
 	int64_t known;        /* the base has this pair under its key, and only the content will tell whether it is the same message; 0 none */
 	int64_t pair;         /* the settled or published pair that stands for it: what makes a removal lawful; 0 none (yet) */
-	unsigned tries;       /* failed so often before */
 	bool again;           /* its removal was asked for before */
 	bool unsure;          /* COPY of a fetch: its key alone does not tell whether it came before */
 	bool doubtful;        /* the base has its key as one of a message whose removal was not confirmed */

@@ -399,6 +399,7 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 	}
 	if (x->src->ops->want(x->src, nums.a, nums.n, e) < 0)
 		goto broken;
+	vec_release(&nums);
 	for (;;) {
 		struct err why = ERR_INIT;
 		struct stream *body = NULL;

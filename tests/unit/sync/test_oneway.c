@@ -314,10 +314,14 @@ int main(void)
 		T(copies), T(later), T(moves), T(known_again), T(emptied), T(marked), T(refused), T(interrupted),
 	};
 	const struct CMUnitTest moving[] = { T(moves), T(interrupted) };
+	const struct CMUnitTest sliced[] = { T(copies), T(later), T(moves), T(known_again), T(emptied), T(refused), T(interrupted) };
 	int rc = cmocka_run_group_tests_name("files", tests, NULL, NULL);
 
 	servers = true;
 	rc += cmocka_run_group_tests_name("servers", tests, NULL, NULL);
+	slice = 1;
+	rc += cmocka_run_group_tests_name("slices", sliced, NULL, NULL);
+	slice = 0;
 	nameless = true;
 	return rc + cmocka_run_group_tests_name("no Message-IDs", moving, NULL, NULL);
 }

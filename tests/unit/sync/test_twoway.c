@@ -821,6 +821,87 @@ static void flags_not_held(void **state)
 }
 
 /* What could not be taken over is not forgotten: a side that can only be read for a while, a message that is not given. */
+/* ---- more new messages than are copied together ---- */
+
+#define MANY 7
+
+/* All of this is to be done in one run, whatever is copied first. */
+static void prepare_many(struct fixture *f, int s, unsigned looks)
+{
+	struct tree_folder *box;
+
+	fill(f, 6);
+	snprintf(where, sizeof(where), "from side %d, looks %u", s, looks);
+	f->w->side[L].looks = looks;
+	for (uint32_t i = 0; i < MANY; i++)
+		tree_add(f->w, s, "INBOX", 50 + i, i % 2 ? FLAG_SEEN : 0);
+	box = tree_folder(f->w, s, "INBOX", false);
+	tree_flag(f->w, s, box, tree_find(box, 1), FLAG_FLAGGED);
+	box = tree_folder(f->w, !s, "INBOX", false);
+	tree_flag(f->w, !s, box, tree_find(box, 2), FLAG_SEEN);
+}
+
+/* ordered: the oldest came first. Where a link broke those come last at which it did. */
+static void check_many(struct fixture *f, int s, bool ordered)
+{
+	struct tree_folder *to = tree_folder(f->w, !s, "INBOX", false);
+
+	assert_int_equal(tree_count(to), 6 + MANY);
+	assert_int_equal(tree_find(to, 1)->flags, FLAG_FLAGGED);
+	assert_int_equal(tree_find(to, 2)->flags, FLAG_SEEN);
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_non_null(tree_find(to, 50 + i));
+	for (uint32_t i = 1; ordered && i < MANY; i++)
+		if (tree_find(to, 50 + i - 1)->key > tree_find(to, 50 + i)->key)
+			fail_msg("%s: content %u came before the one that is older", where, 50 + i);
+}
+
+static void slices(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int s = L; s <= R; s++) {
+		for (unsigned looks = 0; looks < TREE_LOOKS; looks++) {
+			prepare_many(f, s, looks);
+			settle(f);
+			check_many(f, s, true);
+		}
+		/* also in a first run, and where something was deleted, which may have been moved */
+		fresh(f);
+		for (uint32_t i = 0; i < MANY; i++)
+			tree_add(f->w, s, "INBOX", 1 + i, 0);
+		settle(f);
+		assert_int_equal(tree_count(tree_folder(f->w, !s, "INBOX", false)), MANY);
+		for (uint32_t i = 0; i < MANY; i++)
+			tree_add(f->w, s, "INBOX", 50 + i, 0);
+		tree_delete(f->w, !s, tree_folder(f->w, !s, "INBOX", false), tree_find(tree_folder(f->w, !s, "INBOX", false), 3));
+		settle(f);
+		assert_int_equal(tree_count(tree_folder(f->w, !s, "INBOX", false)), 2 * MANY - 1);
+	}
+}
+
+/* So many are there, and the others not yet, when it is stopped somewhere. */
+static void slices_interrupted(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int s = L; s <= R; s++) {
+		for (enum disturbance kind = 0; kind < DISTURBANCES; kind++) {
+			bool more = true, met[6 + MANY + 1] = { false };
+
+			for (unsigned n = 1; more; n++) {
+				prepare_many(f, s, n % TREE_LOOKS);
+				more = disturb(f, kind, n);
+				met[tree_count(tree_folder(f->w, !s, "INBOX", false))] = true;
+				settle(f);
+				check_many(f, s, kind != CUT_OFF);
+			}
+			for (size_t i = 0; kind == STOPPED && i <= MANY; i += slice)
+				assert_true(met[6 + i]);
+		}
+	}
+}
+
 static void put_off(void **state)
 {
 	struct fixture *f = *state;
@@ -1702,6 +1783,9 @@ int main(void)
 	const struct CMUnitTest at_hand[] = { /* what the right holds need not be read from afar */
 		T(moved_and_copied_by_name), T(copied_but_gone), T(copied_by_no_name), T(pulled_ahead), T(copied_at_once), T(copied_and_interrupted),
 	};
+	const struct CMUnitTest sliced[] = { /* more is new than is copied together */
+		T(slices), T(slices_interrupted), T(states), T(vanished), T(left_out), T(refused), T(put_off), T(twins), T(moved), T(renamed), T(copied_at_once), T(model),
+	};
 	const struct CMUnitTest numbers[] = { T(right_renumbered), T(right_number_given_again) };
 	int rc;
 
@@ -1710,6 +1794,9 @@ int main(void)
 	words = true;
 	rc += cmocka_run_group_tests_name("keywords", tests, NULL, NULL) + cmocka_run_group_tests_name("keywords", at_hand, NULL, NULL);
 	words = false;
+	slice = 2;
+	rc += cmocka_run_group_tests_name("slices", sliced, NULL, NULL);
+	slice = 0;
 	servers = true;
 	return rc + cmocka_run_group_tests_name("servers", tests, NULL, NULL) + cmocka_run_group_tests_name("servers", numbers, NULL, NULL);
 }

@@ -30,6 +30,8 @@ struct fixture {
 static bool words;
 /* The right is a server, too. */
 static bool servers;
+/* sync_params.slice */
+static size_t slice;
 
 static inline int setup(void **state)
 {
@@ -61,7 +63,7 @@ static inline void fresh(struct fixture *f)
 		f->w->side[R].looks = TREE_CHANGES;
 	}
 	where[0] = '\0';
-	f->p = (struct sync_params){ .job = "job", .now = NOW, .right_name = "maildir:/x", .max_delete = { .percent = 25, .count = 50 } };
+	f->p = (struct sync_params){ .job = "job", .now = NOW, .right_name = "maildir:/x", .max_delete = { .percent = 25, .count = 50 }, .slice = slice };
 }
 
 /* A base that was kept, where there is none. */
