@@ -155,47 +155,40 @@ static int take_look(struct twoway *g, struct box *b, int side, struct err *e)
 	return join_side(&b->join, side == LEFT ? PAIR_LEFT : PAIR_RIGHT, g->side[side], info, g->db, b->reborn && side == LEFT ? 0 : b->f->base.id, e);
 }
 
-/* Looks at some folders of a side, on their way. */
-struct looking {
-	VEC(struct look) looks;
-	VEC(size_t) which; /* boxes */
+/* Folders to look at on one side. */
+struct looks {
+	VEC(struct look) l;
+	VEC(size_t) which;    /* of the boxes, as many */
 	VEC(char *) stamps;
+	bool early;           /* the other side was looked at since they were announced */
 };
 
-static void looking_release(struct looking *k)
+static void looks_release(struct looks *ls)
 {
-	for (size_t i = 0; i < k->stamps.n; i++)
-		free(k->stamps.a[i]);
-	vec_release(&k->stamps);
-	vec_release(&k->looks);
-	vec_release(&k->which);
+	for (size_t i = 0; i < ls->stamps.n; i++)
+		free(ls->stamps.a[i]);
+	vec_release(&ls->stamps);
+	vec_release(&ls->l);
+	vec_release(&ls->which);
 }
 
-/* stamp: its own, or NULL. */
-static int plan_look(struct looking *k, size_t box, struct look l, const char *stamp, struct err *e)
+static int add_look(struct looks *ls, const struct look *l, size_t box, struct err *e)
 {
-	char *copy = strdup(stamp ? stamp : "");
-
-	if (!copy || vec_push(&k->stamps, copy) < 0) {
-		free(copy);
-		return twoway_no_memory(e);
-	}
-	l.stamp = copy;
-	return vec_push(&k->looks, l) < 0 || vec_push(&k->which, box) < 0 ? twoway_no_memory(e) : 0;
+	return vec_push(&ls->l, *l) < 0 || vec_push(&ls->which, box) < 0 ? twoway_no_memory(e) : 0;
 }
 
-static int send_looks(struct twoway *g, int side, const struct looking *k, struct err *e)
+static int announce(struct twoway *g, int side, const struct looks *ls, struct err *e)
 {
 	struct store *s = g->side[side];
 
-	return k->looks.n == 0 ? 0 : s->ops->look(s, k->looks.a, k->looks.n, twoway_how(g, side), e);
+	return ls->l.n == 0 ? 0 : s->ops->look(s, ls->l.a, ls->l.n, twoway_how(g, side), e);
 }
 
-/* Read what they tell. */
-static int read_looks(struct twoway *g, int side, const struct looking *k, struct err *e)
+/* Read what looks tell that were announced. */
+static int read_looks(struct twoway *g, int side, const struct looks *ls, struct err *e)
 {
 	struct store *s = g->side[side];
-	const size_t n = k->looks.n;
+	const size_t n = ls->l.n;
 	int rc = 0;
 
 	while (n > 0 && rc == 0) {
@@ -215,11 +208,15 @@ static int read_looks(struct twoway *g, int side, const struct looking *k, struc
 			*e = why;
 			break;
 		}
-		b = &g->boxes.a[k->which.a[i]];
+		b = &g->boxes.a[ls->which.a[i]];
+		if (ls->early && (b->failed || b->forgotten)) { /* what was asked means nothing any more */
+			rc = rc < 0 && err_ends_all(&why) ? box_error(g, b, &why, e) : 0;
+			continue;
+		}
 		b->info[side] = info;
 		if (rc == 1)
 			rc = take_look(g, b, side, &why);
-		if (rc < 0 && (k->looks.a[i].idents || (side == LEFT && b->reborn)) && !b->plain[side] && !err_ends_all(&why)) {
+		if (rc < 0 && (ls->l.a[i].idents || (side == LEFT && b->reborn)) && !b->plain[side] && !err_ends_all(&why)) {
 			g->again |= side == RIGHT;
 			b->plain[side] = true; /* one message that can't be read is enough; the others can be listed */
 			b->looked[side] = false;
@@ -234,51 +231,59 @@ static int read_looks(struct twoway *g, int side, const struct looking *k, struc
 /* Once more at those folders whose keys mean nothing any more, for all that they hold. */
 static int look_reborn(struct twoway *g, struct err *e)
 {
-	struct looking k = { 0 };
+	struct looks looks = { .early = false };
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
-		struct look l = { .folder = box_name(b, LEFT), .keywords = &b->view[LEFT], .all = true, .sizes = true, .idents = !b->plain[LEFT] };
+		struct look l = { .folder = box_name(b, LEFT), .stamp = "", .keywords = &b->view[LEFT], .all = true, .sizes = true, .idents = !b->plain[LEFT] };
 
 		if (b->reborn && !b->looked[LEFT] && !b->failed)
-			rc = plan_look(&k, i, l, NULL, e);
+			rc = add_look(&looks, &l, i, e);
 	}
 	if (rc == 0)
-		rc = send_looks(g, LEFT, &k, e);
+		rc = announce(g, LEFT, &looks, e);
 	if (rc == 0)
-		rc = read_looks(g, LEFT, &k, e);
-	looking_release(&k);
+		rc = read_looks(g, LEFT, &looks, e);
+	looks_release(&looks);
 	return rc;
 }
 
-enum which {
-	ALL_CHANGED,
-	ONCE_MORE, /* what is to be asked without idents */
-	READ_HERE, /* what look_beside has read some of */
-};
-
-/* What of a side may have changed is to be looked at. */
-static int plan_changed(struct twoway *g, int side, enum which which, struct looking *k, struct err *e)
+/* May the side have changed? */
+static bool is_due(const struct twoway *g, struct box *b, int side)
 {
-	const bool plain = which == ONCE_MORE;
+	return !unchanged(g, b, side) || b->force[side];
+}
 
+/* May what is new at the left be on the right already? early: it was not looked at yet. */
+static bool may_be_known(const struct twoway *g, struct box *b, bool early)
+{
+	return b->join.fresh[RIGHT] > 0 || (early && box_there(b, RIGHT) && is_due(g, b, RIGHT));
+}
+
+/*
+ * All folders of a side that may have changed; plain: those that are to be asked once more. Early: of the left those that are asked for changes alone, and those of a first contact that
+ * look_beside has seen mail of here.
+ */
+static int gather_looks(struct twoway *g, int side, bool plain, struct looks *out, struct err *e)
+{
 	for (size_t i = 0; i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
 		struct look l = { .folder = box_name(b, side), .known = side == LEFT ? known_left : known_right, .arg = g, .keywords = &b->view[side],
 				  .sizes = side == LEFT ? has_limits(g, b) : b->f->base.id == 0 && twoway_tells(g, RIGHT) };
 		char own[STORE_STAMP_MAX];
+		char *copy;
 
-		if (which == READ_HERE && !lookahead_has(g, b))
+		if (b->plain[side] != plain || b->looked[side] || (side == LEFT && b->reborn) || b->failed || !box_there(b, side) || (!box_there(b, !side) && !b->create[!side] && !b->remove[side]))
 			continue;
-		if (b->plain[side] != plain || b->looked[side] || (plain && b->reborn) || b->failed || !box_there(b, side) || (!box_there(b, !side) && !b->create[!side] && !b->remove[side]))
+		l.all = !own_stamp(g, b, side, own) || b->force[side] || b->remove[side];
+		if (out->early && l.all && !lookahead_has(g, b))
 			continue;
 		memcpy(b->stamp[side], side == LEFT ? b->f->left_stamp : b->f->right_stamp, sizeof(b->stamp[side]));
-		if (unchanged(g, b, side) && !b->force[side])
+		if (!is_due(g, b, side))
 			continue;
 		if (words_read(g, b, e) < 0)
 			return -1;
-		look_own_stamp(box_remembered(b, side), own);
 		if (strcmp(own, DISTRUST) == 0 && side == LEFT) {
 			b->reborn = b->distrusted[LEFT] = true; /* look_reborn looks at it */
 			continue;
@@ -289,45 +294,30 @@ static int plan_changed(struct twoway *g, int side, enum which which, struct loo
 			own[0] = '\0';
 		}
 		/* asked at once for what tells messages apart, where the other side may have the same */
-		l.idents = !plain && (side == LEFT ? which == READ_HERE || b->join.fresh[RIGHT] > 0 : b->f->base.id == 0 && b->f->on_left && twoway_tells(g, RIGHT));
-		l.all = !own_stamp(g, b, side, own) || b->force[side] || b->remove[side];
-		if (plan_look(k, i, l, own, e) < 0)
+		l.idents = !plain && (side == LEFT ? may_be_known(g, b, out->early) : b->f->base.id == 0 && b->f->on_left && twoway_tells(g, RIGHT));
+		copy = strdup(own);
+		if (!copy || vec_push(&out->stamps, copy) < 0) {
+			free(copy);
+			return twoway_no_memory(e);
+		}
+		l.stamp = copy;
+		if (add_look(out, &l, i, e) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int look_changed(struct twoway *g, int side, enum which which, struct err *e)
+/* Look at them. */
+static int look_changed(struct twoway *g, int side, bool plain, struct err *e)
 {
-	struct looking k = { 0 };
-	int rc = plan_changed(g, side, which, &k, e);
+	struct looks looks = { .early = false };
+	int rc = gather_looks(g, side, plain, &looks, e);
 
 	if (rc == 0)
-		rc = send_looks(g, side, &k, e);
+		rc = announce(g, side, &looks, e);
 	if (rc == 0)
-		rc = read_looks(g, side, &k, e);
-	looking_release(&k);
-	return rc;
-}
-
-/*
- * Nothing is in the base, and the right, which is here, holds mail: what is asked of the left does not depend on what a look at the right shows. So it is asked first, and while it
- * makes its answer the right is looked at, and read.
- */
-static int look_first(struct twoway *g, struct err *e)
-{
-	struct looking k = { 0 };
-	int rc = plan_changed(g, LEFT, READ_HERE, &k, e);
-
-	if (rc == 0)
-		rc = send_looks(g, LEFT, &k, e);
-	if (rc == 0)
-		rc = look_changed(g, RIGHT, ALL_CHANGED, e);
-	if (rc == 0)
-		rc = look_ahead(g, e);
-	if (rc == 0)
-		rc = read_looks(g, LEFT, &k, e);
-	looking_release(&k);
+		rc = read_looks(g, side, &looks, e);
+	looks_release(&looks);
 	return rc;
 }
 
@@ -366,7 +356,7 @@ static int look_for_known(struct twoway *g, struct err *e)
 	if (!any)
 		return 0;
 	g->again = false;
-	if (look_changed(g, RIGHT, ALL_CHANGED, e) < 0 || (g->again && look_changed(g, RIGHT, ONCE_MORE, e) < 0))
+	if (look_changed(g, RIGHT, false, e) < 0 || (g->again && look_changed(g, RIGHT, true, e) < 0))
 		return -1;
 	for (size_t i = 0; g->again && i < g->boxes.n; i++) {
 		struct box *b = &g->boxes.a[i];
@@ -380,17 +370,25 @@ static int look_for_known(struct twoway *g, struct err *e)
 	return 0;
 }
 
-/* First the right: where it has something new, what is new at the left may be the same, and is asked at once what tells it apart. */
+/* First the right: where it has something new, what is new at the left may be the same, and is asked at once what tells it apart. A server is asked for its changes before, and answers meanwhile. */
 int look_messages(struct twoway *g, struct err *e)
 {
-	if (look_leftovers(g, e) < 0)
-		return -1;
+	struct looks early = { .early = true };
+	int rc = look_leftovers(g, e);
+
+	if (rc == 0 && twoway_far(g, LEFT) && g->side[LEFT]->ops->caps & STORE_TARGET) /* by POP3 all is listed in any case, and Message-IDs are dear */
+		rc = gather_looks(g, LEFT, false, &early, e) < 0 ? -1 : announce(g, LEFT, &early, e);
 	g->again = false;
-	if (!g->known && g->ahead.msgs.n > 0 && look_first(g, e) < 0)
-		return -1;
-	if (look_changed(g, RIGHT, ALL_CHANGED, e) < 0 || (g->again && (look_changed(g, RIGHT, ALL_CHANGED, e) < 0 || look_changed(g, RIGHT, ONCE_MORE, e) < 0)))
-		return -1;
-	if (look_changed(g, LEFT, ALL_CHANGED, e) < 0 || look_changed(g, LEFT, ONCE_MORE, e) < 0 || look_for_known(g, e) < 0)
+	if (rc == 0)
+		rc = look_changed(g, RIGHT, false, e);
+	if (rc == 0 && g->again)
+		rc = look_changed(g, RIGHT, false, e) < 0 ? -1 : look_changed(g, RIGHT, true, e);
+	if (rc == 0 && early.l.n > 0)
+		rc = look_ahead(g, e);
+	if (rc == 0)
+		rc = read_looks(g, LEFT, &early, e);
+	looks_release(&early);
+	if (rc < 0 || look_changed(g, LEFT, false, e) < 0 || look_changed(g, LEFT, true, e) < 0 || look_for_known(g, e) < 0)
 		return -1;
 	return look_reborn(g, e) < 0 || look_reborn(g, e) < 0 ? -1 : 0; /* the second time for those that are to be asked once more */
 }

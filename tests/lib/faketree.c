@@ -407,6 +407,7 @@ static int look(struct store *s, const struct look *l, size_t n, unsigned how, s
 	t->n_look = n;
 	t->look_at = 0;
 	t->looking = NULL;
+	side(t)->announced = ++t->w->looks;
 	return 0;
 }
 
@@ -426,6 +427,8 @@ static int look_box(struct store *s, size_t *i, struct box_info *out, struct err
 	*i = t->look_at;
 	l = &t->look[t->look_at++];
 	side(t)->looked++;
+	if (t->look_at == 1)
+		side(t)->told_from = ++t->w->looks;
 	t->looking = tree_folder(t->w, t->n, l->folder, false);
 	if (!t->looking)
 		return err_set_span(e, ERR_REFUSED, SPAN_BOX, "no folder %s", l->folder);

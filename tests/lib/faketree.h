@@ -51,12 +51,14 @@ struct tree_side {
 	bool read_only;
 	uint32_t hide;       /* this content is said not to be there when it is read; 0 none */
 	unsigned foretold, misled; /* folders that were opened and read as a hint had said (store_ops.soon); hints that turned out wrong */
+	unsigned announced, told_from; /* the last looks: when they were announced, and when the first of them was read, by tree_world.looks */
 	unsigned looked, opened, read, moved, staged, again, asked, marks, named; /* counts; asked: idents; marks: those that ask for them; named: Message-IDs told by looks */
 };
 
 struct tree_world {
 	struct tree_side side[2];
 	unsigned ops;        /* calls that do something, so far */
+	unsigned looks;      /* looks that were announced, or read, so far */
 	unsigned crash_at;   /* the process dies before the n-th of them; 0 never */
 	unsigned cut_at;     /* the n-th breaks the link of the left; 0 never */
 	bool dead;           /* until it is opened again */

@@ -1189,6 +1189,35 @@ static void copied_but_gone(void **state)
 	assert_true(is_in(f, "Work", 21) && is_in(f, "Work", 22));
 }
 
+/* A server that may have changed is asked for its changes before the other side is looked at, and answers meanwhile; but not where it is asked for all that it has. */
+static void asked_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+	const struct tree_side *l = &f->w->side[L], *r = &f->w->side[R];
+
+	for (unsigned looks = 0; looks < TREE_LOOKS; looks++) {
+		fill(f, 6);
+		f->w->side[L].looks = looks;
+		f->w->side[L].stamps = true;
+		settle(f);
+		tree_add(f->w, L, "INBOX", 50, 0);
+		tree_add(f->w, R, "INBOX", 51, 0);
+		run_clean(f);
+		assert_true(done(f) == 2 && l->announced < r->announced && r->told_from < l->told_from);
+		/* what both have got meanwhile is no two messages */
+		tree_add(f->w, L, "INBOX", 60, 0);
+		tree_add(f->w, R, "INBOX", 60, 0);
+		settle(f);
+		assert_int_equal(tree_count(tree_folder(f->w, L, "INBOX", false)), 9);
+		f->p.max_size = 100000; /* by other limits */
+		tree_add(f->w, L, "INBOX", 52, 0);
+		tree_add(f->w, R, "INBOX", 53, 0);
+		run_clean(f);
+		assert_true(done(f) == 2 && l->announced > r->told_from);
+		settle(f);
+	}
+}
+
 /* The left is told what will be pulled, one folder after the other, until there is something else to do there. */
 static void foretold(struct fixture *f, unsigned n)
 {
@@ -1781,7 +1810,7 @@ int main(void)
 	};
 
 	const struct CMUnitTest at_hand[] = { /* what the right holds need not be read from afar */
-		T(moved_and_copied_by_name), T(copied_but_gone), T(copied_by_no_name), T(pulled_ahead), T(copied_at_once), T(copied_and_interrupted),
+		T(moved_and_copied_by_name), T(copied_but_gone), T(copied_by_no_name), T(pulled_ahead), T(copied_at_once), T(copied_and_interrupted), T(asked_meanwhile),
 	};
 	const struct CMUnitTest sliced[] = { /* more is new than is copied together */
 		T(slices), T(slices_interrupted), T(states), T(vanished), T(left_out), T(refused), T(put_off), T(twins), T(moved), T(renamed), T(copied_at_once), T(model),
