@@ -43,6 +43,11 @@ static int send_piece(struct imapstore *t, void *arg, size_t i, uint32_t *tag, s
 	struct imap_conn *conn = &t->conn;
 	int rc = print_unit(j, u, &set, e);
 
+	if (rc == 0 && p->expunge) {
+		rc = imap_send(conn, tag, e, "UID EXPUNGE %s", strbuf_str(&set));
+		strbuf_release(&set);
+		return rc;
+	}
 	if (rc == 0 && !j->verb && keywords_to_imap(imapselect_names(t), p->flags, &flags) < 0)
 		rc = err_set(e, ERR_LOCAL, "out of memory");
 	if (rc == 0) {
@@ -81,7 +86,11 @@ static int note_copies(struct imapbatch *j, const struct imap_resp *r, struct er
 /* imapstore_flight.data: a MOVE tells before its end (RFC 6851 section 4.3) */
 static int data(struct imapstore *t, void *arg, const struct imap_resp *r, struct err *e)
 {
+	struct imapbatch *j = arg;
+
 	(void)t;
+	if (j->gone && r->kind == IMAP_VANISHED && !r->earlier)
+		return uidset_unite(j->gone, r->search.all, e);
 	return r->kind == IMAP_UNTAGGED ? note_copies(arg, r, e) : 0;
 }
 
@@ -115,6 +124,13 @@ static int end_piece(struct imapstore *t, void *arg, size_t i, const struct imap
 	const struct imapbatch_piece *p = &j->pieces.a[i];
 	struct imapbatch_unit *u = &j->units.a[p->unit];
 
+	if (p->expunge) { /* why it is refused is told when it is asked for once more */
+		j->kept |= !r;
+		if (r || why->span != SPAN_ACCT)
+			return 0;
+		*e = *why;
+		return -1;
+	}
 	u->pending--;
 	if (r && note_copies(j, r, e) < 0)
 		return -1;
@@ -167,6 +183,8 @@ static int add_pieces(struct imapbatch *j, struct imapbatch_unit *u, const struc
 		if (vec_push(&j->pieces, p) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");
 	}
+	if (j->gone && vec_push(&j->pieces, ((struct imapbatch_piece){ .unit = j->units.n, .expunge = true })) < 0)
+		return err_set(e, ERR_LOCAL, "out of memory");
 	return 0;
 }
 

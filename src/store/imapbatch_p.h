@@ -23,6 +23,7 @@ struct imapbatch_unit {
 struct imapbatch_piece {
 	size_t unit;
 	bool take;
+	bool expunge;   /* what the commands before it have marked */
 	uint64_t flags; /* of a STORE */
 };
 
@@ -44,6 +45,7 @@ struct imapbatch {
 	imapbatch_done *tell; /* the caller's */
 	void *arg;
 	struct uidset *ok; /* collects what went well; may be NULL */
+	struct uidset *gone; /* NULL; or each STORE is followed by a UID EXPUNGE of the same, and here are those that the server said it has removed */
 	uint32_t validity; /* of the other folder, for copies to be collected; 0 unknown: none are */
 	VEC(struct imapbatch_copy) copies; /* in any order; the caller releases them */
 	/* Private. */
@@ -56,6 +58,7 @@ struct imapbatch {
 	struct err why; /* of the last that was refused */
 	enum err_span span; /* as the server meant it */
 	bool last;      /* there is no further try */
+	bool kept;      /* a UID EXPUNGE was refused */
 };
 
 /*

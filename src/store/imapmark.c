@@ -2,8 +2,8 @@
  * Flags of messages in an IMAP mailbox, and removals: by the very UIDs (imapbatch_p.h).
  *
  * Removal is a MOVE to the trash where there is one, unless that takes more than is meant
- * (imaplabels.c), else \Deleted and, at the end, UID EXPUNGE of what we marked (RFC 4315). A server
- * without UIDPLUS can remove only all that is marked: that is asked of it when nothing but ours is.
+ * (imaplabels.c), else \Deleted and, at the end, or at once if that is near, UID EXPUNGE of what we
+ * marked (RFC 4315). A server without UIDPLUS can remove only all that is marked: that is asked of it when nothing but ours is.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -170,10 +170,19 @@ static int refuse_all(struct imapstore *t, struct imapbatch *j, const char *why)
 	return 0;
 }
 
+/*
+ * May they be expunged together with the mark? Where the server then says which are gone (VANISHED,
+ * RFC 7162): what it does not name it is asked for once more, by commit.
+ */
+static bool may_expunge(const struct imapstore *t)
+{
+	return t->s.ending && t->conn.caps.have & IMAP_CAP_UIDPLUS && t->conn.enabled & IMAP_CAP_QRESYNC;
+}
+
 /* Remove, without a MOVE. */
 int imapmark_mark(struct imapstore *t, struct imapbatch *j, struct imapbatch *cp, struct err *e)
 {
-	struct uidset marked = UIDSET_INIT;
+	struct uidset marked = UIDSET_INIT, gone = UIDSET_INIT;
 	struct flag_change *c = j->c;
 	int stuck = 0, rc = 0;
 
@@ -201,11 +210,16 @@ int imapmark_mark(struct imapstore *t, struct imapbatch *j, struct imapbatch *cp
 	if (rc == 0) {
 		j->done = stuck ? tell_stuck : imapbatch_tell;
 		j->ok = stuck ? NULL : &marked;
+		j->gone = may_expunge(t) ? &gone : NULL;
 		rc = imapbatch_run(t, j, NULL, e);
+		j->gone = NULL;
 	}
+	if (!j->kept && uidset_subtract(&marked, &gone, rc == 0 ? e : NULL) < 0)
+		rc = -1;
 	if (uidset_unite(&t->marked, &marked, rc == 0 ? e : NULL) < 0)
 		rc = -1;
 	uidset_release(&marked);
+	uidset_release(&gone);
 	return rc;
 }
 

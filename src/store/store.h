@@ -225,7 +225,10 @@ struct store_ops {
 	 * It may turn out wrong in all it says, which costs time only, and replaces the hint before. No box is open. Copied, but for the views. NULL: the driver has no use for it.
 	 */
 	void (*soon)(struct store *s, const struct soon *x, size_t n);
-	/* Mark for removal. done is called once for each num, with NULL or why not (SPAN_MSG); -1 when the link or store is lost. Nothing is final before commit. */
+	/*
+	 * Mark for removal. done is called once for each num, with NULL or why not (SPAN_MSG); -1 when the link or store is lost. Nothing is final before commit, unless store.ending says
+	 * that it may be.
+	 */
 	int (*remove)(struct store *s, const uint64_t *nums, size_t n,
 		      void (*done)(void *arg, uint64_t num, const struct err *why), void *arg, struct err *e);
 	/* Make the removals final (POP3: QUIT) and close the box. -1: nobody knows which were removed; the next listing will tell. */
@@ -318,6 +321,7 @@ struct store {
 	bool torn;              /* set by a call of next that failed: the end of the body before it made no sense, so nobody knows whether that was whole */
 	bool unsized;           /* its bodies come without lengths: once what follows one makes no sense, of none before it in the same run is it certain which message it belongs to */
 	bool elsewhere;         /* set while remove tells what is done, if there is a trash: the message did not go to it, but has left this folder alone, and is in others still */
+	bool ending;            /* STORE_TREE: set by the engine while it calls remove, if commit follows at once, whatever is told: a driver may make removals final with the mark */
 	struct keyword_view *keywords; /* STORE_TREE: of the folder that is opened next, or is open; NULL: they don't count. Borrowed, set by the engine */
 	const char *trash;      /* STORE_TREE: the folder that removed messages are moved to, unless they are in it; NULL: none. Borrowed, set by the engine */
 	struct quarantine *quarantine; /* where removed messages, and those of removed folders, are kept for a while; NULL: they are not. As trash. Of a driver that can restore */

@@ -270,7 +270,9 @@ int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 		goto out;
 	}
 	exec_step(x, "remove");
+	x->src->ending = x->two_way;
 	rc = x->src->ops->remove(x->src, nums.a, nums.n, removed_one, &r, e);
+	x->src->ending = false;
 	if (r.failed && rc == 0)
 		rc = err_set(e, ERR_LOCAL, "out of memory");
 	if (note_not_trashed(x, &r, rc == 0 ? e : NULL) < 0 || note_refused(x, &r, rc == 0 ? e : NULL) < 0)

@@ -538,6 +538,10 @@ static void do_one(struct rig *r, char *command)
 		do_flags(r, w, n);
 	} else if (strcmp(verb, "remove") == 0) {
 		do_remove(r, w[0]);
+	} else if (strcmp(verb, "end") == 0) { /* commit follows */
+		r->s->ending = true;
+		do_remove(r, w[0]);
+		r->s->ending = false;
 	} else if (strcmp(verb, "move") == 0 || strcmp(verb, "copy") == 0) {
 		do_move(r, *verb == 'c', w);
 	} else if (strcmp(verb, "commit") == 0) {
@@ -2107,6 +2111,52 @@ static void test_moves(void **state)
 	play_all(rows, COUNT(rows));
 }
 
+/* Where commit follows at once, what is marked is removed in the same flight, if the server then says what is gone. */
+static void test_removals_at_once(void **state)
+{
+#define OPEN_QRESYNC QRESYNC("UIDPLUS"), { "A3 SELECT \"INBOX\" (CONDSTORE)", BOX("3", "7", "9", "") OK("A3") }
+	static const struct row rows[] = {
+		{ "marked and removed",
+			{ OPEN_QRESYNC, MARK("A4", "1,3"), EXPUNGES("A5", "1,3", "* VANISHED 1,3\r\n" OK("A5")),
+				{ "A6 SELECT \"INBOX\"", BOX("1", "7", "9", "") OK("A6") }, { 0 } },
+			.act = "open INBOX w;end 1,3;commit;open INBOX w",
+			.want = OPENED " 1 3; ; same'7 9 1 0'1:" },
+		{ "of one it is not said",
+			{ OPEN_QRESYNC, MARK("A4", "1,3"), EXPUNGES("A5", "1,3", "* VANISHED 2:3\r\n" OK("A5")),
+				EXPUNGES("A6", "1", OK("A6")), { 0 } },
+			.act = "open INBOX w;end 1,3;commit", .want = OPENED " 1 3; " },
+		{ "what is said of earlier removals is no answer",
+			{ OPEN_QRESYNC, MARK("A4", "1"), EXPUNGES("A5", "1", "* VANISHED (EARLIER) 1\r\n" OK("A5")),
+				EXPUNGES("A6", "1", "* VANISHED 1\r\n" OK("A6")), { 0 } },
+			.act = "open INBOX w;end 1;commit", .want = OPENED " 1; " },
+		{ "marked, but not removed",
+			{ OPEN_QRESYNC, MARK("A4", "1,3"), EXPUNGES("A5", "1,3", "* VANISHED 1\r\nA5 NO later\r\n"),
+				EXPUNGES("A6", "1,3", "A6 NO not today\r\n"), { 0 } },
+			.act = "open INBOX w;end 1,3;commit", .want = OPENED " 1 3; !refused/box",
+			.text = "not today" },
+		{ "not marked, but for one",
+			{ OPEN_QRESYNC,
+				{ "A4 UID STORE 1,3 +FLAGS.SILENT (\\Deleted)", "A4 NO no\r\n" },
+				EXPUNGES("A5", "1,3", OK("A5")), MARK("A6", "1"),
+				EXPUNGES("A7", "1", "* VANISHED 1\r\n" OK("A7")),
+				{ "A8 UID STORE 3 +FLAGS.SILENT (\\Deleted)", "A8 NO no\r\n" },
+				EXPUNGES("A9", "3", OK("A9")), { 0 } },
+			.act = "open INBOX w;end 1,3;commit", .want = OPENED " 1 3!refused/msg; " },
+		{ "lost between the two",
+			{ OPEN_QRESYNC, MARK("A4", "1"), EXPUNGES("A5", "1", NULL) },
+			.act = "open INBOX w;end 1", .want = OPENED " 1!temp/acct" },
+		{ "nobody says what is gone: later",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), MARK("A3", "1"), EXPUNGES("A4", "1", OK("A4")), { 0 } },
+			.act = "open INBOX w;end 1;commit", .want = OPENED " 1; " },
+		{ "commit is not near: later",
+			{ OPEN_QRESYNC, MARK("A4", "1"), EXPUNGES("A5", "1", "* VANISHED 1\r\n" OK("A5")), { 0 } },
+			.act = "open INBOX w;remove 1;commit", .want = OPENED " 1; " },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
 /* Without MOVE (RFC 6851): COPY, and removal by the very UIDs. */
 static void test_moves_by_copy(void **state)
 {
@@ -2778,6 +2828,7 @@ int main(void)
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_removals),
 		cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_removals_at_once),
 		cmocka_unit_test(test_moves_by_copy),
 		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_many_moves),
