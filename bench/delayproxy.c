@@ -504,6 +504,22 @@ static void print_stats(FILE *f)
 	fflush(f);
 }
 
+/*
+ * Have the port. One that was ours before may be somebody's end of a connection for a while, as the
+ * kernel gives such out of the same range.
+ */
+static int take_port(int fd, const struct sockaddr_in *a)
+{
+	const struct timespec pause = { .tv_nsec = 50000000 };
+
+	for (int tries = 0; bind(fd, (const struct sockaddr *)a, sizeof(*a)) < 0; tries++) {
+		if (errno != EADDRINUSE || tries == 200)
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+	return listen(fd, 64);
+}
+
 /* A socket that listens on the port of 127.0.0.1; 0 takes a free one. */
 static int listen_on(uint16_t port)
 {
@@ -516,8 +532,7 @@ static int listen_on(uint16_t port)
 	if (fd < 0)
 		fail("socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 64) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&a, &n) < 0)
+	if (take_port(fd, &a) < 0 || getsockname(fd, (struct sockaddr *)&a, &n) < 0)
 		fail("listen");
 	printf("port %d\n", ntohs(a.sin_port));
 	fflush(stdout);
