@@ -17,7 +17,7 @@
 #define MULTI_MAX 100          /* its messages */
 #define FLYING_MAX 64          /* APPENDs in flight */
 
-/* An APPEND in flight: todo[from..to). */
+/* An APPEND in flight: todo[from..to). Or what is asked behind them all: of none. */
 struct command {
 	uint32_t tag;
 	size_t from, to;
@@ -185,6 +185,8 @@ static int read_end(struct imapstore *t, struct publishing *p, struct err *e)
 	c = p->fly[i];
 	p->flying--;
 	memmove(&p->fly[i], &p->fly[i + 1], (p->flying - i) * sizeof(c));
+	if (c.from == c.to)
+		return 0;
 	return ev == IMAP_DONE ? take_uids(t, p, &c, r, e) : take_refusal(t, p, &c, &why, e);
 }
 
@@ -259,6 +261,24 @@ static int send_append(
 	return 0;
 }
 
+/*
+ * Ask for something that must be answered behind all messages. A server that said OK to one too early,
+ * and then took its lines for commands, has answered those by then, and there is no sense in it:
+ * else its OK would be believed.
+ */
+static int send_last(struct imapstore *t, struct publishing *p, struct err *e)
+{
+	struct command c = { .from = 0, .to = 0 };
+
+	while (p->flying > 0 && (p->flying == FLYING_MAX || !imap_may_send(&t->conn)))
+		if (read_end(t, p, e) < 0)
+			return -1;
+	if (imap_send(&t->conn, &c.tag, e, "NOOP") < 0)
+		return imapstore_broken(t, e);
+	p->fly[p->flying++] = c;
+	return 0;
+}
+
 /* Send all that is to do and read all answers. */
 static int send_all(struct imapstore *t, struct publishing *p, struct err *e)
 {
@@ -266,6 +286,8 @@ static int send_all(struct imapstore *t, struct publishing *p, struct err *e)
 	for (size_t at = 0, to; at < p->todo.n && !p->stop; at = to)
 		if (send_append(t, p, at, &to, e) < 0)
 			return -1;
+	if (p->todo.n > 0 && !p->stop && send_last(t, p, e) < 0)
+		return -1;
 	while (p->flying > 0)
 		if (read_end(t, p, e) < 0)
 			return -1;

@@ -1326,6 +1326,20 @@ def test_an_append_that_goes_wrong(tmp_path, peer, codes, less):
         recover(h, want)
 
 
+def test_an_ok_that_comes_too_early_for_one(tmp_path):
+    """With no other message behind it whose answer would show that it made no sense."""
+    srv = Peer({"INBOX": letters(6)})
+    with srv:
+        h = Job(tmp_path, srv)
+        assert clean(h.run("both")).code == 0
+        h.local.deliver(letters(1, 30)[0], flags="S")
+        srv.__class__ = EarlyOk
+        r = clean(h.run("both"))
+        assert r.code in (1, 76), r
+        clean(h.run("both"))
+        recover(h, {"INBOX": rows(letters(6)) + rows(letters(1, 30))})
+
+
 class CopyUid(Peer):
     def uid_copy(self, link, tag, args):
         self.copy(link, args)
