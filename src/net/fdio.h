@@ -7,7 +7,11 @@
 
 #include <stdbool.h>
 
+#include "base/strbuf.h"
 #include "net/stream.h"
+
+/* What is taken from a peer that must be heard before it takes more, and is not read yet. */
+#define FDIO_KEPT_MAX (4u << 20)
 
 struct fdio {
 	int rfd, wfd; /* the same for a socket; non-blocking */
@@ -15,7 +19,13 @@ struct fdio {
 	struct net_stats *stats; /* may be NULL */
 	bool asked;  /* written since the last wait for the peer */
 	bool broken; /* a write stopped half way: nothing may follow it */
+	bool closed; /* the peer's direction, as a write saw: the read that is told of it comes later */
+	struct strbuf kept; /* came while a write waited; to be read before anything else */
+	size_t kept_at;     /* up to there it was */
 };
+
+void fdio_init(struct fdio *io, int rfd, int wfd, struct net_stats *stats);
+void fdio_release(struct fdio *io); /* what it kept; the descriptors are the owner's */
 
 /* Make fd non-blocking. */
 int fdio_nonblock(int fd, struct err *e);
@@ -26,7 +36,11 @@ int fdio_nonblock(int fd, struct err *e);
  */
 ssize_t fdio_read(struct fdio *io, void *buf, size_t n, struct err *e);
 
-/* All n bytes or -1; after a failure every later write fails. */
+/*
+ * All n bytes or -1; after a failure every later write fails. While the peer takes nothing, what it
+ * says is kept for fdio_read: else both would wait for the other to read, once all buffers between
+ * them are full. Nothing is made of it before it is read, so that no time matters.
+ */
 int fdio_write(struct fdio *io, const void *buf, size_t n, struct err *e);
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "net/fdio.h"
 
+#define CHUNK 16384 /* kept at once */
+
 struct fdstream {
 	struct stream s;
 	struct fdio io;
@@ -38,6 +40,61 @@ int fdio_nonblock(int fd, struct err *e)
 	return 0;
 }
 
+void fdio_init(struct fdio *io, int rfd, int wfd, struct net_stats *stats)
+{
+	*io = (struct fdio){ .rfd = rfd, .wfd = wfd, .stats = stats, .kept = STRBUF_INIT(FDIO_KEPT_MAX) };
+}
+
+void fdio_release(struct fdio *io)
+{
+	strbuf_release(&io->kept);
+}
+
+/* What was kept. */
+static size_t take_kept(struct fdio *io, void *buf, size_t n)
+{
+	size_t left = io->kept.len - io->kept_at;
+
+	if (n > left)
+		n = left;
+	memcpy(buf, io->kept.s + io->kept_at, n);
+	io->kept_at += n;
+	if (io->kept_at == io->kept.len) {
+		strbuf_release(&io->kept);
+		io->kept_at = 0;
+	}
+	return n;
+}
+
+/* Keep what is there. */
+static int keep(struct fdio *io, struct err *e)
+{
+	char buf[CHUNK];
+	size_t room = FDIO_KEPT_MAX - io->kept.len;
+	ssize_t r = read(io->rfd, buf, room < sizeof(buf) ? room : sizeof(buf));
+
+	if (r < 0)
+		return would_block() || errno == EINTR ? 0 : connection_lost(e);
+	if (r == 0)
+		io->closed = true;
+	else if (strbuf_put(&io->kept, buf, (size_t)r) < 0)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	if (io->stats)
+		io->stats->in += (uint64_t)r;
+	return 0;
+}
+
+/* Wait until the peer takes more. */
+static int wait_to_write(struct fdio *io, struct err *e)
+{
+	struct wait_item w[2] = { { .fd = io->wfd, .events = WAIT_WRITE }, { .fd = io->rfd, .events = WAIT_READ } };
+	bool hear = !io->closed && io->kept.len < FDIO_KEPT_MAX;
+
+	if (wait_fds(w, hear ? 2 : 1, io->deadline, e) < 0)
+		return -1;
+	return hear && w[1].ready ? keep(io, e) : 0;
+}
+
 /*
  * Read once. The descriptor is tried before it is waited for: what has arrived is never late,
  * however long we were busy elsewhere, and a peer that feeds us byte by byte has to make us wait
@@ -49,6 +106,8 @@ ssize_t fdio_read(struct fdio *io, void *buf, size_t n, struct err *e)
 		return -1;
 	if (n > SSIZE_MAX)
 		n = SSIZE_MAX;
+	if (io->kept.len > 0)
+		return (ssize_t)take_kept(io, buf, n);
 	for (;;) {
 		ssize_t r = read(io->rfd, buf, n);
 
@@ -88,7 +147,7 @@ int fdio_write(struct fdio *io, const void *buf, size_t n, struct err *e)
 		if (w < 0 && !would_block())
 			return connection_lost(e);
 		if (w < 0) {
-			if (wait_fd(io->wfd, WAIT_WRITE, io->deadline, e) < 0)
+			if (wait_to_write(io, e) < 0)
 				return -1;
 			continue;
 		}
@@ -130,8 +189,11 @@ static void fd_shut(struct stream *s)
 /* stream_ops.free */
 static void fd_free(struct stream *s)
 {
-	close(((struct fdstream *)s)->io.rfd);
-	free(s);
+	struct fdstream *f = (struct fdstream *)s;
+
+	close(f->io.rfd);
+	fdio_release(&f->io);
+	free(f);
 }
 
 /* stream_ops.set_deadline */
@@ -168,7 +230,6 @@ struct stream *fdstream_new(int fd, struct net_stats *stats, struct err *e)
 		return NULL;
 	}
 	f->s.ops = &fd_ops;
-	f->io.rfd = f->io.wfd = fd;
-	f->io.stats = stats;
+	fdio_init(&f->io, fd, fd, stats);
 	return &f->s;
 }

@@ -146,6 +146,7 @@ static void tunnel_free(struct stream *s)
 	struct tunnel *t = (struct tunnel *)s;
 
 	proc_stop(&t->proc, GRACE_MS);
+	fdio_release(&t->io);
 	free(t);
 }
 
@@ -177,7 +178,7 @@ static int start(struct tunnel *t, const char *command, struct net_stats *stats,
 {
 	if (proc_start(&t->proc, command, true, e) < 0)
 		return err_in(e, "tunnel");
-	t->io = (struct fdio){ .rfd = t->proc.out, .wfd = t->proc.in, .stats = stats };
+	fdio_init(&t->io, t->proc.out, t->proc.in, stats);
 	if (fdio_nonblock(t->io.rfd, e) < 0 || fdio_nonblock(t->io.wfd, e) < 0) {
 		proc_stop(&t->proc, GRACE_MS);
 		return -1;

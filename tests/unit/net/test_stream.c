@@ -114,6 +114,55 @@ static void test_turns(void **state)
 	stream_free(s);
 }
 
+/* A peer that takes no more before it is heard is heard; and what it said is there afterwards, in order, with its end. */
+static void test_must_be_heard(void **state)
+{
+	enum { EACH = 100000, ROUNDS = 40, LESS = 20 };
+	struct err e = ERR_INIT;
+	struct net_stats st = { 0 };
+	int fd, status;
+	struct stream *s = pair(&fd, &st);
+	char *buf = malloc(EACH);
+	size_t got = 0;
+	ssize_t n;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(buf);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		for (int i = 0; i < ROUNDS; i++) {
+			if (recv(fd, buf, EACH, MSG_WAITALL) != EACH)
+				_exit(1);
+			memset(buf, 'a' + i % 26, EACH / LESS);
+			if (write(fd, buf, EACH / LESS) != EACH / LESS)
+				_exit(2);
+			for (size_t k = 0; k < 4 * EACH && i == 0; k += EACH) /* more than fits between us */
+				if (write(fd, memset(buf, 'z', EACH), EACH) != EACH)
+					_exit(3);
+		}
+		_exit(0);
+	}
+	close(fd);
+	memset(buf, 'x', EACH);
+	for (int i = 0; i < ROUNDS; i++)
+		assert_int_equal(stream_write(s, buf, EACH, &e), 0);
+	for (int i = 0; i < ROUNDS; i++)
+		for (size_t k = 0; k < EACH / LESS + (i == 0 ? 4 * EACH : 0); k += (size_t)n) {
+			n = stream_read(s, buf, EACH / LESS - k % (EACH / LESS), &e);
+			assert_true(n > 0);
+			assert_int_equal(buf[n - 1], k < EACH / LESS ? 'a' + i % 26 : 'z');
+			got += (size_t)n;
+		}
+	assert_int_equal(stream_read(s, buf, 1, &e), 0);
+	assert_int_equal(st.in, got);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	stream_free(s);
+	free(buf);
+}
+
 /* A deadline that passed ends a wait, leaves the stream usable, and does not hide what has come. */
 static void test_deadline(void **state)
 {
@@ -281,7 +330,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read_write_end),
-		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_turns), cmocka_unit_test(test_must_be_heard),
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_slow_peer),
 		cmocka_unit_test(test_full_pipe),
