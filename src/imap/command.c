@@ -66,7 +66,7 @@ static struct imap_flight *open_flight(const struct imap_conn *c)
 /* What a command weighs. */
 static uint64_t weight(const struct imap_flight *f)
 {
-	return f->end == UINT64_MAX ? 0 : f->end - f->begin;
+	return f->end == UINT64_MAX || f->append ? 0 : f->end - f->begin;
 }
 
 /* A command has begun to fly; where it ends is still open. */
@@ -225,10 +225,13 @@ void imap_undo(struct imap_conn *c)
 		imap_land(c, open_flight(c));
 }
 
-/* Enter it before it is complete. */
+/* Enter an APPEND before it is complete. */
 int imap_enter(struct imap_conn *c, struct err *e)
 {
-	return take_off(c, e);
+	if (take_off(c, e) < 0)
+		return -1;
+	flight(c, c->fly_n - 1)->append = true;
+	return 0;
 }
 
 /* End a command. */
@@ -258,7 +261,7 @@ int imap_end(struct imap_conn *c, uint32_t *tag, struct err *e)
 		open = flight(c, c->fly_n - 1);
 	}
 	open->end = imap_queued(c);
-	c->fly_bytes += n;
+	c->fly_bytes += weight(open);
 	c->building = false;
 	if (tag)
 		*tag = c->last_tag;

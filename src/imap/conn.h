@@ -28,7 +28,10 @@
 #include "net/dial.h"
 #include "net/pace.h"
 
-/* bytes of commands that any server's socket takes while we don't read */
+/*
+ * bytes of commands that any server's socket takes while we don't read; of APPENDs, which it has to
+ * read as they come, there may be any number of bytes: what it says meanwhile is kept (net/fdio.h)
+ */
 #define IMAP_FLIGHT_MAX 65536
 /* bytes of one command that flies with others, literals of streams not counted */
 #define IMAP_COMMAND_MAX 32768
@@ -66,6 +69,7 @@ struct imap_flight {
 	 * being built
 	 */
 	uint64_t begin, end;
+	bool append;         /* read as it comes: it weighs nothing */
 	bool own;            /* this layer's: nobody waits for its end */
 	bool over;
 };

@@ -5,6 +5,7 @@ import collections
 import copy
 import os
 import re
+import socket
 import time
 import zlib
 
@@ -1273,6 +1274,30 @@ def test_an_appenduid_that_lies(tmp_path, code, less):
         assert clean(h.run("both")).code == 0
         h.same()
         assert letters(1, 30)[0] not in srv.inbox().bodies() and len(srv.inbox().messages) == len(want["INBOX"]) - 1
+
+
+class Talkative(Peer):
+    """Has much to say of each message that is added, and takes no more before it was heard."""
+
+    caps = Peer.caps + ["MULTIAPPEND"]
+
+    def appended(self, link, tag, folder, uids):
+        link.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        super().appended(link, tag, folder, uids)
+        for i in range(len(uids)):
+            link.star("OK " + "so it is " * 200)
+
+
+def test_a_server_that_must_be_heard(tmp_path):
+    """While we write many messages, what it says must not pile up until nobody reads."""
+    srv = Talkative()
+    with srv:
+        h = Job(tmp_path, srv)
+        for i in range(1600):
+            h.local.deliver(b"Message-ID: <%d@x>\n\n" % i + (b"%d and so on " % i * 700))
+        r = clean(h.run("both"))
+        assert r.code == 0 and r.end["pushed"] == 1600 and not r.of("warning"), r
+        assert len(srv.inbox().messages) == 1600 and len(srv.commands("APPEND")) < 30
 
 
 class EarlyOk(Peer):

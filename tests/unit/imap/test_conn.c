@@ -932,6 +932,27 @@ static void test_append_many(void **state)
 	assert_true(written.len > 10 * body.len);
 	imap_close(&c);
 
+	/* of many messages each: what stands before them fills no window, but commands beside them do */
+	attach(&c, wire.s, wire.len, 0);
+	c.caps.have = IMAP_CAP_LITERAL_PLUS | IMAP_CAP_MULTIAPPEND;
+	for (int i = 0; i < 9; i++) {
+		assert_true(imap_may_send(&c));
+		assert_int_equal(imap_append_start(&c, SLICE_LIT("a"), &e), 0);
+		for (int k = 0; k < 500; k++) {
+			struct imap_append m = { .date = 1, .flags = "\\Seen", .size = 12 };
+			struct stream *s = memstream_new(body.s, 12, 0, NULL);
+
+			assert_int_equal(imap_append_message(&c, &m, s, &e), 1);
+			stream_free(s);
+		}
+		assert_int_equal(imap_append_end(&c, NULL, &e), 0);
+	}
+	assert_true(imap_may_send(&c));
+	while (imap_may_send(&c))
+		assert_int_equal(imap_send(&c, NULL, &e, "UID FETCH %01000d (FLAGS)", 1), 0);
+	assert_true(imap_flying(&c) > 9 + 20 && imap_flying(&c) < 9 + 70);
+	imap_close(&c);
+
 	/* waiting for a "+" while others fly would read their answers */
 	attach_str(&c, "", 0);
 	c.caps.have = IMAP_CAP_LITERAL_MINUS;
