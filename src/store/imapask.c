@@ -11,7 +11,11 @@
 void imapask_start(struct imapask *a, uint32_t *uids, size_t n, uint64_t mean)
 {
 	*a = (struct imapask){
-		.uids = uids, .n = n, .size = BATCH_FIRST, .mean = mean ? mean : IMAPASK_GUESS
+		.uids = uids,
+		.n = n,
+		.size = BATCH_FIRST,
+		.mean = mean ? mean : IMAPASK_GUESS,
+		.bytes = IMAPASK_BYTES,
 	};
 }
 
@@ -19,6 +23,19 @@ void imapask_release(struct imapask *a)
 {
 	free(a->uids);
 	*a = (struct imapask){ 0 };
+}
+
+/*
+ * A fast link that is long holds more than a slow one: were no more asked for, it would be empty each
+ * time before the next command has reached the server.
+ */
+void imapask_pace(struct imapask *a, uint64_t came, msec_t waited)
+{
+	uint64_t bytes = came * IMAPASK_MS / ((uint64_t)waited + 1);
+
+	if (bytes > IMAPASK_MOST)
+		bytes = IMAPASK_MOST;
+	a->bytes = bytes > IMAPASK_BYTES ? bytes : IMAPASK_BYTES;
 }
 
 /* Send one FETCH for the next n. 1; 0 too long for a line; -1. */
@@ -55,7 +72,7 @@ out:
 /* How many messages the next batch has. */
 static size_t batch_size(struct imapask *a)
 {
-	uint64_t most = IMAPASK_BYTES / a->mean;
+	uint64_t most = a->bytes / a->mean;
 	size_t n = a->size;
 
 	if (most < 1)

@@ -368,6 +368,7 @@ static int pump(struct imapstore *t, struct err *e)
 			return imapsoon_pump(t, e);
 		if (!imapask_room(&k->ask))
 			return 0;
+		imapask_pace(&k->ask, k->bytes, k->waited);
 		rc = batch ? imapask_send(t, &k->ask, e) : send_alone(t, e);
 		if (rc < 0 || (!batch && rc == 0))
 			return rc;

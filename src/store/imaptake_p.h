@@ -8,7 +8,9 @@
 #include "store/imapstore_p.h"
 
 #define IMAPASK_BATCHES 4         /* of a folder, in flight */
-#define IMAPASK_BYTES (2u << 20)  /* what a batch should bring */
+#define IMAPASK_BYTES (2u << 20)  /* what a batch should bring at least */
+#define IMAPASK_MOST (8u << 20)   /* and at most; between them, what comes in this time: */
+#define IMAPASK_MS 100
 #define IMAPASK_GUESS 16384       /* bytes of a message of which nothing is known */
 
 /* A UID FETCH that is in flight. */
@@ -26,6 +28,7 @@ struct imapask {
 	size_t n, sent;
 	size_t size;     /* messages of the next batch */
 	uint64_t mean;   /* bytes of a message */
+	uint64_t bytes;  /* that the next batch should bring */
 	struct imapask_batch batch[IMAPASK_BATCHES];
 	size_t flying;
 };
@@ -33,6 +36,8 @@ struct imapask {
 /* uids is taken over; mean 0: not known. */
 void imapask_start(struct imapask *a, uint32_t *uids, size_t n, uint64_t mean);
 void imapask_release(struct imapask *a);
+/* So many bytes came while they were waited for so long: how much the next batch should bring. */
+void imapask_pace(struct imapask *a, uint64_t came, msec_t waited);
 /* May another batch fly, as far as this folder is concerned? */
 static inline bool imapask_room(const struct imapask *a)
 {

@@ -10,7 +10,7 @@
 
 #include "../../lib/script.h"
 #include "base/log.h"
-#include "store/imapstore_p.h"
+#include "store/imaptake_p.h"
 
 #define IN(caps)                                                                                   \
 	{ NULL, "* OK [CAPABILITY IMAP4rev1 LITERAL+ " caps "] hi\r\n" },                          \
@@ -1604,16 +1604,23 @@ static void test_soon(void **state)
 	play_all(rows, COUNT(rows));
 }
 
-/* Whatever comes up to the end of a line, which is to be this one. */
-static void expect_line(int fd, const char *want)
+/* Whatever comes up to the end of a line. */
+static void next_line(int fd, char *line, size_t size)
 {
-	char line[4096];
 	size_t n = 0;
 
 	do {
 		peer_recv(fd, line + n, 1);
-	} while (line[n] != '\n' && n++ < sizeof(line) - 2);
+	} while (line[n] != '\n' && n++ < size - 2);
 	line[n ? n - 1 : 0] = '\0';
+}
+
+/* Which is to be this one. */
+static void expect_line(int fd, const char *want)
+{
+	char line[4096];
+
+	next_line(fd, line, sizeof(line));
 	if (strcmp(line, want) != 0)
 		_exit(1);
 }
@@ -1670,54 +1677,138 @@ static void slow_server(int fd, int nth, void *arg)
 	say(fd, "* BYE well done\r\n");
 }
 
+/* A server that is near: the first 16 messages come, of 300 kB each. Then more is asked for at once than of one that is slow. */
+static void fast_server(int fd, int nth, void *arg)
+{
+	static char body[300000];
+	char text[100], line[4096];
+	int from, to = 0;
+
+	(void)nth;
+	(void)arg;
+	memset(body, 'x', sizeof(body));
+	say(fd, "* OK [CAPABILITY IMAP4rev1] in\r\n");
+	expect_line(fd, "A1 LOGIN \"jane\" \"5ecret\"");
+	say(fd, "A1 OK [CAPABILITY IMAP4rev1] in\r\n");
+	expect_line(fd, "A2 EXAMINE \"INBOX\"");
+	say(fd, BOX("300", "7", "999", "") OK("A2"));
+	expect_line(fd, "A3 UID FETCH 1:16 " PEEK);
+	expect_line(fd, "A4 UID FETCH 17:48 " PEEK);
+	expect_line(fd, "A5 UID FETCH 49:112 " PEEK);
+	expect_line(fd, "A6 UID FETCH 113:240 " PEEK);
+	for (int i = 1; i <= 16; i++) {
+		snprintf(text, sizeof(text), "* %d FETCH (UID %d BODY[] {%zu}\r\n", i, i, sizeof(body));
+		say(fd, text);
+		peer_send(fd, body, sizeof(body));
+		say(fd, ")\r\n");
+	}
+	say(fd, OK("A3") OK("A4") OK("A5") OK("A6"));
+	next_line(fd, line, sizeof(line));
+	if (sscanf(line, "A7 UID FETCH 241:%d ", &to) != 1 || to <= 240 + (2 << 20) / 300000)
+		_exit(1);
+	say(fd, OK("A7"));
+	for (int tag = 8; to < 300; tag++) {
+		next_line(fd, line, sizeof(line));
+		if (sscanf(line, "A%*d UID FETCH %d:%d ", &from, &to) == 1)
+			to = from;
+		snprintf(text, sizeof(text), "A%d OK done\r\n", tag);
+		say(fd, text);
+	}
+	next_line(fd, line, sizeof(line));
+	say(fd, "* BYE well done\r\n");
+}
+
+struct taken {
+	size_t bytes, gone;
+	struct err e;
+};
+
+/* Take 300 messages of the inbox. */
+static struct taken take_300(void (*serve)(int fd, int nth, void *arg), bool compress)
+{
+	struct peer peer;
+	struct imapstore_params p = { .imap = { .dial = { .host = "127.0.0.1",
+							.security = DIAL_PLAIN,
+							.timeout = 5000 },
+					      .user = "jane",
+					      .secret = { .literal = "5ecret" },
+					      .secure = true },
+		.compress = compress };
+	struct taken t = { .e = ERR_INIT };
+	struct box_info info;
+	uint64_t nums[300];
+	struct store *s;
+	size_t i;
+	int rc;
+
+	peer_start(&peer, serve, &compress);
+	p.imap.dial.port = peer.port;
+	s = imapstore_new(&p, &t.e);
+	assert_non_null(s);
+	for (size_t k = 0; k < COUNT(nums); k++)
+		nums[k] = k + 1;
+	assert_int_equal(s->ops->open_box(s, "", BOX_READ, &info, &t.e), 0);
+	assert_int_equal(s->ops->want(s, nums, COUNT(nums), &t.e), 0);
+	for (;;) {
+		struct stream *body = NULL;
+		char buf[4096];
+		ssize_t n;
+
+		rc = s->ops->next(s, &i, &body, &t.e);
+		if (rc <= 0)
+			break;
+		t.gone += !body;
+		while (body && (n = stream_read(body, buf, sizeof(buf), &t.e)) > 0)
+			t.bytes += (size_t)n;
+		stream_free(body);
+	}
+	store_free(s);
+	peer_stop(&peer);
+	return t;
+}
+
 /* COMPRESS is asked for when it is seen to be of use. */
 static void test_compress(void **state)
 {
 	(void)state;
 	for (int on = 0; on < 2; on++) {
-		bool compress = on;
-		struct peer peer;
-		struct imapstore_params p = { .imap = { .dial = { .host = "127.0.0.1",
-								.security = DIAL_PLAIN,
-								.timeout = 5000 },
-						      .user = "jane",
-						      .secret = { .literal = "5ecret" },
-						      .secure = true },
-			.compress = compress };
-		uint64_t nums[300];
-		struct box_info info;
-		struct err e = ERR_INIT;
-		struct store *s;
-		size_t got = 0, gone = 0, i;
+		struct taken t = take_300(slow_server, on);
 
-		peer_start(&peer, slow_server, &compress);
-		p.imap.dial.port = peer.port;
-		s = imapstore_new(&p, &e);
-		assert_non_null(s);
-		for (size_t k = 0; k < COUNT(nums); k++)
-			nums[k] = k + 1;
-		assert_int_equal(s->ops->open_box(s, "", BOX_READ, &info, &e), 0);
-		assert_int_equal(s->ops->want(s, nums, COUNT(nums), &e), 0);
-		for (;;) {
-			struct stream *body = NULL;
-			int rc = s->ops->next(s, &i, &body, &e);
-			char buf[4096];
-			ssize_t n;
-
-			if (rc < 0)
-				fail_msg("%s", e.text);
-			if (rc == 0)
-				break;
-			gone += !body;
-			while (body && (n = stream_read(body, buf, sizeof(buf), &e)) > 0)
-				got += (size_t)n;
-			stream_free(body);
-		}
-		assert_int_equal(got, 16 * 40000);
-		assert_int_equal(gone, COUNT(nums) - 16);
-		store_free(s);
-		peer_stop(&peer);
+		assert_string_equal(t.e.text, "");
+		assert_int_equal(t.bytes, 16 * 40000);
+		assert_int_equal(t.gone, 300 - 16);
 	}
+}
+
+/* Of a fast link more is asked at once. */
+static void test_pace(void **state)
+{
+	static const struct {
+		uint64_t came;
+		msec_t waited;
+		uint64_t want;
+	} rows[] = {
+		{ 0, 0, IMAPASK_BYTES },
+		{ 0, 5000, IMAPASK_BYTES },
+		{ 1 << 20, 0, IMAPASK_MOST },
+		{ 80u << 20, 39999, IMAPASK_BYTES },
+		{ 80u << 20, 1999, 4u << 20 },
+		{ 80u << 20, 499, IMAPASK_MOST },
+		{ UINT64_C(1) << 40, 1, IMAPASK_MOST },
+	};
+	struct taken t;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct imapask a = { 0 };
+
+		imapask_pace(&a, rows[i].came, rows[i].waited);
+		assert_int_equal(a.bytes, rows[i].want);
+	}
+	t = take_300(fast_server, false);
+	assert_string_equal(t.e.text, "");
+	assert_int_equal(t.bytes, 16 * 300000);
+	assert_int_equal(t.gone, 300 - 16);
 }
 
 /* ---- flags and removals ---- */
@@ -2827,6 +2918,7 @@ int main(void)
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_soon),
 		cmocka_unit_test(test_compress),
+		cmocka_unit_test(test_pace),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_removals),
 		cmocka_unit_test(test_moves),
