@@ -6,16 +6,17 @@
 #include "store/imaptake_p.h"
 
 #define BATCH_FIRST 16 /* messages, while nobody knows how long they are; doubled with each */
-#define BATCH_MAX 512
+#define BATCH_MAX 2048
 
 void imapask_start(struct imapask *a, uint32_t *uids, size_t n, uint64_t mean)
 {
 	*a = (struct imapask){
 		.uids = uids,
 		.n = n,
-		.size = BATCH_FIRST,
+		.size = mean ? BATCH_MAX : BATCH_FIRST,
 		.mean = mean ? mean : IMAPASK_GUESS,
-		.bytes = IMAPASK_BYTES,
+		.known = mean > 0,
+		.bytes = IMAPASK_FIRST,
 	};
 }
 
@@ -33,6 +34,8 @@ void imapask_pace(struct imapask *a, uint64_t came, msec_t waited)
 {
 	uint64_t bytes = came * IMAPASK_MS / ((uint64_t)waited + 1);
 
+	if (came < IMAPASK_FIRST)
+		return;
 	if (bytes > IMAPASK_MOST)
 		bytes = IMAPASK_MOST;
 	a->bytes = bytes > IMAPASK_BYTES ? bytes : IMAPASK_BYTES;
@@ -56,11 +59,12 @@ static int send_some(struct imapstore *t, struct imapask *a, size_t n, struct er
 	rc = imap_send(&t->conn, &b->tag, e, "UID FETCH %s (UID BODY.PEEK[])", strbuf_str(&text));
 	if (rc < 0)
 		goto out;
-	b->from = a->sent;
-	b->to = a->sent += n;
+	b->from = (uint32_t)a->sent;
+	a->sent += n;
+	b->to = (uint32_t)a->sent;
+	b->left = (uint32_t)n;
 	b->alone = false;
 	b->several = n > 1;
-	b->bytes = n * a->mean;
 	a->flying++;
 	rc = 1;
 out:
@@ -84,6 +88,18 @@ static size_t batch_size(struct imapask *a)
 	return n < a->n - a->sent ? n : a->n - a->sent;
 }
 
+/*
+ * What counts is what has come, not which commands have ended: a server that is slow to send works at
+ * several at once, and they end together.
+ */
+bool imapask_room(const struct imapask *a)
+{
+	if (a->flying < IMAPASK_WINDOW)
+		return true;
+	return a->flying < IMAPASK_BATCHES &&
+		imapask_coming(a) <= (IMAPASK_WINDOW - 1) * a->bytes;
+}
+
 int imapask_send(struct imapstore *t, struct imapask *a, struct err *e)
 {
 	size_t n = batch_size(a);
@@ -102,13 +118,23 @@ int imapask_send_alone(
 	if (imap_send(&t->conn, &b->tag, e,
 		    "UID FETCH %" PRIu32 " (UID RFC822.SIZE BODY.PEEK[])", uid) < 0)
 		return -1;
-	b->from = from;
-	b->to = from + 1;
+	b->from = (uint32_t)from;
+	b->to = b->from + 1;
+	b->left = 1;
 	b->alone = true;
 	b->several = false;
-	b->bytes = a->mean;
 	a->flying++;
 	return 0;
+}
+
+void imapask_came(struct imapask *a, uint32_t i)
+{
+	for (size_t b = 0; b < a->flying; b++) {
+		struct imapask_batch *f = &a->batch[b];
+
+		if (!f->alone && f->from <= i && i < f->to && f->left > 0)
+			f->left--;
+	}
 }
 
 bool imapask_end(struct imapask *a, uint32_t tag, struct imapask_batch *out)
@@ -127,9 +153,9 @@ bool imapask_end(struct imapask *a, uint32_t tag, struct imapask_batch *out)
 
 uint64_t imapask_coming(const struct imapask *a)
 {
-	uint64_t bytes = 0;
+	uint64_t left = 0;
 
 	for (size_t i = 0; i < a->flying; i++)
-		bytes += a->batch[i].bytes;
-	return bytes;
+		left += a->batch[i].left;
+	return left * a->mean;
 }

@@ -14,7 +14,7 @@
 #include "store/imaptake_p.h"
 
 /* bytes that should be on their way at once */
-#define COMING_MAX ((uint64_t)IMAPASK_BATCHES * IMAPASK_BYTES)
+#define COMING_MAX ((uint64_t)IMAPASK_WINDOW * IMAPASK_BYTES)
 
 struct soon_box {
 	struct imapfolder *f;
@@ -116,6 +116,7 @@ int imapsoon_pump(struct imapstore *t, struct err *e)
 		}
 		if (!imapask_room(&b->ask))
 			break; /* the rest of it when it is open, and only then the one behind it */
+		imaptake_pace(t, &b->ask);
 		if (imapask_send(t, &b->ask, e) < 0)
 			return -1;
 		q->coming += imapask_coming(&b->ask) - before;
@@ -148,11 +149,9 @@ static int shift(struct imapstore *t, struct err *e)
 	return imaptake_begin(t, &b->ask, e);
 }
 
-void imapsoon_skip(struct imapstore *t)
+int imapsoon_skip(struct imapstore *t, struct err *e)
 {
-	imapask_release(&t->soon->boxes.a[t->soon->first].ask);
-	t->soon->first++;
-	t->soon->sending = t->soon->first;
+	return shift(t, e);
 }
 
 int imapsoon_select(struct imapstore *t, const struct imap_resp **r, struct err *why, struct err *e)

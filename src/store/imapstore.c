@@ -253,9 +253,7 @@ static int open_folder(struct imapstore *t, struct imapfolder *f, unsigned how, 
 	if (soon && imapsoon_flies(t))
 		return imapselect_soon(t, f, write, true, e) > 0 ? 0 : -1;
 	if (t->sel.f == f && !t->sel.stale && t->sel.keywords == t->s.keywords && (t->sel.write || !write)) {
-		if (soon)
-			imapsoon_skip(t);
-		return 0;
+		return soon ? imapsoon_skip(t, e) : 0;
 	}
 	if (how & BOX_CREATE && t->listed && !f->listed && imaptree_create(t, f, 0, e) < 0)
 		return -1;

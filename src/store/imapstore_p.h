@@ -283,8 +283,8 @@ int imapsoon_settle(struct imapstore *t, struct err *e);
 int imapsoon_pump(struct imapstore *t, struct err *e);
 /* Would this be the next one? */
 bool imapsoon_is_next(const struct imapstore *t, const char *folder, unsigned how);
-/* Pass over it; nothing flies. */
-void imapsoon_skip(struct imapstore *t);
+/* It is selected already, and nothing flies: it leaves the queue, with nothing sent. */
+int imapsoon_skip(struct imapstore *t, struct err *e);
 /*
  * Read the end of its SELECT, which is sent if it was not. Nothing of a folder before it is in
  * flight. As imapstore_finish.

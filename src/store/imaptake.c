@@ -52,9 +52,11 @@ struct imaptake {
 	uint32_t *order;        /* places in want[], in the order of the announcement */
 	unsigned char *state;   /* of want[] */
 	size_t n;               /* of order[] */
-	uint64_t bytes, bodies; /* that came */
-	msec_t waited;          /* for them */
-	bool asked;             /* COMPRESS, on this link */
+	/* Of this link: what came, and how long it was waited for, but for the first of each folder. */
+	uint64_t bytes, bodies;
+	msec_t waited;
+	bool flows;             /* the first has come */
+	bool asked;             /* COMPRESS */
 	VEC(size_t) alone; /* places in want[] that are asked for one by one: `from` of their batches */
 	size_t alone_at;
 	/* A batch that has ended: what became of those that did not come. */
@@ -105,6 +107,13 @@ static struct stream *spooled_new(struct spool *spool, struct err *e)
 
 /* ---- a body on its way ---- */
 
+/* The server has been waited for since then. What it needs to begin, and for the way, tells nothing of the link. */
+static void stood(struct imaptake *k, msec_t begun)
+{
+	if (k->flows)
+		k->waited += clock_now() - begun;
+}
+
 /* The link's stream; what goes wrong in it is wrong with the link. */
 static ssize_t body_read(struct stream *s, void *buf, size_t n, struct err *e)
 {
@@ -114,7 +123,7 @@ static ssize_t body_read(struct stream *s, void *buf, size_t n, struct err *e)
 	ssize_t got = t->conn.dead ? err_set(e, ERR_TEMP, "the connection is lost")
 				   : stream_read(b->link, buf, n, e);
 
-	t->take->waited += clock_now() - begun;
+	stood(t->take, begun);
 	if (got < 0) {
 		imapstore_broken(t, e);
 		err_in(e, "'%s': message %" PRIu32, b->box, b->uid);
@@ -171,12 +180,20 @@ void imaptake_drop(struct imapstore *t)
 	if (t->take) {
 		clear(t->take);
 		t->take->asked = false;
+		t->take->bytes = t->take->bodies = 0;
+		t->take->waited = 0;
 	}
 }
 
 uint64_t imaptake_coming(const struct imapstore *t)
 {
 	return t->take ? imapask_coming(&t->take->ask) : 0;
+}
+
+void imaptake_pace(const struct imapstore *t, struct imapask *a)
+{
+	if (t->take)
+		imapask_pace(a, t->take->bytes, t->take->waited);
 }
 
 static int by_uid(const void *a, const void *b)
@@ -221,8 +238,7 @@ static int announce(struct imaptake *k, struct err *e)
 	for (size_t i = 0; i < n; i++)
 		k->order[k->want[i].i] = (uint32_t)i;
 	k->n = n;
-	k->bytes = k->bodies = 0;
-	k->waited = 0;
+	k->flows = false;
 	return 0;
 }
 
@@ -324,7 +340,7 @@ static int compress(struct imapstore *t, struct err *e)
 		!(t->conn.caps.have & IMAP_CAP_COMPRESS))
 		return 0;
 	if (k->bytes < COMPRESS_FROM || k->bytes > (uint64_t)k->waited * COMPRESS_BELOW ||
-		(k->ask.n - k->ask.sent) * (k->bytes / k->bodies) < COMPRESS_FROM)
+		(k->ask.n - k->ask.sent) * k->ask.mean < COMPRESS_FROM)
 		return 0;
 	if (imap_flying(&t->conn) > 0)
 		return 1;
@@ -368,7 +384,7 @@ static int pump(struct imapstore *t, struct err *e)
 			return imapsoon_pump(t, e);
 		if (!imapask_room(&k->ask))
 			return 0;
-		imapask_pace(&k->ask, k->bytes, k->waited);
+		imaptake_pace(t, &k->ask);
 		rc = batch ? imapask_send(t, &k->ask, e) : send_alone(t, e);
 		if (rc < 0 || (!batch && rc == 0))
 			return rc;
@@ -412,11 +428,14 @@ static int hold(struct imaptake *k, const struct imap_resp *r, struct err *e)
 }
 
 /* One has come: how long they are. */
-static void count(struct imaptake *k, uint64_t size)
+static void count(struct imaptake *k, uint32_t i, uint64_t size)
 {
+	imapask_came(&k->ask, i);
+	k->flows = true;
 	k->bodies++;
 	k->bytes += size;
-	k->ask.mean = k->bytes / k->bodies + 1;
+	if (!k->ask.known)
+		k->ask.mean = k->bytes / k->bodies + 1;
 }
 
 /* A body. 1: it is for the caller. */
@@ -436,7 +455,7 @@ static int take_body(struct imapstore *t, const struct imap_resp *r, size_t *i,
 				e, ERR_PROTO, "the server sends messages that nobody asked for");
 		return hold(k, r, e);
 	}
-	count(k, r->body.size);
+	count(k, w->i, r->body.size);
 	k->state[w - k->want] |= OVER;
 	*i = w->i;
 	k->open = true;
@@ -490,7 +509,7 @@ static int take_fetch(struct imapstore *t, const struct imap_resp *r, size_t *i,
 	if (!*body)
 		return -1;
 	k->strays -= k->strays > 0;
-	count(k, k->held_size);
+	count(k, w->i, k->held_size);
 	k->state[at] |= OVER;
 	*i = w->i;
 	return 1;
@@ -570,7 +589,7 @@ static int next(struct imapstore *t, size_t *i, struct stream **body, struct err
 			return 0;
 		begun = clock_now();
 		ev = imap_next(&t->conn, &tag, &r, &why);
-		k->waited += clock_now() - begun;
+		stood(k, begun);
 		if (ev == IMAP_LOST) {
 			t->s.torn = k->open && why.kind == ERR_PROTO;
 			imapstore_give(e, &why);

@@ -1589,9 +1589,19 @@ static void test_soon(void **state)
 			{ ABC(""), A_AND_B, ASK("A7", "1", A_SAYS B_SAYS), EXAMINE("A8", "a", ""), { "A9 UID FETCH 1:* " ALL, BOX("1", "7", "9", "") OK("A8") ROW("1", "1", "") OK("A9") }, { 0 } },
 			.act = SOON "want 1:2;look r a _ _", .want = TOLD " 1=a1 2=a2; [0 all'7 9 1 0'1: 1(9,100)]" },
 		{ "one that is long comes first",
-			{ ABC(""), EXAMINE("A4", "a", ""), ASK("A5", "1:16", ""), ASK("A6", "17:48", ""), ASK("A7", "49:112", ""), ASK("A8", "113:240", BOX("300", "7", "999", "") OK("A4") OK("A5") OK("A6") OK("A7") OK("A8")),
-				ASK("A9", "241:300", ""), EXAMINE("A10", "b", ""), ASK("A11", "1", OK("A9") BOX("1", "8", "9", "") OK("A10") BODY("1", "1", "b1") OK("A11")), { 0 } },
-			.act = "folders;soon a 1:300 r1 b 1 r1;open a;want 1:300;open b;want 1", .want = NULL },
+			{ ABC(""), EXAMINE("A4", "a", ""), ASK("A5", "1:74", ""), ASK("A6", "75:148", ""), ASK("A7", "149:222", ""), ASK("A8", "223:296", BOX("300", "7", "999", "") OK("A4") OK("A5") OK("A6") OK("A7") OK("A8")),
+				ASK("A9", "297:300", ""), EXAMINE("A10", "b", ""), ASK("A11", "1", OK("A9") BOX("1", "8", "9", "") OK("A10") BODY("1", "1", "b1") OK("A11")), { 0 } },
+			.act = "folders;soon a 1:300 r7 b 1 r1;open a;want 1:300;open b;want 1", .want = NULL },
+		{ "also one that is selected",
+			{ ABC(""), EXAMINE("A4", "a", BOX("300", "7", "999", "") OK("A4")), { "A5 UID FETCH 1:* " ALL, ROW("1", "1", "") OK("A5") },
+				ASK("A6", "1:74", ""), ASK("A7", "75:148", ""), ASK("A8", "149:222", ""), ASK("A9", "223:296", OK("A6")), ASK("A10", "297:300", ""), EXAMINE("A11", "b", ""),
+				ASK("A12", "1", OK("A7") OK("A8") OK("A9") OK("A10") BOX("1", "8", "9", "") OK("A11") BODY("1", "1", "b1") OK("A12")), { 0 } },
+			.act = "folders;look r a _ _;soon a 1:300 r7 b 1 r1;open a;want 1:300;open b;want 1", .want = NULL },
+		{ "or not, if other messages are wanted then",
+			{ ABC(""), EXAMINE("A4", "a", BOX("300", "7", "999", "") OK("A4")), { "A5 UID FETCH 1:* " ALL, ROW("1", "1", "") OK("A5") },
+				ASK("A6", "1:16", ""), ASK("A7", "17:48", ""), ASK("A8", "49:80", ""), ASK("A9", "81:100", ""), EXAMINE("A10", "b", ""),
+				ASK("A11", "1", OK("A6") OK("A7") OK("A8") OK("A9") BOX("1", "8", "9", "") OK("A10") BODY("1", "1", "b1") OK("A11")), { 0 } },
+			.act = "folders;look r a _ _;soon a 1:300 r7 b 1 r1;open a;want 1:100;open b;want 1", .want = NULL },
 		{ "no more at once", { ABC(""), EXAMINE("A4", "a", ""), ASK("A5", "1", ""), ASK("A6", "2", ""), ASK("A7", "3", BOX("3", "7", "9", "") OK("A4")), { "nothing more", "" } },
 			.act = "folders;soon a 1:3 r3000 b 1 r1;open a", .want = "a|b|c|; ; same'7 9 3 0'3:" },
 		{ "than can be read in good time",
@@ -1647,8 +1657,8 @@ static void slow_server(int fd, int nth, void *arg)
 	say(fd, BOX("300", "7", "999", "") OK("A2"));
 	expect_line(fd, "A3 UID FETCH 1:16 " PEEK);
 	expect_line(fd, "A4 UID FETCH 17:48 " PEEK);
-	expect_line(fd, "A5 UID FETCH 49:112 " PEEK);
-	expect_line(fd, "A6 UID FETCH 113:240 " PEEK);
+	expect_line(fd, "A5 UID FETCH 49:80 " PEEK);
+	expect_line(fd, "A6 UID FETCH 81:112 " PEEK);
 	for (int i = 1; i <= 16; i++) {
 		char head[80];
 
@@ -1664,15 +1674,19 @@ static void slow_server(int fd, int nth, void *arg)
 	if (*(bool *)arg) {
 		expect_line(fd, "A7 COMPRESS DEFLATE");
 		say(fd, "A7 NO not now\r\n");
-		expect_line(fd, "A8 UID FETCH 241:292 " PEEK);
-		expect_line(fd, "A9 UID FETCH 293:300 " PEEK);
-		say(fd, OK("A8") OK("A9"));
-		expect_line(fd, "A10 LOGOUT");
+		expect_line(fd, "A8 UID FETCH 113:164 " PEEK);
+		expect_line(fd, "A9 UID FETCH 165:216 " PEEK);
+		expect_line(fd, "A10 UID FETCH 217:268 " PEEK);
+		expect_line(fd, "A11 UID FETCH 269:300 " PEEK);
+		say(fd, OK("A8") OK("A9") OK("A10") OK("A11"));
+		expect_line(fd, "A12 LOGOUT");
 	} else {
-		expect_line(fd, "A7 UID FETCH 241:292 " PEEK);
-		expect_line(fd, "A8 UID FETCH 293:300 " PEEK);
-		say(fd, OK("A7") OK("A8"));
-		expect_line(fd, "A9 LOGOUT");
+		expect_line(fd, "A7 UID FETCH 113:164 " PEEK);
+		expect_line(fd, "A8 UID FETCH 165:216 " PEEK);
+		expect_line(fd, "A9 UID FETCH 217:268 " PEEK);
+		expect_line(fd, "A10 UID FETCH 269:300 " PEEK);
+		say(fd, OK("A7") OK("A8") OK("A9") OK("A10"));
+		expect_line(fd, "A11 LOGOUT");
 	}
 	say(fd, "* BYE well done\r\n");
 }
@@ -1694,8 +1708,8 @@ static void fast_server(int fd, int nth, void *arg)
 	say(fd, BOX("300", "7", "999", "") OK("A2"));
 	expect_line(fd, "A3 UID FETCH 1:16 " PEEK);
 	expect_line(fd, "A4 UID FETCH 17:48 " PEEK);
-	expect_line(fd, "A5 UID FETCH 49:112 " PEEK);
-	expect_line(fd, "A6 UID FETCH 113:240 " PEEK);
+	expect_line(fd, "A5 UID FETCH 49:80 " PEEK);
+	expect_line(fd, "A6 UID FETCH 81:112 " PEEK);
 	for (int i = 1; i <= 16; i++) {
 		snprintf(text, sizeof(text), "* %d FETCH (UID %d BODY[] {%zu}\r\n", i, i, sizeof(body));
 		say(fd, text);
@@ -1704,7 +1718,7 @@ static void fast_server(int fd, int nth, void *arg)
 	}
 	say(fd, OK("A3") OK("A4") OK("A5") OK("A6"));
 	next_line(fd, line, sizeof(line));
-	if (sscanf(line, "A7 UID FETCH 241:%d ", &to) != 1 || to <= 240 + (2 << 20) / 300000)
+	if (sscanf(line, "A7 UID FETCH 113:%d ", &to) != 1 || to <= 112 + (2 << 20) / 300000)
 		_exit(1);
 	say(fd, OK("A7"));
 	for (int tag = 8; to < 300; tag++) {
@@ -1788,9 +1802,10 @@ static void test_pace(void **state)
 		msec_t waited;
 		uint64_t want;
 	} rows[] = {
-		{ 0, 0, IMAPASK_BYTES },
-		{ 0, 5000, IMAPASK_BYTES },
-		{ 1 << 20, 0, IMAPASK_MOST },
+		{ 0, 0, 77 },
+		{ IMAPASK_FIRST - 1, 1, 77 },
+		{ IMAPASK_FIRST, 5000, IMAPASK_BYTES },
+		{ IMAPASK_FIRST, 0, IMAPASK_MOST },
 		{ 80u << 20, 39999, IMAPASK_BYTES },
 		{ 80u << 20, 1999, 4u << 20 },
 		{ 80u << 20, 499, IMAPASK_MOST },
@@ -1800,7 +1815,7 @@ static void test_pace(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct imapask a = { 0 };
+		struct imapask a = { .bytes = 77 };
 
 		imapask_pace(&a, rows[i].came, rows[i].waited);
 		assert_int_equal(a.bytes, rows[i].want);
