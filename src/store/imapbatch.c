@@ -208,6 +208,8 @@ static int fly_units(struct imapstore *t, struct imapbatch *j, size_t most, stru
 			return err_set(e, ERR_LOCAL, "out of memory");
 	}
 	f.n = j->pieces.n;
+	f.along = j->along;
+	j->along = NULL;
 	return imapstore_fly(t, &f, e);
 }
 

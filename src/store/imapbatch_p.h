@@ -45,6 +45,7 @@ struct imapbatch {
 	imapbatch_done *tell; /* the caller's */
 	void *arg;
 	struct uidset *ok; /* collects what went well; may be NULL */
+	const struct imapstore_flight *along; /* goes with the first try; may be NULL */
 	struct uidset *gone; /* NULL; or each STORE is followed by a UID EXPUNGE of the same, and here are those that the server said it has removed */
 	uint32_t validity; /* of the other folder, for copies to be collected; 0 unknown: none are */
 	VEC(struct imapbatch_copy) copies; /* in any order; the caller releases them */

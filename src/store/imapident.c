@@ -143,6 +143,112 @@ static int prepare(struct asking *w, const uint64_t *nums, size_t n, struct err 
 	return rc;
 }
 
+static void release(struct asking *w)
+{
+	ident_reader_free(w->part.reader);
+	uidset_release(&w->wanted);
+	uidset_release(&w->told);
+	vec_release(&w->from);
+}
+
+/* ---- along with something else ---- */
+
+#define AHEAD_MAX 2048 /* messages: what is told of them waits in memory */
+
+struct told_ahead {
+	uint64_t num;
+	struct ident id;
+};
+
+/* What will be asked, and was told before it was. */
+struct imapident_ahead {
+	struct asking w;
+	struct imapstore_flight f;
+	size_t ended; /* commands */
+	bool failed;
+	VEC(struct told_ahead) told;
+};
+
+/* asking.tell */
+static void keep(void *arg, uint64_t num, const struct ident *id)
+{
+	struct imapident_ahead *a = arg;
+
+	a->failed |= vec_push(&a->told, ((struct told_ahead){ .num = num, .id = *id })) < 0;
+}
+
+/* imapstore_flight.send, data and end of it */
+static int send_ahead(struct imapstore *t, void *arg, size_t i, uint32_t *tag, struct err *e)
+{
+	return send_part(t, &((struct imapident_ahead *)arg)->w, i, tag, e);
+}
+
+static int data_ahead(struct imapstore *t, void *arg, const struct imap_resp *r, struct err *e)
+{
+	return data(t, &((struct imapident_ahead *)arg)->w, r, e);
+}
+
+static int end_ahead(struct imapstore *t, void *arg, size_t i, const struct imap_resp *r,
+	const struct err *why, struct err *e)
+{
+	struct imapident_ahead *a = arg;
+
+	a->ended++;
+	a->failed |= !r;
+	return end_part(t, &a->w, i, r, why, e);
+}
+
+void imapident_drop(struct imapstore *t)
+{
+	if (!t->idents)
+		return;
+	release(&t->idents->w);
+	vec_release(&t->idents->told);
+	free(t->idents);
+	t->idents = NULL;
+}
+
+/* store_ops.idents_soon */
+void imapident_soon(struct store *s, const uint64_t *nums, size_t n)
+{
+	struct imapstore *t = imapstore_of(s);
+	struct imapident_ahead *a;
+
+	imapident_drop(t);
+	if (!t->box || n == 0 || n > AHEAD_MAX)
+		return;
+	a = t->idents = calloc(1, sizeof(*a));
+	if (!a)
+		return;
+	a->w = (struct asking){ .wanted = UIDSET_INIT, .told = UIDSET_INIT, .tell = keep, .arg = a };
+	a->w.part.reader = ident_reader_new(NULL);
+	if (!a->w.part.reader || prepare(&a->w, nums, n, NULL) < 0) {
+		imapident_drop(t);
+		return;
+	}
+	a->f = (struct imapstore_flight){ .n = a->w.from.n, .send = send_ahead, .end = end_ahead, .data = data_ahead, .arg = a };
+}
+
+const struct imapstore_flight *imapident_along(const struct imapstore *t)
+{
+	return t->idents && t->idents->ended == 0 ? &t->idents->f : NULL;
+}
+
+/* Were these asked about already, and all of it was answered? Then it is told. */
+static bool tell_ahead(struct imapstore *t, const uint64_t *nums, size_t n,
+	void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg)
+{
+	struct imapident_ahead *a = t->idents;
+	bool same = a && a->ended == a->f.n && !a->failed && uidset_count(&a->w.wanted) == n;
+
+	for (size_t i = 0; same && i < n; i++)
+		same = nums[i] <= UINT32_MAX && uidset_has(&a->w.wanted, (uint32_t)nums[i]);
+	for (size_t i = 0; same && i < a->told.n; i++)
+		tell(arg, a->told.a[i].num, &a->told.a[i].id);
+	imapident_drop(t);
+	return same;
+}
+
 /* store_ops.idents */
 int imapident(struct store *s, const uint64_t *nums, size_t n, bool marks,
 	void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e)
@@ -158,14 +264,13 @@ int imapident(struct store *s, const uint64_t *nums, size_t n, bool marks,
 		return 0;
 	if (imapstore_need_box(t, false, e) < 0)
 		return -1;
+	if (!marks && tell_ahead(t, nums, n, tell, arg))
+		return 0;
 	w.part.reader = ident_reader_new(e);
 	if (w.part.reader && prepare(&w, nums, n, e) == 0) {
 		f.n = w.from.n;
 		rc = imapstore_fly(t, &f, e);
 	}
-	ident_reader_free(w.part.reader);
-	uidset_release(&w.wanted);
-	uidset_release(&w.told);
-	vec_release(&w.from);
+	release(&w);
 	return rc < 0 ? imapstore_fail(t, e) : 0;
 }

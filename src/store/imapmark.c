@@ -54,6 +54,7 @@ int imapmark_set_flags(struct store *s, const struct flag_change *c, size_t n, i
 			done(arg, x.num, NULL);
 	}
 	j.c = mine;
+	j.along = imapident_along(t);
 	t->sel.stale |= j.n > 0;
 	rc = imapbatch_run(t, &j, NULL, e);
 	free(mine);

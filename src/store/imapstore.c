@@ -37,6 +37,7 @@ static void forget(struct imapstore *t)
 	imaplook_drop(t);
 	imaptake_drop(t);
 	imapsoon_drop(t);
+	imapident_drop(t);
 	t->sel.f = NULL;
 	t->box = NULL;
 	uidset_clear(&t->marked);
@@ -156,9 +157,24 @@ static int flight_end(struct imapstore *t, const struct imapstore_flight *f, uin
 {
 	size_t i = tag - first;
 
-	if (i >= f->n)
-		return 0; /* not of this flight */
-	return f->end(t, f->arg, i, r, why, e);
+	if (i < f->n)
+		return f->end(t, f->arg, i, r, why, e);
+	i -= f->n;
+	if (f->along && i < f->along->n)
+		return f->along->end(t, f->along->arg, i, r, why, e);
+	return 0; /* not of this flight */
+}
+
+static int flight_send(struct imapstore *t, const struct imapstore_flight *f, size_t i, uint32_t *tag, struct err *e)
+{
+	return i < f->n ? f->send(t, f->arg, i, tag, e) : f->along->send(t, f->along->arg, i - f->n, tag, e);
+}
+
+static int flight_data(struct imapstore *t, const struct imapstore_flight *f, const struct imap_resp *r, struct err *e)
+{
+	int rc = f->data ? f->data(t, f->arg, r, e) : 0;
+
+	return rc == 0 && f->along ? f->along->data(t, f->along->arg, r, e) : rc;
 }
 
 /* Several commands, pipelined. */
@@ -166,19 +182,20 @@ int imapstore_fly(struct imapstore *t, const struct imapstore_flight *f, struct 
 {
 	struct imap_conn *c = &t->conn;
 	uint32_t first = f->first, tag;
+	const size_t n = f->n + (f->along ? f->along->n : 0);
 	size_t sent = f->sent, ended = 0;
 	bool stop = false;
 
 	if (imapsoon_flies(t))
 		return err_set(e, ERR_BUG, "%s: another folder is selected", t->login.what);
-	while (ended < sent || (sent < f->n && !stop)) {
+	while (ended < sent || (sent < n && !stop)) {
 		const struct imap_resp *r = NULL;
 		struct err why = ERR_INIT, second = ERR_INIT;
 		enum imap_event ev;
 		int rc = 0;
 
-		if (sent < f->n && !stop && imap_may_send(c)) {
-			if (f->send(t, f->arg, sent, &tag, e) < 0) {
+		if (sent < n && !stop && imap_may_send(c)) {
+			if (flight_send(t, f, sent, &tag, e) < 0) {
 				if (c->dead)
 					return imapstore_broken(t, e);
 				stop = true;
@@ -195,8 +212,7 @@ int imapstore_fly(struct imapstore *t, const struct imapstore_flight *f, struct 
 			return imapstore_broken(t, stop ? NULL : e);
 		}
 		if (ev == IMAP_DATA) {
-			if (f->data)
-				rc = f->data(t, f->arg, r, &second);
+			rc = flight_data(t, f, r, &second);
 		} else {
 			ended++;
 			rc = flight_end(t, f, first, tag, ev == IMAP_DONE ? r : NULL,
@@ -322,6 +338,7 @@ static void imapstore_close_box(struct store *s)
 
 	t->box = NULL;
 	uidset_clear(&t->marked);
+	imapident_drop(t);
 }
 
 /* store_ops.find: the UID is all that is needed, and asking would cost a round trip for each. */
@@ -349,6 +366,7 @@ static void imapstore_free(struct store *s)
 	imaptake_free(t->take);
 	imapsoon_free(t->soon);
 	imapput_free(t->put);
+	imapident_drop(t);
 	uidset_release(&t->marked);
 	digest_free(t->ids);
 	free(t);
@@ -383,6 +401,7 @@ static const struct store_ops ops = {
 	.look_next = imaplook_next,
 	.find = imapstore_find,
 	.idents = imapident,
+	.idents_soon = imapident_soon,
 	.move = imapmove,
 	.copy = imapmove_copy,
 	.set_flags = imapmark_set_flags,

@@ -112,6 +112,7 @@ struct imapstore {
 	struct uidset marked; /* to be expunged by commit */
 	struct imaplisten_learnt listen;
 	struct digest *ids;   /* for the objects' ids; NULL until one was told */
+	struct imapident_ahead *idents; /* what will be asked, or was asked along with something else */
 };
 
 /* Hand an error on to a caller who may not want it. */
@@ -154,6 +155,8 @@ struct imapstore_flight {
 	void *arg;
 	size_t sent;    /* so many were sent before, the first with this tag */
 	uint32_t first;
+	/* its commands come behind, and hear the data, too; NULL: none */
+	const struct imapstore_flight *along;
 };
 int imapstore_fly(struct imapstore *t, const struct imapstore_flight *f, struct err *e);
 
@@ -337,6 +340,11 @@ int imapmove_copy(struct store *s, const uint64_t *nums, size_t n, const char *f
 
 int imapident(struct store *s, const uint64_t *nums, size_t n, bool marks,
 	void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
+void imapident_soon(struct store *s, const uint64_t *nums, size_t n);
+/* What was announced so, as a part of a flight in the open box; NULL: nothing, or it was asked already. */
+const struct imapstore_flight *imapident_along(const struct imapstore *t);
+/* Forget it, and what was told. */
+void imapident_drop(struct imapstore *t);
 /* The item of a FETCH that asks for the Message-ID, and perhaps other fields. */
 #define IMAPIDENT_HEAD(others) "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID" others ")]"
 /* What stands in the answer that is being read. Begins as zeros, but for a reader. */

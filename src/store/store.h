@@ -285,6 +285,8 @@ struct store_ops {
 	 * be read instead.
 	 */
 	int (*idents)(struct store *s, const uint64_t *nums, size_t n, bool marks, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
+	/* A hint: of these messages of the open box idents (without marks) will be asked, behind the next set_flags, with which a remote driver asks already. Copied. NULL: the driver has no use for it. */
+	void (*idents_soon)(struct store *s, const uint64_t *nums, size_t n);
 	/*
 	 * Move messages of the open box (BOX_WRITE) to a folder that is there. done is called once for each: with its key there, when the move is durable; with an
 	 * empty key when it arrived there and nobody knows as what, nor whether it has left: looks will tell; or with why it was not moved at all (SPAN_MSG). -1: the

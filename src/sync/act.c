@@ -410,6 +410,23 @@ static int remove_at(struct twoway *g, struct box *b, int side, struct todo *t, 
 	return rc;
 }
 
+/* Before its flags are changed a side is told of what it will be asked then: act_find_strangers. */
+static int foretell_strangers(struct twoway *g, int side, const struct todo *t, struct err *e)
+{
+	struct store *s = g->side[side];
+	VEC(uint64_t) nums = { 0 };
+	int rc = 0;
+
+	if (!s->ops->idents_soon || t->flag[side].n == 0)
+		return 0;
+	for (size_t i = 0; rc == 0 && i < t->remove[side].n; i++)
+		rc = vec_push(&nums, t->remove[side].a[i].num) < 0 ? twoway_no_memory(e) : 0;
+	if (nums.n > 0 && rc == 0)
+		s->ops->idents_soon(s, nums.a, nums.n);
+	vec_release(&nums);
+	return rc;
+}
+
 /* Everything that a folder asks for, in the order that loses nothing: copies, flags, removals. */
 static int do_todo(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct todo *t, struct err *e)
 {
@@ -418,7 +435,7 @@ static int do_todo(struct twoway *g, struct box *b, const struct plan_sync_polic
 	if (copy_all(g, b, policy, t, e) < 0)
 		return -1;
 	for (int s = RIGHT; s >= LEFT; s--)
-		if (exec_flags(&g->x[s], t->flag[s].a, t->flag[s].n, e) < 0)
+		if (foretell_strangers(g, s, t, e) < 0 || exec_flags(&g->x[s], t->flag[s].a, t->flag[s].n, e) < 0)
 			return -1;
 	if (note_rest(g, b, t, e) < 0 || sort_taken_now(t, e) < 0)
 		return -1;

@@ -77,6 +77,24 @@ def test_waits(far):
     far.same()
 
 
+def test_changes_here(far):
+    """What is to be deleted at the server is proven to be it along with the flags of others, and removed along with its mark."""
+    far.settle()
+    bodies = sorted(far.local.bodies("INBOX"))
+    far.local.deliver(b"Message-ID: <new@example.org>\n\nnew\n")
+    far.local.flag("INBOX", bodies[0], "FS")
+    far.local.delete("INBOX", bodies[1])
+    r = far.call("-vv", "run", "both")
+    assert r.code == 0, r
+    sent = re.findall(r"^both: ([<>]) A\d+ (\w+(?: \w+)?)", r.err, re.M)
+    at = sent.index((">", "UID STORE"))
+    assert [what for _, what in sent[at:at + 2]] == ["UID STORE", "UID FETCH"] and sent[at + 1][0] == ">", r
+    at = sent.index((">", "UID EXPUNGE"))
+    assert sent[at - 1] == (">", "UID STORE"), r
+    far.same()
+    assert len(far.remote.bodies("INBOX")) == 3
+
+
 @pytest.mark.parametrize("damage", ["lost", "empty", "cut", "other words", "garbage", "readable", "other settings"])
 def test_what_is_known_is_damaged(far, damage):
     far.settle()

@@ -467,6 +467,25 @@ static void do_flags(struct rig *r, char **w, size_t n)
 		tell_err(r, &e);
 }
 
+static void tell_ident(void *arg, uint64_t num, const struct ident *id)
+{
+	struct rig *r = arg;
+
+	strbuf_printf(&r->told, " %llu(%llu%s)", (unsigned long long)num, (unsigned long long)id->size, id->has_mid ? " named" : "");
+}
+
+static void do_idents(struct rig *r, const char *set, bool soon, bool marks)
+{
+	uint64_t nums[2000];
+	size_t n = numbers(set, nums, 2000);
+	struct err e = ERR_INIT;
+
+	if (soon)
+		r->s->ops->idents_soon(r->s, nums, n);
+	else if (r->s->ops->idents(r->s, nums, n, marks, tell_ident, r, &e) < 0)
+		tell_err(r, &e);
+}
+
 static void do_remove(struct rig *r, const char *set)
 {
 	uint64_t nums[2000];
@@ -540,6 +559,10 @@ static void do_one(struct rig *r, char *command)
 		do_flags(r, w, n);
 	} else if (strcmp(verb, "remove") == 0) {
 		do_remove(r, w[0]);
+	} else if (strcmp(verb, "idents") == 0) {
+		do_idents(r, w[0], false, n > 1);
+	} else if (strcmp(verb, "foretell") == 0) {
+		do_idents(r, w[0], true, false);
 	} else if (strcmp(verb, "end") == 0) { /* commit follows */
 		r->s->ending = true;
 		do_remove(r, w[0]);
@@ -2265,6 +2288,66 @@ static void test_removals_at_once(void **state)
 	play_all(rows, COUNT(rows));
 }
 
+/* What is announced is asked along with flags, and told later; whatever was not answered then is asked for. */
+static void test_idents_ahead(void **state)
+{
+#define ASKS(tag, set, say)                                                                        \
+	{                                                                                          \
+		tag " UID FETCH " set " (UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])", say \
+	}
+#define TELLS(uid, size)                                                                            \
+	"* " uid " FETCH (UID " uid " RFC822.SIZE " size                                           \
+	" INTERNALDATE \"17-Jul-2026 02:44:25 +0000\" BODY[HEADER.FIELDS (MESSAGE-ID)] {21}\r\nMessage-ID: <a@b>\r\n\r\n)\r\n"
+#define SEEN(tag, say)                                                                             \
+	{                                                                                          \
+		tag " UID STORE 2 +FLAGS.SILENT (\\Seen)", say                                     \
+	}
+	static const struct row rows[] = {
+		{ "with flags",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), SEEN("A3", "* 2 FETCH (UID 2 FLAGS (\\Seen))\r\n" OK("A3")),
+				ASKS("A4", "1,3", TELLS("1", "10") TELLS("3", "30") OK("A4")), MARK("A5", "1,3"), { 0 } },
+			.act = "open INBOX w;foretell 1,3;flags 2 S _;idents 1,3;remove 1,3",
+			.want = OPENED ";  2;  1(10 named) 3(30 named);  1 3" },
+		{ "the answers mixed",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), SEEN("A3", ""),
+				ASKS("A4", "1,3", TELLS("3", "30") OK("A3") TELLS("1", "10") OK("A4")), { 0 } },
+			.act = "open INBOX w;foretell 1,3;flags 2 S _;idents 1,3", .want = OPENED ";  2;  3(30 named) 1(10 named)" },
+		{ "each answer counts once",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), SEEN("A3", OK("A3")), ASKS("A4", "1", TELLS("1", "10") OK("A4")),
+				ASKS("A5", "1", TELLS("1", "11") OK("A5")), { 0 } },
+			.act = "open INBOX w;foretell 1;flags 2 S _;idents 1;idents 1", .want = OPENED ";  2;  1(10 named);  1(11 named)" },
+		{ "others are asked about than was said",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), SEEN("A3", OK("A3")), ASKS("A4", "1", TELLS("1", "10") OK("A4")),
+				ASKS("A5", "1,3", TELLS("1", "11") TELLS("3", "30") OK("A5")), { 0 } },
+			.act = "open INBOX w;foretell 1;flags 2 S _;idents 1,3", .want = OPENED ";  2;  1(11 named) 3(30 named)" },
+		{ "one is not told: it is not there",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), SEEN("A3", OK("A3")), ASKS("A4", "1,3", TELLS("1", "10") OK("A4")), { 0 } },
+			.act = "open INBOX w;foretell 1,3;flags 2 S _;idents 1,3", .want = OPENED ";  2;  1(10 named)" },
+		{ "refused: asked once more",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), SEEN("A3", OK("A3")), ASKS("A4", "1", "A4 NO later\r\n"),
+				ASKS("A5", "1", TELLS("1", "10") OK("A5")), { 0 } },
+			.act = "open INBOX w;foretell 1;flags 2 S _;idents 1", .want = OPENED ";  2;  1(10 named)" },
+		{ "flags are refused, and tried one by one",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), { "A3 UID STORE 2:3 +FLAGS.SILENT (\\Seen)", "A3 NO no\r\n" },
+				ASKS("A4", "1", TELLS("1", "10") OK("A4")), SEEN("A5", OK("A5")),
+				{ "A6 UID STORE 3 +FLAGS.SILENT (\\Seen)", "A6 NO no\r\n" }, { 0 } },
+			.act = "open INBOX w;foretell 1;flags 2:3 S _;idents 1", .want = OPENED ";  2 3!refused/msg;  1(10 named)" },
+		{ "no flags were changed",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ASKS("A3", "1", TELLS("1", "10") OK("A3")), { 0 } },
+			.act = "open INBOX w;foretell 1;idents 1", .want = OPENED ";  1(10 named)" },
+		{ "the box is another",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), SEEN("A3", OK("A3")), ASKS("A4", "1", TELLS("1", "10") OK("A4")),
+				{ "A5 SELECT \"INBOX\"", BOX("3", "7", "9", "") OK("A5") }, ASKS("A6", "1", TELLS("1", "11") OK("A6")), { 0 } },
+			.act = "open INBOX w;foretell 1;flags 2 S _;open INBOX w;idents 1", .want = OPENED ";  2; same'7 9 3 0'3:;  1(11 named)" },
+		{ "lost",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), SEEN("A3", OK("A3")), ASKS("A4", "1", NULL) },
+			.act = "open INBOX w;foretell 1;flags 2 S _;idents 1", .want = OPENED ";  2!temp/acct; !temp/acct" },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
 /* Without MOVE (RFC 6851): COPY, and removal by the very UIDs. */
 static void test_moves_by_copy(void **state)
 {
@@ -2938,6 +3021,7 @@ int main(void)
 		cmocka_unit_test(test_removals),
 		cmocka_unit_test(test_moves),
 		cmocka_unit_test(test_removals_at_once),
+		cmocka_unit_test(test_idents_ahead),
 		cmocka_unit_test(test_moves_by_copy),
 		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_many_moves),
