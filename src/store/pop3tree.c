@@ -49,7 +49,7 @@ static int session(struct pop3store *t, struct err *e)
 	if (!same) {
 		t->tree = true;
 		pop3store_drop(t);
-		if (pop3store_session(t, BOX_READ, &t->info, e) < 0)
+		if (pop3store_session(t, BOX_READ | (t->s.afresh ? BOX_SIZES : 0), &t->info, e) < 0)
 			return -1;
 		if (t->list.numbered > 0)
 			t->info.stamp[0] = '\0'; /* an equal listing may be of other mail: stamp_names */

@@ -327,6 +327,7 @@ struct store {
 	struct keyword_view *keywords; /* STORE_TREE: of the folder that is opened next, or is open; NULL: they don't count. Borrowed, set by the engine */
 	const char *trash;      /* STORE_TREE: the folder that removed messages are moved to, unless they are in it; NULL: none. Borrowed, set by the engine */
 	struct quarantine *quarantine; /* where removed messages, and those of removed folders, are kept for a while; NULL: they are not. As trash. Of a driver that can restore */
+	bool afresh;            /* STORE_TREE: the base knows no folder yet, so that after folders all is looked at. A hint, set by the engine */
 	bool counts;            /* STORE_TREE: folders tells messages and bytes where that is possible at all, whatever it costs. Set by who shows them */
 };
 

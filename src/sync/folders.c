@@ -347,6 +347,18 @@ static int match(struct reading *r, struct db *db, struct err *e)
 	return foldermap_match(r, e);
 }
 
+static int is_known(void *arg, int64_t id, const char *left, const char *right, struct err *e)
+{
+	bool *any = arg;
+
+	(void)id;
+	(void)left;
+	(void)right;
+	(void)e;
+	*any = true;
+	return 0;
+}
+
 static int read_left(void *arg, struct err *e)
 {
 	struct reading *r = arg;
@@ -380,7 +392,7 @@ static int read_both(struct reading *r, int *right_rc, struct err *why, struct e
 	const bool far = r->source->ops->caps & STORE_REMOTE, both = far && r->target->ops->caps & STORE_REMOTE;
 	struct fiber *f;
 
-	if (far && !both && r->p->beside)
+	if (far && !both && r->source->afresh && r->p->beside)
 		return read_beside(r, right_rc, why, e);
 	f = both ? fiber_start(read_right, r) : NULL;
 	if (read_left(r, e) < 0) {
@@ -398,7 +410,11 @@ int folders_read(struct folders *fs, const struct folders_params *p, struct stor
 	struct known k = { .r = &r, .db = db };
 	struct err why = ERR_INIT;
 	int rc = -1, again, right_rc = 0;
+	bool any = false;
 
+	if (folders_each(db, is_known, &any, e) < 0)
+		goto out;
+	left->afresh = right->afresh = !any;
 	if (read_both(&r, &right_rc, &why, e) < 0)
 		goto out;
 	if (right_rc < 0) {

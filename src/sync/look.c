@@ -148,27 +148,13 @@ static int make_right(void *arg, struct err *e)
 	return right->ops->folder_create(right, "", 0, e) < 0 ? -1 : 1;
 }
 
-static int note_known(void *arg, int64_t id, const char *left, const char *right, struct err *e)
-{
-	(void)id;
-	(void)left;
-	(void)right;
-	(void)e;
-	*(bool *)arg = true;
-	return 0;
-}
-
 /* Both trees. */
 static int read_trees(struct twoway *g, struct err *e)
 {
 	struct folders_params params = g->p->folders;
-	bool known = false;
 
 	params.one_way = g->p->one_way;
-	if (folders_each(g->db, note_known, &known, e) < 0)
-		return -1;
-	if (!known)
-		params.beside = look_beside;
+	params.beside = look_beside;
 	g->folders = (struct folders)FOLDERS_INIT;
 	return folders_read(&g->folders, &params, g->side[LEFT], g->side[RIGHT], g->db, make_right, twoway_warn, g, e);
 }

@@ -121,3 +121,12 @@ def test_one_login(tmp_path, new_mailbox):
         c.run()
         c.old.srv.wait_for_quiet()
         assert logins() == before + 1
+
+
+def test_sizes_are_asked_for_with_the_names_at_first(tmp_path, new_mailbox):
+    """All is looked at then. Where nothing is new they are not asked for."""
+    c = Change(tmp_path, new_mailbox(), new_mailbox())
+    deliver(c.old, range(1, 4))
+    first, then = (c.h.call("-vv", "run", "move").err for _ in range(2))
+    assert "> CAPA\nmove: > STAT\nmove: > UIDL\nmove: > LIST\n" in first and first.count("> LIST\n") == 1, first
+    assert "> UIDL\n" in then and "> LIST\n" not in then, then
