@@ -29,10 +29,30 @@ struct imapput_part {
 	uint64_t left;
 };
 
-struct imapput {
+struct imapput_sending;
+
+/* What is published as one. */
+struct imapput_group {
 	struct spool spool;
 	VEC(struct imapput_item) items;
 	VEC(size_t) order; /* items of the staged ones that harden saw; SIZE_MAX: dropped */
+	struct imapput_sending *sending; /* launched, and not landed; NULL: not */
+};
+
+/* An APPEND in flight: of these of those to send. Or what is asked behind them all: of none. */
+struct imapput_command {
+	uint32_t tag;
+	struct imapput_sending *of;
+	size_t from, to;
+};
+#define IMAPPUT_FLYING_MAX 64
+
+struct imapput {
+	/* while one group is staged, the other may be sent */
+	struct imapput_group group[2], *now;
+	struct imapput_command fly[IMAPPUT_FLYING_MAX];
+	size_t flying;
+	struct uidset given; /* by APPENDUID, since nothing was on its way */
 	uint32_t lowest;   /* what is delivered from now on gets no UID below */
 	uint32_t validity; /* that lowest is of; with the folder */
 	const struct imapfolder *folder;
@@ -62,7 +82,15 @@ struct imapsought {
 /* The store's; made when it is first needed. NULL on failure. */
 struct imapput *imapput_of(struct imapstore *t, struct err *e);
 /* The body of an item; the put's own, until the next. */
-struct stream *imapput_body(struct imapput *u, const struct imapput_item *it);
+struct stream *imapput_body(
+	struct imapput *u, struct imapput_group *g, const struct imapput_item *it);
+/* It holds nothing any more. */
+void imapput_clear(struct imapput_group *g);
+
+/* ---- imapput.c ---- */
+
+/* Give up what was launched and not landed. */
+void imapput_unlaunch(struct imapput *u);
 
 /* ---- imapseek.c ---- */
 

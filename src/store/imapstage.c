@@ -37,11 +37,12 @@ static const struct stream_ops part_ops = {
 	.free = stream_no_shut,
 };
 
-struct stream *imapput_body(struct imapput *u, const struct imapput_item *it)
+struct stream *imapput_body(
+	struct imapput *u, struct imapput_group *g, const struct imapput_item *it)
 {
-	u->spool.pos = it->at;
+	g->spool.pos = it->at;
 	u->part = (struct imapput_part){
-		.s = { .ops = &part_ops }, .spool = &u->spool, .left = it->size
+		.s = { .ops = &part_ops }, .spool = &g->spool, .left = it->size
 	};
 	return &u->part.s;
 }
@@ -52,9 +53,13 @@ void imapput_free(struct imapput *u)
 {
 	if (!u)
 		return;
-	spool_release(&u->spool);
-	vec_release(&u->items);
-	vec_release(&u->order);
+	imapput_unlaunch(u);
+	for (int i = 0; i < 2; i++) {
+		spool_release(&u->group[i].spool);
+		vec_release(&u->group[i].items);
+		vec_release(&u->group[i].order);
+	}
+	uidset_release(&u->given);
 	vec_release(&u->keys);
 	digest_free(u->digest);
 	free(u);
@@ -71,13 +76,26 @@ struct imapput *imapput_of(struct imapstore *t, struct err *e)
 		err_set(e, ERR_LOCAL, "out of memory");
 		return NULL;
 	}
-	u->spool = (struct spool)SPOOL_INIT(SPOOL_MEMORY);
+	for (int i = 0; i < 2; i++)
+		u->group[i].spool = (struct spool)SPOOL_INIT(SPOOL_MEMORY);
+	u->now = &u->group[0];
 	u->digest = digest_new(e);
 	if (!u->digest) {
 		free(u);
 		return NULL;
 	}
 	return t->put = u;
+}
+
+/*
+ * The open box can be written to. While messages are on their way to it, it is what it was; and what
+ * else there is to do in it waits for their answers (imapput_settle).
+ */
+static int writable_box(struct imapstore *t, struct err *e)
+{
+	bool flies = t->put && t->put->flying > 0 && t->up && !t->conn.dead;
+
+	return flies ? 0 : imapstore_need_box(t, true, e);
 }
 
 /* The beginning of a header, kept to be looked at. */
@@ -120,7 +138,7 @@ static int take_body(struct imapput *u, struct stream *body, struct imapput_item
 		it->nul |= memchr(u->in, '\0', (size_t)n) != NULL;
 		if (digest_put(u->digest, u->lf, k) < 0)
 			return err_set(e, ERR_LOCAL, "SHA-256 failed");
-		if (spool_write(&u->spool, u->in, (size_t)n, e) < 0)
+		if (spool_write(&u->now->spool, u->in, (size_t)n, e) < 0)
 			return -1;
 		it->size += (uint64_t)n;
 	}
@@ -163,6 +181,8 @@ static int learn_limit(struct imapstore *t, struct err *e)
 		return 0;
 	u->limit = c->caps.append_limit;
 	if (u->limit == 0 && c->caps.have & IMAP_CAP_APPENDLIMIT) {
+		if (imapput_settle(t, e) < 0)
+			return -1;
 		imap_start(c);
 		imap_put(c, "STATUS ");
 		imap_astring(c, slice_str(t->box->wire));
@@ -188,16 +208,18 @@ int imapput_stage(struct store *s, struct stream *body, const struct store_meta 
 	int rc = -1;
 
 	memset(out, 0, sizeof(*out));
-	if (imapstore_need_box(t, true, e) < 0)
+	if (writable_box(t, e) < 0)
 		return -1;
 	u = imapput_of(t, e);
 	if (!u)
 		return imapstore_fail(t, e);
+	if (u->now->sending)
+		return err_set(e, ERR_BUG, "%s: two groups are on their way", t->login.what);
 	if (learn_limit(t, e) < 0)
 		return imapstore_fail(t, e);
-	if (u->items.n == 0)
-		spool_clear(&u->spool);
-	it.at = u->spool.size;
+	if (u->now->items.n == 0)
+		spool_clear(&u->now->spool);
+	it.at = u->now->spool.size;
 	it.flags = m->flags & imapselect_holds(t);
 	if (take_body(u, body, &it, &head, out, e) < 0)
 		goto out;
@@ -214,9 +236,9 @@ int imapput_stage(struct store *s, struct stream *body, const struct store_meta 
 			"it holds NUL bytes, which %s can't be sent (it does not offer BINARY)", t->login.what);
 		goto out;
 	}
-	snprintf(out->hint, sizeof(out->hint), "%zu", u->items.n);
+	snprintf(out->hint, sizeof(out->hint), "%zu", u->now->items.n);
 	out->size = it.size;
-	rc = vec_push(&u->items, it) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
+	rc = vec_push(&u->now->items, it) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
 out:
 	strbuf_release(&head);
 	if (rc < 0) {
@@ -232,9 +254,9 @@ static struct imapput_item *item_of(struct imapput *u, const struct staged *st)
 {
 	uint64_t i;
 
-	if (!u || !slice_u64(slice_str(st->hint), SIZE_MAX, &i) || i >= u->items.n)
+	if (!u || !slice_u64(slice_str(st->hint), SIZE_MAX, &i) || i >= u->now->items.n)
 		return NULL;
-	return &u->items.a[i];
+	return &u->now->items.a[i];
 }
 
 /* store_ops.unstage */
@@ -247,16 +269,22 @@ void imapput_unstage(struct store *s, struct staged *out)
 		it->dropped = true;
 }
 
+void imapput_clear(struct imapput_group *g)
+{
+	if (g->sending)
+		return;
+	vec_clear(&g->items);
+	vec_clear(&g->order);
+	spool_clear(&g->spool);
+}
+
 /* store_ops.abandon */
 void imapput_abandon(struct store *s)
 {
 	struct imapput *u = imapstore_of(s)->put;
 
-	if (!u)
-		return;
-	vec_clear(&u->items);
-	vec_clear(&u->order);
-	spool_clear(&u->spool);
+	if (u)
+		imapput_clear(u->now);
 }
 
 /* imap_on of a FETCH of the last message's UID */
@@ -293,6 +321,8 @@ static int learn_lowest(struct imapstore *t, struct err *e)
 		u->lowest = 1;
 		return 0;
 	}
+	if (imapput_settle(t, e) < 0)
+		return -1;
 	if (imap_send(&t->conn, &tag, e, "UID FETCH * (UID)") < 0)
 		return imapstore_broken(t, e);
 	if (imapstore_finish(t, tag, on_last, &last, NULL, &why, e) < 0)
@@ -308,21 +338,21 @@ int imapput_harden(struct store *s, struct staged *st, size_t n, struct err *e)
 	struct imapstore *t = imapstore_of(s);
 	struct imapput *u = t->put;
 
-	if (imapstore_need_box(t, true, e) < 0)
+	if (writable_box(t, e) < 0)
 		return -1;
 	if (!u)
 		return n == 0 ? 0 : err_set(e, ERR_BUG, "%s: nothing is staged", t->login.what);
 	if (learn_lowest(t, e) < 0)
 		return imapstore_fail(t, e);
-	vec_clear(&u->order);
+	vec_clear(&u->now->order);
 	for (size_t i = 0; i < n; i++) {
 		struct imapput_item *it = item_of(u, &st[i]);
-		size_t at = it && !st[i].dropped ? (size_t)(it - u->items.a) : SIZE_MAX;
+		size_t at = it && !st[i].dropped ? (size_t)(it - u->now->items.a) : SIZE_MAX;
 		int k;
 
 		if (!it)
 			return err_set(e, ERR_BUG, "%s: this was never staged", t->login.what);
-		if (vec_push(&u->order, at) < 0) {
+		if (vec_push(&u->now->order, at) < 0) {
 			err_set(e, ERR_LOCAL, "out of memory");
 			return imapstore_fail(t, e);
 		}

@@ -38,6 +38,7 @@ static void forget(struct imapstore *t)
 	imaptake_drop(t);
 	imapsoon_drop(t);
 	imapident_drop(t);
+	imapput_lost(t);
 	t->sel.f = NULL;
 	t->box = NULL;
 	uidset_clear(&t->marked);
@@ -84,7 +85,7 @@ static int dial_in(struct imapstore *t, struct err *e)
 /* Nothing but what login left is in flight. */
 static int settle(struct imapstore *t, struct err *e)
 {
-	if (imaplook_settle(t, e) < 0 || imaptake_settle(t, e) < 0)
+	if (imapput_settle(t, e) < 0 || imaplook_settle(t, e) < 0 || imaptake_settle(t, e) < 0)
 		return -1;
 	return 0;
 }
@@ -388,6 +389,8 @@ static const struct store_ops ops = {
 	.unstage = imapput_unstage,
 	.harden = imapput_harden,
 	.publish = imapput_publish,
+	.launch = imapput_launch,
+	.land = imapput_land,
 	.abandon = imapput_abandon,
 	.recover = imapput_recover,
 	.folders = imaptree_folders,

@@ -371,6 +371,12 @@ int imapput_stage(struct store *s, struct stream *body, const struct store_meta 
 void imapput_unstage(struct store *s, struct staged *out);
 int imapput_harden(struct store *s, struct staged *st, size_t n, struct err *e);
 int imapput_publish(struct store *s, struct staged *st, size_t n, struct err *e);
+int imapput_launch(struct store *s, struct staged *st, size_t n, struct err *e);
+int imapput_land(struct store *s, struct err *e);
+/* Read the answers to all that was launched; what came of it is told by landing. */
+int imapput_settle(struct imapstore *t, struct err *e);
+/* The link is lost. */
+void imapput_lost(struct imapstore *t);
 void imapput_abandon(struct store *s);
 int imapput_recover(struct store *s, struct recovery *r, size_t n, struct err *e);
 

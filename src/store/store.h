@@ -11,7 +11,7 @@
  *   stage     the body is written where nobody looks (tmp/, a spool)       many times
  *   harden    all that is staged is on disk; keys and hints are final (mbox: the file is locked from here until publish or abandon)
  *   (the executor commits the pairs as pending)
- *   publish   all that is staged becomes visible and durable (rename + directory fsync; append + fsync)
+ *   publish   all that is staged becomes visible and durable (rename + directory fsync; append + fsync); or launch, and land once the next group is launched
  * After a crash the executor hands the pending pairs to `recover`, which says which of them are there, and clears away what is half done.
  *
  * A two-way store (STORE_TREE) is a source and a target (POP3: a source alone, for one-way jobs) with folders, which it can look at: what has changed there since the base was made. Looking goes folder by
@@ -245,7 +245,14 @@ struct store_ops {
 	void (*unstage)(struct store *s, struct staged *out);
 	int (*harden)(struct store *s, struct staged *st, size_t n, struct err *e); /* st: all staged since the last publish, in order */
 	int (*publish)(struct store *s, struct staged *st, size_t n, struct err *e);
-	void (*abandon)(struct store *s); /* drop all that is staged and not published */
+	/*
+	 * publish in two halves, where the target's answers take their time: launch may come back before they have come, and the next group is staged, hardened and launched before the first
+	 * is landed, in the order of launching. No more than two are on their way at once, and while two are nothing is staged. st lives until it is landed. land: as what publish returns,
+	 * for the group that was launched first. When either fails, both groups have failed: none is on its way any more. Both NULL: the driver has no use for it.
+	 */
+	int (*launch)(struct store *s, struct staged *st, size_t n, struct err *e);
+	int (*land)(struct store *s, struct err *e);
+	void (*abandon)(struct store *s); /* drop all that is staged and not published, nor launched */
 	int (*recover)(struct store *s, struct recovery *r, size_t n, struct err *e); /* in the order they were staged */
 
 	/*

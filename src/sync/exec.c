@@ -45,12 +45,24 @@ int exec_make_room(struct exec *x, size_t n, struct err *e)
 	return x->room == 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
 }
 
+/* Free what publish said of single messages. */
+static void forget_refusals(const struct exec_group *g)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		free(g->staged[i].refused);
+		g->staged[i].refused = NULL;
+	}
+}
+
 void exec_release(struct exec *x)
 {
 	if (x->n > 0)
 		x->dst->ops->abandon(x->dst);
+	forget_refusals(&x->sent);
 	free(x->items);
 	free(x->staged);
+	free(x->sent.items);
+	free(x->sent.staged);
 	ident_reader_free(x->reader);
 	x->reader = NULL;
 	status_reader_free(x->status);
@@ -59,7 +71,8 @@ void exec_release(struct exec *x)
 	vec_release(&x->left_out);
 	x->items = NULL;
 	x->staged = NULL;
-	x->n = x->room = 0;
+	x->sent = (struct exec_group){ 0 };
+	x->n = x->room = x->sent_room = 0;
 }
 
 void exec_tell_message(struct exec *x, enum event_action action, struct slice key, uint64_t size)
@@ -325,12 +338,12 @@ static int refuse_second(const struct exec *x, struct staged *st, struct err *e)
 }
 
 /* The pairs of a group that has been published to a target which names its messages only then. What it refused is no pair, and noted as a failure. */
-static int settle_published(struct exec *x, struct err *e)
+static int settle_published(struct exec *x, const struct exec_group *g, struct err *e)
 {
 	int rc = exec_begin_note(x, e);
 
-	for (size_t i = 0; rc == 0 && i < x->n; i++) {
-		struct staged *st = &x->staged[i];
+	for (size_t i = 0; rc == 0 && i < g->n; i++) {
+		struct staged *st = &g->staged[i];
 
 		if (!st->refused)
 			rc = is_taken(x, slice_str(st->key), e);
@@ -339,72 +352,65 @@ static int settle_published(struct exec *x, struct err *e)
 		if (rc < 0)
 			break;
 		if (st->refused)
-			rc = pairs_drop(x->db, x->items[i].pair, e);
+			rc = pairs_drop(x->db, g->items[i].pair, e);
 		else
-			rc = arrived(x, x->items[i].pair, slice_str(st->key), e);
-		if (rc == 0 && !st->refused && exec_agreed(x, x->items[i].w) != agreed_before(x, x->items[i].w))
-			rc = pairs_flags(x->db, x->items[i].pair, exec_agreed(x, x->items[i].w), e);
+			rc = arrived(x, g->items[i].pair, slice_str(st->key), e);
+		if (rc == 0 && !st->refused && exec_agreed(x, g->items[i].w) != agreed_before(x, g->items[i].w))
+			rc = pairs_flags(x->db, g->items[i].pair, exec_agreed(x, g->items[i].w), e);
 	}
 	if (rc < 0) {
 		db_rollback(x->db);
 		return -1;
 	}
-	for (size_t i = 0; rc == 0 && i < x->n; i++)
-		if (x->staged[i].refused)
-			rc = exec_item_failed(x, x->items[i].w, x->staged[i].refused, e);
+	for (size_t i = 0; rc == 0 && i < g->n; i++)
+		if (g->staged[i].refused)
+			rc = exec_item_failed(x, g->items[i].w, g->staged[i].refused, e);
 	if (rc == 0 && db_in_transaction(x->db))
 		rc = db_commit(x->db, e);
 	return rc;
 }
 
-/* Free what publish said of single messages. */
-static void forget_refusals(struct exec *x)
-{
-	for (size_t i = 0; i < x->n; i++) {
-		free(x->staged[i].refused);
-		x->staged[i].refused = NULL;
-	}
-}
-
 /* The group is where it belongs: tell it. */
-static int published(struct exec *x, struct err *e)
+static int published(struct exec *x, const struct exec_group *g, struct err *e)
 {
 	bool late = x->dst->ops->caps & STORE_LATE_KEYS;
 
 	exec_step(x, "published");
-	if (late && settle_published(x, e) < 0)
+	if (late && settle_published(x, g, e) < 0)
 		return -1;
 	if (!late) {
 		if (x->unsettled_first == 0)
-			x->unsettled_first = x->items[0].pair;
-		x->unsettled_last = x->items[x->n - 1].pair;
+			x->unsettled_first = g->items[0].pair;
+		x->unsettled_last = g->items[g->n - 1].pair;
 	}
-	for (size_t i = 0; i < x->n; i++) {
-		if (x->staged[i].refused)
+	for (size_t i = 0; i < g->n; i++) {
+		struct work *w = g->items[i].w;
+
+		if (g->staged[i].refused)
 			continue;
-		x->items[i].w->pair = x->items[i].pair;
+		w->pair = g->items[i].pair;
 		if (x->back)
 			x->totals->pushed++;
 		else
 			x->totals->pulled++;
-		x->named += x->items[i].w->key.n > 0 && x->items[i].w->known == 0;
-		x->reused += x->items[i].w->reused;
-		x->doubtful += x->items[i].w->doubtful;
-		exec_tell_message(x, x->back ? ACTION_PUSH : ACTION_PULL, x->items[i].w->key, x->staged[i].size);
+		x->named += w->key.n > 0 && w->known == 0;
+		x->reused += w->reused;
+		x->doubtful += w->doubtful;
+		exec_tell_message(x, x->back ? ACTION_PUSH : ACTION_PULL, w->key, g->staged[i].size);
 	}
 	return 0;
 }
 
 /* The target broke off: at one of those that it was sent, and did not answer. What had arrived all the same is found by exec_recover, and is no failure then. */
-static void suspect_sent(struct exec *x, const struct err *broken)
+static void suspect_sent(struct exec *x, const struct exec_group *g, const struct err *broken)
 {
 	struct err why = *broken, second = ERR_INIT;
 
 	if (!x->two_way || !(err_link_lost(broken) || broken->kind == ERR_PROTO))
 		return;
 	err_in(&why, "the connection breaks when this message is sent");
-	for (size_t i = 0; i < x->n; i++)
-		if (x->staged[i].unanswered && exec_suspect(x, x->items[i].w, &why, &second) < 0) {
+	for (size_t i = 0; i < g->n; i++)
+		if (g->staged[i].unanswered && exec_suspect(x, g->items[i].w, &why, &second) < 0) {
 			log_debug("not noted: %s", second.text);
 			return;
 		}
@@ -445,13 +451,99 @@ static int see_alone(struct exec *x, struct err *e)
 	return 0;
 }
 
+/* The group that is staged. */
+static struct exec_group staged_group(const struct exec *x)
+{
+	return (struct exec_group){ .items = x->items, .staged = x->staged, .n = x->n };
+}
+
+/* The next group is begun. */
+static void begin_group(struct exec *x)
+{
+	x->n = 0;
+	x->bytes = 0;
+}
+
+/* Publishing failed, of one group or of both that were on their way: their pairs stay pending. */
+static int publish_failed(struct exec *x, const struct err *broken)
+{
+	struct exec_group g = staged_group(x);
+
+	if (broken) {
+		suspect_sent(x, &x->sent, broken);
+		suspect_sent(x, &g, broken);
+	}
+	forget_refusals(&x->sent);
+	forget_refusals(&g);
+	x->sent.n = 0;
+	x->dst->ops->abandon(x->dst);
+	begin_group(x);
+	return -1;
+}
+
+int exec_land(struct exec *x, struct err *e)
+{
+	int rc;
+
+	if (x->sent.n == 0)
+		return 0;
+	if (x->dst->ops->land(x->dst, e) < 0)
+		return publish_failed(x, e);
+	rc = published(x, &x->sent, e);
+	forget_refusals(&x->sent);
+	x->sent.n = 0;
+	return rc;
+}
+
+/* Have the target take the group; the one before it has arrived then. */
+static int launch(struct exec *x, struct err *e)
+{
+	struct exec_group g = staged_group(x), free_one = x->sent;
+	size_t room = x->room;
+	int rc;
+
+	if (x->dst->ops->launch(x->dst, x->staged, x->n, e) < 0)
+		return publish_failed(x, e);
+	rc = exec_land(x, e);
+	if (rc < 0 && x->n == 0)
+		return -1; /* both */
+	x->sent = g;
+	x->items = free_one.items;
+	x->staged = free_one.staged;
+	x->room = x->sent_room;
+	x->sent_room = room;
+	begin_group(x);
+	if (rc == 0 && x->room < room)
+		rc = exec_make_room(x, room, e);
+	return rc;
+}
+
+/* Both halves at once. */
+static int publish(struct exec *x, struct err *e)
+{
+	struct exec_group g = staged_group(x);
+	int rc;
+
+	if (x->dst->ops->publish(x->dst, x->staged, x->n, e) < 0 || see_alone(x, e) < 0)
+		return publish_failed(x, e);
+	rc = published(x, &g, e);
+	forget_refusals(&g);
+	if (rc < 0)
+		x->dst->ops->abandon(x->dst);
+	begin_group(x);
+	return rc;
+}
+
 /* Make the group durable: the order of these steps is the promise. */
-int exec_flush_group(struct exec *x, struct err *e)
+int exec_send_group(struct exec *x, struct err *e)
 {
 	struct store *dst = x->dst;
+	bool behind = dst->ops->launch && !(x->n > 0 && exec_goes_alone(x, x->items[x->n - 1].w));
 
 	if (x->n == 0)
 		return 0;
+	if (!behind && exec_land(x, e) < 0)
+		return publish_failed(x, NULL);
 	exec_step(x, "harden");
 	if (dst->ops->harden(dst, x->staged, x->n, e) < 0)
 		goto fail;
@@ -459,22 +551,22 @@ int exec_flush_group(struct exec *x, struct err *e)
 	if (journal(x, e) < 0)
 		goto fail;
 	exec_step(x, "publish");
-	if (dst->ops->publish(dst, x->staged, x->n, e) < 0 || see_alone(x, e) < 0) {
-		if (e)
-			suspect_sent(x, e);
-		goto fail;
-	}
-	if (published(x, e) < 0)
-		goto fail;
-	forget_refusals(x);
-	x->n = 0;
-	x->bytes = 0;
-	return 0;
+	x->most = x->most < EXEC_GROUP_MESSAGES / 2 ? 2 * x->most : EXEC_GROUP_MESSAGES;
+	return behind ? launch(x, e) : publish(x, e);
 fail:
 	dst->ops->abandon(dst);
-	forget_refusals(x);
-	x->n = 0;
-	x->bytes = 0;
+	begin_group(x);
+	return -1;
+}
+
+int exec_flush_group(struct exec *x, struct err *e)
+{
+	struct err second = ERR_INIT;
+
+	if (exec_send_group(x, e) == 0)
+		return exec_land(x, e);
+	if (exec_land(x, &second) < 0)
+		log_debug("and what was on its way did not arrive: %s", second.text);
 	return -1;
 }
 

@@ -20,6 +20,7 @@
 
 #define EXEC_GROUP_MESSAGES 2048
 #define EXEC_GROUP_BYTES (16u * 1024 * 1024)
+#define EXEC_GROUP_FIRST 256 /* messages of the first group that another is sent behind: the target has nothing to do until it comes. Each next one may be twice as large */
 #define EXEC_GROUP_MS 5000 /* on a slow link: what was read is durable after that long */
 
 /* Where else the target holds a message, and what the base says of it there. */
@@ -54,6 +55,13 @@ struct work {
 
 struct exec_item;
 
+/* Messages that are published as one. */
+struct exec_group {
+	struct exec_item *items;
+	struct staged *staged;
+	size_t n;
+};
+
 struct exec {
 	/* Set by the engine. */
 	struct store *src, *dst;
@@ -86,6 +94,9 @@ struct exec {
 	struct exec_item *items;  /* the group */
 	struct staged *staged;
 	size_t room;              /* for so many; EXEC_GROUP_MESSAGES at most */
+	struct exec_group sent;   /* launched, and not landed */
+	size_t sent_room;
+	size_t most;              /* messages of the group, as large as it may be now */
 	struct ident_reader *reader; /* two-way */
 	struct status_reader *status; /* fetch, once one is unsure */
 	size_t n;

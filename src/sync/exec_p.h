@@ -53,8 +53,12 @@ uint64_t exec_agreed(const struct exec *x, const struct work *w);
 /* A pair under this work's key that stands for other content loses the key. */
 int exec_take_key(struct exec *x, const struct work *w, struct err *e);
 
-/* Make the group durable and seen: harden, journal, publish. */
+/* Make the group durable and seen: harden, journal, publish. And the one before it, where that is on its way still. */
 int exec_flush_group(struct exec *x, struct err *e);
+/* The same of a group behind which others come: it may be on its way when this returns, with its pairs pending. */
+int exec_send_group(struct exec *x, struct err *e);
+/* What is on its way has arrived; its pairs are settled. */
+int exec_land(struct exec *x, struct err *e);
 
 /* All that is published is known to be: so say in the base. */
 int exec_settle_now(struct exec *x, struct err *e);

@@ -323,7 +323,9 @@ static int suspect_last(struct exec *x, const struct err *broken, struct err *e)
 /* Is the group large or old enough to be made durable? */
 static bool group_full(const struct exec *x)
 {
-	return x->n >= EXEC_GROUP_MESSAGES || (x->n > 0 && exec_goes_alone(x, x->items[x->n - 1].w)) || x->bytes >= EXEC_GROUP_BYTES || (x->n > 0 && clock_now() - x->begun >= EXEC_GROUP_MS);
+	const uint64_t bytes = x->dst->ops->launch ? EXEC_GROUP_BYTES / 2 : EXEC_GROUP_BYTES; /* two may be on their way */
+
+	return x->n >= x->most || (x->n > 0 && exec_goes_alone(x, x->items[x->n - 1].w)) || x->bytes >= bytes || (x->n > 0 && clock_now() - x->begun >= EXEC_GROUP_MS);
 }
 
 /*
@@ -338,7 +340,6 @@ static int copy_broken(struct exec *x, struct err *e)
 		x->dst->ops->abandon(x->dst);
 		x->n = 0;
 		x->bytes = 0;
-		return -1;
 	}
 	if (exec_flush_group(x, &second) < 0)
 		log_debug("and the group could not be published: %s", second.text);
@@ -363,7 +364,7 @@ static int copy_elsewhere(struct exec *x, struct work *w, size_t n, struct err *
 			continue;
 		}
 		tell_progress(x);
-		if (look_up_last(x, e) < 0 || (group_full(x) && exec_flush_group(x, e) < 0))
+		if (look_up_last(x, e) < 0 || (group_full(x) && exec_send_group(x, e) < 0))
 			return -1;
 	}
 	return 0;
@@ -379,6 +380,7 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 
 	if (exec_make_room(x, n, e) < 0)
 		goto out;
+	x->most = x->dst->ops->launch ? EXEC_GROUP_FIRST : EXEC_GROUP_MESSAGES;
 	if (copy_elsewhere(x, w, n, e) < 0) {
 		rc = copy_broken(x, e);
 		goto out;
@@ -419,7 +421,7 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 			rc_last = exec_suspect(x, todo.a[i], &why, e);
 		if (lost && rc_last == 0)
 			*e = why;
-		if (rc_last < 0 || lost || (!unsure && group_full(x) && exec_flush_group(x, e) < 0)) {
+		if (rc_last < 0 || lost || (!unsure && group_full(x) && exec_send_group(x, e) < 0)) {
 			stream_free(body);
 			goto broken;
 		}

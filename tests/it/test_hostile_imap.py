@@ -1365,6 +1365,91 @@ def test_an_ok_that_comes_too_early_for_one(tmp_path):
         recover(h, {"INBOX": rows(letters(6)) + rows(letters(1, 30))})
 
 
+# Many at once: while a group is on its way, the next is sent behind it
+
+class Many(Peer):
+    caps = Peer.caps + ["MULTIAPPEND"]
+
+
+def many(directory, n, peer=Many, less=()):
+    """(server, job, what both hold in the end): messages to be sent, more than go in one group; among them some twins."""
+    srv = peer({"INBOX": letters(3)})
+    srv.less = set(less)
+    h = Job(directory, srv)
+    assert clean(h.run("both")).code == 0
+    new = letters(n, 30)
+    for m in new:
+        h.local.deliver(m, flags="S")
+    return srv, h, {"INBOX": rows(letters(3)) + rows(new)}
+
+
+def steps(h):
+    """Where a run stops that ends before its n-th step, but for those that read a message."""
+    r = h.call("-vv", "run", "both")
+    return [int(n) for n, what in re.findall(r"step (\d+): (.*)", r.err + r.out) if what != "stage"]
+
+
+@pytest.mark.parametrize("less", ["all", "no UIDPLUS"])
+@pytest.mark.deadline(120)
+def test_groups_on_their_way_are_stopped(tmp_path, less):
+    """Before each step: none of both groups is lost, or comes twice."""
+    srv, h, want = many(tmp_path / "a", 600, less=CAPS[less])
+    with srv:
+        at = steps(h)
+        h.same()
+    assert len(at) >= 8
+    for step in at:
+        srv, h, want = many(tmp_path / str(step), 600, less=CAPS[less])
+        with srv:
+            assert h.call("run", "both", env={"MAILHAUL_STOP_AT": str(step)}).code != 0
+            nothing_lost(h, want)
+            assert clean(h.run("both")).code == 0
+            h.same()
+            assert {f: rows for f, rows in h.local.state().items() if rows} == {f: sorted(rows) for f, rows in want.items()}
+            h.quiet()
+
+
+class ManyBreak(Many, Breaks):
+    pass
+
+
+@pytest.mark.parametrize("how,links", [("bye", 2), ("close", 2), ("close", 1000)])
+@pytest.mark.parametrize("at,nth", [("append", 1), ("append", 3), ("append", 4), ("append", 6), ("noop", 2), ("noop", 3), ("literal", 250), ("literal", 300), ("literal", 599)])
+@pytest.mark.deadline(120)
+def test_groups_on_their_way_are_cut_off(tmp_path, at, nth, how, links):
+    srv, h, want = many(tmp_path, 600, ManyBreak)
+    with srv:
+        srv.at, srv.how, srv.nth, srv.links = at, how, nth, links
+        r = clean(h.run("both"))
+        assert r.code in (0, 1, 75), r
+        recover(h, want)
+
+
+class ManyEarlyOk(Many):
+    """OK before the messages were sent, as the n-th APPEND."""
+
+    nth, came = 1, 0
+
+    def literal(self, link, tag, size, plus):
+        if getattr(link, "appending", None) != tag:
+            link.appending = tag
+            self.came += 1
+        if self.came == self.nth:
+            raise Refused("OK [APPENDUID 1000 77] have it already")
+        return super().literal(link, tag, size, plus)
+
+
+@pytest.mark.parametrize("nth", [1, 3, 4, 6])
+def test_an_ok_that_comes_too_early_for_many(tmp_path, nth):
+    srv, h, want = many(tmp_path, 600, ManyEarlyOk)
+    with srv:
+        srv.nth = nth
+        r = clean(h.run("both"))
+        assert r.code in (0, 1, 75, 76), r
+        clean(h.run("both"))
+        recover(h, want)
+
+
 class CopyUid(Peer):
     def uid_copy(self, link, tag, args):
         self.copy(link, args)

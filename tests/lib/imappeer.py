@@ -710,7 +710,7 @@ class Peer(peer.Peer):
     def obey(self, link, tag, parts):
         """Answer a command."""
         args = words(parts)
-        verb = text(args.pop(0)).upper() if args else ""
+        verb = text(args.pop(0)).upper() if args and not isinstance(args[0], list) else ""
         if verb == "UID" and args:
             verb += " " + text(args.pop(0)).upper()
         does = {"CAPABILITY": self.capability, "STARTTLS": self.do_starttls, "LOGIN": self.login, "AUTHENTICATE": self.authenticate, "NOOP": self.noop, "IDLE": self.idle, "NOTIFY": self.notify,

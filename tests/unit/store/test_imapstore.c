@@ -60,7 +60,7 @@
 #define LIST "A2 LIST \"\" \"*\""
 #define LSUB "A3 LSUB \"\" \"*\""
 
-#define TURNS 24
+#define TURNS 28
 
 struct row {
 	const char *name;
@@ -85,6 +85,9 @@ struct rig {
 	struct strbuf told, texts;
 	struct staged staged[16];
 	size_t n_staged;
+	size_t from;      /* where the group begins that is staged */
+	size_t landed;    /* those before that are landed, or the test is done with them */
+	size_t launched[2];
 	struct keywords keywords;
 	struct keyword_view view;
 };
@@ -405,15 +408,9 @@ static void do_stage(struct rig *r, char **w)
 	strbuf_release(&text);
 }
 
-static void do_publish(struct rig *r)
+static void tell_keys(struct rig *r, size_t from, size_t to)
 {
-	struct err e = ERR_INIT;
-
-	if (r->s->ops->publish(r->s, r->staged, r->n_staged, &e) < 0) {
-		tell_err(r, &e);
-		return;
-	}
-	for (size_t i = 0; i < r->n_staged; i++) {
+	for (size_t i = from; i < to; i++) {
 		struct staged *st = &r->staged[i];
 
 		strbuf_printf(&r->told, " %s", st->key[0] ? st->key : "none");
@@ -422,6 +419,39 @@ static void do_publish(struct rig *r)
 		free(st->refused);
 		st->refused = NULL;
 	}
+}
+
+static void do_publish(struct rig *r)
+{
+	struct err e = ERR_INIT;
+
+	if (r->s->ops->publish(r->s, r->staged, r->n_staged, &e) < 0)
+		tell_err(r, &e);
+	else
+		tell_keys(r, 0, r->n_staged);
+}
+
+static void do_launch(struct rig *r)
+{
+	struct err e = ERR_INIT;
+
+	if (r->s->ops->launch(r->s, r->staged + r->from, r->n_staged - r->from, &e) < 0)
+		tell_err(r, &e);
+	r->launched[r->launched[0] > 0] = r->n_staged;
+	r->from = r->n_staged;
+}
+
+static void do_land(struct rig *r)
+{
+	struct err e = ERR_INIT;
+
+	if (r->s->ops->land(r->s, &e) < 0)
+		tell_err(r, &e);
+	else
+		tell_keys(r, r->landed, r->launched[0]);
+	r->landed = r->launched[0];
+	r->launched[0] = r->launched[1];
+	r->launched[1] = 0;
 }
 
 /* recover HINT...: of what was staged, in that order */
@@ -576,11 +606,15 @@ static void do_one(struct rig *r, char *command)
 	} else if (strcmp(verb, "unstage") == 0) {
 		ops->unstage(r->s, &r->staged[--r->n_staged]);
 	} else if (strcmp(verb, "harden") == 0) {
-		rc = ops->harden(r->s, r->staged, r->n_staged, &e);
-		for (size_t i = 0; rc == 0 && i < r->n_staged; i++)
+		rc = ops->harden(r->s, r->staged + r->from, r->n_staged - r->from, &e);
+		for (size_t i = r->from; rc == 0 && i < r->n_staged; i++)
 			strbuf_printf(&r->told, "<%s>", r->staged[i].hint);
 	} else if (strcmp(verb, "publish") == 0) {
 		do_publish(r);
+	} else if (strcmp(verb, "launch") == 0) {
+		do_launch(r);
+	} else if (strcmp(verb, "land") == 0) {
+		do_land(r);
 	} else if (strcmp(verb, "next") == 0) { /* another group */
 		r->n_staged = 0;
 	} else if (strcmp(verb, "recover") == 0) {
@@ -2842,6 +2876,74 @@ static void test_deliveries(void **state)
 	play_all(rows, COUNT(rows));
 }
 
+/* A group is sent while the one before it is on its way. */
+static void test_groups_in_flight(void **state)
+{
+#define LAUNCH1 "open INBOX w;stage Message-ID:+<a@x>//one/ S 100;harden;launch;"
+#define LAUNCH12 LAUNCH1 "stage two/ _ 0;harden;launch;"
+#define LAUNCHED1 OPENED "; <" HINT1 ">; ; "
+#define LAUNCHED12 LAUNCHED1 "; <7 9 5 ->; ; "
+	static const struct row rows[] = {
+		{ "before it is answered",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ONE("A3", ""), { "A4 NOOP", "" }, TWO("A5", ""),
+				{ "A6 NOOP", "A3 OK [APPENDUID 7 9] ok\r\n* 4 EXISTS\r\n" OK("A4") "A5 OK [APPENDUID 7 10] ok\r\n" OK("A6") },
+				TWO("A7", ""), { "A8 NOOP", "A7 OK [APPENDUID 7 11] ok\r\n" OK("A8") }, { 0 } },
+			.act = LAUNCH12 "land;land;stage two/ _ 0;harden;launch;land",
+			.want = LAUNCHED12 " 9;  10; ; <7 11 5 ->; ;  11" },
+		{ "no UID twice",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ONE("A3", ""), { "A4 NOOP", "" }, ONE("A5", ""),
+				{ "A6 NOOP", "A3 OK [APPENDUID 7 9] ok\r\n" OK("A4") "A5 OK [APPENDUID 7 9] ok\r\n" OK("A6") },
+				{ "A7 NOOP", "" }, { "A8 " SAID("9"), FOUND("9", "1", "", "2") OK("A7") OK("A8") },
+				{ "A9 " SEEK("9"), FOUND("9", "26", MID_A, "21") FOUND("10", "26", MID_A, "21") OK("A9") },
+				{ "A10 UID FETCH 9 " PEEK, "* 1 FETCH (UID 9 " TEXT1 OK("A10") },
+				{ "A11 UID FETCH 10 " PEEK, "* 1 FETCH (UID 10 " TEXT1 OK("A11") }, { 0 } },
+			.act = LAUNCH1 "stage Message-ID:+<a@x>//one/ S 100;harden;launch;land;land",
+			.want = LAUNCHED1 "; <" HINT1 ">; ;  9;  10" },
+		{ "one is refused, and sent again behind it",
+			{ IN("UIDPLUS MULTIAPPEND"), OPEN_WRITE("3"), { "A3 " SENT1, "" }, BODY1, { " {5+}", "" }, { "two", "" }, { "", "" }, { "A4 NOOP", "" },
+				TWO("A5", ""), { "A6 NOOP", "A3 NO [LIMIT] no\r\n" OK("A4") },
+				ONE("A7", ""), TWO("A8", ""), { "A9 NOOP", "A5 OK [APPENDUID 7 9] ok\r\n" OK("A6") "A7 OK [APPENDUID 7 10] ok\r\nA8 NO not it\r\n" OK("A9") }, { 0 } },
+			.act = STAGE2 "launch;stage two/ _ 0;harden;launch;land;land", .want = HINTED2 "; ; <7 9 5 ->; ;  10 none!refused/msg;  9", .text = "not it" },
+		{ "twins, and nothing is told of them",
+			{ IN(""), OPEN_WRITE("3"), LAST("A3", "8"), ONE("A4", ""), { "A5 NOOP", "" }, ONE("A6", ""),
+				{ "A7 NOOP", OK("A4") OK("A5") OK("A6") OK("A7") },
+				{ "A8 " SEEK("9"), FOUND("9", "26", "", "2") FOUND("10", "26", "", "2") OK("A8") },
+				{ "A9 UID FETCH 9 " PEEK, "* 1 FETCH (UID 9 " TEXT1 OK("A9") },
+				{ "A10 UID FETCH 10 " PEEK, "* 1 FETCH (UID 10 " TEXT1 OK("A10") }, { 0 } },
+			.act = LAUNCH1 "stage Message-ID:+<a@x>//one/ S 100;harden;launch;land;land",
+			.want = LAUNCHED1 "; <" HINT1 ">; ;  9;  10" },
+		{ "no room",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ONE("A3", ""), { "A4 NOOP", "" }, TWO("A5", ""),
+				{ "A6 NOOP", "A3 NO [OVERQUOTA] full\r\n" OK("A4") "A5 OK [APPENDUID 7 9] ok\r\n" OK("A6") },
+				{ "A7 UID STORE 1 +FLAGS.SILENT (\\Seen)", OK("A7") }, { 0 } },
+			.act = LAUNCH12 "land;land;flags 1 S _", .want = LAUNCHED12 "!temp/acct/3600; !bug/acct;  1" },
+		{ "no room, and the next is not sent",
+			{ BARE("UIDPLUS"), OPEN_WRITE("3"),
+				{ "A3 APPEND \"INBOX\" (\\Seen) \"01-Jan-1970 00:01:40 +0000\" {26}", "A3 NO [OVERQUOTA]\r\n" }, { 0 } },
+			.act = LAUNCH12 "land;land", .want = LAUNCHED12 "!temp/acct/3600; !bug/acct" },
+		{ "nonsense behind the first",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ONE("A3", ""), { "A4 NOOP", "" }, TWO("A5", ""),
+				{ "A6 NOOP", "A3 OK [APPENDUID 7 9] ok\r\nX BAD what?\r\n" OK("A4") }, { 0 } },
+			.act = LAUNCH12 "land;land", .want = LAUNCHED12 "!proto/acct; !bug/acct" },
+		{ "the link is lost, and both are found again",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ONE("A3", ""), { "A4 NOOP", "" }, TWO("A5", "A3 OK [APPENDUID 7 9] ok\r\n"), { "A6 NOOP", NULL } },
+			.act = LAUNCH12 "land;land;open INBOX w;recover 7.9.26.79baa4529ab1d2f0 7.9.5.-",
+			.want = LAUNCHED12 "!temp/acct; !bug/acct; " OPENED " 9 -",
+			.again = { IN("UIDPLUS"), OPEN_WRITE("3"), { "A3 " SEEK("9"), FOUND("9", "26", "", "2") OK("A3") },
+				{ "A4 UID FETCH 9 " PEEK, "* 1 FETCH (UID 9 " TEXT1 OK("A4") }, { 0 } } },
+		{ "something else is asked meanwhile",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ONE("A3", ""), { "A4 NOOP", "A3 OK [APPENDUID 7 9] ok\r\n" OK("A4") },
+				{ "A5 UID STORE 1 +FLAGS.SILENT (\\Seen)", OK("A5") }, { 0 } },
+			.act = LAUNCH1 "flags 1 S _;land", .want = LAUNCHED1 " 1;  9" },
+		{ "three at once",
+			{ IN("UIDPLUS"), OPEN_WRITE("3"), ONE("A3", ""), { "A4 NOOP", "" }, TWO("A5", ""), { "A6 NOOP", "" }, { 0 } },
+			.act = LAUNCH12 "stage two/ _ 0", .want = LAUNCHED12 "!bug/acct" },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
 /* ---- making and removing folders ---- */
 
 static void test_tree(void **state)
@@ -3026,6 +3128,7 @@ int main(void)
 		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_many_moves),
 		cmocka_unit_test(test_deliveries),
+		cmocka_unit_test(test_groups_in_flight),
 		cmocka_unit_test(test_tree),
 		cmocka_unit_test(test_same_box),
 	};
