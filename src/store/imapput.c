@@ -225,6 +225,20 @@ static uint64_t to_send(const struct imapstore *t, const struct imapput_item *it
 	return it->flags & (it->plain ? FLAGS_ALL : FLAGS_EVERY) & ~(v ? v->refused : 0);
 }
 
+/* Compress what goes from todo[from] on, where that is of use; what flies is read to its end before. */
+static int compress(struct imapstore *t, const struct imapput_sending *p, size_t from, struct err *e)
+{
+	uint64_t ahead = 0;
+	int rc;
+
+	for (size_t i = from; i < p->todo.n; i++)
+		ahead += nth(p, i)->size;
+	while ((rc = imapstore_compress(t, t->put->sent, t->put->took, ahead, e)) == 1)
+		if (read_end(t, e) < 0)
+			return -1;
+	return rc < 0 ? imapstore_broken(t, e) : 0;
+}
+
 /* Send one APPEND, of as many messages as it may have, from todo[from] on. *to: behind them. */
 static int send_append(
 	struct imapstore *t, struct imapput_sending *p, size_t from, size_t *to, struct err *e)
@@ -242,7 +256,7 @@ static int send_append(
 		bytes += nth(p, c.to++)->size;
 	}
 	*to = c.to;
-	if (make_room(t, waits, e) < 0)
+	if (compress(t, p, from, e) < 0 || make_room(t, waits, e) < 0)
 		return -1;
 	if (p->stop) {
 		*to = from;
@@ -258,6 +272,7 @@ static int send_append(
 		struct imap_append a = {
 			.date = it->undated ? INT64_MIN : it->date, .size = it->size, .utf8 = utf8 && it->utf8, .binary = it->nul
 		};
+		msec_t begun = clock_now();
 		int rc = keywords_to_imap(imapselect_names(t), to_send(t, it), &flags) < 0
 			? err_set(&why, ERR_LOCAL, "out of memory")
 			: 1;
@@ -267,6 +282,10 @@ static int send_append(
 			strbuf_cut(&flags, flags.len - 1);
 			a.flags = strbuf_str(&flags) + 1;
 			rc = imap_append_message(&t->conn, &a, imapput_body(u, p->g, it), &why);
+		}
+		if (rc > 0 && !waits) { /* the rest was the way there and back */
+			u->sent += it->size;
+			u->took += clock_now() - begun;
 		}
 		strbuf_release(&flags);
 		if (rc == 0)

@@ -58,6 +58,8 @@ struct imapput {
 	const struct imapfolder *folder;
 	const struct imapfolder *limited; /* the folder that limit is of; NULL: not asked */
 	uint64_t limit; /* bytes of a message; 0 none */
+	uint64_t sent;  /* bytes, and how long the server took to take them */
+	msec_t took;
 	struct digest *digest;
 	struct header head;
 	struct imapput_part part;

@@ -6,6 +6,9 @@
 #include "base/log.h"
 #include "store/imapstore_p.h"
 
+#define COMPRESS_FROM (512u << 10) /* bytes to measure a link by, and to follow: or it's not worth it */
+#define COMPRESS_BELOW 10000       /* bytes in a millisecond: a faster link is not the bottleneck */
+
 /* The store behind its interface. */
 struct imapstore *imapstore_of(struct store *s)
 {
@@ -41,6 +44,7 @@ static void forget(struct imapstore *t)
 	imapput_lost(t);
 	t->sel.f = NULL;
 	t->box = NULL;
+	t->compress_asked = false;
 	uidset_clear(&t->marked);
 }
 
@@ -53,6 +57,20 @@ int imapstore_broken(struct imapstore *t, struct err *e)
 			e->span = SPAN_ACCT;
 	}
 	return -1;
+}
+
+int imapstore_compress(
+	struct imapstore *t, uint64_t bytes, msec_t took, uint64_t ahead, struct err *e)
+{
+	if (!t->p->compress || t->compress_asked || t->conn.compressed ||
+		!(t->conn.caps.have & IMAP_CAP_COMPRESS))
+		return 0;
+	if (bytes < COMPRESS_FROM || bytes > (uint64_t)took * COMPRESS_BELOW || ahead < COMPRESS_FROM)
+		return 0;
+	if (imap_flying(&t->conn) > 0)
+		return 1;
+	t->compress_asked = true;
+	return imap_compress(&t->conn, &t->login.dial, e) < 0 ? -1 : 0;
 }
 
 /* Close the link, with a word of farewell where it is of use. */

@@ -26,7 +26,7 @@ struct imapstore_params {
 	struct imap_params imap;
 	/* what stands before the names of our folders on the wire; NULL: as NAMESPACE says */
 	const char *prefix;
-	bool compress; /* COMPRESS=DEFLATE while many messages are read over a slow link */
+	bool compress; /* COMPRESS=DEFLATE while many messages go over a slow link, either way */
 };
 
 /* Borrowed params must outlive the store. Nothing is connected yet. Warnings go to the log. */

@@ -92,6 +92,7 @@ struct imapstore {
 	struct imap_conn conn;
 	struct imapahead ahead;
 	bool up; /* conn stands, logged in, or did before it died */
+	bool compress_asked; /* on this link */
 	struct imapselected sel;
 	/*
 	 * open, and the link has not been lost since. Selected (sel.f), or to be selected again
@@ -133,6 +134,13 @@ int imapstore_ready(struct imapstore *t, struct err *e);
 int imapstore_need_box(struct imapstore *t, bool write, struct err *e);
 /* After an error: was the link lost? Then everything that depends on it is forgotten. -1 always. */
 int imapstore_broken(struct imapstore *t, struct err *e);
+/*
+ * So many bytes took so long, and so many are to follow. Is the link slow, and it is worth it? Then
+ * COMPRESS (RFC 4978), once, for which nothing may fly. 1: nothing is to be sent, so that it soon is
+ * so; 0 go on; -1.
+ */
+int imapstore_compress(
+	struct imapstore *t, uint64_t bytes, msec_t took, uint64_t ahead, struct err *e);
 
 /* Select the open box again, as it was; it must still be what was opened. Nothing flies. */
 int imapstore_select_again(struct imapstore *t, struct err *e);

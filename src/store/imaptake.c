@@ -10,9 +10,6 @@
 #include "base/log.h"
 #include "store/imaptake_p.h"
 
-#define COMPRESS_FROM                                                                              \
-	(512u << 10)         /* bytes to measure a link by, and to come: or it's not worth it */
-#define COMPRESS_BELOW 10000 /* bytes in a millisecond: a faster link is not the bottleneck */
 #define SPOOL_MEMORY 262144
 #define STRAYS_MAX 1000 /* bodies with an UID that came behind them and was not wanted */
 #define CHUNK 65536
@@ -56,7 +53,6 @@ struct imaptake {
 	uint64_t bytes, bodies;
 	msec_t waited;
 	bool flows;             /* the first has come */
-	bool asked;             /* COMPRESS */
 	VEC(size_t) alone; /* places in want[] that are asked for one by one: `from` of their batches */
 	size_t alone_at;
 	/* A batch that has ended: what became of those that did not come. */
@@ -179,7 +175,6 @@ void imaptake_drop(struct imapstore *t)
 {
 	if (t->take) {
 		clear(t->take);
-		t->take->asked = false;
 		t->take->bytes = t->take->bodies = 0;
 		t->take->waited = 0;
 	}
@@ -329,26 +324,6 @@ int imaptake_want(struct store *s, const uint64_t *nums, size_t n, struct err *e
 /* ---- asking ---- */
 
 /*
- * Is the link slow, and much still to come? Then COMPRESS (RFC 4978), for which nothing may fly. 1:
- * nothing is to be sent, so that it soon is so; 0 go on; -1.
- */
-static int compress(struct imapstore *t, struct err *e)
-{
-	struct imaptake *k = t->take;
-
-	if (!t->p->compress || k->asked || t->conn.compressed ||
-		!(t->conn.caps.have & IMAP_CAP_COMPRESS))
-		return 0;
-	if (k->bytes < COMPRESS_FROM || k->bytes > (uint64_t)k->waited * COMPRESS_BELOW ||
-		(k->ask.n - k->ask.sent) * k->ask.mean < COMPRESS_FROM)
-		return 0;
-	if (imap_flying(&t->conn) > 0)
-		return 1;
-	k->asked = true;
-	return imap_compress(&t->conn, &t->login.dial, e) < 0 ? -1 : 0;
-}
-
-/*
  * Ask for one alone. Behind the SELECT of another folder that can't be: what was sent ahead is read
  * to its end, once all of this folder has come. 1; 0 not yet; -1.
  */
@@ -373,7 +348,7 @@ static int send_alone(struct imapstore *t, struct err *e)
 static int pump(struct imapstore *t, struct err *e)
 {
 	struct imaptake *k = t->take;
-	int rc = compress(t, e);
+	int rc = imapstore_compress(t, k->bytes, k->waited, (k->ask.n - k->ask.sent) * k->ask.mean, e);
 
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;

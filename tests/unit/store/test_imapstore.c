@@ -1697,6 +1697,8 @@ static void say(int fd, const char *text)
 	peer_send(fd, text, strlen(text));
 }
 
+#define LONG ((size_t)8000000) /* bytes that no buffer takes */
+
 /* A server on a slow link: 16 messages of 40 kB, and of the others none. */
 static void slow_server(int fd, int nth, void *arg)
 {
@@ -1849,6 +1851,120 @@ static void test_compress(void **state)
 		assert_int_equal(t.bytes, 16 * 40000);
 		assert_int_equal(t.gone, 300 - 16);
 	}
+}
+
+/* The next command but NOOP, which is answered, is to be this one. */
+static void expect_command(int fd, const char *want, char tag[16])
+{
+	char line[4096], said[40];
+
+	for (;;) {
+		size_t n;
+
+		next_line(fd, line, sizeof(line));
+		n = strcspn(line, " ");
+		if (n >= 16 || line[n] == '\0')
+			_exit(1);
+		snprintf(tag, 16, "%.*s", (int)n, line);
+		if (strcmp(line + n, " NOOP") != 0) {
+			if (strcmp(line + n + 1, want) != 0)
+				_exit(1);
+			return;
+		}
+		snprintf(said, sizeof(said), "%s OK\r\n", tag);
+		say(fd, said);
+	}
+}
+
+static void say_tagged(int fd, const char *tag, const char *text)
+{
+	say(fd, tag);
+	say(fd, text);
+}
+
+/* A server that is slow to take what is sent to it: a long message, and another. arg: before the second it is asked to compress. */
+static void slow_taker(int fd, int nth, void *arg)
+{
+	static const char *const caps = "[CAPABILITY IMAP4rev1 LITERAL+ UIDPLUS COMPRESS=DEFLATE] in\r\n";
+	static char body[LONG];
+	char tag[16];
+
+	(void)nth;
+	say(fd, "* OK ");
+	say(fd, caps);
+	expect_line(fd, "A1 LOGIN \"jane\" \"5ecret\"");
+	say(fd, "A1 OK ");
+	say(fd, caps);
+	expect_line(fd, "A2 SELECT \"INBOX\"");
+	say(fd, BOX("0", "7", "9", "") PERMANENT "A2 OK [READ-WRITE] ok\r\n");
+	expect_command(fd, "APPEND \"INBOX\" \"01-Jan-1970 00:01:40 +0000\" {8000000+}", tag);
+	usleep(1500000);
+	peer_recv(fd, body, LONG);
+	expect_line(fd, "");
+	say_tagged(fd, tag, " OK [APPENDUID 7 9] ok\r\n");
+	if (*(bool *)arg) {
+		expect_command(fd, "COMPRESS DEFLATE", tag);
+		say_tagged(fd, tag, " NO not now\r\n");
+	}
+	expect_command(fd, "APPEND \"INBOX\" \"01-Jan-1970 00:01:40 +0000\" {600000+}", tag);
+	peer_recv(fd, body, 600000);
+	expect_line(fd, "");
+	say_tagged(fd, tag, " OK [APPENDUID 7 10] ok\r\n");
+	expect_command(fd, "LOGOUT", tag);
+	say(fd, "* BYE well done\r\n");
+}
+
+/* Publish a message of so many bytes alone. */
+static void put_one(struct store *s, const char *text, size_t n, const char *key)
+{
+	struct store_meta meta = { .date = 100 };
+	struct stream *body = memstream_new(text, n, 0, NULL);
+	struct staged st;
+	struct err e = ERR_INIT;
+
+	assert_non_null(body);
+	assert_int_equal(s->ops->stage(s, body, &meta, &st, &e), 0);
+	stream_free(body);
+	assert_int_equal(s->ops->harden(s, &st, 1, &e), 0);
+	if (s->ops->publish(s, &st, 1, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_string_equal(st.key, key);
+	assert_null(st.refused);
+}
+
+/* Also for what is sent. */
+static void test_compress_sent(void **state)
+{
+	char *text = malloc(LONG);
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'x', LONG);
+	for (int on = 0; on < 2; on++) {
+		bool compress = on;
+		struct peer peer;
+		struct imapstore_params p = { .imap = { .dial = { .host = "127.0.0.1",
+								.security = DIAL_PLAIN,
+								.timeout = 5000 },
+						      .user = "jane",
+						      .secret = { .literal = "5ecret" },
+						      .secure = true },
+			.compress = compress };
+		struct err e = ERR_INIT;
+		struct box_info info;
+		struct store *s;
+
+		peer_start(&peer, slow_taker, &compress);
+		p.imap.dial.port = peer.port;
+		s = imapstore_new(&p, &e);
+		assert_non_null(s);
+		assert_int_equal(s->ops->open_box(s, "", BOX_WRITE, &info, &e), 0);
+		put_one(s, text, LONG, "9");
+		put_one(s, text, 600000, "10");
+		store_free(s);
+		peer_stop(&peer);
+	}
+	free(text);
 }
 
 /* Of a fast link more is asked at once. */
@@ -3118,6 +3234,7 @@ int main(void)
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_soon),
 		cmocka_unit_test(test_compress),
+		cmocka_unit_test(test_compress_sent),
 		cmocka_unit_test(test_pace),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_removals),
