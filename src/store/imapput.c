@@ -163,6 +163,17 @@ static int take_uids(struct imapstore *t, struct imapput_sending *p, const struc
 	return 0;
 }
 
+/*
+ * The server complains of a line that is no command (RFC 9051 section 7.1.3). We sent none: it takes a
+ * message for commands, whatever it has said before.
+ */
+static int misread(struct imapstore *t, struct err *e)
+{
+	t->conn.dead = true;
+	err_set(e, ERR_PROTO, "the server takes lines of a message for commands");
+	return imapstore_broken(t, e);
+}
+
 /* Read one answer, to whichever group. */
 static int read_end(struct imapstore *t, struct err *e)
 {
@@ -180,7 +191,7 @@ static int read_end(struct imapstore *t, struct err *e)
 		return imapstore_broken(t, e);
 	}
 	if (ev == IMAP_DATA)
-		return 0;
+		return r->kind == IMAP_UNTAGGED && r->cond == IMAP_BAD ? misread(t, e) : 0;
 	while (i < u->flying && u->fly[i].tag != tag)
 		i++;
 	if (i == u->flying)

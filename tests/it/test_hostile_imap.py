@@ -1307,6 +1307,13 @@ class EarlyOk(Peer):
         raise Refused("OK [APPENDUID 1000 77] have it already")
 
 
+class EarlyOkAndMutters(EarlyOk):
+    """And says of no line of it whose it is."""
+
+    def unknown(self, link, tag, verb):
+        link.star("BAD what is that?")
+
+
 class LiteralPlusRefused(Peer):
     """Announces LITERAL+, but takes what follows for commands."""
 
@@ -1351,14 +1358,15 @@ def test_an_append_that_goes_wrong(tmp_path, peer, codes, less):
         recover(h, want)
 
 
-def test_an_ok_that_comes_too_early_for_one(tmp_path):
+@pytest.mark.parametrize("peer", [EarlyOk, EarlyOkAndMutters])
+def test_an_ok_that_comes_too_early_for_one(tmp_path, peer):
     """With no other message behind it whose answer would show that it made no sense."""
     srv = Peer({"INBOX": letters(6)})
     with srv:
         h = Job(tmp_path, srv)
         assert clean(h.run("both")).code == 0
         h.local.deliver(letters(1, 30)[0], flags="S")
-        srv.__class__ = EarlyOk
+        srv.__class__ = peer
         r = clean(h.run("both"))
         assert r.code in (1, 76), r
         clean(h.run("both"))
