@@ -442,6 +442,46 @@ def test_who_says_that_it_works_is_waited_for(tmp_path):
         recover(h, want)
 
 
+class Late(Peer):
+    """Lets a person do something before it answers at a station, once."""
+
+    at, act = "greeting", None
+
+    def stage(self, link, where):
+        if where == self.at and self.act:
+            act, self.act = self.act, None
+            time.sleep(0.3)   # time enough for what lies here to be read
+            act()
+        super().stage(link, where)
+
+
+@pytest.mark.parametrize("at", ["greeting", "list", "select"])
+def test_a_file_that_is_replaced_in_a_first_contact(tmp_path, at):
+    """What was read while the server is dialled is not taken for what lies there later: that is another message, and the server has it not."""
+    other = letters(1, 2)[0] + b"and more\n"
+    with Late({"INBOX": letters(3)}) as srv:
+        h = Job(tmp_path, srv)
+        for m in letters(3):
+            h.local.deliver(m, flags="S")
+        cur = os.path.join(h.local.box("INBOX"), "cur")
+        for m, name in zip(srv.inbox().messages, sorted(os.listdir(cur))):
+            os.utime(os.path.join(cur, name), (m.date, m.date))
+
+        def replace():
+            name = sorted(os.listdir(cur))[1]
+            path = os.path.join(h.dir, "other")
+            with open(path, "wb") as f:
+                f.write(other)
+            os.rename(path, os.path.join(cur, name))
+
+        srv.at, srv.act = at, replace
+        assert clean(h.run("both")).code == 0
+        assert not srv.act
+        h.same()
+        assert h.local.state()["INBOX"] == sorted(rows(letters(3) + [other]))
+        h.quiet()
+
+
 STATIONS = ["greeting", "authenticate", "id", "enable", "namespace", "list", "select", "uid fetch", "body", "uid store", "literal", "append", "uid expunge"]
 
 
