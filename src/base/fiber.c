@@ -18,6 +18,7 @@
 #endif
 
 #define STACK_BYTES (1 << 20) /* of which what is not used costs nothing */
+#define LATE 250              /* ms between two turns; what is longer is no bite of long work, but all of it at once */
 
 struct fiber {
 	int (*run)(void *arg, struct err *e);
@@ -31,6 +32,8 @@ struct fiber {
 	struct wait_item *w;  /* what it waits for */
 	size_t n;
 	msec_t deadline;
+	msec_t seen;          /* when it had its last turn, or could have had one */
+	msec_t kept;          /* so long it was kept from them */
 	void *fake[2];        /* the sanitizer's, of own and back */
 	const void *back_stack;
 	size_t back_size;
@@ -83,6 +86,7 @@ void fiber_go_on(void)
 	swapcontext(&f->back, &f->own);
 	arrive(f->fake[1], NULL, NULL);
 	inside = false;
+	f->seen = clock_now();
 }
 
 static void release(struct fiber *f)
@@ -134,6 +138,19 @@ int fiber_join(struct fiber *f, struct err *e)
 	return rc;
 }
 
+/* What passed while it could not run is not the fault of whom it waits for. */
+static void forgive(struct fiber *f)
+{
+	const msec_t now = clock_now(), late = now - f->seen;
+
+	f->seen = now;
+	if (late < LATE)
+		return;
+	f->kept += late;
+	if (f->deadline != 0)
+		f->deadline += late;
+}
+
 bool fiber_turn(void)
 {
 	struct wait_item *w;
@@ -142,6 +159,7 @@ bool fiber_turn(void)
 
 	if (fiber_items(&w, &deadline) == 0 && deadline == 0)
 		return false;
+	forgive(fiber);
 	return wait_beside(NULL, 0, clock_now(), &why) == 0 || why.kind == ERR_TIMEOUT;
 }
 
@@ -178,8 +196,8 @@ int fiber_wait(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
 		w[i].ready = 0;
 	f->w = w;
 	f->n = n;
-	f->deadline = deadline;
-	while (!f->cancelled && count == 0 && (deadline == 0 || clock_now() < deadline)) {
+	f->deadline = deadline == 0 ? 0 : deadline + f->kept;
+	while (!f->cancelled && count == 0 && (f->deadline == 0 || clock_now() < f->deadline)) {
 		leave(&f->fake[0], f->back_stack, f->back_size);
 		swapcontext(&f->own, &f->back);
 		arrive(f->fake[0], &f->back_stack, &f->back_size);

@@ -20,7 +20,7 @@ int fiber_join(struct fiber *f, struct err *e);
 /* The same, but whatever it waits for fails (ERR_CANCEL). NULL is fine. */
 void fiber_cancel(struct fiber *f);
 
-/* For long work between two waits: let it go on, if what it waits for is there. False: there is none that waits, or a signal came. */
+/* For long work between two waits: let it go on, if what it waits for is there. What that took is added to its deadlines, if it was long: nobody has answered too late who was not heard. False: there is none that waits, or a signal came. */
 bool fiber_turn(void);
 
 /* ---- for clock.c ---- */

@@ -126,6 +126,7 @@ void look_beside(void *arg, const char *folder)
 		while (clock_now() < until && fiber_turn() && read_some(g, &at, g->ahead.msgs.n, &why) == 1)
 			;
 	s->ops->close_box(s);
+	fiber_turn(); /* a large folder may have taken long */
 }
 
 /* ---- while it makes its answer ---- */

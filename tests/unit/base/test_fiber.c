@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fiber.h"
@@ -132,6 +133,28 @@ static void turns_by_hand(void **state)
 	fiber_cancel(f);
 }
 
+/* What it waited for was there in time, but the work between two turns was long: the deadline is later by that, and comes all the same. */
+static void kept_from_turns(void **state)
+{
+	struct pipes *p = *state;
+	struct task t = { .in = p->to[0], .out = p->from[1], .times = 3, .timeout = 400 };
+	const struct timespec long_work = { .tv_nsec = 600000000 };
+	struct err e = ERR_INIT;
+	struct fiber *f = fiber_start(echo, &t);
+	msec_t begun = clock_now();
+
+	assert_non_null(f);
+	nanosleep(&long_work, NULL);
+	assert_true(fiber_turn());
+	assert_string_equal(order, "a");
+	assert_int_equal(write(p->to[1], "1", 1), 1);
+	assert_true(fiber_turn());
+	assert_string_equal(order, "a1");
+	assert_int_equal(fiber_join(f, &e), -1);
+	assert_int_equal(e.kind, ERR_TIMEOUT);
+	assert_true(clock_now() - begun < 3000);
+}
+
 /* Each has its own deadline; that of the fiber ends no wait of ours, nor ours one of its. */
 static void deadlines(void **state)
 {
@@ -217,7 +240,7 @@ static void many(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(turns), T(turns_by_hand), T(deadlines), T(given_up), T(stopped), T(many) };
+	const struct CMUnitTest tests[] = { T(turns), T(turns_by_hand), T(kept_from_turns), T(deadlines), T(given_up), T(stopped), T(many) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
