@@ -216,7 +216,7 @@ static struct imap_params params(const char *port)
 static void run(const struct row *r)
 {
 	const struct turn *const turns[] = { r->turns, NULL };
-	struct script s;
+	struct script s = { .together = false };
 	struct imap_params p;
 	struct imap_conn c;
 	struct err e = ERR_INIT;
@@ -272,7 +272,7 @@ static void test_one_flight(void **state)
 		{ "A4 NOOP",
 		  "* ENABLED CONDSTORE\r\nA2 OK\r\n* NAMESPACE ((\"\" \"/\")) NIL NIL\r\nA3 OK\r\n* 1 EXISTS\r\nA4 OK\r\n" }, { 0 } };
 	const struct turn *const turns[] = { t, NULL };
-	struct script s;
+	struct script s = { .together = false };
 	struct imap_params p;
 	struct imap_conn c;
 	const struct imap_resp *r;
@@ -306,7 +306,7 @@ static void test_silence(void **state)
 		{ "A2 NOOP", "* 1 EXISTS\r\nA2 OK\r\n" }, { "A3 NOOP", "* 1 EX" }, { "never", "" },
 		{ 0 } };
 	const struct turn *const turns[] = { mute, half, late, NULL };
-	struct script s;
+	struct script s = { .together = false };
 	struct imap_params p;
 	struct imap_conn c;
 	struct err e = ERR_INIT;
@@ -401,7 +401,7 @@ static void test_trace(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(talks); i++) {
 		const struct turn *const turns[] = { talks[i].turns, NULL };
-		struct script s;
+		struct script s = { .together = false };
 		struct imap_params p;
 		struct imap_conn c;
 		struct err e = ERR_INIT;
