@@ -27,40 +27,9 @@ static int gather(struct twoway *g, struct box *b, int side, struct candidates *
 			return -1;
 		if (side == RIGHT && row->pair == 0)
 			row->content = lookahead_content(g, b, row->right);
+		if (side == RIGHT && row->content)
+			candidate_read(&out->c.a[out->c.n - 1], row->content);
 	}
-	return 0;
-}
-
-/* Does it lie there as it was read? Whoever puts another file under its name has another message there, which is nobody's copy. */
-static bool is_as_read(struct store *s, const struct joined *row)
-{
-	struct store_msg m = { .num = 0 };
-
-	return s->ops->find(s, row->right, row->m.right.flags, &m, NULL) == 1 && m.size == row->content->size && m.date == row->content->id.date;
-}
-
-/* What was read of the right before it was looked at need not be read again. */
-static int take_read(struct twoway *g, struct box *b, struct candidates *right, struct err *e)
-{
-	struct store *s = g->side[RIGHT];
-	struct box_info info;
-	bool open = false;
-
-	for (size_t i = 0; i < right->c.n; i++) {
-		struct joined *row = &b->join.rows.a[right->c.a[i].row];
-
-		if (!row->content)
-			continue;
-		if (!open && box_open(g, b, RIGHT, twoway_how(g, RIGHT), &info, e) < 0)
-			return -1;
-		open = true;
-		if (is_as_read(s, row))
-			candidate_read(&right->c.a[i], row->content);
-		else
-			row->content = NULL;
-	}
-	if (open)
-		s->ops->close_box(s);
 	return 0;
 }
 
@@ -329,7 +298,7 @@ static int adopt(struct twoway *g, struct box *b, struct takeover *t, struct err
 	size_t kept = 0;
 	int rc = 0;
 
-	if (gather(g, b, LEFT, &left, e) < 0 || gather(g, b, RIGHT, &right, e) < 0 || take_read(g, b, &right, e) < 0 || recall(g, b, &right, e) < 0 ||
+	if (gather(g, b, LEFT, &left, e) < 0 || gather(g, b, RIGHT, &right, e) < 0 || recall(g, b, &right, e) < 0 ||
 	    candidates_learn(g, RIGHT, far ? LEARN_IDENTS : LEARN_CONTENTS, NULL, NULL, &right, e) < 0 || note_contents(b, &right, e) < 0)
 		rc = -1;
 	else

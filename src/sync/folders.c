@@ -373,6 +373,15 @@ static int read_right(void *arg, struct err *e)
 	return r->target->ops->folders(r->target, keep_right, r, e);
 }
 
+/* May the job take what the right calls so? What has a role at the left is not known yet. */
+static bool may_take(const struct reading *r, const char *right)
+{
+	for (size_t i = 0; i < r->p->n_take; i++)
+		if (r->p->take[i].kind == BOXRULE_ROLE)
+			return true;
+	return r->p->n_take == 0 || r->p->n_rules > 0 || r->p->one_way || boxrule_takes(r->p->take, r->p->n_take, slice_str(right), '/');
+}
+
 /* The right is here: what is there to be done with it is, while the left is dialled and asked. */
 static int read_beside(struct reading *r, int *right_rc, struct err *why, struct err *e)
 {
@@ -382,7 +391,8 @@ static int read_beside(struct reading *r, int *right_rc, struct err *why, struct
 		return -1;
 	*right_rc = read_right(r, why);
 	for (size_t i = 0; f && *right_rc == 0 && i < r->right.n; i++)
-		r->p->beside(r->arg, r->right.a[i].right);
+		if (may_take(r, r->right.a[i].right))
+			r->p->beside(r->arg, r->right.a[i].right);
 	return f ? fiber_join(f, e) : 0;
 }
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 
 #define AT_ONCE 64      /* messages between two looks at the clock, and at the server; */
+#define SEEN_AT_ONCE 1024 /* of those that were read already */
 #define BYTES_AT_ONCE (2u << 20)
 #define BYTES_MAX (8u << 20) /* of one */
 #define AHEAD_FOR 1000  /* ms */
@@ -22,6 +23,7 @@ struct lookahead_msg {
 	struct slice key;
 	uint64_t flags;
 	const struct content *content; /* NULL: not read yet */
+	bool seen;                     /* it lies there as it was read, since the folder was looked at */
 };
 
 /* Some messages, while they are read. */
@@ -72,16 +74,31 @@ static int add(struct group *w, struct store *s, struct lookahead_msg *x, struct
 	return 0;
 }
 
-/* Read those of the open folder that stand from *at on, as many as there are at once: 1 there may be more, 0, -1. */
-static int read_some(struct twoway *g, size_t *at, size_t to, struct err *e)
+/* Does it lie there as it was read? Whoever puts another file under its name has another message there. */
+static bool is_as_read(struct store *s, const struct lookahead_msg *x)
+{
+	struct store_msg m = { .num = 0 };
+
+	return s->ops->find(s, x->key, x->flags, &m, NULL) == 1 && m.size == x->content->size && m.date == x->content->id.date;
+}
+
+/* Read those of the open folder that stand from *at on, as many as there are at once: 1 there may be more, 0, -1. looked: the folder was looked at, and what was read before is held against it. */
+static int read_some(struct twoway *g, size_t *at, size_t to, bool looked, struct err *e)
 {
 	struct store *s = g->side[RIGHT];
 	struct group w = { .arena = &g->ahead.arena };
+	size_t last = to - *at > SEEN_AT_ONCE ? *at + SEEN_AT_ONCE : to;
 	int rc = 0;
 
-	for (; rc == 0 && *at < to && w.n < AT_ONCE && w.bytes < BYTES_AT_ONCE; ++*at)
-		if (!g->ahead.msgs.a[*at].content)
-			rc = add(&w, s, &g->ahead.msgs.a[*at], e);
+	for (; rc == 0 && *at < last && w.n < AT_ONCE && w.bytes < BYTES_AT_ONCE; ++*at) {
+		struct lookahead_msg *x = &g->ahead.msgs.a[*at];
+
+		x->seen = looked;
+		if (x->content && looked && !is_as_read(s, x))
+			x->content = NULL;
+		if (!x->content)
+			rc = add(&w, s, x, e);
+	}
 	if (rc == 0 && w.n > 0)
 		rc = store_read_idents(s, w.nums, w.n, note, &w, e);
 	return rc < 0 ? -1 : *at < to && !w.full;
@@ -111,19 +128,20 @@ void look_beside(void *arg, const char *folder)
 {
 	struct twoway *g = arg;
 	struct store *s = g->side[RIGHT];
-	const msec_t until = clock_in(AHEAD_FOR);
 	struct box_info info;
 	struct err why = ERR_INIT;
 	size_t at = g->ahead.msgs.n;
 	char *name;
 
-	if (!fiber_turn())
+	if (g->ahead.until == 0)
+		g->ahead.until = clock_in(AHEAD_FOR);
+	if (clock_now() >= g->ahead.until || !fiber_turn())
 		return;
 	name = arena_str(&g->ahead.arena, slice_str(folder));
 	s->keywords = NULL;
 	/* whatever goes wrong, adopt.c meets it again */
 	if (name && list(g, name, &why) == 0 && at < g->ahead.msgs.n && s->ops->open_box(s, name, BOX_READ, &info, &why) == 0)
-		while (clock_now() < until && fiber_turn() && read_some(g, &at, g->ahead.msgs.n, &why) == 1)
+		while (clock_now() < g->ahead.until && fiber_turn() && read_some(g, &at, g->ahead.msgs.n, false, &why) == 1)
 			;
 	s->ops->close_box(s);
 	fiber_turn(); /* a large folder may have taken long */
@@ -176,7 +194,7 @@ const struct content *lookahead_content(struct twoway *g, const struct box *b, s
 	const char *name = box_name(b, RIGHT);
 	size_t at = g->ahead.msgs.n == 0 ? 0 : place(&g->ahead, name, key);
 
-	return is_of(&g->ahead, at, name) && slice_eq(g->ahead.msgs.a[at].key, key) ? g->ahead.msgs.a[at].content : NULL;
+	return is_of(&g->ahead, at, name) && slice_eq(g->ahead.msgs.a[at].key, key) && g->ahead.msgs.a[at].seen ? g->ahead.msgs.a[at].content : NULL;
 }
 
 /* Will adopt.c want to know of all that is new at the right, and are there bodies at hand? */
@@ -202,7 +220,7 @@ int look_ahead(struct twoway *g, struct err *e)
 		while (is_of(&g->ahead, to, box_name(b, RIGHT)))
 			to++;
 		if (box_open(g, b, RIGHT, twoway_how(g, RIGHT), &info, &why) == 0)
-			while (clock_now() < until && read_some(g, &at, to, &why) == 1)
+			while (clock_now() < until && read_some(g, &at, to, true, &why) == 1)
 				;
 		right->ops->close_box(right);
 		if (why.kind == ERR_CANCEL) {

@@ -103,6 +103,7 @@ struct lookahead {
 	struct arena arena;
 	VEC(struct lookahead_msg) msgs;
 	bool sorted;
+	msec_t until;                 /* so long is read while the left is dialled; 0: not begun */
 };
 
 #define LOOKAHEAD_INIT { .arena = ARENA_INIT(64 << 20) }
