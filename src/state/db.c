@@ -290,7 +290,7 @@ static void unlink_new(const char *new)
 
 /*
  * Make a new file, with mode 0600 whatever the umask says. It is made under another name (here SQLite still keeps a rollback journal, so all is in the file once
- * it is closed) and gets its own when it is whole: a file that is there and empty has lost what was in it.
+ * it is closed) and gets its own when it is whole, and on disk: a file that is there and empty has lost what was in it.
  */
 static int make_file(struct db *db, struct err *e)
 {
@@ -307,10 +307,13 @@ static int make_file(struct db *db, struct err *e)
 		goto out;
 	}
 	db->making = true;
-	if (open_handle(db, new, SQLITE_OPEN_READWRITE, e) < 0 || migrate(db, e) < 0)
+	/* until it has its name nothing of it counts: it is synced once, at the end */
+	if (open_handle(db, new, SQLITE_OPEN_READWRITE, e) < 0 || db_run_sql(db, "PRAGMA synchronous = OFF", "make", e) < 0 || migrate(db, e) < 0)
 		goto out;
 	db_drop_handle(db);
 	db->making = false;
+	if (fs_sync(fd, db->path, e) < 0)
+		goto out;
 	if (rename(new, db->path) < 0) {
 		err_errno(e, "can't make the state file %s", db->path);
 		goto out;
