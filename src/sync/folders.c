@@ -402,7 +402,8 @@ static int read_both(struct reading *r, int *right_rc, struct err *why, struct e
 	const bool far = r->source->ops->caps & STORE_REMOTE, both = far && r->target->ops->caps & STORE_REMOTE;
 	struct fiber *f;
 
-	if (far && !both && r->source->afresh && r->p->beside)
+	/* a POP3 left is not asked before the right is looked at (looks.c): what was read here would be read once more */
+	if (far && !both && r->source->ops->caps & STORE_TARGET && r->source->afresh && r->p->beside)
 		return read_beside(r, right_rc, why, e);
 	f = both ? fiber_start(read_right, r) : NULL;
 	if (read_left(r, e) < 0) {
