@@ -633,8 +633,10 @@ int imapput_launch(struct store *s, struct staged *st, size_t n, struct err *e)
 
 	if (!u || u->now->sending || u->now->order.n != n)
 		return err_set(e, ERR_BUG, "%s: publish before harden", t->login.what);
-	if (u->flying == 0 && imapstore_need_box(t, true, e) < 0)
+	if (u->flying == 0 && imapstore_need_box(t, true, e) < 0) {
+		imapput_unlaunch(u); /* the group before it has failed, too */
 		return -1;
+	}
 	t->sel.stale |= n > 0;
 	p = begin_sending(u, st, n, e);
 	if (!p || send_all(t, p, e) < 0)
