@@ -46,107 +46,6 @@ void imaplook_drop(struct imapstore *t)
 		t->look->active = t->look->told = false;
 }
 
-/* ---- what is asked ---- */
-
-/* Do the numbers prove that none of those that the base knows is gone? As many came as there can be
- * new ones. */
-static bool nothing_gone(const struct imapstamp *base, uint32_t messages, uint32_t uidnext)
-{
-	return uidnext >= base->uidnext && messages >= base->messages &&
-		messages - base->messages == uidnext - base->uidnext;
-}
-
-/* The commands of a way. */
-static void plan_commands(const struct imapstore *t, struct imaplook_item *it)
-{
-	it->cmds[it->n++] = CMD_SELECT;
-	if (it->mode != MODE_FULL && it->base.uidnext > 1)
-		it->cmds[it->n++] = CMD_OLD;
-	if (it->mode == MODE_MODSEQ && it->search && !imaplook_vanished(t) && it->base.uidnext > 1)
-		it->cmds[it->n++] = CMD_SEARCH;
-	it->cmds[it->n++] = CMD_NEW;
-}
-
-/* The way for a folder. */
-static void plan(const struct imapstore *t, struct imaplook_item *it, const struct look *l)
-{
-	const struct imapstamp *now = &it->f->stamp; /* by STATUS */
-
-	if (!imapstamp_parse(l->stamp, &it->base))
-		it->base = (struct imapstamp){ 0 };
-	it->anew = it->base.validity != 0 && now->validity != 0 &&
-		(imapstamp_other(now, &it->base) || (now->uidnext != 0 && now->uidnext < it->base.uidnext));
-	if (l->all || it->anew || it->base.validity == 0 || it->base.uidnext == 0)
-		it->mode = MODE_FULL;
-	else if (it->base.modseq == 0 || !(t->conn.caps.have & IMAP_CAP_CONDSTORE))
-		it->mode = MODE_FLAGS;
-	else
-		it->mode = MODE_MODSEQ;
-	it->sizes = l->sizes;
-	it->idents = l->idents || it->anew;
-	it->keywords = l->keywords;
-	it->search = now->validity == 0 || !nothing_gone(&it->base, now->messages, now->uidnext);
-	plan_commands(t, it);
-}
-
-/* From which UID on a message is new. */
-static uint32_t new_from(const struct imaplook_item *it)
-{
-	return it->mode == MODE_FULL ? 1 : it->base.uidnext;
-}
-
-/* Send one command. */
-static int send_one(struct imapstore *t, struct imaplook_item *it, unsigned c, struct err *e)
-{
-	struct imap_conn *conn = &t->conn;
-	uint32_t *tag = &it->tags[c], last = it->base.uidnext - 1;
-	const char *object = imapident_object_item(t);
-	char old[64];
-
-	if (it->sizes)
-		snprintf(old, sizeof(old), "(UID FLAGS INTERNALDATE RFC822.SIZE%s)", object);
-	else
-		snprintf(old, sizeof(old), "(UID FLAGS)");
-
-	switch (it->cmds[c]) {
-	case CMD_SELECT:
-		return imapselect_send(t, it->f, t->look->how & BOX_WRITE, tag, e);
-	case CMD_OLD:
-		if (it->mode == MODE_FLAGS)
-			return imap_send(conn, tag, e, "UID FETCH 1:%" PRIu32 " %s", last, old);
-		return imap_send(conn, tag, e,
-			"UID FETCH 1:%" PRIu32 " %s (CHANGEDSINCE %" PRIu64 "%s)", last, old,
-			it->base.modseq, imaplook_vanished(t) ? " VANISHED" : "");
-	case CMD_SEARCH:
-		return imap_send(conn, tag, e, "UID SEARCH %sUID 1:%" PRIu32,
-			conn->caps.have & IMAP_CAP_ESEARCH ? "RETURN (ALL) " : "", last);
-	case CMD_NEW:
-		break;
-	}
-	return imap_send(conn, tag, e,
-		"UID FETCH %" PRIu32 ":* (UID FLAGS INTERNALDATE RFC822.SIZE%s%s)", new_from(it), object,
-		it->idents ? " " IMAPIDENT_HEAD("") : "");
-}
-
-/* Send as much as may fly. */
-static int pump(struct imapstore *t, struct err *e)
-{
-	struct imaplook *k = t->look;
-
-	while (!k->stop && k->sending < k->items.n && imap_may_send(&t->conn)) {
-		struct imaplook_item *it = &k->items.a[k->sending];
-
-		if (send_one(t, it, it->sent, e) < 0) {
-			t->conn.dead = true; /* what flies could not be told apart any more */
-			return imapstore_broken(t, e);
-		}
-		it->sent++;
-		if (it->sent == it->n)
-			k->sending++;
-	}
-	return 0;
-}
-
 /* ---- what is answered ---- */
 
 /* Are all commands of an item that were sent, or will be, over? */
@@ -208,7 +107,7 @@ static int take_row(
 	struct imaplook *k = t->look;
 	const struct imaplook_item *it = imaplook_current(k);
 	const bool full = f->has & (IMAP_HAS_DATE | IMAP_HAS_RFC822_SIZE),
-		   fresh = f->uid >= new_from(it);
+		   fresh = f->uid >= imaplook_new_from(it);
 	struct ident id;
 	uint64_t flags;
 
@@ -334,7 +233,7 @@ static int step(struct imapstore *t, struct store_msg *m, struct err *e)
 	uint32_t tag;
 	int rc;
 
-	if (pump(t, e) < 0)
+	if (imaplook_pump(t, e) < 0)
 		return -1;
 	it = imaplook_current(k);
 	switch (imap_next(&t->conn, &tag, &r, &why)) {
@@ -428,14 +327,14 @@ static int begin(struct imapstore *t, const struct look *l, size_t n, unsigned h
 
 		if (imaptree_find(t, l[i].folder, &it.f, e) < 0)
 			return -1;
-		plan(t, &it, &l[i]);
+		imaplook_plan(t, &it, &l[i]);
 		if (it.idents && !k->part.reader && !(k->part.reader = ident_reader_new(e)))
 			return -1;
 		if (vec_push(&k->items, it) < 0)
 			return err_set(e, ERR_LOCAL, "out of memory");
 	}
 	k->active = true;
-	if (pump(t, e) < 0)
+	if (imaplook_pump(t, e) < 0)
 		return -1;
 	/* it is on its way while the caller does other things */
 	return imap_flush(&t->conn, e) < 0 ? imapstore_broken(t, e) : 0;
@@ -466,9 +365,9 @@ static int again(struct imapstore *t, enum imaplook_mode mode, bool search, stru
 	log_debug("%s: '%s' is to be asked once more", t->login.what, it->f->name);
 	if (it->anew) { /* STATUS spoke of another UIDVALIDITY than SELECT */
 		it->f->stamp = (struct imapstamp){ 0 };
-		plan(t, &other, &k->l[it->i]);
+		imaplook_plan(t, &other, &k->l[it->i]);
 	} else {
-		plan_commands(t, &other);
+		imaplook_plan_commands(t, &other);
 	}
 	return vec_push(&k->items, other) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
 }
@@ -501,7 +400,7 @@ static int judge(struct imapstore *t, struct box_info *out, struct err *e)
 	if (mode == MODE_MODSEQ && (sel->modseq == 0 || sel->modseq < base->modseq))
 		mode = MODE_FLAGS;
 	else if (mode == MODE_MODSEQ && !imaplook_vanished(t) && !search)
-		search = sel->uidnext == 0 || !nothing_gone(base, sel->exists, sel->uidnext);
+		search = sel->uidnext == 0 || !imaplook_nothing_gone(base, sel->exists, sel->uidnext);
 	if (mode != it->mode || search != it->search || it->anew) {
 		it->skip = true;
 		return again(t, mode, search, e);

@@ -1,4 +1,4 @@
-/* Looks at IMAP folders from inside: see imaplook.c and imapgone.c. */
+/* Looks at IMAP folders from inside: see imaplook.c, imaplookask.c and imapgone.c. */
 #ifndef STORE_IMAPLOOK_P_H
 #define STORE_IMAPLOOK_P_H
 
@@ -63,6 +63,24 @@ static inline bool imaplook_vanished(const struct imapstore *t)
 {
 	return t->conn.enabled & IMAP_CAP_QRESYNC;
 }
+
+/* From which UID on a message is new. */
+static inline uint32_t imaplook_new_from(const struct imaplook_item *it)
+{
+	return it->mode == MODE_FULL ? 1 : it->base.uidnext;
+}
+
+/* ---- imaplookask.c ---- */
+
+/* Do the numbers prove that none of those that the base knows is gone? As many came as there can be new ones. */
+bool imaplook_nothing_gone(const struct imapstamp *base, uint32_t messages, uint32_t uidnext);
+/* The way for a folder, it->f; and the commands of a way. */
+void imaplook_plan(const struct imapstore *t, struct imaplook_item *it, const struct look *l);
+void imaplook_plan_commands(const struct imapstore *t, struct imaplook_item *it);
+/* Send as much as may fly. */
+int imaplook_pump(struct imapstore *t, struct err *e);
+
+/* ---- imaplook.c, imapgone.c ---- */
 
 /* This can't be; the folder is given up. -1. */
 int imaplook_nonsense(const struct imaplook_item *it, struct err *e, const char *what);

@@ -6,6 +6,7 @@
  *   imaplist.c   the list of folders
  *   imaptree.c   folders that are known, made, removed
  *   imaplook.c   looks and listings
+ *   imaplookask.c what they ask
  *   imapgone.c   what a look finds gone
  *   imaptake.c   bodies
  *   imapask.c    asking for them

@@ -1,0 +1,93 @@
+/* What looks at the folders of an IMAP account ask: see imaplook.c. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "store/imaplook_p.h"
+
+bool imaplook_nothing_gone(const struct imapstamp *base, uint32_t messages, uint32_t uidnext)
+{
+	return uidnext >= base->uidnext && messages >= base->messages &&
+		messages - base->messages == uidnext - base->uidnext;
+}
+
+void imaplook_plan_commands(const struct imapstore *t, struct imaplook_item *it)
+{
+	it->cmds[it->n++] = CMD_SELECT;
+	if (it->mode != MODE_FULL && it->base.uidnext > 1)
+		it->cmds[it->n++] = CMD_OLD;
+	if (it->mode == MODE_MODSEQ && it->search && !imaplook_vanished(t) && it->base.uidnext > 1)
+		it->cmds[it->n++] = CMD_SEARCH;
+	it->cmds[it->n++] = CMD_NEW;
+}
+
+void imaplook_plan(const struct imapstore *t, struct imaplook_item *it, const struct look *l)
+{
+	const struct imapstamp *now = &it->f->stamp; /* by STATUS */
+
+	if (!imapstamp_parse(l->stamp, &it->base))
+		it->base = (struct imapstamp){ 0 };
+	it->anew = it->base.validity != 0 && now->validity != 0 &&
+		(imapstamp_other(now, &it->base) || (now->uidnext != 0 && now->uidnext < it->base.uidnext));
+	if (l->all || it->anew || it->base.validity == 0 || it->base.uidnext == 0)
+		it->mode = MODE_FULL;
+	else if (it->base.modseq == 0 || !(t->conn.caps.have & IMAP_CAP_CONDSTORE))
+		it->mode = MODE_FLAGS;
+	else
+		it->mode = MODE_MODSEQ;
+	it->sizes = l->sizes;
+	it->idents = l->idents || it->anew;
+	it->keywords = l->keywords;
+	it->search = now->validity == 0 || !imaplook_nothing_gone(&it->base, now->messages, now->uidnext);
+	imaplook_plan_commands(t, it);
+}
+
+/* Send one command. */
+static int send_one(struct imapstore *t, struct imaplook_item *it, unsigned c, struct err *e)
+{
+	struct imap_conn *conn = &t->conn;
+	uint32_t *tag = &it->tags[c], last = it->base.uidnext - 1;
+	const char *object = imapident_object_item(t);
+	char old[64];
+
+	if (it->sizes)
+		snprintf(old, sizeof(old), "(UID FLAGS INTERNALDATE RFC822.SIZE%s)", object);
+	else
+		snprintf(old, sizeof(old), "(UID FLAGS)");
+
+	switch (it->cmds[c]) {
+	case CMD_SELECT:
+		return imapselect_send(t, it->f, t->look->how & BOX_WRITE, tag, e);
+	case CMD_OLD:
+		if (it->mode == MODE_FLAGS)
+			return imap_send(conn, tag, e, "UID FETCH 1:%" PRIu32 " %s", last, old);
+		return imap_send(conn, tag, e,
+			"UID FETCH 1:%" PRIu32 " %s (CHANGEDSINCE %" PRIu64 "%s)", last, old,
+			it->base.modseq, imaplook_vanished(t) ? " VANISHED" : "");
+	case CMD_SEARCH:
+		return imap_send(conn, tag, e, "UID SEARCH %sUID 1:%" PRIu32,
+			conn->caps.have & IMAP_CAP_ESEARCH ? "RETURN (ALL) " : "", last);
+	case CMD_NEW:
+		break;
+	}
+	return imap_send(conn, tag, e,
+		"UID FETCH %" PRIu32 ":* (UID FLAGS INTERNALDATE RFC822.SIZE%s%s)", imaplook_new_from(it), object,
+		it->idents ? " " IMAPIDENT_HEAD("") : "");
+}
+
+int imaplook_pump(struct imapstore *t, struct err *e)
+{
+	struct imaplook *k = t->look;
+
+	while (!k->stop && k->sending < k->items.n && imap_may_send(&t->conn)) {
+		struct imaplook_item *it = &k->items.a[k->sending];
+
+		if (send_one(t, it, it->sent, e) < 0) {
+			t->conn.dead = true; /* what flies could not be told apart any more */
+			return imapstore_broken(t, e);
+		}
+		it->sent++;
+		if (it->sent == it->n)
+			k->sending++;
+	}
+	return 0;
+}
