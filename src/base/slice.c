@@ -4,18 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A C string as a slice. */
-struct slice slice_str(const char *s)
-{
-	return (struct slice){ s, s ? strlen(s) : 0 };
-}
-
-/* n bytes as a slice. */
-struct slice slice_of(const void *p, size_t n)
-{
-	return (struct slice){ p, n };
-}
-
 /* An ASCII letter as a small one, without the locale (Turkish has two i's). */
 static int lower(char c)
 {
@@ -39,23 +27,9 @@ static bool isame(const char *a, const char *b, size_t n)
 	return true;
 }
 
-/* Equal to the byte. */
-bool slice_eq(struct slice a, struct slice b)
+/* Equal but for the case of ASCII letters. */
+bool slice_ieq(struct slice a, struct slice b)
 {
-	return a.n == b.n && same(a.p, b.p, a.n);
-}
-
-/* Equal to a C string. */
-bool slice_eqs(struct slice a, const char *s)
-{
-	return slice_eq(a, slice_str(s));
-}
-
-/* Equal to a C string, ASCII case ignored. */
-bool slice_ieqs(struct slice a, const char *s)
-{
-	struct slice b = slice_str(s);
-
 	return a.n == b.n && isame(a.p, b.p, a.n);
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct slice {
 	const char *p;
@@ -13,11 +14,37 @@ struct slice {
 
 #define SLICE_LIT(s) ((struct slice){ (s), sizeof(s) - 1 })
 
-struct slice slice_str(const char *s);                  /* s may be NULL: empty */
-struct slice slice_of(const void *p, size_t n);
-bool slice_eq(struct slice a, struct slice b);          /* bytes */
-bool slice_eqs(struct slice a, const char *s);
-bool slice_ieqs(struct slice a, const char *s);         /* ASCII case ignored, no locale */
+/* s may be NULL: empty. What is inline here is so that the compiler knows the length of a literal. */
+static inline struct slice slice_str(const char *s)
+{
+	return (struct slice){ s, s ? strlen(s) : 0 };
+}
+
+static inline struct slice slice_of(const void *p, size_t n)
+{
+	return (struct slice){ (const char *)p, n };
+}
+
+/* The same bytes; memcmp must not see a NULL. */
+static inline bool slice_eq(struct slice a, struct slice b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool slice_eqs(struct slice a, const char *s)
+{
+	return slice_eq(a, slice_str(s));
+}
+
+bool slice_ieq(struct slice a, struct slice b);         /* ASCII case ignored, no locale */
+
+static inline bool slice_ieqs(struct slice a, const char *s)
+{
+	struct slice b = slice_str(s);
+
+	return a.n == b.n && slice_ieq(a, b);
+}
+
 bool slice_starts(struct slice a, const char *prefix);
 bool slice_istarts(struct slice a, const char *prefix); /* ASCII case ignored */
 int slice_cmp(struct slice a, struct slice b);          /* memcmp order, shorter first */
