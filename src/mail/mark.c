@@ -57,6 +57,22 @@ static bool give_rest(struct marks *m, struct slice *in, struct slice *piece)
 	return true;
 }
 
+/* Whole lines of which the first byte tells that they are no marks, and don't end the header either: all marks are called X-something. */
+static bool give_others(struct marks *m, struct slice *in, struct slice *piece)
+{
+	const char *end = in->p + in->n, *at = in->p;
+
+	while (at < end && *at != 'X' && *at != 'x' && *at != '\n' && !m->inside) {
+		const char *lf = memchr(at, '\n', (size_t)(end - at));
+
+		m->inside = !lf;
+		at = lf ? lf + 1 : end;
+	}
+	*piece = slice_of(in->p, (size_t)(at - in->p));
+	*in = slice_of(at, (size_t)(end - at));
+	return piece->n > 0;
+}
+
 bool marks_next(struct marks *m, struct slice *in, struct slice *piece, bool *is_mark)
 {
 	*is_mark = false;
@@ -69,6 +85,8 @@ bool marks_next(struct marks *m, struct slice *in, struct slice *piece, bool *is
 	}
 	if (m->inside)
 		return give_rest(m, in, piece);
+	if (m->held == 0 && give_others(m, in, piece))
+		return true;
 	while (in->n > 0) {
 		char c = in->p[0];
 
