@@ -19,7 +19,7 @@
 
 /* One that the right holds. */
 struct lookahead_msg {
-	const char *folder;
+	const char *folder, *stamp; /* the folder's when it was listed; "": it has none */
 	struct slice key;
 	uint64_t flags;
 	const struct content *content; /* NULL: not read yet */
@@ -82,8 +82,11 @@ static bool is_as_read(struct store *s, const struct lookahead_msg *x)
 	return s->ops->find(s, x->key, x->flags, &m, NULL) == 1 && m.size == x->content->size && m.date == x->content->id.date;
 }
 
-/* Read those of the open folder that stand from *at on, as many as there are at once: 1 there may be more, 0, -1. looked: the folder was looked at, and what was read before is held against it. */
-static int read_some(struct twoway *g, size_t *at, size_t to, bool looked, struct err *e)
+/*
+ * Read those of the open folder that stand from *at on, as many as there are at once: 1 there may be more, 0, -1. looked: the folder was looked at (its stamp then), and what was read before is
+ * held against it.
+ */
+static int read_some(struct twoway *g, size_t *at, size_t to, const char *looked, struct err *e)
 {
 	struct store *s = g->side[RIGHT];
 	struct group w = { .arena = &g->ahead.arena };
@@ -93,8 +96,8 @@ static int read_some(struct twoway *g, size_t *at, size_t to, bool looked, struc
 	for (; rc == 0 && *at < last && w.n < AT_ONCE && w.bytes < BYTES_AT_ONCE; ++*at) {
 		struct lookahead_msg *x = &g->ahead.msgs.a[*at];
 
-		x->seen = looked;
-		if (x->content && looked && !is_as_read(s, x))
+		x->seen = looked != NULL;
+		if (x->content && looked && (!*looked || strcmp(x->stamp, looked) != 0) && !is_as_read(s, x))
 			x->content = NULL;
 		if (!x->content)
 			rc = add(&w, s, x, e);
@@ -110,13 +113,16 @@ static int list(struct twoway *g, const char *folder, struct err *e)
 {
 	struct store *s = g->side[RIGHT];
 	const struct look l = { .folder = folder, .stamp = "", .all = true };
-	struct box_info info;
+	struct box_info info = { .stamp = "" };
 	struct store_msg m;
 	size_t i;
 	int rc = s->ops->look(s, &l, 1, BOX_READ, e) < 0 ? -1 : s->ops->look_box(s, &i, &info, e);
+	const char *stamp = arena_str(&g->ahead.arena, slice_str(info.stamp));
 
+	if (!stamp)
+		return twoway_no_memory(e);
 	while (rc == 1 && g->ahead.msgs.n < AHEAD_MAX && (rc = s->ops->look_next(s, &m, e)) == 1) {
-		struct lookahead_msg x = { .folder = folder, .key = arena_slice(&g->ahead.arena, m.key), .flags = m.flags };
+		struct lookahead_msg x = { .folder = folder, .stamp = stamp, .key = arena_slice(&g->ahead.arena, m.key), .flags = m.flags };
 
 		if (!x.key.p || vec_push(&g->ahead.msgs, x) < 0)
 			rc = twoway_no_memory(e);
@@ -141,7 +147,7 @@ void look_beside(void *arg, const char *folder)
 	s->keywords = NULL;
 	/* whatever goes wrong, adopt.c meets it again */
 	if (name && list(g, name, &why) == 0 && at < g->ahead.msgs.n && s->ops->open_box(s, name, BOX_READ, &info, &why) == 0)
-		while (clock_now() < g->ahead.until && fiber_turn() && read_some(g, &at, g->ahead.msgs.n, false, &why) == 1)
+		while (clock_now() < g->ahead.until && fiber_turn() && read_some(g, &at, g->ahead.msgs.n, NULL, &why) == 1)
 			;
 	s->ops->close_box(s);
 	fiber_turn(); /* a large folder may have taken long */
@@ -220,7 +226,7 @@ int look_ahead(struct twoway *g, struct err *e)
 		while (is_of(&g->ahead, to, box_name(b, RIGHT)))
 			to++;
 		if (box_open(g, b, RIGHT, twoway_how(g, RIGHT), &info, &why) == 0)
-			while (clock_now() < until && read_some(g, &at, to, true, &why) == 1)
+			while (clock_now() < until && read_some(g, &at, to, b->info[RIGHT].stamp, &why) == 1)
 				;
 		right->ops->close_box(right);
 		if (why.kind == ERR_CANCEL) {
