@@ -87,6 +87,27 @@ struct collecting {
 	bool status; /* stamps are wanted */
 };
 
+/* Is it what a SELECT or FETCH tells? No mailbox is selected while there are folders to list. */
+static bool is_of_look(const struct imap_resp *r)
+{
+	switch (r->kind) {
+	case IMAP_FLAGS:
+	case IMAP_EXISTS:
+	case IMAP_RECENT:
+	case IMAP_FETCH:
+	case IMAP_FETCH_BODY:
+	case IMAP_VANISHED:
+	case IMAP_EXPUNGE:
+		return true;
+	case IMAP_UNTAGGED:
+		return r->code.kind == IMAP_CODE_PERMANENTFLAGS || r->code.kind == IMAP_CODE_UIDVALIDITY ||
+			r->code.kind == IMAP_CODE_UIDNEXT || r->code.kind == IMAP_CODE_HIGHESTMODSEQ ||
+			r->code.kind == IMAP_CODE_NOMODSEQ || r->code.kind == IMAP_CODE_MAILBOXID;
+	default:
+		return false;
+	}
+}
+
 /* imap_on of all commands of a listing. */
 static int collect(void *arg, const struct imap_resp *r, struct err *e)
 {
@@ -96,7 +117,7 @@ static int collect(void *arg, const struct imap_resp *r, struct err *e)
 	int rc = 0;
 
 	if (r->kind != IMAP_LIST && r->kind != IMAP_LSUB && r->kind != IMAP_STATUS)
-		return 0;
+		return imaplook_is_early(c->t) && is_of_look(r) ? imapstore_disorder(c->t, e) : 0;
 	if (l->rows.n >= ROWS_MAX || l->told.n >= ROWS_MAX || l->subscribed.n >= ROWS_MAX) {
 		c->t->conn.dead = true; /* or it would be heard to the end, if there is one */
 		return err_set(e, ERR_PROTO, "the server lists more than %d folders", ROWS_MAX);
@@ -405,6 +426,8 @@ static int ask_status(struct imapstore *t, struct collecting *c, struct err *e)
 			return err_set(e, ERR_LOCAL, "out of memory");
 	}
 	f.n = l->ask.n;
+	if (f.n > 0 && imaplook_settle(t, e) < 0) /* it stands in the way, and is asked again */
+		return -1;
 	return imapstore_fly(t, &f, e);
 }
 
@@ -460,36 +483,46 @@ static size_t commands(const struct imapstore *t)
 	return t->conn.caps.have & IMAP_CAP_LIST_EXTENDED ? 1 : 2;
 }
 
-/* Queue them behind the login, if that is what the link is dialled for. */
-int imaplist_first(void *arg, struct imap_conn *conn, struct err *e)
+/* Queue them; and the look that is foreseen, if LIST tells all that is asked of the folders. */
+static int queue(struct imapstore *t, bool status, struct err *e)
 {
-	struct imapstore *t = arg;
-	struct collecting c = { .t = t, .status = true };
+	struct collecting c = { .t = t, .status = status };
 	uint32_t tag;
 
-	(void)conn; /* it is the store's */
-	for (size_t n = t->ahead.wanted ? commands(t) : 0; t->ahead.n < n; t->ahead.n++) {
+	for (size_t n = commands(t); t->ahead.n < n; t->ahead.n++) {
 		if (send_list(t, &c, t->ahead.n, &tag, e) < 0)
 			return -1;
 		if (t->ahead.n == 0)
 			t->ahead.first = tag;
 	}
-	return 0;
+	return status && !t->ahead.look && (status_in_list(t) || !wants_status(t)) ? imaplook_ask_early(t, e) : 0;
+}
+
+/* Behind the login, if that is what the link is dialled for. */
+int imaplist_first(void *arg, struct imap_conn *conn, struct err *e)
+{
+	struct imapstore *t = arg;
+
+	(void)conn; /* it is the store's */
+	return t->ahead.wanted ? queue(t, true, e) : 0;
 }
 
 /* Send the commands of a listing, if they aren't on their way, and read their answers. */
 static int list_rows(struct imapstore *t, struct collecting *c, struct err *e)
 {
-	struct imapstore_flight f = {
-		.n = commands(t), .send = send_list, .end = end_list, .data = data_list, .arg = c,
-		.sent = t->ahead.n, .first = t->ahead.first
-	};
+	struct imapstore_flight f = { .send = send_list, .end = end_list, .data = data_list, .arg = c };
 	char sep = '\0';
 
+	if (queue(t, c->status, e) < 0)
+		return imapstore_broken(t, e);
+	f.n = f.sent = t->ahead.n;
+	f.first = t->ahead.first;
 	t->ahead.n = 0;
 	if (imapstore_fly(t, &f, e) < 0)
 		return -1;
-	if (imap_settle(&t->conn, e) < 0)
+	if (imaplook_is_early(t) && t->conn.fly_own > 0)
+		return imapstore_disorder(t, e);
+	if (!imaplook_is_early(t) && imap_settle(&t->conn, e) < 0)
 		return imapstore_broken(t, e);
 	unite_rows(c->l);
 	for (size_t i = 0; i < c->l->rows.n; i++)

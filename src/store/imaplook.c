@@ -43,7 +43,7 @@ void imaplook_free(struct imaplook *k)
 void imaplook_drop(struct imapstore *t)
 {
 	if (t->look)
-		t->look->active = t->look->told = false;
+		t->look->active = t->look->told = t->look->early = false;
 }
 
 /* ---- what is answered ---- */
@@ -280,6 +280,7 @@ int imaplook_settle(struct imapstore *t, struct err *e)
 	if (!k || !k->active)
 		return 0;
 	k->stop = true;
+	k->early = false;
 	t->sel.keywords = NULL;
 	while (k->active && k->reading < k->items.n && imaplook_current(k)->sent > 0) {
 		if (!k->entered)
@@ -293,8 +294,7 @@ int imaplook_settle(struct imapstore *t, struct err *e)
 
 /* ---- the interface ---- */
 
-/* A look object, empty. */
-static struct imaplook *fresh_look(struct imapstore *t, struct err *e)
+struct imaplook *imaplook_fresh(struct imapstore *t, struct err *e)
 {
 	struct imaplook *k = t->look;
 
@@ -306,25 +306,39 @@ static struct imaplook *fresh_look(struct imapstore *t, struct err *e)
 	}
 	vec_clear(&k->items);
 	k->sending = k->reading = 0;
-	k->entered = k->told = k->active = k->stop = false;
+	k->entered = k->told = k->active = k->stop = k->early = false;
 	return k;
 }
 
-/* Announce folders; the link stands. */
-static int begin(struct imapstore *t, const struct look *l, size_t n, unsigned how, struct err *e)
+/* The look that was asked early is the one of l[i]; it comes first. */
+static struct imaplook *adopt_early(struct imapstore *t, const struct look *l, size_t i)
 {
-	struct imaplook *k = fresh_look(t, e);
+	struct imaplook *k = t->look;
+
+	k->early = false;
+	k->items.a[0].i = i;
+	k->items.a[0].sizes = l[i].sizes;
+	k->items.a[0].keywords = l[i].keywords;
+	return k;
+}
+
+/* Announce folders; the link stands. early: the place of the one that is on its way already; or n. */
+static int begin(struct imapstore *t, const struct look *l, size_t n, unsigned how, size_t early, struct err *e)
+{
+	struct imaplook *k = early < n ? adopt_early(t, l, early) : imaplook_fresh(t, e);
 
 	if (!k)
 		return -1;
 	/* what is enabled decides how to ask */
-	if (imap_settle(&t->conn, e) < 0)
+	if (early == n && imap_settle(&t->conn, e) < 0)
 		return imapstore_broken(t, e);
 	k->l = l;
 	k->how = how;
 	for (size_t i = 0; i < n; i++) {
 		struct imaplook_item it = { .i = i };
 
+		if (i == early)
+			continue;
 		if (imaptree_find(t, l[i].folder, &it.f, e) < 0)
 			return -1;
 		imaplook_plan(t, &it, &l[i]);
@@ -344,12 +358,13 @@ static int begin(struct imapstore *t, const struct look *l, size_t n, unsigned h
 int imaplook_look(struct store *s, const struct look *l, size_t n, unsigned how, struct err *e)
 {
 	struct imapstore *t = imapstore_of(s);
+	size_t early = n;
 
-	if (imapstore_ready(t, e) < 0)
+	if (!imaplook_early_fits(t, l, n, how, &early) && imapstore_ready(t, e) < 0)
 		return -1;
 	t->box = NULL;
 	uidset_clear(&t->marked);
-	return begin(t, l, n, how, e) < 0 ? imapstore_fail(t, e) : 0;
+	return begin(t, l, n, how, early, e) < 0 ? imapstore_fail(t, e) : 0;
 }
 
 /* The same folder again, behind all others, another way. */
@@ -501,10 +516,10 @@ int imaplook_list_start(struct store *s, struct err *e)
 	if (imapstore_need_box(t, false, e) < 0)
 		return -1;
 	validity = t->sel.validity;
-	if (!fresh_look(t, e))
+	if (!imaplook_fresh(t, e))
 		return -1;
 	t->look->own = (struct look){ .folder = box->name, .stamp = "" };
-	rc = begin(t, &t->look->own, 1, t->sel.write ? BOX_WRITE : BOX_READ, e);
+	rc = begin(t, &t->look->own, 1, t->sel.write ? BOX_WRITE : BOX_READ, 1, e);
 	if (rc < 0)
 		return imapstore_fail(t, e);
 	rc = imaplook_box(s, &i, &info, e);

@@ -36,7 +36,8 @@ struct imaplook {
 	bool entered;      /* its state below is its own */
 	bool told;         /* look_box told it, and look_next reads it */
 	bool active, stop; /* stop: nothing more is sent */
-	struct look own;   /* of a listing */
+	bool early;        /* nobody has announced it yet (imaplookask.c) */
+	struct look own;   /* of a listing; or what is asked early */
 	/* The item that is read. */
 	struct uidset seen; /* listed */
 	struct uidset vanished, found;
@@ -79,9 +80,13 @@ void imaplook_plan(const struct imapstore *t, struct imaplook_item *it, const st
 void imaplook_plan_commands(const struct imapstore *t, struct imaplook_item *it);
 /* Send as much as may fly. */
 int imaplook_pump(struct imapstore *t, struct err *e);
+/* The one that was asked early answers the i-th of these as well, which are announced now. False: none, or it does not. */
+bool imaplook_early_fits(const struct imapstore *t, const struct look *l, size_t n, unsigned how, size_t *i);
 
 /* ---- imaplook.c, imapgone.c ---- */
 
+/* A look object, empty. NULL: no memory. */
+struct imaplook *imaplook_fresh(struct imapstore *t, struct err *e);
 /* This can't be; the folder is given up. -1. */
 int imaplook_nonsense(const struct imaplook_item *it, struct err *e, const char *what);
 

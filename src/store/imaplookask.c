@@ -1,6 +1,7 @@
 /* What looks at the folders of an IMAP account ask: see imaplook.c. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "store/imaplook_p.h"
 
@@ -90,4 +91,54 @@ int imaplook_pump(struct imapstore *t, struct err *e)
 			k->sending++;
 	}
 	return 0;
+}
+
+/* ---- before it is announced ---- */
+
+/*
+ * In a first contact INBOX will be looked at whole, whatever the listing says: so that is asked in
+ * the listing's flight. Its answers stand behind those to LIST (a server that mixes them is heard
+ * no further: imaplist.c). Whoever wants something else before they are read has them read over.
+ */
+int imaplook_ask_early(struct imapstore *t, struct err *e)
+{
+	const struct look_hint *hint = t->s.foreseen;
+	struct imaplook_item it = { .i = 0 };
+	struct imaplook *k;
+
+	if (!hint)
+		return 0;
+	k = imaplook_fresh(t, e);
+	if (!k || imaptree_find(t, "INBOX", &it.f, e) < 0)
+		return -1;
+	k->own = (struct look){ .folder = "INBOX", .stamp = "", .all = true, .idents = hint->idents };
+	k->l = &k->own;
+	k->how = hint->how;
+	imaplook_plan(t, &it, &k->own);
+	if (it.idents && !k->part.reader && !(k->part.reader = ident_reader_new(e)))
+		return -1;
+	if (vec_push(&k->items, it) < 0)
+		return err_set(e, ERR_LOCAL, "out of memory");
+	k->active = k->early = t->ahead.look = true;
+	return imaplook_pump(t, e);
+}
+
+bool imaplook_is_early(const struct imapstore *t)
+{
+	return t->look && t->look->early;
+}
+
+bool imaplook_early_fits(const struct imapstore *t, const struct look *l, size_t n, unsigned how, size_t *i)
+{
+	const struct imaplook *k = t->look;
+	size_t at = 0;
+
+	if (!imaplook_is_early(t) || !t->up || t->conn.dead || k->how != how)
+		return false;
+	while (at < n && strcmp(l[at].folder, "INBOX") != 0)
+		at++;
+	if (at == n || *l[at].stamp || l[at].idents != k->own.idents)
+		return false;
+	*i = at;
+	return true;
 }

@@ -95,8 +95,10 @@ static int dial_in(struct imapstore *t, struct err *e)
 	if (imap_login(&t->conn, &t->login, &t->s.stats, e) < 0)
 		return -1;
 	t->up = true;
-	if (!t->conn.flew)
-		t->ahead.n = 0;
+	if (!t->conn.flew) {
+		imaplook_drop(t);
+		t->ahead = (struct imapahead){ .wanted = t->ahead.wanted };
+	}
 	return 0;
 }
 
@@ -176,6 +178,8 @@ static int flight_end(struct imapstore *t, const struct imapstore_flight *f, uin
 {
 	size_t i = tag - first;
 
+	if (imaplook_is_early(t) && i >= f->n)
+		return imapstore_disorder(t, e);
 	if (i < f->n)
 		return f->end(t, f->arg, i, r, why, e);
 	i -= f->n;

@@ -71,6 +71,7 @@ struct imapahead {
 	bool wanted;    /* the link is dialled for a listing */
 	size_t n;
 	uint32_t first; /* tag */
+	bool look;      /* and a look, behind them (imaplookask.c) */
 };
 
 /* What listeners have learnt of the server (imaplisten.c). */
@@ -268,6 +269,10 @@ int imaplook_box(struct store *s, size_t *i, struct box_info *out, struct err *e
 int imaplook_next(struct store *s, struct store_msg *m, struct err *e);
 int imaplook_list_start(struct store *s, struct err *e);
 int imaplook_list_next(struct store *s, struct store_msg *m, struct err *e);
+/* Queue the look that is foreseen, behind the commands of a listing; what becomes of it the next announcement tells. */
+int imaplook_ask_early(struct imapstore *t, struct err *e);
+/* Is it in flight? Then what comes after the listing's answers is of it. */
+bool imaplook_is_early(const struct imapstore *t);
 
 /* ---- imaptake.c ---- */
 

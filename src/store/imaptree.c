@@ -83,7 +83,7 @@ int imaptree_find(struct imapstore *t, const char *name, struct imapfolder **out
 static int list(struct imapstore *t, struct err *e)
 {
 	struct err why = ERR_INIT;
-	bool flew;
+	bool flew, look;
 	int rc;
 
 	t->ahead.wanted = true;
@@ -93,11 +93,14 @@ static int list(struct imapstore *t, struct err *e)
 		return -1;
 	flew = t->ahead.n > 0;
 	rc = imaplist(t, true, &why);
-	if (rc < 0 && flew && why.kind != ERR_CANCEL && why.kind != ERR_LOCAL) {
-		/* the server has taken the login, and stumbled over what stood behind it, or refused it: perhaps what came before LIST as well */
+	look = t->ahead.look;
+	if (rc < 0 && (flew || (look && why.kind != ERR_TIMEOUT)) && why.kind != ERR_CANCEL && why.kind != ERR_LOCAL) {
+		/* the server has taken the login, and stumbled over what stood behind it, or behind LIST, or refused it: perhaps what came before LIST as well */
 		t->conn.dead = true;
 		log_debug("%s: %s: once more, waiting for each answer", t->login.what, why.text);
-		t->login.remembered->flies = IMAP_FLIES_NO;
+		t->s.foreseen = NULL;
+		if (flew)
+			t->login.remembered->flies = IMAP_FLIES_NO;
 		if (imapstore_ready(t, e) < 0)
 			return -1;
 		err_clear(&why);

@@ -382,16 +382,41 @@ static bool may_take(const struct reading *r, const char *right)
 	return r->p->n_take == 0 || r->p->n_rules > 0 || r->p->one_way || boxrule_takes(r->p->take, r->p->n_take, slice_str(right), '/');
 }
 
+/* Is INBOX the same folder on both sides, and one of the job's, whatever the left tells? */
+static bool is_inbox_certain(const struct reading *r)
+{
+	for (size_t i = 0; i < r->p->n_take; i++)
+		if (r->p->take[i].kind == BOXRULE_ROLE)
+			return false;
+	return r->p->n_rules == 0 && !r->p->one_way && may_take(r, "INBOX");
+}
+
+/* About INBOX, before all others: true if that was done. */
+static bool begin_beside(struct reading *r)
+{
+	const char *inbox = NULL;
+
+	if (!is_inbox_certain(r))
+		return false;
+	for (size_t i = 0; i < r->right.n; i++)
+		if (strcmp(r->right.a[i].right, "INBOX") == 0)
+			inbox = r->right.a[i].right;
+	r->p->beside(r->arg, inbox);
+	return true;
+}
+
 /* The right is here: what is there to be done with it is, while the left is dialled and asked. */
 static int read_beside(struct reading *r, int *right_rc, struct err *why, struct err *e)
 {
 	struct fiber *f = fiber_start(read_left, r);
+	bool begun;
 
 	if (!f && read_left(r, e) < 0)
 		return -1;
 	*right_rc = read_right(r, why);
+	begun = f && begin_beside(r);
 	for (size_t i = 0; f && *right_rc == 0 && i < r->right.n; i++)
-		if (may_take(r, r->right.a[i].right))
+		if (may_take(r, r->right.a[i].right) && !(begun && strcmp(r->right.a[i].right, "INBOX") == 0))
 			r->p->beside(r->arg, r->right.a[i].right);
 	return f ? fiber_join(f, e) : 0;
 }
@@ -426,8 +451,12 @@ int folders_read(struct folders *fs, const struct folders_params *p, struct stor
 	if (folders_each(db, is_known, &any, e) < 0)
 		goto out;
 	left->afresh = right->afresh = !any;
-	if (read_both(&r, &right_rc, &why, e) < 0)
+	left->foreseen = right->foreseen = NULL;
+	rc = read_both(&r, &right_rc, &why, e);
+	left->foreseen = NULL; /* it was for that tree */
+	if (rc < 0)
 		goto out;
+	rc = -1;
 	if (right_rc < 0) {
 		if (e)
 			*e = why;

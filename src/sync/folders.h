@@ -38,7 +38,10 @@ struct folders_params {
 	const struct folder_rule *rules;
 	size_t n_rules;
 	bool one_way;                   /* see above */
-	/* NULL, or what can be done in a first run about a folder of the right, which is here, while the server at the left is dialled and asked: it may return whenever it likes, and takes turns (fiber_turn) */
+	/*
+	 * NULL, or what can be done in a first run about a folder of the right, which is here, while the server at the left is dialled and asked: it may return whenever it likes, and
+	 * takes turns (fiber_turn). First about INBOX, if the job takes it for certain; NULL: the right has none.
+	 */
 	void (*beside)(void *arg, const char *folder);
 };
 

@@ -130,6 +130,19 @@ static int list(struct twoway *g, const char *folder, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
+static bool is_inbox(const char *folder)
+{
+	return strcmp(folder, "INBOX") == 0;
+}
+
+/* How the left's INBOX will be looked at: for what tells messages apart, if there are some here. The first thing that is done, or it comes too late. */
+static void foresee(struct twoway *g)
+{
+	g->foreseen = (struct look_hint){ .idents = g->ahead.msgs.n > 0, .how = twoway_how(g, LEFT) };
+	g->side[LEFT]->foreseen = &g->foreseen;
+	g->ahead.foreseen = true;
+}
+
 void look_beside(void *arg, const char *folder)
 {
 	struct twoway *g = arg;
@@ -141,12 +154,20 @@ void look_beside(void *arg, const char *folder)
 
 	if (g->ahead.until == 0)
 		g->ahead.until = clock_in(AHEAD_FOR);
-	if (clock_now() >= g->ahead.until || !fiber_turn())
+	if (!folder) {
+		foresee(g);
+		return;
+	}
+	if (clock_now() >= g->ahead.until || (!is_inbox(folder) && !fiber_turn())) /* the left is asked of INBOX in the next turn, perhaps */
 		return;
 	name = arena_str(&g->ahead.arena, slice_str(folder));
 	s->keywords = NULL;
 	/* whatever goes wrong, adopt.c meets it again */
-	if (name && list(g, name, &why) == 0 && at < g->ahead.msgs.n && s->ops->open_box(s, name, BOX_READ, &info, &why) == 0)
+	if (!name || list(g, name, &why) < 0)
+		return;
+	if (is_inbox(name))
+		foresee(g);
+	if (at < g->ahead.msgs.n && s->ops->open_box(s, name, BOX_READ, &info, &why) == 0)
 		while (clock_now() < g->ahead.until && fiber_turn() && read_some(g, &at, g->ahead.msgs.n, NULL, &why) == 1)
 			;
 	s->ops->close_box(s);
@@ -186,6 +207,11 @@ static size_t place(struct lookahead *a, const char *folder, struct slice key)
 static bool is_of(const struct lookahead *a, size_t at, const char *folder)
 {
 	return at < a->msgs.n && strcmp(a->msgs.a[at].folder, folder) == 0;
+}
+
+bool lookahead_is_foreseen(const struct twoway *g, const struct box *b)
+{
+	return g->ahead.foreseen && b->f->base.id == 0 && is_inbox(box_name(b, LEFT));
 }
 
 bool lookahead_has(struct twoway *g, const struct box *b)

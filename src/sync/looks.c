@@ -256,14 +256,16 @@ static bool is_due(const struct twoway *g, struct box *b, int side)
 }
 
 /* May what is new at the left be on the right already? early: it was not looked at yet. */
-static bool may_be_known(const struct twoway *g, struct box *b, bool early)
+static bool may_be_known(struct twoway *g, struct box *b, bool early)
 {
+	if (early && b->f->base.id == 0)
+		return lookahead_has(g, b);
 	return b->join.fresh[RIGHT] > 0 || (early && box_there(b, RIGHT) && is_due(g, b, RIGHT));
 }
 
 /*
  * All folders of a side that may have changed; plain: those that are to be asked once more. Early: of the left those that are asked for changes alone, and those of a first contact that
- * look_beside has seen mail of here.
+ * look_beside has seen mail of here, and INBOX, of which it has said so.
  */
 static int gather_looks(struct twoway *g, int side, bool plain, struct looks *out, struct err *e)
 {
@@ -277,7 +279,7 @@ static int gather_looks(struct twoway *g, int side, bool plain, struct looks *ou
 		if (b->plain[side] != plain || b->looked[side] || (side == LEFT && b->reborn) || b->failed || !box_there(b, side) || (!box_there(b, !side) && !b->create[!side] && !b->remove[side]))
 			continue;
 		l.all = !own_stamp(g, b, side, own) || b->force[side] || b->remove[side];
-		if (out->early && l.all && !lookahead_has(g, b))
+		if (out->early && l.all && !lookahead_has(g, b) && !lookahead_is_foreseen(g, b))
 			continue;
 		memcpy(b->stamp[side], side == LEFT ? b->f->left_stamp : b->f->right_stamp, sizeof(b->stamp[side]));
 		if (!is_due(g, b, side))

@@ -102,7 +102,7 @@ struct lookahead_msg;
 struct lookahead {
 	struct arena arena;
 	VEC(struct lookahead_msg) msgs;
-	bool sorted;
+	bool sorted, foreseen;        /* foreseen: the left may have been asked for INBOX already */
 	msec_t until;                 /* so long is read while the left is dialled; 0: not begun */
 };
 
@@ -116,6 +116,7 @@ struct twoway {
 	struct event_totals *totals;
 	struct folders folders;
 	struct lookahead ahead;
+	struct look_hint foreseen;    /* of the left */
 	VEC(struct box) boxes;
 	VEC(struct move) moves;
 	VEC(struct half) halves;
@@ -176,6 +177,7 @@ int look_messages(struct twoway *g, struct err *e);
 /* lookahead.c: what a first contact will want to know of the right's messages, while the left is dialled, and while it makes its answer. */
 void look_beside(void *arg, const char *folder); /* arg: struct twoway */
 bool lookahead_has(struct twoway *g, const struct box *b); /* some of its messages */
+bool lookahead_is_foreseen(const struct twoway *g, const struct box *b); /* the left is asked for it at once, whether there are any or not */
 int look_ahead(struct twoway *g, struct err *e);
 const struct content *lookahead_content(struct twoway *g, const struct box *b, struct slice key); /* NULL: it was not read */
 void lookahead_release(struct lookahead *a);

@@ -90,6 +90,7 @@ struct rig {
 	size_t launched[2];
 	struct keywords keywords;
 	struct keyword_view view;
+	struct look_hint hint;
 };
 
 static struct strbuf *texts;
@@ -265,7 +266,7 @@ static int known(void *arg, const char *folder,
 	return 0;
 }
 
-/* look HOW (FOLDER STAMP KNOWN)... */
+/* look HOW (FOLDER STAMP KNOWN)...; HOW: r or w, and i for what tells messages apart */
 static void do_look(struct rig *r, char **w, size_t n)
 {
 	const struct store_ops *ops = r->s->ops;
@@ -280,6 +281,7 @@ static void do_look(struct rig *r, char **w, size_t n)
 			.stamp = blanks(w[i + 1]),
 			.known = known,
 			.keywords = r->s->keywords,
+			.idents = w[0][1] == 'i',
 			.arg = &base[boxes] };
 	}
 	if (ops->look(r->s, l, boxes, w[0][0] == 'w' ? BOX_WRITE : BOX_READ, &e) < 0) {
@@ -560,6 +562,9 @@ static void do_one(struct rig *r, char *command)
 		strbuf_puts(&r->told, "; ");
 	if (strcmp(verb, "folders") == 0) {
 		rc = ops->folders(r->s, tell_folder, r, &e);
+	} else if (strcmp(verb, "foresee") == 0) { /* HOW, as in look */
+		r->hint = (struct look_hint){ .idents = w[0][1] == 'i', .how = w[0][0] == 'w' ? BOX_WRITE : BOX_READ };
+		r->s->foreseen = &r->hint;
 	} else if (strcmp(verb, "look") == 0) {
 		do_look(r, w, n);
 	} else if (strcmp(verb, "begin") == 0) { /* a look that nobody reads */
@@ -1140,6 +1145,80 @@ static void test_looks(void **state)
 			.act = "open INBOX w;flags 1 S _",
 			.want = "same'7 9 0 0'0 ro:; !refused/box",
 			.text = "'INBOX' can only be read" },
+	};
+
+	(void)state;
+	play_all(rows, COUNT(rows));
+}
+
+#define LISTED "* LIST () \"/\" INBOX\r\n* LIST () \"/\" a\r\n" OK("A2")
+
+/* A look that leaves with LIST, before it is announced. */
+static void test_early_looks(void **state)
+{
+	static const struct row rows[] = {
+		{ "it comes first, wherever it stands",
+			{ IN(""), { LIST, "" }, { LSUB, "" }, { "A4 EXAMINE \"INBOX\"", "" },
+				{ "A5 UID FETCH 1:* " ALL, LISTED OK("A3") BOX("1", "7", "6", "") OK("A4") ROW("1", "3", "\\Seen") OK("A5") },
+				{ "A6 EXAMINE \"a\"", BOX("0", "8", "1", "") OK("A6") }, { "A7 UID FETCH 1:* " ALL, OK("A7") }, { 0 } },
+			.act = "foresee r;folders;look r a _ _ INBOX _ _",
+			.want = "INBOX|a|; [1 all'7 6 1 0'1: 3S(9,100)][0 all'8 1 0 0'0:]" },
+		{ "once",
+			{ IN(""), { LIST, "" }, { LSUB, "" }, { "A4 EXAMINE \"INBOX\"", "" },
+				{ "A5 UID FETCH 1:* " ALL, LISTED OK("A3") BOX("0", "7", "6", "") OK("A4") OK("A5") },
+				{ "A6 LIST \"\" \"*\"", OK("A6") }, { "A7 LSUB \"\" \"*\"", OK("A7") }, { 0 } },
+			.act = "foresee r;folders;look r INBOX _ _;folders", .want = "INBOX|a|; [0 all'7 6 0 0'0:]; " },
+		{ "and what tells messages apart",
+			{ IN(""), { LIST, "" }, { LSUB, "" }, { "A4 SELECT \"INBOX\"", "" },
+				{ "A5 UID FETCH 1:* " NAMED, LISTED OK("A3") BOX("1", "7", "6", "") OK("A4") NAMED_ROW("1", "3", "\"\"") OK("A5") }, { 0 } },
+			.act = "foresee wi;folders;look wi INBOX _ _", .want = "INBOX|a|; [0 all'7 6 1 0'1: 3(9,100)]" },
+		{ "that was not asked for",
+			{ IN(""), { LIST, "" }, { LSUB, "" }, { "A4 SELECT \"INBOX\"", "" },
+				{ "A5 UID FETCH 1:* " ALL, LISTED OK("A3") BOX("1", "7", "6", "") OK("A4") ROW("1", "3", "") OK("A5") },
+				{ "A6 SELECT \"INBOX\"", BOX("1", "7", "6", "") OK("A6") },
+				{ "A7 UID FETCH 1:* " NAMED, NAMED_ROW("1", "3", "\"\"") OK("A7") }, { 0 } },
+			.act = "foresee w;folders;look wi INBOX _ _", .want = "INBOX|a|; [0 all'7 6 1 0'1: 3(9,100)]" },
+		{ "for reading only, but it is to be written to",
+			{ IN(""), { LIST, "" }, { LSUB, "" }, { "A4 EXAMINE \"INBOX\"", "" },
+				{ "A5 UID FETCH 1:* " ALL, LISTED OK("A3") BOX("1", "7", "6", "") OK("A4") ROW("1", "3", "") OK("A5") },
+				{ "A6 SELECT \"INBOX\"", BOX("1", "7", "6", "") OK("A6") },
+				{ "A7 UID FETCH 1:* " ALL, ROW("1", "3", "") OK("A7") }, { 0 } },
+			.act = "foresee r;folders;look w INBOX _ _", .want = "INBOX|a|; [0 all'7 6 1 0'1: 3(9,100)]" },
+		{ "only what has changed is wanted",
+			{ IN(""), { LIST, "" }, { LSUB, "" }, { "A4 EXAMINE \"INBOX\"", "" },
+				{ "A5 UID FETCH 1:* " ALL, LISTED OK("A3") BOX("1", "7", "6", "") OK("A4") ROW("1", "3", "") OK("A5") },
+				{ "A6 EXAMINE \"INBOX\"", BOX("1", "7", "6", "") OK("A6") }, { "A7 UID FETCH 1:5 (UID FLAGS)", FLAGS("1", "3", "") OK("A7") },
+				{ "A8 UID FETCH 6:* " ALL, OK("A8") }, { 0 } },
+			.act = "foresee r;folders;look r INBOX 7.6.1.0 3", .want = "INBOX|a|; [0 all'7 6 1 0'1: 3]" },
+		{ "of another folder",
+			{ IN(""), { LIST, "" }, { LSUB, "" }, { "A4 EXAMINE \"INBOX\"", "" },
+				{ "A5 UID FETCH 1:* " ALL, LISTED OK("A3") BOX("1", "7", "6", "") OK("A4") ROW("1", "3", "") OK("A5") },
+				{ "A6 EXAMINE \"a\"", BOX("0", "8", "1", "") OK("A6") }, { "A7 UID FETCH 1:* " ALL, OK("A7") }, { 0 } },
+			.act = "foresee r;folders;look r a _ _", .want = "INBOX|a|; [0 all'8 1 0 0'0:]" },
+		{ "another folder is opened instead",
+			{ IN(""), { LIST, "" }, { LSUB, "" }, { "A4 EXAMINE \"INBOX\"", "" },
+				{ "A5 UID FETCH 1:* " ALL, LISTED OK("A3") BOX("1", "7", "6", "") OK("A4") ROW("1", "3", "") OK("A5") },
+				{ "A6 SELECT \"a\"", BOX("0", "8", "1", "") OK("A6") }, { 0 } },
+			.act = "foresee r;folders;open a w", .want = "INBOX|a|; same'8 1 0 0'0:" },
+		{ "INBOX is refused",
+			{ IN(""), { LIST, "" }, { LSUB, "" }, { "A4 EXAMINE \"INBOX\"", "" },
+				{ "A5 UID FETCH 1:* " ALL, LISTED OK("A3") "A4 NO not you\r\nA5 BAD none is selected\r\n" }, { 0 } },
+			.act = "foresee r;folders;look r INBOX _ _", .want = "INBOX|a|; [0  !refused/box]", .text = "not you" },
+		{ "and so early that nobody knows what the list is worth",
+			{ IN(""), { LIST, "" }, { LSUB, "" }, { "A4 EXAMINE \"INBOX\"", "" },
+				{ "A5 UID FETCH 1:* " ALL, "A4 NO not you\r\n" }, { 0 } },
+			.act = "foresee r;folders", .want = "INBOX|a|",
+			.again = { IN(""), { LIST, LISTED }, { LSUB, OK("A3") }, { 0 } } },
+		{ "a message amid the list",
+			{ IN(""), { LIST, "" }, { LSUB, "" }, { "A4 EXAMINE \"INBOX\"", "" },
+				{ "A5 UID FETCH 1:* " ALL, "* LIST () \"/\" INBOX\r\n" ROW("1", "3", "") }, { 0 } },
+			.act = "foresee r;folders;look r INBOX _ _", .want = "INBOX|a|; [0 all'7 6 1 0'1: 3(9,100)]",
+			.again = { IN(""), { LIST, LISTED }, { LSUB, OK("A3") }, { "A4 EXAMINE \"INBOX\"", BOX("1", "7", "6", "") OK("A4") },
+				{ "A5 UID FETCH 1:* " ALL, ROW("1", "3", "") OK("A5") }, { 0 } } },
+		{ "a server that is asked for STATUS",
+			{ IN("CONDSTORE"), { LIST, "* LIST () \"/\" INBOX\r\n" OK("A2") }, { LSUB, OK("A3") },
+				{ "A4 STATUS \"INBOX\" (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)", OK("A4") }, { 0 } },
+			.act = "foresee r;folders", .want = "INBOX|" },
 	};
 
 	(void)state;
@@ -3230,6 +3309,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_keywords),
 		cmocka_unit_test(test_looks),
+		cmocka_unit_test(test_early_looks),
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_soon),
