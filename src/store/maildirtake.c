@@ -122,6 +122,21 @@ static int try_names(struct maildir *m, struct slice key, uint64_t flags, struct
 	return rc == 0 ? try_name(m, true, key, "", st, e) : rc;
 }
 
+/* Take the most likely name for its own, until it is read: 1, -1. */
+static int guess(struct maildir *m, struct slice key, uint64_t flags, size_t *i, struct err *e)
+{
+	char letters[MAILDIR_INFO_MAX], name[2 * NAME_MAX];
+	int n;
+
+	maildir_words_spell(&m->words, flags, false, letters);
+	n = snprintf(name, sizeof(name), "%.*s:2,%s", (int)key.n, key.p, letters);
+	if (n < 0 || n > NAME_MAX)
+		n = snprintf(name, sizeof(name), "%.*s", (int)key.n, key.p);
+	if (maildir_files_put(&m->files, slice_of(name, (size_t)n), key.n, true, 0, e) < 0)
+		return -1;
+	return maildir_files_find(&m->files, key, i) ? 1 : err_set(e, ERR_BUG, "maildir: a name that was noted is not there");
+}
+
 /* A message that is looked for. */
 struct wanted {
 	const struct maildir *m;
@@ -215,9 +230,12 @@ int maildir_find(struct store *s, struct slice key, uint64_t flags, struct store
 		return err_set(e, ERR_BUG, "maildir: no box is open");
 	if (!maildir_name(key, &unique, &none) || unique.n != key.n)
 		return 0; /* no file can be called so */
-	rc = locate(m, key, flags, &i, &st, e);
+	if (s->will_read && maildir_files_find(&m->files, key, &i) && !m->files.a.a[i].gone)
+		rc = 1;
+	else
+		rc = s->will_read ? guess(m, key, flags, &i, e) : locate(m, key, flags, &i, &st, e);
 	if (rc > 0)
-		tell(m, i, &st, out);
+		tell(m, i, s->will_read ? NULL : &st, out);
 	return rc;
 }
 
@@ -357,15 +375,13 @@ static struct stream *body_new(const struct maildir *m, size_t i, int fd, struct
 }
 
 /* Open a message's file: 1, 0 it is gone, -1. What lies there instead of a file (a link, a FIFO) is neither followed nor waited for. */
-static int open_file(struct maildir *m, size_t i, int *fd, struct err *e)
+static int open_file(struct maildir *m, size_t i, int *fd, struct stat *st, struct err *e)
 {
-	struct stat st;
-
 	for (int tries = 0; tries < MAILDIR_TRIES; tries++) {
 		int rc;
 
 		*fd = openat(maildir_dir_of(m, i), maildir_file_name(&m->files, i), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-		if (*fd >= 0 && fstat(*fd, &st) == 0 && S_ISREG(st.st_mode))
+		if (*fd >= 0 && fstat(*fd, st) == 0 && S_ISREG(st->st_mode))
 			return 1;
 		if (*fd >= 0 || errno == ELOOP || errno == ENXIO) {
 			maildir_close_fd(fd);
@@ -382,7 +398,7 @@ static int open_file(struct maildir *m, size_t i, int *fd, struct err *e)
 				e->span = SPAN_MSG;
 			return -1;
 		}
-		rc = m->files.a.a[i].gone ? 0 : maildir_locate_again(m, i, &st, e);
+		rc = m->files.a.a[i].gone ? 0 : maildir_locate_again(m, i, st, e);
 		if (rc <= 0)
 			return rc;
 	}
@@ -393,6 +409,7 @@ static int open_file(struct maildir *m, size_t i, int *fd, struct err *e)
 int maildir_next(struct store *s, size_t *i, struct stream **body, struct err *e)
 {
 	struct maildir *m = maildir_of(s);
+	struct stat st;
 	size_t file = 0;
 	int fd, rc;
 
@@ -402,11 +419,13 @@ int maildir_next(struct store *s, size_t *i, struct stream **body, struct err *e
 	*i = m->want_at++;
 	if (maildir_file_of(m, m->wanted.a[*i], &file, e) < 0)
 		return -1;
-	rc = open_file(m, file, &fd, e);
+	rc = open_file(m, file, &fd, &st, e);
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
 		return 1; /* it is gone */
+	s->given.size = (uint64_t)st.st_size;
+	s->given.date = st.st_mtime;
 	*body = body_new(m, file, fd, e);
 	return *body ? 1 : -1;
 }

@@ -256,6 +256,7 @@ struct stream *mbox_body_new(struct mbox *m, size_t i, struct err *e)
 int mbox_next(struct store *s, size_t *i, struct stream **body, struct err *e)
 {
 	struct mbox *m = mbox_of(s);
+	struct store_msg is;
 	size_t at = 0;
 
 	*body = NULL;
@@ -268,6 +269,9 @@ int mbox_next(struct store *s, size_t *i, struct stream **body, struct err *e)
 		return mbox_of_box(e);
 	if (m->index.a.a[at].gone)
 		return 1;
+	mbox_tell_msg(m, at, &is);
+	s->given.size = is.size;
+	s->given.date = is.date;
 	*body = mbox_body_new(m, at, e);
 	if (*body)
 		return 1;

@@ -10,7 +10,7 @@ void store_free(struct store *s)
 		s->ops->free(s);
 }
 
-int store_read_idents(struct store *s, const uint64_t *nums, size_t n, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e)
+int store_read_idents(struct store *s, const uint64_t *nums, size_t n, uint64_t most, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e)
 {
 	struct ident_reader *r = ident_reader_new(e);
 	int rc;
@@ -28,8 +28,12 @@ int store_read_idents(struct store *s, const uint64_t *nums, size_t n, void (*te
 			rc = -1;
 			break;
 		}
+		s->given.size = 0;
+		s->given.date = 0;
 		rc = s->ops->next(s, &i, &body, &why);
-		if (rc == 1 && body && ident_read(r, body, &id, &why) < 0)
+		if (rc == 1 && body && most > 0 && s->given.size > most)
+			; /* passed over */
+		else if (rc == 1 && body && ident_read(r, body, &id, &why) < 0)
 			rc = -1;
 		else if (rc == 1 && body)
 			tell(arg, nums[i], &id);

@@ -336,6 +336,8 @@ struct store {
 	bool torn;              /* set by a call of next that failed: the end of the body before it made no sense, so nobody knows whether that was whole */
 	bool unsized;           /* its bodies come without lengths: once what follows one makes no sense, of none before it in the same run is it certain which message it belongs to */
 	bool elsewhere;         /* set while remove tells what is done, if there is a trash: the message did not go to it, but has left this folder alone, and is in others still */
+	struct { uint64_t size; int64_t date; } given; /* set by next with a body, where it costs nothing: the size and date of the message, as find tells them; else 0 */
+	bool will_read;         /* set by the engine while it calls find, if it reads what is found at once: a driver may take it for granted that it is there, and tell num alone */
 	bool ending;            /* STORE_TREE: set by the engine while it calls remove, if commit follows at once, whatever is told: a driver may make removals final with the mark */
 	struct keyword_view *keywords; /* STORE_TREE: of the folder that is opened next, or is open; NULL: they don't count. Borrowed, set by the engine */
 	const char *trash;      /* STORE_TREE: the folder that removed messages are moved to, unless they are in it; NULL: none. Borrowed, set by the engine */
@@ -347,8 +349,11 @@ struct store {
 
 void store_free(struct store *s); /* NULL is fine */
 
-/* What tells messages of the open box apart, by their bodies, which are read for it: as store_ops.idents, with the digest and without the date. Nothing is told of one that can't be read. */
-int store_read_idents(struct store *s, const uint64_t *nums, size_t n, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
+/*
+ * What tells messages of the open box apart, by their bodies, which are read for it: as store_ops.idents, with the digest and without the date (store.given has it). Nothing is told of one
+ * that can't be read, or is larger than most (0: it may be of any size).
+ */
+int store_read_idents(struct store *s, const uint64_t *nums, size_t n, uint64_t most, void (*tell)(void *arg, uint64_t num, const struct ident *id), void *arg, struct err *e);
 
 int store_cannot_list_start(struct store *s, struct err *e);
 int store_cannot_list_next(struct store *s, struct store_msg *m, struct err *e);

@@ -72,7 +72,7 @@ static int ask(struct twoway *g, struct kepts *ks, int side, bool copied, struct
 			rc = twoway_no_memory(e);
 	}
 	if (rc == 0 && nums.n > 0)
-		rc = copied ? s->ops->idents(s, nums.a, nums.n, false, note_ident, ks, e) : store_read_idents(s, nums.a, nums.n, note_ident, ks, e);
+		rc = copied ? s->ops->idents(s, nums.a, nums.n, false, note_ident, ks, e) : store_read_idents(s, nums.a, nums.n, 0, note_ident, ks, e);
 	vec_release(&nums);
 	return rc;
 }

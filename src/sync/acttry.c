@@ -174,7 +174,7 @@ static int is_unharmed(struct twoway *g, struct slice key, uint64_t flags, struc
 	ident_reader_free(r);
 	if (rc == 0)
 		rc = right->ops->find(right, key, flags, &m, e);
-	if (rc == 1 && store_read_idents(right, &m.num, 1, note_content, &there, e) < 0)
+	if (rc == 1 && store_read_idents(right, &m.num, 1, 0, note_content, &there, e) < 0)
 		rc = -1;
 	if (rc == 1)
 		rc = there.has_digest && memcmp(there.plain, kept.plain, DIGEST_SIZE) == 0;

@@ -213,7 +213,7 @@ int candidates_learn(struct twoway *g, int side, enum candidates_how how, candid
 	else if (s->ops->idents && how != LEARN_CONTENTS)
 		rc = s->ops->idents(s, nums.a, nums.n, how == LEARN_MARKS, tell, cs, e);
 	else /* one that can't be read is no candidate: what copies it will say why */
-		rc = store_read_idents(s, nums.a, nums.n, tell, cs, e);
+		rc = store_read_idents(s, nums.a, nums.n, 0, tell, cs, e);
 out:
 	s->ops->close_box(s);
 	vec_release(&nums);

@@ -12,8 +12,7 @@
 
 #define AT_ONCE 64      /* messages between two looks at the clock, and at the server; */
 #define SEEN_AT_ONCE 1024 /* of those that were read already */
-#define BYTES_AT_ONCE (2u << 20)
-#define BYTES_MAX (8u << 20) /* of one */
+#define BYTES_MAX (512u << 10) /* of one: what is larger is better read when it is asked for */
 #define AHEAD_FOR 1000  /* ms */
 #define AHEAD_MAX 50000 /* messages */
 
@@ -28,12 +27,11 @@ struct lookahead_msg {
 
 /* Some messages, while they are read. */
 struct group {
+	struct store *s;
 	struct arena *arena;
 	struct lookahead_msg *of[AT_ONCE];
 	uint64_t nums[AT_ONCE];
-	struct store_msg m[AT_ONCE]; /* as they were found */
 	size_t n, next;
-	uint64_t bytes;
 	bool full;                   /* the memory */
 };
 
@@ -53,23 +51,23 @@ static void note(void *arg, uint64_t num, const struct ident *id)
 		w->full = true;
 		return;
 	}
-	*c = (struct content){ .id = *id, .size = w->m[w->next].size };
-	c->id.date = w->m[w->next].date;
+	*c = (struct content){ .id = *id, .size = w->s->given.size };
+	c->id.date = w->s->given.date;
 	w->of[w->next]->content = c;
 }
 
-/* One more, if it is there, and no large one. */
-static int add(struct group *w, struct store *s, struct lookahead_msg *x, struct err *e)
+/* One more, if it is there, as far as is known. */
+static int add(struct group *w, struct lookahead_msg *x, struct err *e)
 {
-	struct store_msg *m = &w->m[w->n];
+	struct store_msg m = { .num = 0 };
 	int rc;
 
-	*m = (struct store_msg){ .num = 0 };
-	rc = s->ops->find(s, x->key, x->flags, m, e);
-	if (rc < 1 || m->size > BYTES_MAX)
-		return rc < 0 ? -1 : 0;
-	w->bytes += m->size;
-	w->nums[w->n] = m->num;
+	w->s->will_read = true;
+	rc = w->s->ops->find(w->s, x->key, x->flags, &m, e);
+	w->s->will_read = false;
+	if (rc < 1)
+		return rc;
+	w->nums[w->n] = m.num;
 	w->of[w->n++] = x;
 	return 0;
 }
@@ -89,21 +87,21 @@ static bool is_as_read(struct store *s, const struct lookahead_msg *x)
 static int read_some(struct twoway *g, size_t *at, size_t to, const char *looked, struct err *e)
 {
 	struct store *s = g->side[RIGHT];
-	struct group w = { .arena = &g->ahead.arena };
+	struct group w = { .s = s, .arena = &g->ahead.arena };
 	size_t last = to - *at > SEEN_AT_ONCE ? *at + SEEN_AT_ONCE : to;
 	int rc = 0;
 
-	for (; rc == 0 && *at < last && w.n < AT_ONCE && w.bytes < BYTES_AT_ONCE; ++*at) {
+	for (; rc == 0 && *at < last && w.n < AT_ONCE; ++*at) {
 		struct lookahead_msg *x = &g->ahead.msgs.a[*at];
 
 		x->seen = looked != NULL;
 		if (x->content && looked && (!*looked || strcmp(x->stamp, looked) != 0) && !is_as_read(s, x))
 			x->content = NULL;
 		if (!x->content)
-			rc = add(&w, s, x, e);
+			rc = add(&w, x, e);
 	}
 	if (rc == 0 && w.n > 0)
-		rc = store_read_idents(s, w.nums, w.n, note, &w, e);
+		rc = store_read_idents(s, w.nums, w.n, BYTES_MAX, note, &w, e);
 	return rc < 0 ? -1 : *at < to && !w.full;
 }
 

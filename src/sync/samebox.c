@@ -116,7 +116,7 @@ static int ask(struct twoway *g, int side, const char *folder, struct sample *s,
 	}
 	if (rc >= 0 && n > 0)
 		rc = side == LEFT && st->ops->idents ? st->ops->idents(st, nums, n, false, compare_ident, s, &why)
-						     : store_read_idents(st, nums, n, side == LEFT ? compare_ident : compare_content, s, &why);
+						     : store_read_idents(st, nums, n, 0, side == LEFT ? compare_ident : compare_content, s, &why);
 	st->ops->close_box(st);
 	if (rc >= 0)
 		return 0;

@@ -309,6 +309,18 @@ static int open_box(struct store *s, const char *folder, unsigned how, struct bo
 	return info_of(t, t->open, out);
 }
 
+/* A file that was replaced by another of its name. */
+static void swap_there(struct tree *t)
+{
+	struct tree_folder *f = tree_folder(t->w, side(t) == &t->w->side[0], "INBOX", false);
+	struct tree_msg *x = f && side(t)->swapped[0] ? tree_find(f, side(t)->swapped[0]) : NULL;
+
+	if (!x)
+		return;
+	x->content = side(t)->swapped[1];
+	f->changed++;
+}
+
 static int folders(struct store *s, int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e)
 {
 	struct tree *t = of(s);
@@ -323,6 +335,7 @@ static int folders(struct store *s, int (*cb)(void *arg, const struct folder_inf
 	if (side(t)->thinks > 0 && wait_until(clock_in(side(t)->thinks), e) < 0)
 		return -1;
 	side(t)->read_by_then = t->w->side[side(t) == &t->w->side[0]].read;
+	swap_there(t);
 	for (size_t i = 0; i < TREE_FOLDERS; i++) {
 		struct tree_folder *f = &side(t)->f[i];
 		struct folder_info info = { .name = f->name, .messages = UINT64_MAX };
@@ -626,6 +639,10 @@ static int next(struct store *s, size_t *i, struct stream **body, struct err *e)
 		return 1;
 	side(t)->read++;
 	n = body_of(t, x, text, sizeof(text));
+	if (!side(t)->remote) { /* as find */
+		s->given.size = (uint64_t)n - 4;
+		s->given.date = date_of(t, x);
+	}
 	*body = memstream_new(text, (size_t)n, 7, NULL);
 	return 1;
 }

@@ -215,6 +215,26 @@ static void read_ahead(void **state)
 		assert_int_equal(f->w->side[R].read, 0);
 	}
 
+	/* a file is replaced after it was read, and before the folder is looked at */
+	for (int stamps = 0; stamps <= 1; stamps++) {
+		fresh(f);
+		f->w->side[L].thinks = 100;
+		f->w->side[R].stamps = stamps;
+		for (uint32_t i = 1; i <= 20; i++)
+			for (int s = L; s <= R; s++)
+				tree_add(f->w, s, "INBOX", i, 0);
+		f->w->side[L].swapped[0] = 9;
+		f->w->side[L].swapped[1] = 1000;
+		run_clean(f);
+		f->w->side[L].swapped[0] = 0;
+		settle(f);
+		for (int s = L; s <= R; s++) {
+			assert_int_equal(tree_count(tree_folder(f->w, s, "INBOX", false)), 21);
+			assert_true(tree_find(tree_folder(f->w, s, "INBOX", false), 9) && tree_find(tree_folder(f->w, s, "INBOX", false), 1000));
+		}
+	}
+	f->w->side[R].stamps = true;
+
 	/* the server fails in the end */
 	fresh(f);
 	f->w->side[L].thinks = 50;
