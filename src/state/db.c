@@ -265,6 +265,9 @@ static int check_file(const struct db *db, struct err *e)
 /* Open the handle with the settings that the promises stand on. */
 static int open_handle(struct db *db, const char *path, int flags, struct err *e)
 {
+	/* one thread, and nobody who asks how much memory is in use: else each small piece is counted under a lock. Without effect from the second handle on */
+	sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	if (sqlite3_open_v2(path, &db->h, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK)
 		return db_fail(db, "open", e);
 	sqlite3_busy_timeout(db->h, BUSY_MS);
