@@ -462,6 +462,7 @@ void db_close(struct db *db)
 	else if (db->lock >= 0 && !db->suspect && db->read_through != 0) /* there is a file */
 		seal_put(db->lock, db->path, db->read_through);
 	vec_release(&db->stmts);
+	arena_release(&db->adding.words);
 	if (db->lock >= 0)
 		close(db->lock);
 	free(db->path);

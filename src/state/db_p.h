@@ -4,8 +4,12 @@
 
 #include <sqlite3.h>
 
+#include "base/arena.h"
 #include "base/vec.h"
 #include "state/db.h"
+#include "state/pairs.h"
+
+#define PAIRS_AT_ONCE 16
 
 struct stmt {
 	const char *sql;
@@ -23,6 +27,11 @@ struct db {
 	bool making; /* it has no name yet */
 	bool made;   /* the schema is there */
 	VEC(struct stmt) stmts;
+	struct {
+		struct pair a[PAIRS_AT_ONCE];
+		size_t n, full; /* full: so many statements of PAIRS_AT_ONCE were run */
+		struct arena words; /* their slices' */
+	} adding;  /* pairs of this transaction that are not in the table yet (pairadd.c) */
 	bool pair_known;
 	int64_t pair;  /* the highest id that a pair has, or had since the file was opened */
 };
@@ -37,6 +46,9 @@ int db_run_sql(struct db *db, const char *sql, const char *doing, struct err *e)
 /* A value of the meta table: 1, 0 none, -1. */
 int db_meta_get(struct db *db, const char *key, char *out, size_t size, struct err *e);
 int db_meta_put(struct db *db, const char *key, const char *value, struct err *e);
+
+/* As db_stmt, which finds all pairs in the table that were added: this one may not. */
+struct sqlite3_stmt *db_stmt_beside(struct db *db, const char *sql, struct err *e);
 
 /* Give up the handle and all that hangs on it. */
 void db_drop_handle(struct db *db);

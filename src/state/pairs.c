@@ -30,22 +30,6 @@ static bool column_eight(sqlite3_stmt *s, int i, unsigned char out[8])
 	return true;
 }
 
-static void bind_eight(sqlite3_stmt *s, int i, bool has, const unsigned char v[8])
-{
-	if (has)
-		sqlite3_bind_blob(s, i, v, 8, SQLITE_TRANSIENT);
-	else
-		sqlite3_bind_null(s, i);
-}
-
-void told_bind(sqlite3_stmt *s, int at, const struct told *t)
-{
-	sqlite3_bind_int64(s, at, (sqlite3_int64)t->size);
-	sqlite3_bind_int64(s, at + 1, t->date);
-	bind_eight(s, at + 2, t->has_mid, t->mid);
-	bind_eight(s, at + 3, t->has_object, t->object);
-}
-
 void told_columns(sqlite3_stmt *s, int at, struct told *out)
 {
 	*out = (struct told){ .size = (uint64_t)sqlite3_column_int64(s, at), .date = sqlite3_column_int64(s, at + 1) };
@@ -101,50 +85,6 @@ static int are_many(struct db *db, struct err *e)
 	if (!db_empty(db) && number(db, "SELECT count(*) + ?1 >= " MANY " FROM (SELECT 1 FROM folder LIMIT " MANY ")", 0, &is, e) < 0)
 		return -1;
 	return is != 0;
-}
-
-int pairs_know_ids(struct db *db, struct err *e)
-{
-	if (db->pair_known)
-		return 0;
-	if (number(db, "SELECT coalesce(max(id), ?1 * 0) FROM pair", 0, &db->pair, e) < 0)
-		return -1;
-	db->pair_known = true;
-	return 0;
-}
-
-int pairs_add(struct db *db, struct pair *p, struct err *e)
-{
-	sqlite3_stmt *s = pairs_know_ids(db, e) < 0 ? NULL : db_stmt(db, "INSERT INTO pair(folder, left, right, hint, pending, raw, size, digest, made, gone, back, flags,"
-				      " told_size, told_date, mid, object, id)"
-				      " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)", e);
-
-	if (!s)
-		return -1;
-	sqlite3_bind_int64(s, 1, p->folder);
-	db_bind(s, 2, p->left);
-	db_bind(s, 3, p->right);
-	if (p->pending)
-		db_bind(s, 4, p->hint);
-	else
-		sqlite3_bind_null(s, 4);
-	sqlite3_bind_int(s, 5, p->pending);
-	sqlite3_bind_int(s, 6, p->raw);
-	sqlite3_bind_int64(s, 7, (sqlite3_int64)p->size);
-	sqlite3_bind_blob(s, 8, p->digest, (int)sizeof(p->digest), SQLITE_TRANSIENT);
-	sqlite3_bind_int64(s, 9, p->made);
-	sqlite3_bind_int64(s, 10, p->gone);
-	sqlite3_bind_int(s, 11, p->back);
-	if (p->two_way)
-		sqlite3_bind_int64(s, 12, (sqlite3_int64)p->flags);
-	else
-		sqlite3_bind_null(s, 12);
-	told_bind(s, 13, &p->told);
-	sqlite3_bind_int64(s, 17, db->pair + 1);
-	if (db_step(db, s, "add a pair", e) < 0)
-		return -1;
-	p->id = ++db->pair;
-	return 0;
 }
 
 /* Step a query for one pair. The statement stays at its row, so that the slices stay valid. */
@@ -223,7 +163,7 @@ int pairs_by_object(struct db *db, const unsigned char object[8], int64_t after,
 	s = db_stmt(db, "SELECT " COLUMNS " FROM pair WHERE object = ?1 AND id > ?2 AND NOT pending AND gone = 0 ORDER BY id LIMIT 1", e);
 	if (!s)
 		return -1;
-	bind_eight(s, 1, true, object);
+	sqlite3_bind_blob(s, 1, object, 8, SQLITE_TRANSIENT);
 	sqlite3_bind_int64(s, 2, after);
 	return one(db, s, out, e);
 }

@@ -42,7 +42,8 @@ enum pair_side { PAIR_LEFT, PAIR_RIGHT };
 
 /* Slices in a pair that a function hands out are valid until the next call on the same db. */
 
-int pairs_add(struct db *db, struct pair *p, struct err *e); /* fills in p->id, which no other pair has had since the base was opened */
+/* Fills in p->id, which no other pair has had since the base was opened. In a transaction it may be the next call on the db, or db_commit, that fails where this can't be added. */
+int pairs_add(struct db *db, struct pair *p, struct err *e);
 int pairs_by_left(struct db *db, int64_t folder, struct slice left, struct pair *out, struct err *e); /* 1, 0, -1; left not empty */
 int pairs_by_right(struct db *db, int64_t folder, struct slice right, struct pair *out, struct err *e); /* the same; two-way pairs only */
 int pairs_by_id(struct db *db, int64_t id, struct pair *out, struct err *e); /* 1, 0, -1 */

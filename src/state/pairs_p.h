@@ -7,6 +7,11 @@
 /* No id is given again while somebody may still have it in hand: called before the first is given, or any is dropped. */
 int pairs_know_ids(struct db *db, struct err *e);
 
+/* Put those that were added, and wait, into the table. */
+int pairs_put(struct db *db, struct err *e);
+/* The transaction has ended: those that still wait are forgotten. */
+void pairs_end(struct db *db);
+
 void told_bind(struct sqlite3_stmt *s, int at, const struct told *t); /* as the parameters from `at` on */
 void told_columns(struct sqlite3_stmt *s, int at, struct told *out);
 

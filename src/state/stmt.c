@@ -1,5 +1,6 @@
 /* Statements and transactions: see db.h. */
 #include "state/db_p.h"
+#include "state/pairs_p.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -52,6 +53,11 @@ int db_run_sql(struct db *db, const char *sql, const char *doing, struct err *e)
 }
 
 struct sqlite3_stmt *db_stmt(struct db *db, const char *sql, struct err *e)
+{
+	return db->adding.n > 0 && pairs_put(db, e) < 0 ? NULL : db_stmt_beside(db, sql, e);
+}
+
+struct sqlite3_stmt *db_stmt_beside(struct db *db, const char *sql, struct err *e)
 {
 	struct stmt st = { .sql = sql };
 
@@ -149,11 +155,12 @@ int db_begin(struct db *db, struct err *e)
 int db_commit(struct db *db, struct err *e)
 {
 	assert(db->in_txn);
-	if (db_run_sql(db, "COMMIT", "commit", e) < 0) {
+	if ((db->adding.n > 0 && pairs_put(db, e) < 0) || db_run_sql(db, "COMMIT", "commit", e) < 0) {
 		db_rollback(db);
 		return -1;
 	}
 	db->in_txn = false;
+	pairs_end(db);
 	return 0;
 }
 
@@ -163,6 +170,7 @@ void db_rollback(struct db *db)
 		return;
 	sqlite3_exec(db->h, "ROLLBACK", NULL, NULL, NULL);
 	db->in_txn = false;
+	pairs_end(db);
 }
 
 bool db_in_transaction(const struct db *db)

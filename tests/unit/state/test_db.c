@@ -37,6 +37,14 @@ int fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
+static unsigned writes; /* likewise of pages, or of what stands before one */
+
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at)
+{
+	writes++;
+	return (ssize_t)syscall(SYS_pwrite64, fd, bytes, n, at);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -1045,6 +1053,24 @@ static void commits_wait_for_the_disk(void **state)
 	db_close(db);
 }
 
+/* A large transaction writes no page twice: not before its commit. */
+static void each_page_once(void **state)
+{
+	struct err e = ERR_INIT;
+	struct db *db = open_db(DB_RUN);
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		writes = 0;
+		assert_int_equal(db_begin(db, &e), 0);
+		add_pairs(db, i * 10000, 10000);
+		assert_true(writes < 100);
+		assert_int_equal(db_commit(db, &e), 0);
+		assert_true(writes > 500);
+	}
+	db_close(db);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -1052,7 +1078,7 @@ int main(void)
 		T(new_file), T(mode_is_mended), T(rollback), T(one_run_at_a_time), T(looking_changes_nothing),
 		T(a_run_without_changes_writes_nothing), T(read_through_once), T(lost), T(large_and_torn), T(other_files), T(names_in_the_way), T(directories_of_all), T(other_users), T(versions), T(first_version), T(second_version), T(fourth_version), T(fifth_version),
 		T(other_sources), T(linked_directory), T(damaged_anywhere), T(torn_wal), T(full_disk),
-		T(commits_wait_for_the_disk),
+		T(commits_wait_for_the_disk), T(each_page_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

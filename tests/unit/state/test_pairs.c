@@ -270,14 +270,87 @@ static void one_pair_for_a_key(void **state)
 
 	(void)state;
 	add(2, "a", 1, false);
-	assert_int_equal(pairs_add(db, &p, &e), -1);
+	assert_int_equal(pairs_add(db, &p, &e), 0); /* and is told of when it is looked for, */
+	assert_int_equal(pairs_by_id(db, p.id, &p, &e), -1);
 	assert_int_equal(e.kind, ERR_LOCAL);
 	assert_null(strstr(e.text, "damaged"));
+	assert_int_equal(pairs_by_id(db, p.id, &p, &e), 0);
 	assert_int_equal(pairs_rekey(db, b, SLICE_LIT("a"), &e), -1);
 	/* and what was there stays */
 	assert_int_equal(by_left("a", &p), 1);
 	assert_int_equal(p.id, a);
 	assert_int_equal(by_left("b", &p), 1);
+}
+
+/* By the commit, at the latest: then nothing of the transaction stays. */
+static void no_commit_without_all(void **state)
+{
+	struct pair p = { .folder = 1, .left = SLICE_LIT("20"), .right = SLICE_LIT("r") };
+	char left[8];
+
+	(void)state;
+	for (int more = 0; more < 40; more++) {
+		for (int i = 0; i < 40; i++) {
+			snprintf(left, sizeof(left), "%d", i);
+			add(1, left, 1, false);
+			if (i == more)
+				assert_int_equal(pairs_by_left(db, 1, SLICE_LIT("0"), &p, &e), 1); /* the rest waits in other company */
+		}
+		p = (struct pair){ .folder = 1, .left = SLICE_LIT("20"), .right = SLICE_LIT("r") };
+		if (pairs_add(db, &p, &e) == 0)
+			assert_int_equal(db_commit(db, &e), -1);
+		else
+			db_rollback(db);
+		assert_false(db_in_transaction(db));
+		assert_string_equal(present(1), "");
+		assert_int_equal(db_begin(db, &e), 0);
+	}
+}
+
+/* However many wait for each other, each is as it was added, in that order. */
+static void many_at_once(void **state)
+{
+	enum { MOST = 70 };
+
+	(void)state;
+	for (int n = 1; n <= MOST; n++) {
+		char left[20], right[20], hint[20];
+		int64_t first = 0;
+
+		for (int i = 0; i < n; i++) {
+			struct pair p = { .folder = n, .left = slice_of(left, (size_t)snprintf(left, sizeof(left), "l%d", i)),
+					  .right = slice_of(right, (size_t)snprintf(right, sizeof(right), "r%d", i)), .hint = slice_of(hint, (size_t)snprintf(hint, sizeof(hint), "h%d", i)),
+					  .pending = i % 3 == 0, .raw = i % 2, .size = (uint64_t)i, .digest = { (unsigned char)i, 1 }, .made = 100 + i, .gone = i % 5, .back = i % 7 == 0,
+					  .two_way = i % 4 != 0, .flags = 1u << i % 20,
+					  .told = { .size = 1000 + (uint64_t)i, .date = -i, .has_mid = i % 2, .has_object = i % 3, .mid = { (unsigned char)i }, .object = { (unsigned char)i, 2 } } };
+
+			assert_int_equal(pairs_add(db, &p, &e), 0);
+			first = i == 0 ? p.id : first;
+			assert_int_equal(p.id, first + i);
+		}
+		if (n % 2) {
+			assert_int_equal(db_commit(db, &e), 0);
+			db_close(db);
+			base_open();
+			assert_int_equal(db_begin(db, &e), 0);
+		}
+		for (int i = 0; i < n; i++) {
+			struct pair p;
+
+			assert_int_equal(pairs_by_id(db, first + i, &p, &e), 1);
+			assert_int_equal(p.folder, n);
+			snprintf(left, sizeof(left), "l%d", i);
+			snprintf(right, sizeof(right), "r%d", i);
+			snprintf(hint, sizeof(hint), "h%d", i);
+			assert_true(slice_eqs(p.left, left) && slice_eqs(p.right, right) && slice_eqs(p.hint, i % 3 ? "" : hint));
+			assert_true(p.pending == (i % 3 == 0) && p.raw == i % 2 && p.back == (i % 7 == 0) && p.two_way == (i % 4 != 0));
+			assert_int_equal(p.size, i);
+			assert_true(p.digest[0] == i && p.digest[1] == 1 && p.digest[31] == 0);
+			assert_true(p.made == 100 + i && p.gone == i % 5 && p.flags == (p.two_way ? 1u << i % 20 : 0));
+			assert_true(p.told.size == 1000 + (uint64_t)i && p.told.date == -i && p.told.has_mid == i % 2 && p.told.has_object == (i % 3 != 0));
+			assert_true(p.told.mid[0] == (i % 2 ? i : 0) && p.told.object[0] == (i % 3 ? i : 0) && p.told.object[1] == (i % 3 ? 2 : 0));
+		}
+	}
 }
 
 /* A two-way pair. */
@@ -539,6 +612,14 @@ static void rolled_back(void **state)
 	assert_string_not_equal(present(1), "");
 	assert_int_equal(pairs_summary(db, 1, &sum, &e), 0);
 	assert_int_equal(sum.max_id, a);
+	/* also what was not even looked at */
+	assert_int_equal(db_begin(db, &e), 0);
+	add(1, "c", 3, false);
+	db_rollback(db);
+	assert_int_equal(db_begin(db, &e), 0);
+	assert_int_equal(db_commit(db, &e), 0);
+	assert_int_equal(pairs_summary(db, 1, &sum, &e), 0);
+	assert_int_equal(sum.max_id, a);
 }
 
 int main(void)
@@ -546,7 +627,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, base_setup_begun, base_teardown)
 	const struct CMUnitTest tests[] = {
 		T(what_is_added_is_found), T(keys_of_all_kinds), T(pending_until_settled), T(by_content), T(gone_and_back), T(without_name),
-		T(one_pair_for_a_key), T(moved), T(told), T(by_object), T(by_key), T(among_many_folders), T(purge), T(a_walk_can_be_stopped), T(no_id_twice), T(rolled_back),
+		T(one_pair_for_a_key), T(no_commit_without_all), T(many_at_once), T(moved), T(told), T(by_object), T(by_key), T(among_many_folders), T(purge), T(a_walk_can_be_stopped), T(no_id_twice), T(rolled_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
