@@ -295,7 +295,7 @@ static void unlink_new(const char *new)
  * Make a new file, with mode 0600 whatever the umask says. It is made under another name (here SQLite still keeps a rollback journal, so all is in the file once
  * it is closed) and gets its own when it is whole, and on disk: a file that is there and empty has lost what was in it.
  */
-static int make_file(struct db *db, struct err *e)
+static int make_file(struct db *db, const char *source, struct err *e)
 {
 	char *new = beside(db->path, ".new");
 	int fd = -1, rc = -1;
@@ -310,8 +310,9 @@ static int make_file(struct db *db, struct err *e)
 		goto out;
 	}
 	db->making = true;
-	/* until it has its name nothing of it counts: it is synced once, at the end */
-	if (open_handle(db, new, SQLITE_OPEN_READWRITE, e) < 0 || db_run_sql(db, "PRAGMA synchronous = OFF", "make", e) < 0 || migrate(db, e) < 0)
+	/* until it has its name nothing of it counts: it is synced once, at the end. So all is written now that every new one is to say: whose it is, and that from now on it has a -wal */
+	if (open_handle(db, new, SQLITE_OPEN_READWRITE, e) < 0 || db_run_sql(db, "PRAGMA synchronous = OFF", "make", e) < 0 || migrate(db, e) < 0 ||
+	    (source && db_meta_put(db, "source", source, e) < 0) || db_run_sql(db, "PRAGMA journal_mode = WAL", "make", e) < 0)
 		goto out;
 	db_drop_handle(db);
 	db->making = false;
@@ -430,7 +431,7 @@ int db_open(const char *path, enum db_how how, const char *source, struct db **o
 		read_seal(db);
 		if (there < 0 || (!there && how == DB_RUN && never_was(db, e) < 0))
 			goto fail;
-		if ((!there && make_file(db, e) < 0) || open_to_run(db, e) < 0)
+		if ((!there && make_file(db, source, e) < 0) || open_to_run(db, e) < 0)
 			goto fail;
 	}
 	if (migrate(db, e) < 0)

@@ -235,7 +235,9 @@ static void new_file(void **state)
 	struct db *db;
 
 	(void)state;
+	syncs = 0;
 	db = open_db(DB_RUN);
+	assert_int_equal(syncs, 2); /* of the file, which is whole then, and of its name */
 	assert_false(db_empty(db));
 	assert_false(db_in_transaction(db));
 	assert_int_equal(db_begin(db, &e), 0);
