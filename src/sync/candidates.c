@@ -338,6 +338,15 @@ static bool has_object(const struct candidates *cs, size_t i)
 	return i < cs->c.n && cs->c.a[i].id.has_object && !cs->c.a[i].united;
 }
 
+static bool has_objects(const struct candidates *cs)
+{
+	size_t i = 0;
+
+	while (i < cs->c.n && !has_object(cs, i))
+		i++;
+	return i < cs->c.n;
+}
+
 bool candidates_alike(const struct told *a, const struct told *b)
 {
 	return (a->size == 0 || b->size == 0 || a->size == b->size) && (a->date == 0 || b->date == 0 || a->date == b->date);
@@ -354,7 +363,7 @@ size_t candidates_match_objects(struct candidates *left, struct candidates *righ
 {
 	size_t united = 0;
 
-	if (left->c.n == 0 || right->c.n == 0)
+	if (!has_objects(left) || !has_objects(right))
 		return 0;
 	qsort(left->c.a, left->c.n, sizeof(*left->c.a), by_object);
 	qsort(right->c.a, right->c.n, sizeof(*right->c.a), by_object);

@@ -42,6 +42,7 @@ struct along {
 	int64_t folder;
 	struct roll *l;
 	size_t at;           /* in the listing, of which the base is walked in the same order; or pairs that were looked up */
+	bool settled;        /* the listing has each message once */
 	size_t fresh;        /* so many of those before it are new: they have come to its begin */
 };
 
@@ -84,6 +85,50 @@ static void is_new(struct along *a)
 	a->l->at.a[a->fresh++] = a->l->at.a[a->at];
 }
 
+/* How many bytes two keys have in common at the front. */
+static size_t common(struct slice a, struct slice b)
+{
+	const size_t n = a.n < b.n ? a.n : b.n;
+	size_t i = 0;
+
+	for (uint64_t x, y; i + sizeof(x) <= n; i += sizeof(x)) {
+		memcpy(&x, a.p + i, sizeof(x));
+		memcpy(&y, b.p + i, sizeof(y));
+		if (x != y)
+			break;
+	}
+	while (i < n && a.p[i] == b.p[i])
+		i++;
+	return i;
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Where the digits from there on end. */
+static size_t digits_end(struct slice s, size_t at)
+{
+	while (at < s.n && is_digit(s.p[at]))
+		at++;
+	return at;
+}
+
+/* Keys in the order in which stores give them: numbers in them count as numbers (UIDs, times in a Maildir's names). */
+static int in_order(struct slice a, struct slice b)
+{
+	const size_t i = common(a, b);
+	const bool number = i > 0 && is_digit(a.p[i - 1]); /* they differ in it, or just behind it */
+	const size_t n = digits_end(a, i), m = digits_end(b, i);
+
+	if (n != m && (number || (n > i && m > i)))
+		return n < m ? -1 : 1;
+	if (i == a.n || i == b.n)
+		return (i < a.n) - (i < b.n);
+	return (unsigned char)a.p[i] < (unsigned char)b.p[i] ? -1 : 1;
+}
+
 /* Two accounts of the same message: the later counts, but what it does not say is known from the earlier. */
 static void merge_listed(struct listed *into, const struct listed *later)
 {
@@ -116,7 +161,7 @@ static int merge_doubles(struct roll *l, struct err *e)
 	return 0;
 }
 
-/* All that the look tells, sorted by key, each message once. */
+/* All that the look tells. */
 static int read_listing(struct store *s, struct roll *l, struct err *e)
 {
 	struct store_msg m;
@@ -132,10 +177,17 @@ static int read_listing(struct store *s, struct roll *l, struct err *e)
 		if (roll_add(l, &x, e) < 0)
 			return -1;
 	}
-	if (rc < 0)
-		return -1;
-	roll_sort(l, slice_cmp);
-	return merge_doubles(l, e);
+	return rc < 0 ? -1 : 0;
+}
+
+/* Each message once, in that order. */
+static int settle_listing(struct along *a, int (*cmp)(struct slice a, struct slice b), struct err *e)
+{
+	if (a->settled)
+		return 0;
+	a->settled = true;
+	roll_sort(a->l, cmp);
+	return merge_doubles(a->l, e);
 }
 
 static int step_along(void *arg, const struct pair_key *k, struct err *e)
@@ -144,6 +196,8 @@ static int step_along(void *arg, const struct pair_key *k, struct err *e)
 	struct listed m;
 	int order = 1;
 
+	if (settle_listing(a, slice_cmp, e) < 0)
+		return -1;
 	for (; a->at < a->l->at.n && (order = slice_cmp(roll_key(a->l, a->at), k->key)) < 0; a->at++)
 		is_new(a);
 	if (a->at == a->l->at.n || order != 0)
@@ -222,6 +276,8 @@ static int join_all(struct along *a, struct err *e)
 {
 	if (!a->s->ops->look_take && (drop_pending(a, e) < 0 || pairs_by_key(a->db, a->folder, a->side, step_along, a, e) < 0))
 		return -1;
+	if (settle_listing(a, in_order, e) < 0) /* the base has nothing of this folder, or nothing that is left in the listing */
+		return -1;
 	for (; a->at < a->l->at.n; a->at++)
 		is_new(a);
 	return 0;
@@ -230,6 +286,8 @@ static int join_all(struct along *a, struct err *e)
 /* Changes alone were listed: each is looked up. */
 static int join_changes(struct along *a, struct err *e)
 {
+	if (settle_listing(a, in_order, e) < 0)
+		return -1;
 	for (; a->at < a->l->at.n; a->at++) {
 		struct listed m;
 		struct pair p;
@@ -291,37 +349,6 @@ int join_side(struct join *j, enum pair_side side, struct store *s, const struct
 		rc = keep_news(&a, e);
 	roll_release(&l);
 	return rc;
-}
-
-static size_t digits_at(struct slice s, size_t at)
-{
-	size_t n = 0;
-
-	while (at + n < s.n && s.p[at + n] >= '0' && s.p[at + n] <= '9')
-		n++;
-	return n;
-}
-
-/* Keys in the order in which stores give them: numbers in them count as numbers (UIDs, times in a Maildir's names). */
-static int in_order(struct slice a, struct slice b)
-{
-	size_t i = 0, k = 0;
-
-	while (i < a.n && k < b.n) {
-		size_t n = digits_at(a, i), m = digits_at(b, k);
-		int rc;
-
-		if (n == 0 || m == 0)
-			n = m = 1;
-		else if (n != m)
-			return n < m ? -1 : 1;
-		rc = memcmp(a.p + i, b.p + k, n);
-		if (rc != 0)
-			return rc;
-		i += n;
-		k += m;
-	}
-	return (i < a.n) - (k < b.n);
 }
 
 static int by_pair(const void *a, const void *b)

@@ -22,6 +22,7 @@ struct tree {
 	/* a look */
 	const struct look *look;
 	size_t n_look, look_at, msg_at, gone_at;
+	bool again;
 	struct tree_folder *looking;
 	uint64_t since;
 	uint32_t fresh;          /* from this key on messages are new, and told with their sizes */
@@ -452,6 +453,7 @@ static int look_box(struct store *s, size_t *i, struct box_info *out, struct err
 	t->since = changed;
 	t->fresh = l->all ? 0 : next;
 	t->msg_at = t->gone_at = 0;
+	t->again = side(t)->tells_twice;
 	memset(t->taken, 0, sizeof(t->taken));
 	t->all = l->all || l->stamp[0] == '\0' || side(t)->looks == TREE_ALL;
 	t->names = l->idents || (out->reborn && t->all);
@@ -505,9 +507,14 @@ static int look_next(struct store *s, struct store_msg *m, struct err *e)
 	memset(m, 0, sizeof(*m));
 	if (moment(t, e) < 0)
 		return -1;
-	for (; t->msg_at < TREE_MESSAGES; t->msg_at++) {
-		struct tree_msg *x = &f->m[t->msg_at];
+	for (; t->msg_at < TREE_MESSAGES || t->again; t->msg_at++) {
+		struct tree_msg *x;
 
+		if (t->msg_at == TREE_MESSAGES) {
+			t->again = false;
+			t->msg_at = 0;
+		}
+		x = &f->m[t->msg_at];
 		if (x->content == 0 || t->taken[t->msg_at] || (!t->all && x->changed <= t->since))
 			continue;
 		t->msg_at++;

@@ -34,6 +34,7 @@ struct tree_side {
 	uint64_t clock;
 	bool remote;         /* late keys */
 	bool stamps;         /* of folders, without a look */
+	bool tells_twice;    /* a look tells of each message once more when all were told */
 	enum tree_looks looks;
 	uint32_t can_hold;
 	bool missing;        /* the root is not there */

@@ -840,6 +840,36 @@ static void flags_not_held(void **state)
 	assert_int_equal(tree_find(r, 1)->flags & FLAG_FORWARDED, FLAG_FORWARDED);
 }
 
+/* A message of which a side tells twice is one: in the first look, and in those at changes. */
+static void told_twice(void **state)
+{
+	struct fixture *f = *state;
+	struct tree_folder *l, *r;
+
+	for (int looks = 0; looks < 2; looks++) {
+		fresh(f);
+		f->w->side[L].tells_twice = f->w->side[R].tells_twice = true;
+		f->w->side[L].looks = looks ? TREE_CHANGES : TREE_ALL;
+		l = tree_folder(f->w, L, "INBOX", false);
+		r = tree_folder(f->w, R, "INBOX", false);
+		for (uint32_t c = 1; c <= 12; c++)
+			tree_add(f->w, c % 3 == 0 ? R : L, "INBOX", c, 0);
+		run_clean(f);
+		assert_int_equal(tree_count(l), 12);
+		assert_int_equal(tree_count(r), 12);
+		tree_add(f->w, L, "INBOX", 13, 0);
+		tree_flag(f->w, L, l, tree_find(l, 2), FLAG_SEEN);
+		run_clean(f);
+		assert_int_equal(tree_count(l), 13);
+		assert_int_equal(tree_count(r), 13);
+		assert_int_equal(tree_find(r, 2)->flags, FLAG_SEEN);
+		lose_base(f->db);
+		run_clean(f);
+		assert_int_equal(tree_count(l), 13);
+		assert_int_equal(tree_count(r), 13);
+	}
+}
+
 /* What could not be taken over is not forgotten: a side that can only be read for a while, a message that is not given. */
 /* ---- more new messages than are copied together ---- */
 
@@ -1824,7 +1854,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(matrix), T(matrix_interrupted), T(removals_cut_off), T(no_op), T(first_contact), T(read_ahead), T(states), T(vanished), T(restore_interrupted), T(max_delete),
 		T(renumbered), T(where_deletions_go), T(folders_come_and_go), T(folder_gone_after_a_crash), T(names_and_limits), T(left_out), T(refused),
-		T(flags_not_held), T(put_off), T(twins), T(moved), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
+		T(flags_not_held), T(told_twice), T(put_off), T(twins), T(moved), T(moved_twice), T(moved_twice_and_refused), T(refused_and_guarded), T(renamed), T(renamed_and_interrupted),
 		T(known_again), T(number_given_again), T(numbers_not_believed), T(dry_run), T(model),
 		T(second_copies), T(found_as_another), T(dry_run_of_pending),
 	};
