@@ -121,7 +121,7 @@ enum look_extent {
 /* A folder that will be opened soon to read messages from: see store_ops.soon. */
 struct soon {
 	const char *folder;
-	unsigned how;           /* as it will be opened */
+	unsigned how;           /* as it will be opened, but for BOX_UNCHANGED */
 	const struct keyword_view *keywords; /* as store.keywords will be then */
 	const struct slice *keys; /* of all messages that will be wanted, in that order */
 	size_t n;
@@ -139,7 +139,7 @@ enum box_how {
 	BOX_WRITE = 1,      /* messages will be removed or delivered */
 	BOX_CREATE = 2,     /* make it when it is missing */
 	BOX_SIZES = 4,      /* list will be asked for sizes */
-	BOX_UNCHANGED = 8,  /* the last look, or the stamp that `folders` told, showed it as it was when a look gave that stamp */
+	BOX_UNCHANGED = 8,  /* the last look gave it a stamp; or that look, or the stamp that `folders` told, showed it as it was when an earlier one gave that stamp */
 };
 
 struct box_info {

@@ -594,11 +594,12 @@ int act_box(struct twoway *g, struct box *b, struct err *e)
 		return -1;
 	decide_policy(g, b, &policy);
 	for (int s = LEFT; s <= RIGHT; s++) {
-		bool changed = b->looked[s] && b->info[s].extent != LOOK_SAME;
+		/* it had a stamp, or has one now: the look gave none of what was just being changed */
+		bool stamped = !b->looked[s] || b->info[s].extent == LOOK_SAME || b->info[s].stamp[0] != '\0';
 
 		if (!has_work_at(b, &policy, g, s))
 			continue;
-		if (box_open(g, b, s, twoway_how(g, s) | (changed ? 0 : BOX_UNCHANGED), &b->info[s], e) < 0)
+		if (box_open(g, b, s, twoway_how(g, s) | (stamped ? BOX_UNCHANGED : 0), &b->info[s], e) < 0)
 			goto out;
 		b->looked[s] = true;
 		/* one that was made just now */

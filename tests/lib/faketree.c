@@ -300,7 +300,8 @@ static int open_box(struct store *s, const char *folder, unsigned how, struct bo
 	if (moment(t, e) < 0)
 		return -1;
 	side(t)->opened++;
-	if (t->hinted || (t->soon_at < t->n_soon && (strcmp(t->soon[t->soon_at].folder, folder) != 0 || t->soon[t->soon_at].how != how)))
+	side(t)->how = how;
+	if (t->hinted || (t->soon_at < t->n_soon && (strcmp(t->soon[t->soon_at].folder, folder) != 0 || t->soon[t->soon_at].how != (how & ~(unsigned)BOX_UNCHANGED))))
 		mislead(t);
 	t->hinted = t->soon_at < t->n_soon;
 	t->soon_at += t->hinted;
@@ -460,6 +461,8 @@ static int look_box(struct store *s, size_t *i, struct box_info *out, struct err
 	out->extent = t->all ? LOOK_ALL : LOOK_CHANGES;
 	if (!l->all && l->stamp[0] && strcmp(l->stamp, out->stamp) == 0)
 		out->extent = LOOK_SAME;
+	else if (side(t)->stirring)
+		out->stamp[0] = '\0';
 	return 1;
 }
 

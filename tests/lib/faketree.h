@@ -35,6 +35,8 @@ struct tree_side {
 	bool remote;         /* late keys */
 	bool stamps;         /* of folders, without a look */
 	bool tells_twice;    /* a look tells of each message once more when all were told */
+	bool stirring;       /* a look that tells something gives no stamp */
+	unsigned how;        /* the last box was opened so */
 	enum tree_looks looks;
 	uint32_t can_hold;
 	bool missing;        /* the root is not there */

@@ -1268,6 +1268,28 @@ static void asked_meanwhile(void **state)
 	}
 }
 
+/* What is removed at the right need not be looked for anew where the look has given a stamp, or found the folder as it was when one did. */
+static void opened_as_stamped(void **state)
+{
+	struct fixture *f = *state;
+	struct tree_folder *box;
+
+	for (int stirring = 0; stirring < 2; stirring++) {
+		for (int changed = 0; changed < 2; changed++) {
+			fill(f, 6);
+			settle(f);
+			f->w->side[R].stirring = stirring;
+			box = tree_folder(f->w, L, "INBOX", false);
+			tree_delete(f->w, L, box, tree_find(box, 1));
+			if (changed)
+				tree_add(f->w, R, "INBOX", 50, 0);
+			run_clean(f);
+			assert_int_equal(f->t.deleted, 1);
+			assert_int_equal(f->w->side[R].how & BOX_UNCHANGED, changed && stirring ? 0 : BOX_UNCHANGED);
+		}
+	}
+}
+
 /* The left is told what will be pulled, one folder after the other, until there is something else to do there. */
 static void foretold(struct fixture *f, unsigned n)
 {
@@ -1860,7 +1882,7 @@ int main(void)
 	};
 
 	const struct CMUnitTest at_hand[] = { /* what the right holds need not be read from afar */
-		T(moved_and_copied_by_name), T(copied_but_gone), T(copied_by_no_name), T(pulled_ahead), T(copied_at_once), T(copied_and_interrupted), T(asked_meanwhile),
+		T(moved_and_copied_by_name), T(copied_but_gone), T(copied_by_no_name), T(pulled_ahead), T(copied_at_once), T(copied_and_interrupted), T(asked_meanwhile), T(opened_as_stamped),
 	};
 	const struct CMUnitTest sliced[] = { /* more is new than is copied together */
 		T(slices), T(slices_interrupted), T(states), T(vanished), T(left_out), T(refused), T(put_off), T(twins), T(moved), T(renamed), T(copied_at_once), T(model),
