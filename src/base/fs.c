@@ -107,6 +107,16 @@ void fs_writeback(int fd)
 #endif
 }
 
+/* Wait for what was started. What came of it only fsync tells. */
+void fs_writeback_wait(int fd)
+{
+#ifdef HAVE_SYNC_FILE_RANGE
+	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE);
+#else
+	(void)fd;
+#endif
+}
+
 /* fsync the directory that holds path (which is changed and restored). */
 static int sync_parent(char *path, struct err *e)
 {

@@ -22,6 +22,7 @@ int fs_pread_all(int fd, void *p, size_t n, off_t off, const char *what, struct 
 int fs_sync(int fd, const char *what, struct err *e);             /* fsync */
 int fs_sync_dir(int dirfd, const char *name, struct err *e);      /* open the directory, fsync it; "." for dirfd itself */
 void fs_writeback(int fd);                                        /* start write-back, wait for nothing (sync_file_range) */
+void fs_writeback_wait(int fd);                                   /* wait for that, which promises nothing: fsync has less to do then */
 
 /* mkdir -p of an absolute path chosen by the person (symlinks are theirs to use); new directories get `mode` and their parents are fsynced. */
 int fs_mkdirs(const char *path, mode_t mode, struct err *e);

@@ -103,6 +103,25 @@ int maildir_give_name(int fd, int dir, const char *name)
 	return linkat(AT_FDCWD, path, dir, name, AT_SYMLINK_FOLLOW);
 }
 
+/* Names for all of them, and all on their way, before the first is waited for: a journal has one commit for them then, not one for each. */
+static int start_group(struct maildir *m, size_t from, size_t to, struct err *e)
+{
+	for (size_t i = from; i < to; i++) {
+		struct maildir_rec *r = &m->recs.a[i];
+
+		if (r->fd < 0)
+			continue;
+		if (!r->named && maildir_give_name(r->fd, m->tmp, r->name) < 0)
+			return err_errno(e, "can't make a file in %s/tmp", m->at.s);
+		r->named = true;
+		fs_writeback(r->fd);
+	}
+	for (size_t i = from; i < to; i++)
+		if (m->recs.a[i].fd >= 0)
+			fs_writeback_wait(m->recs.a[i].fd);
+	return 0;
+}
+
 /*
  * Put the bytes of recs[from..to) on disk. Write-back of large ones was started when they were staged.
  * The one place that knows how a group is synced. Only what syncfs(2) has written may go on without a name: see sync_names.
@@ -115,18 +134,15 @@ static int sync_group(struct maildir *m, size_t from, size_t to, struct err *e)
 		m->lost = true;
 		return -1;
 	}
+	if (!whole && start_group(m, from, to, e) < 0)
+		return -1;
 	for (size_t i = from; i < to; i++) {
 		struct maildir_rec *r = &m->recs.a[i];
 
-		if (r->fd < 0)
-			continue;
+		if (r->fd < 0 || !r->named)
+			continue; /* without a name its descriptor is all there is of it */
 		if (clock_check(e) < 0)
 			return -1;
-		if (!r->named && whole)
-			continue; /* its descriptor is all there is of it */
-		if (!r->named && maildir_give_name(r->fd, m->tmp, r->name) < 0)
-			return err_errno(e, "can't make a file in %s/tmp", m->at.s);
-		r->named = true;
 		if (!whole && fs_sync(r->fd, m->what.s, e) < 0) {
 			m->lost = true;
 			return -1;
