@@ -339,28 +339,39 @@ static int copy_all(struct twoway *g, struct box *b, const struct plan_sync_poli
 	return rc;
 }
 
+/* What both sides agree on now, unless the base says so already, by what was noted of the flags of one side. */
+static int note_agreement(struct twoway *g, const struct todo *t, const struct agreement *a, uint64_t refused, struct err *e)
+{
+	const uint64_t flags = (a->flags & ~refused) | (a->was & refused);
+	uint64_t said = a->was;
+
+	for (int s = RIGHT; s >= LEFT; s--) { /* in the order of noting */
+		const struct work *w = a->flag[s] == NO_FLAG ? NULL : &t->flag[s].a[a->flag[s]];
+
+		if (w && w->acts != PLAN_NOTHING)
+			return 0;
+		if (w)
+			said = w->was;
+	}
+	if (flags == said)
+		return 0;
+	return !db_in_transaction(g->db) && db_begin(g->db, e) < 0 ? -1 : pairs_flags(g->db, a->pair, flags, e);
+}
+
 /* What changes in the base alone. */
 static int note_rest(struct twoway *g, const struct box *b, const struct todo *t, struct err *e)
 {
 	const uint64_t refused = b->view[LEFT].refused | b->view[RIGHT].refused;
 
-	if (t->forget.n == 0 && t->agree.n == 0)
-		return 0;
-	if (db_begin(g->db, e) < 0)
+	if (t->forget.n > 0 && db_begin(g->db, e) < 0)
 		return -1;
 	for (size_t i = 0; i < t->forget.n; i++)
 		if (pairs_drop(g->db, t->forget.a[i], e) < 0)
 			goto fail;
-	for (size_t i = 0; i < t->agree.n; i++) {
-		const struct agreement *a = &t->agree.a[i];
-		bool done = true;
-
-		for (int s = LEFT; s <= RIGHT; s++)
-			done &= a->flag[s] == NO_FLAG || t->flag[s].a[a->flag[s]].acts == PLAN_NOTHING;
-		if (done && pairs_flags(g->db, a->pair, (a->flags & ~refused) | (a->was & refused), e) < 0)
+	for (size_t i = 0; i < t->agree.n; i++)
+		if (note_agreement(g, t, &t->agree.a[i], refused, e) < 0)
 			goto fail;
-	}
-	return db_commit(g->db, e);
+	return db_in_transaction(g->db) ? db_commit(g->db, e) : 0;
 fail:
 	db_rollback(g->db);
 	return -1;

@@ -140,7 +140,7 @@ int exec_recover_none(struct exec *x, struct err *e);
  */
 int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e);
 
-/* Two-way: change flags at the target as PLAN_FLAG_LEFT or _RIGHT says, and note in the base what both sides agree on then (->agreed). Of those that were done the act is taken away. */
+/* Two-way: change flags at the target as PLAN_FLAG_LEFT or _RIGHT says, and note in the base what both sides agree on then (->agreed). Of those that were done the act is taken away, and ->was is what the base says now. */
 int exec_flags(struct exec *x, struct work *w, size_t n, struct err *e);
 
 /* Mark the messages with PLAN_REMOVE_LEFT (of the executor that goes back: _RIGHT) at the source, or move them to its trash. Nothing but that is final before exec_commit; two-way it may be, and exec_commit follows at once. */

@@ -75,6 +75,7 @@ static int note_flags(struct exec *x, struct work *w, const size_t *which, size_
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		w[which[i]].acts = PLAN_NOTHING;
+		w[which[i]].was = exec_agreed(x, &w[which[i]]);
 		x->totals->flagged++;
 		exec_tell_message(x, ACTION_FLAGS, w[which[i]].key, 0);
 	}
