@@ -17,12 +17,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fiber.h"
 #include "base/fs.h"
 #include "base/log.h"
 
 #define NAMES_MAX ((size_t)3 << 30) /* bytes of all names: offsets have 32 bits */
 #define FILES_MAX 100000000u
 #define READINGS 6
+#define TURN_EVERY 1024 /* names */
 #define NS 1000000000
 
 /* Times of a directory that may lag behind the clock by as much. File systems without fractions of a second count in up to two. */
@@ -315,6 +317,8 @@ static int read_dir(struct maildir *m, struct maildir_files *f, int fd, bool in_
 		rc = maildir_files_put(f, name, unique.n, in_cur, entry->d_ino, e);
 		if (rc < 0)
 			break;
+		if (f->a.n % TURN_EVERY == 0)
+			fiber_turn();
 	}
 	closedir(d);
 	return rc;

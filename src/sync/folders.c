@@ -405,8 +405,26 @@ static bool begin_beside(struct reading *r)
 	return true;
 }
 
+/* About those of the base that the right has, one after the other, until the left has answered. */
+static void known_beside(struct reading *r, struct db *db)
+{
+	if (folders_each(db, keep_known, r, NULL) < 0 || r->right.n == 0)
+		return;
+	qsort(r->right.a, r->right.n, sizeof(*r->right.a), by_right);
+	for (size_t i = 0; i < r->known.n && fiber_turn(); i++) {
+		struct sync_folder *right = folders_on_right(r, r->known.a[i].right), f;
+
+		if (!right)
+			continue;
+		f = *right;
+		f.left = r->known.a[i].left;
+		if (folders_get(db, f.left, f.right, &f.base, NULL) == 0)
+			r->p->known(r->arg, &f);
+	}
+}
+
 /* The right is here: what is there to be done with it is, while the left is dialled and asked. */
-static int read_beside(struct reading *r, int *right_rc, struct err *why, struct err *e)
+static int read_beside(struct reading *r, struct db *db, int *right_rc, struct err *why, struct err *e)
 {
 	struct fiber *f = fiber_start(read_left, r);
 	bool begun;
@@ -414,6 +432,11 @@ static int read_beside(struct reading *r, int *right_rc, struct err *why, struct
 	if (!f && read_left(r, e) < 0)
 		return -1;
 	*right_rc = read_right(r, why);
+	if (f && !r->source->afresh) {
+		if (*right_rc == 0)
+			known_beside(r, db);
+		return fiber_join(f, e);
+	}
 	begun = f && begin_beside(r);
 	for (size_t i = 0; f && *right_rc == 0 && i < r->right.n; i++)
 		if (may_take(r, r->right.a[i].right) && !(begun && strcmp(r->right.a[i].right, "INBOX") == 0))
@@ -422,14 +445,14 @@ static int read_beside(struct reading *r, int *right_rc, struct err *why, struct
 }
 
 /* Both trees. Of two servers, the second is dialled and asked while the first is. */
-static int read_both(struct reading *r, int *right_rc, struct err *why, struct err *e)
+static int read_both(struct reading *r, struct db *db, int *right_rc, struct err *why, struct err *e)
 {
 	const bool far = r->source->ops->caps & STORE_REMOTE, both = far && r->target->ops->caps & STORE_REMOTE;
 	struct fiber *f;
 
 	/* a POP3 left is not asked before the right is looked at (looks.c): what was read here would be read once more */
-	if (far && !both && r->source->ops->caps & STORE_TARGET && r->source->afresh && r->p->beside)
-		return read_beside(r, right_rc, why, e);
+	if (far && !both && r->source->ops->caps & STORE_TARGET && (r->source->afresh ? r->p->beside != NULL : r->p->known != NULL))
+		return read_beside(r, db, right_rc, why, e);
 	f = both ? fiber_start(read_right, r) : NULL;
 	if (read_left(r, e) < 0) {
 		fiber_cancel(f);
@@ -452,7 +475,7 @@ int folders_read(struct folders *fs, const struct folders_params *p, struct stor
 		goto out;
 	left->afresh = right->afresh = !any;
 	left->foreseen = right->foreseen = NULL;
-	rc = read_both(&r, &right_rc, &why, e);
+	rc = read_both(&r, db, &right_rc, &why, e);
 	left->foreseen = NULL; /* it was for that tree */
 	if (rc < 0)
 		goto out;

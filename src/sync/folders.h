@@ -32,6 +32,8 @@ struct folder_rule {
 	bool has_max_size, has_max_age; /* else those of the job count */
 };
 
+struct sync_folder;
+
 struct folders_params {
 	const struct boxrule *take;     /* which folders; none: all. One of FOLDER_VIEWS only if a pattern without wildcards names it, a role, or a rule */
 	size_t n_take;
@@ -43,6 +45,8 @@ struct folders_params {
 	 * takes turns (fiber_turn). First about INBOX, if the job takes it for certain; NULL: the right has none.
 	 */
 	void (*beside)(void *arg, const char *folder);
+	/* The same in later runs, about a folder that the base has: f as it is at the right, with the base's row. Not one way. */
+	void (*known)(void *arg, const struct sync_folder *f);
 };
 
 /* A folder of one side or both. */

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fiber.h"
 #include "base/log.h"
 #include "sync/proof.h"
 
-#define CHECK_EVERY 4096 /* messages between two looks for a signal */
+#define CHECK_EVERY 4096 /* messages between two looks for a signal, */
+#define TURN_EVERY 1024   /* and between two turns */
 
 /* What one side shows of a message of the base. */
 struct join_seen {
@@ -243,6 +245,8 @@ static int take_settled(void *arg, const struct pair_key *k, struct err *e)
 	struct listed x = { .gone = false };
 	struct store_msg m;
 
+	if (a->at % TURN_EVERY == 0)
+		fiber_turn();
 	if (a->at++ % CHECK_EVERY == 0 && clock_check(e) < 0)
 		return -1;
 	if (!a->s->ops->look_take(a->s, k->key, &m))

@@ -43,8 +43,7 @@ void look_own_stamp(const char *remembered, char out[STORE_STAMP_MAX])
 	out[n] = '\0';
 }
 
-/* The store's part of what is remembered, and whether there was an agreement under the limits of today. */
-static bool own_stamp(const struct twoway *g, struct box *b, int side, char out[STORE_STAMP_MAX])
+bool look_agreed_stamp(const struct twoway *g, struct box *b, int side, char out[STORE_STAMP_MAX])
 {
 	const char *remembered = box_remembered(b, side);
 	char policy[64];
@@ -80,7 +79,7 @@ static bool unchanged(const struct twoway *g, struct box *b, int side)
 	char own[STORE_STAMP_MAX];
 	const char *shown = side == LEFT ? b->f->left_stamp : b->f->right_stamp;
 
-	return own_stamp(g, b, side, own) && shown[0] != '\0' && strcmp(own, shown) == 0;
+	return look_agreed_stamp(g, b, side, own) && shown[0] != '\0' && strcmp(own, shown) == 0;
 }
 
 /*
@@ -278,7 +277,7 @@ static int gather_looks(struct twoway *g, int side, bool plain, struct looks *ou
 
 		if (b->plain[side] != plain || b->looked[side] || (side == LEFT && b->reborn) || b->failed || !box_there(b, side) || (!box_there(b, !side) && !b->create[!side] && !b->remove[side]))
 			continue;
-		l.all = !own_stamp(g, b, side, own) || b->force[side] || b->remove[side];
+		l.all = !look_agreed_stamp(g, b, side, own) || b->force[side] || b->remove[side];
 		if (out->early && l.all && !lookahead_has(g, b) && !lookahead_is_foreseen(g, b))
 			continue;
 		memcpy(b->stamp[side], side == LEFT ? b->f->left_stamp : b->f->right_stamp, sizeof(b->stamp[side]));
@@ -378,6 +377,7 @@ int look_messages(struct twoway *g, struct err *e)
 	struct looks early = { .early = true };
 	int rc = look_leftovers(g, e);
 
+	look_take_beside(g);
 	if (rc == 0 && twoway_far(g, LEFT) && g->side[LEFT]->ops->caps & STORE_TARGET) /* by POP3 all is listed in any case, and Message-IDs are dear */
 		rc = gather_looks(g, LEFT, false, &early, e) < 0 ? -1 : announce(g, LEFT, &early, e);
 	g->again = false;

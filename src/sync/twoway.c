@@ -216,7 +216,7 @@ static int finish(struct twoway *g, struct err *e)
 	return rc;
 }
 
-static void box_release(struct box *b)
+void twoway_box_release(struct box *b)
 {
 	join_release(&b->join);
 	vec_release(&b->orphans);
@@ -226,10 +226,11 @@ static void box_release(struct box *b)
 static void forget_session(struct twoway *g)
 {
 	for (size_t i = 0; i < g->boxes.n; i++)
-		box_release(&g->boxes.a[i]);
+		twoway_box_release(&g->boxes.a[i]);
 	g->side[LEFT]->keywords = g->side[RIGHT]->keywords = NULL;
 	vec_release(&g->boxes);
 	lookahead_release(&g->ahead);
+	look_forget_beside(g);
 	vec_release(&g->moves);
 	vec_release(&g->halves);
 	folders_release(&g->folders);

@@ -108,6 +108,8 @@ struct lookahead {
 
 #define LOOKAHEAD_INIT { .arena = ARENA_INIT(64 << 20) }
 
+struct beside;
+
 struct twoway {
 	const struct sync_params *p;
 	struct store *side[2];
@@ -116,6 +118,7 @@ struct twoway {
 	struct event_totals *totals;
 	struct folders folders;
 	struct lookahead ahead;
+	VEC(struct beside *) beside;
 	struct look_hint foreseen;    /* of the left */
 	VEC(struct box) boxes;
 	VEC(struct move) moves;
@@ -149,6 +152,8 @@ unsigned twoway_how(const struct twoway *g, int side); /* how its boxes are open
 /* Open it; how: enum box_how. */
 int box_open(struct twoway *g, struct box *b, int side, unsigned how, struct box_info *info, struct err *e);
 
+void twoway_box_release(struct box *b); /* what it holds */
+
 /* The folder is left as it is in this run; the others go on. */
 void box_failed(struct twoway *g, struct box *b, const struct err *why);
 /* Does an error end the job (-1, *e), or only this folder (0, told)? */
@@ -181,10 +186,16 @@ bool lookahead_is_foreseen(const struct twoway *g, const struct box *b); /* the 
 int look_ahead(struct twoway *g, struct err *e);
 const struct content *lookahead_content(struct twoway *g, const struct box *b, struct slice key); /* NULL: it was not read */
 void lookahead_release(struct lookahead *a);
+
+/* lookbeside.c: folders that the base has, and that are here, are looked at while the left is dialled. */
+void look_known_beside(void *arg, const struct sync_folder *f); /* arg: struct twoway */
+void look_take_beside(struct twoway *g); /* before anything is asked: what counts of these looks is as if it were done now */
+void look_forget_beside(struct twoway *g);
 struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct slice key); /* NULL: no failure */
 #define LOOK_NO_AGREEMENT " - - -" /* behind a remembered stamp: it tells what keys mean, and no more */
 void look_policy_text(const struct twoway *g, const struct box *b, char *out, size_t size);
 void look_keys_only(char *text, size_t size, const char *stamp); /* what is remembered of a store's stamp before there is an agreement: what keys mean */
+bool look_agreed_stamp(const struct twoway *g, struct box *b, int side, char out[STORE_STAMP_MAX]); /* the same, and whether there was an agreement under the limits of today */
 void look_own_stamp(const char *remembered, char out[STORE_STAMP_MAX]); /* the store's part of it */
 void look_distrust(char *text, size_t size); /* a remembered stamp: the next look takes the folder for reborn, whatever it shows */
 void look_weaken(char *text, size_t size); /* a remembered stamp: from now on it shows what keys mean, but proves no agreement */

@@ -338,6 +338,7 @@ static int folders(struct store *s, int (*cb)(void *arg, const struct folder_inf
 		return -1;
 	side(t)->read_by_then = t->w->side[side(t) == &t->w->side[0]].read;
 	swap_there(t);
+	side(t)->looked_by_then = t->w->side[side(t) == &t->w->side[0]].looked;
 	for (size_t i = 0; i < TREE_FOLDERS; i++) {
 		struct tree_folder *f = &side(t)->f[i];
 		struct folder_info info = { .name = f->name, .messages = UINT64_MAX };

@@ -41,7 +41,7 @@ struct tree_side {
 	uint32_t can_hold;
 	bool missing;        /* the root is not there */
 	unsigned thinks;     /* ms before it tells its folders */
-	unsigned read_by_then; /* bodies that the other side had given by then */
+	unsigned read_by_then, looked_by_then; /* bodies that the other side had given by then, and its folders that were looked at */
 	uint32_t swapped[2]; /* then somebody puts the second of these contents in the place of the first, in the other side's INBOX; 0: nobody does */
 	uint32_t refuse;     /* this content is refused as a copy; 0 none */
 	bool refuse_flags, refuse_copies;

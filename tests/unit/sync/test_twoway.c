@@ -69,6 +69,7 @@ static void prepare(struct fixture *f, enum fate l, enum fate r, unsigned looks,
 	snprintf(where, sizeof(where), "left %d, right %d, looks %u, stamps %d", (int)l, (int)r, looks, stamps);
 	f->w->side[L].looks = looks;
 	f->w->side[L].stamps = stamps;
+	f->w->side[L].thinks = (l + r) % 4 == 1; /* then the right is looked at meanwhile */
 	tree_add(f->w, L, "INBOX", 7, FLAG_ANSWERED);
 	tree_add(f->w, R, "INBOX", 8, 0);
 	tree_add(f->w, L, "Work", 9, FLAG_SEEN);
@@ -261,6 +262,54 @@ static void fill(struct fixture *f, uint32_t n)
 		tree_add(f->w, L, "INBOX", i, 0);
 	tree_add(f->w, L, "Work", 1000, 0);
 	settle(f);
+}
+
+/* What the base has is looked at here while the server is dialled, if it has changed, and not once more; unless there is something against it. */
+static void looked_at_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+	struct tree_side *l = &f->w->side[L], *r = &f->w->side[R];
+	struct tree_folder *box;
+
+	for (int thinks = 0; thinks <= 50; thinks += 50) {
+		fill(f, 6);
+		l->thinks = (unsigned)thinks;
+		r->looked = 0;
+		run_clean(f);
+		assert_int_equal(r->looked, 0);
+		tree_add(f->w, L, "Work", 50, 0);
+		tree_add(f->w, R, "INBOX", 51, FLAG_FLAGGED);
+		box = tree_folder(f->w, R, "INBOX", false);
+		tree_delete(f->w, R, box, tree_find(box, 1));
+		tree_flag(f->w, R, box, tree_find(box, 2), FLAG_ANSWERED);
+		run_clean(f);
+		assert_int_equal(done(f), 4);
+		assert_int_equal(r->looked, 1);
+		assert_int_equal(l->looked_by_then, thinks && !servers ? 1 : 0);
+		settle(f);
+		/* gone at the server meanwhile: what is new in it stays, and nothing else comes of the look */
+		tree_add(f->w, R, "Work", 52, 0);
+		tree_remove_folder(f->w, L, "Work");
+		run_clean(f);
+		assert_non_null(tree_find(tree_folder(f->w, R, "Work", false), 52));
+		/* the server fails in the end */
+		tree_add(f->w, R, "INBOX", 53, 0);
+		l->missing = true;
+		assert_int_equal(run_here(f), -1);
+		l->missing = false;
+		run_clean(f);
+		assert_non_null(tree_find(tree_folder(f->w, L, "INBOX", false), 53));
+		/* an interrupted run has left something */
+		tree_add(f->w, L, "INBOX", 54, 0);
+		f->w->crash_at = f->w->ops + 12;
+		run_apart(f);
+		calm(f);
+		tree_add(f->w, R, "INBOX", 55, 0);
+		run_clean(f);
+		for (uint32_t c = 53; c <= 55; c++)
+			for (int s = L; s <= R; s++)
+				assert_non_null(tree_find(tree_folder(f->w, s, "INBOX", false), c));
+	}
 }
 
 static void empty_folder(struct fixture *f, int s, const char *name, unsigned keep)
@@ -1775,6 +1824,7 @@ static void model(void **state)
 		f->w->side[R].stamps = below(2);
 		m.moves = f->w->side[L].dates = f->w->side[R].dates = seed % 2;
 		f->w->side[L].objects = seed / 2 % 2;
+		f->w->side[L].thinks = seed / 2 % 2;
 		f->w->nameless = seed / 4 % 2;
 		run_clean(f);
 		for (int round = 0; round < 25; round++) {
@@ -1882,7 +1932,7 @@ int main(void)
 	};
 
 	const struct CMUnitTest at_hand[] = { /* what the right holds need not be read from afar */
-		T(moved_and_copied_by_name), T(copied_but_gone), T(copied_by_no_name), T(pulled_ahead), T(copied_at_once), T(copied_and_interrupted), T(asked_meanwhile), T(opened_as_stamped),
+		T(moved_and_copied_by_name), T(copied_but_gone), T(copied_by_no_name), T(pulled_ahead), T(copied_at_once), T(copied_and_interrupted), T(asked_meanwhile), T(opened_as_stamped), T(looked_at_meanwhile),
 	};
 	const struct CMUnitTest sliced[] = { /* more is new than is copied together */
 		T(slices), T(slices_interrupted), T(states), T(vanished), T(left_out), T(refused), T(put_off), T(twins), T(moved), T(renamed), T(copied_at_once), T(model),
