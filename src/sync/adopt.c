@@ -298,7 +298,7 @@ static int adopt(struct twoway *g, struct box *b, struct takeover *t, struct err
 	size_t kept = 0;
 	int rc = 0;
 
-	if (gather(g, b, LEFT, &left, e) < 0 || gather(g, b, RIGHT, &right, e) < 0 || recall(g, b, &right, e) < 0 ||
+	if (lookahead_confirm(g, b, e) < 0 || gather(g, b, LEFT, &left, e) < 0 || gather(g, b, RIGHT, &right, e) < 0 || recall(g, b, &right, e) < 0 ||
 	    candidates_learn(g, RIGHT, far ? LEARN_IDENTS : LEARN_CONTENTS, NULL, NULL, &right, e) < 0 || note_contents(b, &right, e) < 0)
 		rc = -1;
 	else

@@ -1,6 +1,6 @@
 /*
  * What a first contact will want to know of the messages that lie here (adopt.c) is read while the server at the left is dialled, and while it makes its answer: both take long, and
- * it is the same whatever that says. What is not read here, for whatever reason, is read there. A server doesn't wait for ever either that what it has said is heard: so not for long.
+ * it is the same whatever that says. What is not read here, or does not lie there any more as it was read, is read there. A server doesn't wait for ever either that what it has said is heard: so not for long.
  */
 #include "sync/twoway.h"
 
@@ -11,7 +11,6 @@
 #include "base/log.h"
 
 #define AT_ONCE 64      /* messages between two looks at the clock, and at the server; */
-#define SEEN_AT_ONCE 1024 /* of those that were read already */
 #define BYTES_MAX (512u << 10) /* of one: what is larger is better read when it is asked for */
 #define AHEAD_FOR 1000  /* ms */
 #define AHEAD_MAX 50000 /* messages */
@@ -22,7 +21,7 @@ struct lookahead_msg {
 	struct slice key;
 	uint64_t flags;
 	const struct content *content; /* NULL: not read yet */
-	bool seen;                     /* it lies there as it was read, since the folder was looked at */
+	bool seen;                     /* it lies there as it was read, since the left has told what it has */
 };
 
 /* Some messages, while they are read. */
@@ -72,7 +71,7 @@ static int add(struct group *w, struct lookahead_msg *x, struct err *e)
 	return 0;
 }
 
-/* Does it lie there as it was read? Whoever puts another file under its name has another message there. */
+/* Does it lie there as it was read, in the open folder? Whoever puts another file under its name has another message there. */
 static bool is_as_read(struct store *s, const struct lookahead_msg *x)
 {
 	struct store_msg m = { .num = 0 };
@@ -80,23 +79,16 @@ static bool is_as_read(struct store *s, const struct lookahead_msg *x)
 	return s->ops->find(s, x->key, x->flags, &m, NULL) == 1 && m.size == x->content->size && m.date == x->content->id.date;
 }
 
-/*
- * Read those of the open folder that stand from *at on, as many as there are at once: 1 there may be more, 0, -1. looked: the folder was looked at (its stamp then), and what was read before is
- * held against it.
- */
-static int read_some(struct twoway *g, size_t *at, size_t to, const char *looked, struct err *e)
+/* Read those of the open folder that stand from *at on, as many as there are at once: 1 there may be more, 0, -1. */
+static int read_some(struct twoway *g, size_t *at, size_t to, struct err *e)
 {
 	struct store *s = g->side[RIGHT];
 	struct group w = { .s = s, .arena = &g->ahead.arena };
-	size_t last = to - *at > SEEN_AT_ONCE ? *at + SEEN_AT_ONCE : to;
 	int rc = 0;
 
-	for (; rc == 0 && *at < last && w.n < AT_ONCE; ++*at) {
+	for (; rc == 0 && *at < to && w.n < AT_ONCE; ++*at) {
 		struct lookahead_msg *x = &g->ahead.msgs.a[*at];
 
-		x->seen = looked != NULL;
-		if (x->content && looked && (!*looked || strcmp(x->stamp, looked) != 0) && !is_as_read(s, x))
-			x->content = NULL;
 		if (!x->content)
 			rc = add(&w, x, e);
 	}
@@ -166,7 +158,7 @@ void look_beside(void *arg, const char *folder)
 	if (is_inbox(name))
 		foresee(g);
 	if (at < g->ahead.msgs.n && s->ops->open_box(s, name, BOX_READ, &info, &why) == 0)
-		while (clock_now() < g->ahead.until && fiber_turn() && read_some(g, &at, g->ahead.msgs.n, NULL, &why) == 1)
+		while (clock_now() < g->ahead.until && fiber_turn() && read_some(g, &at, g->ahead.msgs.n, &why) == 1)
 			;
 	s->ops->close_box(s);
 	fiber_turn(); /* a large folder may have taken long */
@@ -250,7 +242,7 @@ int look_ahead(struct twoway *g, struct err *e)
 		while (is_of(&g->ahead, to, box_name(b, RIGHT)))
 			to++;
 		if (box_open(g, b, RIGHT, twoway_how(g, RIGHT), &info, &why) == 0)
-			while (clock_now() < until && read_some(g, &at, to, b->info[RIGHT].stamp, &why) == 1)
+			while (clock_now() < until && read_some(g, &at, to, &why) == 1)
 				;
 		right->ops->close_box(right);
 		if (why.kind == ERR_CANCEL) {
@@ -259,6 +251,31 @@ int look_ahead(struct twoway *g, struct err *e)
 		}
 	}
 	return 0;
+}
+
+int lookahead_confirm(struct twoway *g, struct box *b, struct err *e)
+{
+	struct store *s = g->side[RIGHT];
+	const char *name = box_name(b, RIGHT);
+	struct box_info info;
+	struct err why = ERR_INIT;
+	size_t at = place(&g->ahead, name, (struct slice){ 0 });
+	int rc = 0;
+
+	if (!is_of(&g->ahead, at, name))
+		return 0;
+	if (box_open(g, b, RIGHT, BOX_READ, &info, &why) < 0)
+		rc = why.kind == ERR_CANCEL ? -1 : 0; /* what was read counts for nothing then */
+	else
+		for (; is_of(&g->ahead, at, name); at++) {
+			struct lookahead_msg *x = &g->ahead.msgs.a[at];
+
+			x->seen = x->content && ((*info.stamp && strcmp(x->stamp, info.stamp) == 0) || is_as_read(s, x));
+		}
+	s->ops->close_box(s);
+	if (rc < 0)
+		*e = why;
+	return rc;
 }
 
 void lookahead_release(struct lookahead *a)

@@ -184,6 +184,8 @@ void look_beside(void *arg, const char *folder); /* arg: struct twoway */
 bool lookahead_has(struct twoway *g, const struct box *b); /* some of its messages */
 bool lookahead_is_foreseen(const struct twoway *g, const struct box *b); /* the left is asked for it at once, whether there are any or not */
 int look_ahead(struct twoway *g, struct err *e);
+/* What was read of the folder is held against it, once the left has told what it has. Nothing counts before. */
+int lookahead_confirm(struct twoway *g, struct box *b, struct err *e);
 const struct content *lookahead_content(struct twoway *g, const struct box *b, struct slice key); /* NULL: it was not read */
 void lookahead_release(struct lookahead *a);
 
