@@ -12,7 +12,8 @@
  * on loopback returns at once.
  *
  * With a rate, all connections share a line that carries so much in each direction: what comes
- * starts when all that came before it has left.
+ * starts when all that came before it has left. With --each, every connection has such a line of
+ * its own, as from a server that limits each.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -68,6 +69,7 @@ struct conn {
 	unsigned char head[RECORD_HEAD];        /* of the client's TLS record that is read now */
 	size_t head_len, record_left;
 	bool shaken;                            /* the TLS handshake is over */
+	int64_t free_up, free_down;             /* when its own line has sent what it was given */
 	struct flow up, down;
 };
 
@@ -81,7 +83,7 @@ static struct options {
 	uint64_t rate;                  /* bytes per second in each direction; 0: no limit */
 	uint64_t ring;
 	uint64_t cut_down, cut_up, stall_down;
-	bool cut_once;
+	bool cut_once, each;
 	const char *stats;
 	struct sockaddr_in to;
 } opt = { .cut_down = UINT64_MAX, .cut_up = UINT64_MAX, .stall_down = UINT64_MAX };
@@ -240,9 +242,10 @@ static int64_t flow_due(const struct flow *f)
 }
 
 /* When n bytes that come now have left over the slow line. */
-static int64_t line_sends(bool down, int64_t now, size_t n)
+static int64_t line_sends(struct conn *c, bool down, int64_t now, size_t n)
 {
-	int64_t *line = down ? &free_down : &free_up;
+	int64_t *own = down ? &c->free_down : &c->free_up;
+	int64_t *line = opt.each ? own : down ? &free_down : &free_up;
 
 	if (!opt.rate)
 		return now;
@@ -301,7 +304,7 @@ static bool flow_read(struct conn *c, struct flow *f, int64_t now)
 		return errno == EAGAIN || errno == EINTR;
 	if (!f->down && sent < c->born + opt.rtt)
 		sent = c->born + opt.rtt;
-	due = line_sends(f->down, sent, (size_t)n) + opt.rtt / 2;
+	due = line_sends(c, f->down, sent, (size_t)n) + opt.rtt / 2;
 	if (n == 0) {
 		f->read_end = true;
 		f->eof_due = due;
@@ -591,6 +594,7 @@ static const char usage[] =
 	"usage: delayproxy [options] IPV4-ADDRESS:PORT\n"
 	"  --rtt-ms N       round-trip time to add (default 0)\n"
 	"  --rate N         bytes per second that the line carries each way (default: no limit)\n"
+	"  --each           the rate is that of each connection, not of all together\n"
 	"  --listen PORT    port of 127.0.0.1 to listen on (default: a free one)\n"
 	"  --stats FILE     write the counts there too\n"
 	"  --cut-down N     break a connection after N bytes from the server\n"
@@ -603,6 +607,7 @@ int main(int argc, char **argv)
 	static const struct option longs[] = {
 		{ "rtt-ms", required_argument, NULL, 'r' },
 		{ "rate", required_argument, NULL, 'a' },
+		{ "each", no_argument, NULL, 'e' },
 		{ "listen", required_argument, NULL, 'l' },
 		{ "stats", required_argument, NULL, 's' },
 		{ "cut-down", required_argument, NULL, 'd' },
@@ -621,6 +626,7 @@ int main(int argc, char **argv)
 		switch (o) {
 		case 'r': opt.rtt = (int64_t)number(optarg, 10000) * MSEC; break;
 		case 'a': opt.rate = number(optarg, UINT32_MAX); break;
+		case 'e': opt.each = true; break;
 		case 'l': port = (uint16_t)number(optarg, 65535); break;
 		case 's': opt.stats = optarg; break;
 		case 'd': opt.cut_down = number(optarg, UINT64_MAX - 1); break;

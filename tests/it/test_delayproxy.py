@@ -71,6 +71,11 @@ def test_a_rate_is_kept_and_shared(proxy):
         assert seconds(proxy, clients, "--rate", str(RATE), "--rtt-ms", "20") >= clients * EACH / RATE
 
 
+def test_a_rate_of_each_connection(proxy):
+    took = seconds(proxy, 4, "--rate", str(RATE), "--each")
+    assert EACH / RATE <= took < 3 * EACH / RATE
+
+
 def test_the_rate_is_of_each_direction(proxy):
     listener = socket.create_server(("127.0.0.1", 0))
     port = proxy(listener.getsockname()[1], "--rate", str(RATE)).port
