@@ -9,6 +9,8 @@
  *   imaplookask.c what they ask
  *   imapgone.c   what a look finds gone
  *   imaptake.c   bodies
+ *   imapwant.c   those that are waited for
+ *   imapbody.c   as streams
  *   imapask.c    asking for them
  *   imapsoon.c   and for those of the folders that are opened next
  *   imapident.c  what tells messages apart

@@ -10,135 +10,7 @@
 #include "base/log.h"
 #include "store/imaptake_p.h"
 
-#define SPOOL_MEMORY 262144
 #define STRAYS_MAX 1000 /* bodies with an UID that came behind them and was not wanted */
-#define CHUNK 65536
-
-/* What is known of a message that is waited for. */
-enum {
-	BARE = 1,  /* the server spoke of it, without a body */
-	ALONE = 2, /* it is asked for alone */
-	OVER = 4,  /* handed out, or told */
-};
-
-struct wanted {
-	uint32_t uid;
-	uint32_t i; /* as announced */
-};
-
-/* A stream over the spool. */
-struct spooled {
-	struct stream s;
-	struct spool *spool;
-};
-
-/* A stream over a body that comes over the link. */
-struct body {
-	struct stream s;
-	struct imapstore *t;
-	struct stream *link;
-	const char *box;
-	uint32_t uid;
-};
-
-struct imaptake {
-	struct body body;
-	struct imapask ask;
-	bool begun;             /* it came with the SELECT, and `want` has not been called yet */
-	struct wanted *want;    /* by uid */
-	uint32_t *order;        /* places in want[], in the order of the announcement */
-	unsigned char *state;   /* of want[] */
-	size_t n;               /* of order[] */
-	/* Of this link: what came, and how long it was waited for, but for the first of each folder. */
-	uint64_t bytes, bodies;
-	msec_t waited;
-	bool flows;             /* the first has come */
-	VEC(size_t) alone; /* places in want[] that are asked for one by one: `from` of their batches */
-	size_t alone_at;
-	/* A batch that has ended: what became of those that did not come. */
-	struct imapask_batch ended;
-	bool telling, refused;
-	struct err why;
-	/* A body that is not to be handed out before its response is complete. */
-	struct spool spool;
-	bool held, nil;
-	bool open; /* a body was handed out, and the end of its response has not come yet */
-	uint64_t held_size;
-	unsigned strays;
-};
-
-/* ---- a spool as a stream ---- */
-
-static ssize_t spooled_read(struct stream *s, void *buf, size_t n, struct err *e)
-{
-	return spool_read(((struct spooled *)s)->spool, buf, n, e);
-}
-
-static void spooled_free(struct stream *s)
-{
-	free(s);
-}
-
-static const struct stream_ops spooled_ops = {
-	.name = "spool",
-	.read = spooled_read,
-	STREAM_READ_ONLY,
-	.free = spooled_free,
-};
-
-/* A stream over the whole spool; freeing it leaves the spool alone. */
-static struct stream *spooled_new(struct spool *spool, struct err *e)
-{
-	struct spooled *s = calloc(1, sizeof(*s));
-
-	if (!s) {
-		err_set(e, ERR_LOCAL, "out of memory");
-		return NULL;
-	}
-	s->s.ops = &spooled_ops;
-	s->spool = spool;
-	spool_rewind(spool);
-	return &s->s;
-}
-
-/* ---- a body on its way ---- */
-
-/* The server has been waited for since then. What it needs to begin, and for the way, tells nothing of the link. */
-static void stood(struct imaptake *k, msec_t begun)
-{
-	if (k->flows)
-		k->waited += clock_now() - begun;
-}
-
-/* The link's stream; what goes wrong in it is wrong with the link. */
-static ssize_t body_read(struct stream *s, void *buf, size_t n, struct err *e)
-{
-	struct body *b = (struct body *)s;
-	struct imapstore *t = b->t;
-	msec_t begun = clock_now();
-	ssize_t got = t->conn.dead ? err_set(e, ERR_TEMP, "the connection is lost")
-				   : stream_read(b->link, buf, n, e);
-
-	stood(t->take, begun);
-	if (got < 0) {
-		imapstore_broken(t, e);
-		err_in(e, "'%s': message %" PRIu32, b->box, b->uid);
-		imapstore_fail(t, e);
-	}
-	return got;
-}
-
-static void body_free(struct stream *s)
-{
-	(void)s; /* the next answer reads over what is left */
-}
-
-static const struct stream_ops body_ops = {
-	.name = "body",
-	.read = body_read,
-	STREAM_READ_ONLY,
-	.free = body_free,
-};
 
 /* ---- what is wanted ---- */
 
@@ -147,13 +19,7 @@ static void clear(struct imaptake *k)
 {
 	imapask_release(&k->ask);
 	k->begun = false;
-	free(k->want);
-	free(k->order);
-	free(k->state);
-	k->want = NULL;
-	k->order = NULL;
-	k->state = NULL;
-	k->n = 0;
+	imapwant_release(&k->want);
 	vec_clear(&k->alone);
 	k->alone_at = 0;
 	k->telling = k->held = k->open = false;
@@ -191,50 +57,19 @@ void imaptake_pace(const struct imapstore *t, struct imapask *a)
 		imapask_pace(a, t->take->bytes, t->take->waited);
 }
 
-static int by_uid(const void *a, const void *b)
+/* What it needs to begin, and for the way, tells nothing of the link. */
+void imaptake_stood(struct imaptake *k, msec_t begun)
 {
-	const struct wanted *x = a, *y = b;
-
-	if (x->uid != y->uid)
-		return x->uid < y->uid ? -1 : 1;
-	return (x->i > y->i) - (x->i < y->i);
-}
-
-/* The place of a message that is still waited for; NULL: nobody waits. */
-static struct wanted *find(struct imaptake *k, uint32_t uid)
-{
-	size_t lo = 0, hi = k->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (k->want[mid].uid < uid)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < k->n && k->want[lo].uid == uid && !(k->state[lo] & OVER) ? &k->want[lo] : NULL;
+	if (k->flows)
+		k->waited += clock_now() - begun;
 }
 
 /* Wait for what k->ask is about. */
 static int announce(struct imaptake *k, struct err *e)
 {
-	size_t n = k->ask.n;
-
 	k->begun = false;
-	k->want = calloc(n, sizeof(*k->want));
-	k->order = calloc(n, sizeof(*k->order));
-	k->state = calloc(n, 1);
-	if (!k->want || !k->order || !k->state)
-		return err_set(e, ERR_LOCAL, "out of memory");
-	for (size_t i = 0; i < n; i++)
-		k->want[i] = (struct wanted){ .uid = k->ask.uids[i], .i = (uint32_t)i };
-	qsort(k->want, n, sizeof(*k->want), by_uid);
-	for (size_t i = 0; i < n; i++)
-		k->order[k->want[i].i] = (uint32_t)i;
-	k->n = n;
 	k->flows = false;
-	return 0;
+	return imapwant_start(&k->want, k->ask.uids, k->ask.n, e);
 }
 
 /* Are these what was asked for with the SELECT of the open box? */
@@ -283,7 +118,7 @@ static int make(struct imapstore *t, struct err *e)
 	t->take = calloc(1, sizeof(*t->take));
 	if (!t->take)
 		return err_set(e, ERR_LOCAL, "out of memory");
-	t->take->spool = (struct spool)SPOOL_INIT(SPOOL_MEMORY);
+	t->take->spool = (struct spool)SPOOL_INIT(IMAPBODY_MEMORY);
 	return 0;
 }
 
@@ -305,7 +140,7 @@ int imaptake_want(struct store *s, const uint64_t *nums, size_t n, struct err *e
 	struct imapask was = { 0 };
 	int rc;
 
-	if (t->take && t->take->n > 0 && t->take->bodies > 0)
+	if (t->take && t->take->want.n > 0 && t->take->bodies > 0)
 		was = (struct imapask){ .mean = t->take->ask.mean, .size = t->take->ask.size };
 	if (is_begun(t, nums, n)) {
 		rc = announce(t->take, e);
@@ -338,7 +173,7 @@ static int send_alone(struct imapstore *t, struct err *e)
 		if (imapsoon_settle(t, e) < 0 || imapstore_select_again(t, e) < 0)
 			return -1;
 	}
-	if (imapask_send_alone(t, &k->ask, k->want[at].uid, at, e) < 0)
+	if (imapask_send_alone(t, &k->ask, k->want.a[at].uid, at, e) < 0)
 		return -1;
 	k->alone_at++;
 	return 1;
@@ -373,33 +208,19 @@ static int pump(struct imapstore *t, struct err *e)
 static int fail_one(struct imaptake *k, size_t at, size_t *i, struct err *e, enum err_kind kind,
 	const char *why)
 {
-	k->state[at] |= OVER;
-	*i = k->want[at].i;
-	return err_set_span(e, kind, SPAN_MSG, "message %" PRIu32 ": %s", k->want[at].uid, why);
+	k->want.state[at] |= IMAPWANT_OVER;
+	*i = k->want.a[at].i;
+	return err_set_span(e, kind, SPAN_MSG, "message %" PRIu32 ": %s", k->want.a[at].uid, why);
 }
 
 /* Keep a body until its response is complete. */
 static int hold(struct imaptake *k, const struct imap_resp *r, struct err *e)
 {
-	char *buf;
-	ssize_t n = 0;
-
 	spool_clear(&k->spool);
 	k->held = true;
 	k->nil = r->body.nil;
 	k->held_size = r->body.size;
-	if (r->body.nil || r->body.size == 0)
-		return 0;
-	buf = malloc(CHUNK);
-	if (!buf)
-		return err_set(e, ERR_LOCAL, "out of memory");
-	while ((n = stream_read(r->body.s, buf, CHUNK, e)) > 0)
-		if (spool_write(&k->spool, buf, (size_t)n, e) < 0) {
-			n = -1;
-			break;
-		}
-	free(buf);
-	return n < 0 ? -1 : 0;
+	return r->body.nil || r->body.size == 0 ? 0 : imapbody_keep(&k->spool, r->body.s, e);
 }
 
 /* One has come: how long they are. */
@@ -419,7 +240,7 @@ static int take_body(struct imapstore *t, const struct imap_resp *r, size_t *i,
 {
 	struct imaptake *k = t->take;
 	bool known = r->fetch.has & IMAP_HAS_UID;
-	struct wanted *w = known ? find(k, r->fetch.uid) : NULL;
+	struct imapwanted *w = known ? imapwant_find(&k->want, r->fetch.uid) : NULL;
 
 	k->held = false;
 	if (r->body.section.n > 0 || r->body.partial || r->body.binary || (known && !w))
@@ -431,15 +252,10 @@ static int take_body(struct imapstore *t, const struct imap_resp *r, size_t *i,
 		return hold(k, r, e);
 	}
 	count(k, w->i, r->body.size);
-	k->state[w - k->want] |= OVER;
+	k->want.state[w - k->want.a] |= IMAPWANT_OVER;
 	*i = w->i;
 	k->open = true;
-	k->body = (struct body){ .s = { .ops = &body_ops },
-		.t = t,
-		.link = r->body.s,
-		.box = t->box->name,
-		.uid = w->uid };
-	*body = &k->body.s;
+	*body = imapbody_link(t, r->body.s, w->uid);
 	return 1;
 }
 
@@ -448,7 +264,7 @@ static int ask_alone(struct imaptake *k, size_t at, struct err *e)
 {
 	if (vec_push(&k->alone, at) < 0)
 		return err_set(e, ERR_LOCAL, "out of memory");
-	k->state[at] = ALONE;
+	k->want.state[at] = IMAPWANT_ALONE;
 	return 0;
 }
 
@@ -457,16 +273,16 @@ static int take_fetch(struct imapstore *t, const struct imap_resp *r, size_t *i,
 	struct stream **body, struct err *e)
 {
 	struct imaptake *k = t->take;
-	struct wanted *w = r->fetch.has & IMAP_HAS_UID ? find(k, r->fetch.uid) : NULL;
+	struct imapwanted *w = r->fetch.has & IMAP_HAS_UID ? imapwant_find(&k->want, r->fetch.uid) : NULL;
 	bool held = k->held, sized = r->fetch.has & IMAP_HAS_RFC822_SIZE;
 	size_t at;
 
 	k->held = false;
 	if (!w)
 		return 0;
-	at = (size_t)(w - k->want);
+	at = (size_t)(w - k->want.a);
 	if (!held) {
-		k->state[at] |= BARE;
+		k->want.state[at] |= IMAPWANT_BARE;
 		return 0;
 	}
 	if (k->nil)
@@ -475,17 +291,17 @@ static int take_fetch(struct imapstore *t, const struct imap_resp *r, size_t *i,
 	 * An empty message is rare, an error of the server is not: ask how long it says that it is.
 	 *
 	 */
-	if (k->held_size == 0 && !sized && !(k->state[at] & ALONE))
+	if (k->held_size == 0 && !sized && !(k->want.state[at] & IMAPWANT_ALONE))
 		return ask_alone(k, at, e);
 	if (k->held_size == 0 && (!sized || r->fetch.size > 0))
 		return fail_one(k, at, i, e, ERR_REFUSED,
 			"the server sends nothing, where there should be something");
-	*body = spooled_new(&k->spool, e);
+	*body = imapbody_spooled(&k->spool, e);
 	if (!*body)
 		return -1;
 	k->strays -= k->strays > 0;
 	count(k, w->i, k->held_size);
-	k->state[at] |= OVER;
+	k->want.state[at] |= IMAPWANT_OVER;
 	*i = w->i;
 	return 1;
 }
@@ -515,10 +331,10 @@ static int tell_missing(struct imapstore *t, size_t *i, struct stream **body, st
 		return -1;
 	}
 	while (b->from < b->to) {
-		size_t at = b->alone ? b->from : k->order[b->from];
+		size_t at = b->alone ? b->from : k->want.order[b->from];
 
 		b->from++;
-		if (k->state[at] & OVER || (!b->alone && k->state[at] & ALONE))
+		if (k->want.state[at] & IMAPWANT_OVER || (!b->alone && k->want.state[at] & IMAPWANT_ALONE))
 			continue;
 		if (k->refused && b->several) {
 			/*
@@ -529,11 +345,11 @@ static int tell_missing(struct imapstore *t, size_t *i, struct stream **body, st
 				return -1;
 			continue;
 		}
-		if (k->refused || k->state[at] & BARE)
+		if (k->refused || k->want.state[at] & IMAPWANT_BARE)
 			return fail_one(k, at, i, e, k->refused ? k->why.kind : ERR_REFUSED,
 				k->refused ? k->why.text : "the server has no content for it");
-		k->state[at] |= OVER;
-		*i = k->want[at].i;
+		k->want.state[at] |= IMAPWANT_OVER;
+		*i = k->want.a[at].i;
 		*body = NULL;
 		return 1;
 	}
@@ -564,7 +380,7 @@ static int next(struct imapstore *t, size_t *i, struct stream **body, struct err
 			return 0;
 		begun = clock_now();
 		ev = imap_next(&t->conn, &tag, &r, &why);
-		stood(k, begun);
+		imaptake_stood(k, begun);
 		if (ev == IMAP_LOST) {
 			t->s.torn = k->open && why.kind == ERR_PROTO;
 			imapstore_give(e, &why);

@@ -1,6 +1,6 @@
 /*
- * Bodies of IMAP folders from inside: what is asked for (imapask.c), what of that ahead of time
- * (imapsoon.c), and what comes (imaptake.c).
+ * Bodies of IMAP folders from inside: what is waited for (imapwant.c) and asked for (imapask.c),
+ * what of that ahead of time (imapsoon.c), and what comes (imaptake.c, imapbody.c).
  */
 #ifndef STORE_IMAPTAKE_P_H
 #define STORE_IMAPTAKE_P_H
@@ -55,8 +55,80 @@ bool imapask_end(struct imapask *a, uint32_t tag, struct imapask_batch *out);
 /* What is to come of those in flight. */
 uint64_t imapask_coming(const struct imapask *a);
 
+/* ---- imapwant.c ---- */
+
+/* What is known of a message that is waited for. */
+enum {
+	IMAPWANT_BARE = 1,  /* the server spoke of it, without a body */
+	IMAPWANT_ALONE = 2, /* it is asked for alone */
+	IMAPWANT_OVER = 4,  /* handed out, or told */
+};
+
+struct imapwanted {
+	uint32_t uid;
+	uint32_t i; /* as announced */
+};
+
+struct imapwant {
+	struct imapwanted *a; /* by uid */
+	uint32_t *order;      /* places in a[], in the order of the announcement */
+	unsigned char *state; /* of a[] */
+	size_t n;
+};
+
+/* On failure, too, it is to be released. */
+int imapwant_start(struct imapwant *w, const uint32_t *uids, size_t n, struct err *e);
+void imapwant_release(struct imapwant *w);
+/* A message that is still waited for; NULL: nobody waits. */
+struct imapwanted *imapwant_find(const struct imapwant *w, uint32_t uid);
+
+/* ---- imapbody.c ---- */
+
+#define IMAPBODY_MEMORY 262144 /* of a body that is kept, beyond which it lies in a file */
+
+/* A body that comes over the link. */
+struct imapbody {
+	struct stream s;
+	struct imapstore *t;
+	struct stream *link;
+	const char *box;
+	uint32_t uid;
+};
+
+/* The one that comes now; t->take->body. */
+struct stream *imapbody_link(struct imapstore *t, struct stream *link, uint32_t uid);
+/* Write all that comes into a spool. */
+int imapbody_keep(struct spool *spool, struct stream *body, struct err *e);
+/* A stream over the whole spool; freeing it leaves the spool alone. */
+struct stream *imapbody_spooled(struct spool *spool, struct err *e);
+
 /* ---- imaptake.c ---- */
 
+struct imaptake {
+	struct imapbody body;
+	struct imapask ask;
+	bool begun;             /* it came with the SELECT, and `want` has not been called yet */
+	struct imapwant want;
+	/* Of this link: what came, and how long it was waited for, but for the first of each folder. */
+	uint64_t bytes, bodies;
+	msec_t waited;
+	bool flows;             /* the first has come */
+	VEC(size_t) alone; /* places in want.a[] that are asked for one by one: `from` of their batches */
+	size_t alone_at;
+	/* A batch that has ended: what became of those that did not come. */
+	struct imapask_batch ended;
+	bool telling, refused;
+	struct err why;
+	/* A body that is not to be handed out before its response is complete. */
+	struct spool spool;
+	bool held, nil;
+	bool open; /* a body was handed out, and the end of its response has not come yet */
+	uint64_t held_size;
+	unsigned strays;
+};
+
+/* The server has been waited for since then. */
+void imaptake_stood(struct imaptake *k, msec_t begun);
 /*
  * The folder whose SELECT has ended just now was asked for these bodies with it: `want` takes them
  * up, or they are passed over. What is in *a goes over.
