@@ -284,9 +284,10 @@ static int copy_ready(struct wait_item *to, const struct wait_item *from, size_t
 
 int wait_beside(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
 {
-	struct wait_item few[FEW], *both = few, *its;
+	struct wait_item few[FEW], *both = few;
 	msec_t its_deadline, first = deadline;
-	size_t its_n = fiber_items(&its, &its_deadline);
+	size_t its_n;
+	bool its = fiber_waits(&its_n, &its_deadline);
 	struct err why = ERR_INIT;
 	int rc, count;
 
@@ -294,14 +295,14 @@ int wait_beside(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
 		return err_set(e, ERR_LOCAL, "out of memory");
 	if (n > 0)
 		memcpy(both, w, n * sizeof(*w));
-	if (its_n > 0)
-		memcpy(both + n, its, its_n * sizeof(*its));
+	if (its)
+		fiber_items(both + n);
 	if (its_deadline != 0 && (first == 0 || its_deadline < first))
 		first = its_deadline;
 	rc = wait_alone(both, n + its_n, first, &why);
 	count = copy_ready(w, both, n);
-	if (copy_ready(its, both + n, its_n) > 0 || has_passed(its_deadline))
-		fiber_go_on();
+	if (its)
+		fiber_go_on(both + n);
 	if (both != few)
 		free(both);
 	if (rc < 0 && why.kind != ERR_TIMEOUT) {
@@ -314,13 +315,13 @@ int wait_beside(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
 
 int wait_fds(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
 {
-	struct wait_item *its;
 	msec_t its_deadline;
+	size_t its;
 	int rc;
 
 	if (fiber_inside())
 		return fiber_wait(w, n, deadline, e);
-	while (fiber_items(&its, &its_deadline) > 0 || its_deadline != 0)
+	while (fiber_waits(&its, &its_deadline))
 		if ((rc = wait_beside(w, n, deadline, e)) != 0)
 			return rc;
 	return wait_alone(w, n, deadline, e);

@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #endif
 
 #define STACK_BYTES (1 << 20) /* of which what is not used costs nothing */
+#define FIBERS_MAX 64
 #define LATE 250              /* ms between two turns; what is longer is no bite of long work, but all of it at once */
 
 struct fiber {
@@ -39,8 +41,9 @@ struct fiber {
 	size_t back_size;
 };
 
-static struct fiber *fiber;  /* the one that there is */
-static bool inside;          /* and it runs */
+static struct fiber *fibers[FIBERS_MAX]; /* all that there are */
+static size_t n_fibers;
+static struct fiber *inside;             /* the one that runs */
 
 /* The sanitizer has to hear of the switch, before and after it. */
 static void leave(void **fake, const void *stack, size_t size)
@@ -68,7 +71,7 @@ static void arrive(void *fake, const void **stack, size_t *size)
 /* On its own stack, from the beginning to the end. */
 static void begin(void)
 {
-	struct fiber *f = fiber;
+	struct fiber *f = inside;
 
 	arrive(NULL, &f->back_stack, &f->back_size);
 	f->rc = f->run(f->arg, &f->why);
@@ -77,28 +80,31 @@ static void begin(void)
 }
 
 /* Until it waits, or is over. */
-void fiber_go_on(void)
+static void go_on(struct fiber *f)
 {
-	struct fiber *f = fiber;
-
-	inside = true;
+	inside = f;
 	leave(&f->fake[1], f->stack, f->size);
 	swapcontext(&f->back, &f->own);
 	arrive(f->fake[1], NULL, NULL);
-	inside = false;
+	inside = NULL;
 	f->seen = clock_now();
 }
 
 static void release(struct fiber *f)
 {
+	size_t at = 0;
+
+	while (fibers[at] != f)
+		at++;
+	n_fibers--;
+	memmove(&fibers[at], &fibers[at + 1], (n_fibers - at) * sizeof(fibers[0]));
 	munmap(f->stack, f->size);
 	free(f);
-	fiber = NULL;
 }
 
 struct fiber *fiber_start(int (*run)(void *arg, struct err *e), void *arg)
 {
-	struct fiber *f = fiber ? NULL : calloc(1, sizeof(*f));
+	struct fiber *f = inside || n_fibers == FIBERS_MAX ? NULL : calloc(1, sizeof(*f));
 	long page = sysconf(_SC_PAGESIZE);
 
 	if (!f)
@@ -115,8 +121,8 @@ struct fiber *fiber_start(int (*run)(void *arg, struct err *e), void *arg)
 	f->own.uc_stack.ss_size = f->size;
 	f->own.uc_link = &f->back;
 	makecontext(&f->own, begin, 0);
-	fiber = f;
-	fiber_go_on();
+	fibers[n_fibers++] = f;
+	go_on(f);
 	return f;
 }
 
@@ -129,7 +135,7 @@ int fiber_join(struct fiber *f, struct err *e)
 		if (wait_beside(NULL, 0, 0, &why) == 0)
 			continue;
 		f->cancelled = true; /* a signal, or nothing can be waited for any more */
-		fiber_go_on();
+		go_on(f);
 	}
 	rc = f->rc;
 	if (rc < 0 && e)
@@ -153,13 +159,14 @@ static void forgive(struct fiber *f)
 
 bool fiber_turn(void)
 {
-	struct wait_item *w;
 	struct err why = ERR_INIT;
 	msec_t deadline;
+	size_t n;
 
-	if (fiber_items(&w, &deadline) == 0 && deadline == 0)
+	if (!fiber_waits(&n, &deadline))
 		return false;
-	forgive(fiber);
+	for (size_t i = 0; i < n_fibers; i++)
+		forgive(fibers[i]);
 	return wait_beside(NULL, 0, clock_now(), &why) == 0 || why.kind == ERR_TIMEOUT;
 }
 
@@ -169,13 +176,13 @@ void fiber_cancel(struct fiber *f)
 		return;
 	f->cancelled = true;
 	while (!f->over)
-		fiber_go_on();
+		go_on(f);
 	release(f);
 }
 
 bool fiber_inside(void)
 {
-	return inside;
+	return inside != NULL;
 }
 
 static int count_ready(const struct wait_item *w, size_t n)
@@ -189,7 +196,7 @@ static int count_ready(const struct wait_item *w, size_t n)
 
 int fiber_wait(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
 {
-	struct fiber *f = fiber;
+	struct fiber *f = inside;
 	int count = 0;
 
 	for (size_t i = 0; i < n; i++)
@@ -211,11 +218,49 @@ int fiber_wait(struct wait_item *w, size_t n, msec_t deadline, struct err *e)
 	return count > 0 ? count : err_set(e, ERR_TIMEOUT, "timed out");
 }
 
-size_t fiber_items(struct wait_item **w, msec_t *deadline)
+bool fiber_waits(size_t *n, msec_t *deadline)
 {
-	bool there = fiber && !inside && !fiber->over;
+	bool any = false;
 
-	*w = there ? fiber->w : NULL;
-	*deadline = there ? fiber->deadline : 0;
-	return there ? fiber->n : 0;
+	*n = 0;
+	*deadline = 0;
+	for (size_t i = 0; !inside && i < n_fibers; i++) {
+		const struct fiber *f = fibers[i];
+
+		if (f->over)
+			continue;
+		any = true;
+		*n += f->n;
+		if (f->deadline != 0 && (*deadline == 0 || f->deadline < *deadline))
+			*deadline = f->deadline;
+	}
+	return any;
+}
+
+void fiber_items(struct wait_item *w)
+{
+	for (size_t i = 0; i < n_fibers; i++) {
+		const struct fiber *f = fibers[i];
+
+		if (f->over || f->n == 0)
+			continue;
+		memcpy(w, f->w, f->n * sizeof(*w));
+		w += f->n;
+	}
+}
+
+void fiber_go_on(const struct wait_item *w)
+{
+	for (size_t i = 0; i < n_fibers; i++) {
+		struct fiber *f = fibers[i];
+		const size_t n = f->n;
+
+		if (f->over)
+			continue;
+		for (size_t k = 0; k < n; k++)
+			f->w[k].ready = w[k].ready;
+		w += n;
+		if (count_ready(f->w, n) > 0 || (f->deadline != 0 && clock_now() >= f->deadline))
+			go_on(f);
+	}
 }

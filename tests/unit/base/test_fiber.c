@@ -86,7 +86,6 @@ static void turns(void **state)
 	char c;
 
 	assert_non_null(f);
-	assert_null(fiber_start(echo, &t)); /* one at a time */
 	assert_string_equal(order, "a");
 	assert_int_equal(write(p->to[1], "1", 1), 1);
 	assert_string_equal(order, "a");
@@ -236,11 +235,54 @@ static void many(void **state)
 	assert_int_equal(fiber_join(f, &e), 40);
 }
 
+/* Starts another one. */
+static int start_one(void *arg, struct err *e)
+{
+	(void)e;
+	return fiber_start(echo, arg) == NULL;
+}
+
+/* Several at once, each with what it waits for, and a deadline of its own. */
+static void several(void **state)
+{
+	struct pipes *p = *state, q;
+	struct task t[3] = { { .in = p->to[0], .out = p->from[1], .times = 2 }, { .times = 1 }, { .times = 1, .timeout = 30 } };
+	struct err e = ERR_INIT;
+	struct fiber *f[3];
+	char c;
+
+	assert_int_equal(pipe(q.to), 0);
+	assert_int_equal(pipe(q.from), 0);
+	t[1].in = t[2].in = q.to[0];
+	t[1].out = t[2].out = q.from[1];
+	for (int i = 0; i < 2; i++)
+		assert_non_null(f[i] = fiber_start(echo, &t[i]));
+	assert_int_equal(write(p->to[1], "1", 1), 1);
+	assert_int_equal(wait_fd(p->from[0], WAIT_READ, clock_in(5000), &e), WAIT_READ);
+	assert_string_equal(order, "aa1");
+	assert_int_equal(write(q.to[1], "2", 1), 1);
+	assert_int_equal(fiber_join(f[1], &e), 1);
+	assert_string_equal(order, "aa12z");
+	assert_int_equal(read(q.from[0], &c, 1), 1);
+	assert_non_null(f[2] = fiber_start(echo, &t[2]));
+	assert_int_equal(fiber_join(f[2], &e), -1);
+	assert_int_equal(e.kind, ERR_TIMEOUT);
+	assert_int_equal(write(p->to[1], "3", 1), 1);
+	assert_int_equal(fiber_join(f[0], &e), 2);
+	assert_string_equal(order, "aa12za3z");
+	assert_non_null(f[0] = fiber_start(start_one, &t[0]));
+	assert_int_equal(fiber_join(f[0], &e), 1);
+	for (int i = 0; i < 2; i++) {
+		close(q.to[i]);
+		close(q.from[i]);
+	}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(turns), T(turns_by_hand), T(kept_from_turns), T(deadlines), T(given_up), T(stopped), T(many) };
+	const struct CMUnitTest tests[] = { T(turns), T(turns_by_hand), T(kept_from_turns), T(deadlines), T(given_up), T(stopped), T(many), T(several) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
