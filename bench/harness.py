@@ -19,7 +19,7 @@ ONCE_SECONDS = 60               # rows slower than this are run once
 FIGURES = ("seconds", "user", "system", "rss", "waits", "turns", "up", "down")
 
 # Between client and server: round-trip time in ms, and bytes per second each way (0: no limit).
-Line = namedtuple("Line", "rtt rate", defaults=(0,))
+Line = namedtuple("Line", "rtt rate each", defaults=(0, False))
 LOCAL = Line(0)
 
 
@@ -105,7 +105,7 @@ class Harness:
         """A delayproxy to the port target: its process and the port it listens on."""
         p = subprocess.Popen([self.tools["delayproxy"], "--rtt-ms", str(line.rtt),
                               "--rate", str(line.rate), "--listen", str(port),
-                              "127.0.0.1:%d" % target],
+                              *(["--each"] if line.each else []), "127.0.0.1:%d" % target],
                              stdout=subprocess.PIPE, text=True)
         return p, int(p.stdout.readline().split()[1])
 
@@ -248,6 +248,7 @@ class Work:
     name = None
     rtts = None                 # ms; None: those that were asked for
     rate = 0                    # bytes per second that the line carries each way; 0: no limit
+    each = False                # it is the rate of each connection, not of all together
 
     def __init__(self, harness, clients):
         self.harness, self.clients = harness, clients

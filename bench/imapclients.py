@@ -82,6 +82,11 @@ class MailhaulPlain(Mailhaul):
     settings = "  compress = no\n"
 
 
+class MailhaulOne(Mailhaul):
+    name = "mailhaul-one"
+    settings = "  connections = 1\n"
+
+
 class Mbsync(ImapClient):
     name = "mbsync"
     settings = ""               # of the accounts

@@ -10,7 +10,7 @@ from harness import LOCAL, PASSWORD, Work, maildir
 
 import corpus
 from dovecot import Dovecot
-from imapclients import (Interimap, Mailhaul, MailhaulPlain, Mbsync, MbsyncPlain, Offlineimap,
+from imapclients import (Interimap, Mailhaul, MailhaulOne, MailhaulPlain, Mbsync, MbsyncPlain, Offlineimap,
                          Raw, RawSync)
 from imapsides import Account, Picks, differ, message_id, volume
 
@@ -207,7 +207,8 @@ class ImapWork(Work):
         if made.bare:
             text += ", a server without CONDSTORE"
         if self.rate:
-            text += ", a line of %.0f MB/s" % (self.rate / 1e6)
+            text += ", %s of %.0f MB/s" % ("each connection a line" if self.each else "a line",
+                                           self.rate / 1e6)
         return text
 
     def usable(self, client):
@@ -243,6 +244,12 @@ class PullSlow(Pull):
     """The same over a slow line."""
 
     rtts, rate = (80,), SLOW_RATE
+
+
+class PullThrottled(PullSlow):
+    """The same from a server that gives each connection no more than that."""
+
+    rtts, each = (40,), True
 
 
 class PullLarge(Pull):
@@ -462,6 +469,8 @@ def works(harness, quick):
     return server, [
         row(Pull, "pull", "mixed", [raw, rawsync] + peers),
         row(PullSlow, "pullslow", "mixed2", [raw] + slow),
+        row(PullThrottled, "pullthrottled", "mixed2",
+            [raw, mailhaul, MailhaulOne(harness.opt.mailhaul), mbsync, plain]),
         row(PullLarge, "pulllarge", "large", [raw] + lean),
         row(Pull, "pullsmall", "small10", [raw, rawsync] + peers),
         row(Pull, "pullfolders", "folders", [raw] + peers),

@@ -136,7 +136,7 @@ def main():
             print("\n%s: %s\n%s" % (w.name, title, HEAD), flush=True)
             clients = [c for c in w.clients if not opt.client or c.name in opt.client]
             for rtt in w.rtts or rtts:
-                results = w.results(clients, Line(rtt, w.rate))
+                results = w.results(clients, Line(rtt, w.rate, w.each))
                 raw = next((r.get("seconds") for c, r in zip(clients, results)
                             if c.name == "raw"), None)
                 for client, result in zip(clients, results):
