@@ -177,8 +177,8 @@ int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool n
 	int *codes = calloc(n + 1, sizeof(*codes));
 	struct sched_params sp = { .at_once = c->o.jobs > 0 ? c->o.jobs : c->config.parallel, .per_host = c->config.parallel_per_host, .wants = { .messages = c->o.verbose > 0 || c->o.json || c->o.dry_run } };
 	struct wire_sink sinks = { .events = report_sink(c->report), .log = report_log, .log_arg = c->report };
-	const char *stop = getenv("MAILHAUL_STOP_AT"), *spread = getenv("MAILHAUL_SPREAD");
-	uint64_t stop_at = 0;
+	const char *stop = getenv("MAILHAUL_STOP_AT"), *spread = getenv("MAILHAUL_SPREAD"), *measured = getenv("MAILHAUL_MEASURE");
+	uint64_t stop_at = 0, measure = 0;
 	int rc = -1;
 
 	if (!params || !codes) {
@@ -187,13 +187,15 @@ int cli_run_jobs(struct cli *c, const struct config_job **jobs, size_t n, bool n
 	}
 	if (stop && !slice_u64(slice_str(stop), 1000000, &stop_at))
 		stop_at = 0;
+	if (measured && !slice_u64(slice_str(measured), 1000000, &measure))
+		measure = 0;
 	sp.wants.log = c->o.verbose >= 2 ? LOG_WIRE : c->o.verbose == 1 ? LOG_INFO : LOG_WARN;
 	sp.hush = c->o.due && cli_hushed(c);
 	for (size_t i = 0; i < n; i++) {
 		params[i] = (struct job_params){ .job = jobs[i], .state_dir = c->state_dir, .dry_run = c->o.dry_run, .same_source = c->o.same_source,
 						 .restore = c->o.restore, .allow_deletions = c->o.allow_deletions, .ignore_pause = named, .undo = c->undo,
 						 .undo_run = c->undo_run, .verify = c->verify, .verify_full = c->o.full,
-						 .verify_all = c->o.json || c->o.verbose > 0, .stop_at = (int)stop_at, .scheduled = c->o.due };
+						 .verify_all = c->o.json || c->o.verbose > 0, .stop_at = (int)stop_at, .measure = (unsigned)measure, .scheduled = c->o.due };
 		if (c->o.due && !isatty(2) && !(spread && strcmp(spread, "0") == 0))
 			params[i].not_before = clock_in(due_spread(jobs[i]->name, jobs[i]->every));
 		/* The configuration is this process's own; only what this run adds is filled in. */

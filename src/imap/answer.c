@@ -304,8 +304,8 @@ int imap_glance(struct imap_conn *c, uint32_t *tag, struct err *e)
 	return got;
 }
 
-/* The next answer for a caller. */
-enum imap_event imap_next(struct imap_conn *c, uint32_t *tag, const struct imap_resp **r,
+/* The next answer for a caller. now: if there is one; else it is set to false. */
+static enum imap_event next(struct imap_conn *c, bool *now, uint32_t *tag, const struct imap_resp **r,
 	struct err *e)
 {
 	uint32_t ended = 0;
@@ -322,9 +322,13 @@ enum imap_event imap_next(struct imap_conn *c, uint32_t *tag, const struct imap_
 
 		if (imap_flush(c, e) < 0)
 			return IMAP_LOST;
-		got = imap_read(c, &ended, e);
+		got = now ? imap_glance(c, &ended, e) : imap_read(c, &ended, e);
 		if (got < 0)
 			return IMAP_LOST;
+		if (got == 0) {
+			*now = false;
+			return IMAP_DATA;
+		}
 		if (got == IMAP_GOT_DATA)
 			return IMAP_DATA;
 		if (got == IMAP_GOT_END && ended != 0)
@@ -340,6 +344,21 @@ enum imap_event imap_next(struct imap_conn *c, uint32_t *tag, const struct imap_
 		return IMAP_DONE;
 	imap_refusal(&c->resp, ERR_REFUSED, "the server says", e);
 	return IMAP_REFUSED;
+}
+
+enum imap_event imap_next(struct imap_conn *c, uint32_t *tag, const struct imap_resp **r,
+	struct err *e)
+{
+	return next(c, NULL, tag, r, e);
+}
+
+bool imap_next_now(struct imap_conn *c, enum imap_event *ev, uint32_t *tag,
+	const struct imap_resp **r, struct err *e)
+{
+	bool now = true;
+
+	*ev = next(c, &now, tag, r, e);
+	return now;
 }
 
 /* Hand data on that nobody here waits for. */

@@ -222,6 +222,13 @@ enum imap_event imap_next(struct imap_conn *c, uint32_t *tag, const struct imap_
 	struct err *e);
 
 /*
+ * The same (*ev) of what is at hand already, or has begun to come; false: there is nothing, and the
+ * descriptor (stream_fd) tells when there is more.
+ */
+bool imap_next_now(struct imap_conn *c, enum imap_event *ev, uint32_t *tag,
+	const struct imap_resp **r, struct err *e);
+
+/*
  * Read on to the end of a command, and hand what comes before it to on (NULL: to c->stray), whose
  * -1 (with *e) is returned once the command has ended. 1 OK, 0 refused, -1. *r (may be NULL): the
  * end, valid until the next call. No other command of the caller's may be in flight.

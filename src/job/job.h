@@ -22,7 +22,9 @@ struct job_params {
 	int control;            /* of its watcher (watcher.h) */
 	bool scheduled;         /* nobody asked for this run: a login that was refused is not tried again yet (refused.h), and a run that is going on is none of our business */
 	msec_t not_before;      /* the scheduler waits for that; 0: at once */
+	unsigned links[2];      /* connections that the run may have at once to the account of its left and its right end (seats.h); 0: one */
 	int stop_at;            /* tests */
+	unsigned measure;       /* tests: as in imapstore_params */
 };
 
 /*

@@ -1,6 +1,11 @@
 /* A set of jobs, each once: see sched.h. */
 #include "job/sched.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "job/seats.h"
+
 /* Codes stand where their jobs do: a job's tag is its code's place. */
 static void note_code(void *arg, void *tag, int exit_code, const struct err *why)
 {
@@ -35,20 +40,29 @@ static int run_all(struct sched *s, int *sig, struct err *e)
 int sched_run(const struct sched_params *p, const struct job_params *jobs, size_t n, const struct wire_sink *sinks, int *codes, struct err *e)
 {
 	struct sched_params own = *p;
-	struct sched *s;
-	int rc = 0, sig = 0;
+	struct job_params *shared = malloc((n + 1) * sizeof(*shared));
+	struct sched *s = NULL;
+	int rc = shared ? 0 : err_set(e, ERR_LOCAL, "out of memory"), sig = 0;
 
 	own.done = note_code;
-	s = sched_new(&own, sinks, e);
-	if (!s)
+	if (rc == 0 && n > 0)
+		memcpy(shared, jobs, n * sizeof(*shared));
+	if (rc == 0)
+		rc = seats_share(shared, n, e);
+	if (rc == 0)
+		s = sched_new(&own, sinks, e);
+	if (!s) {
+		free(shared);
 		return -1;
+	}
 	for (size_t i = 0; i < n; i++)
 		codes[i] = err_exit_code(ERR_BUG);
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = sched_submit(s, &jobs[i], &codes[i], e);
+		rc = sched_submit(s, &shared[i], &codes[i], e);
 	if (rc == 0)
 		rc = run_all(s, &sig, e);
 	sched_free(s);
+	free(shared);
 	if (sig == 0)
 		return rc;
 	clock_cancel_now(sig); /* the caller is to know it, too */

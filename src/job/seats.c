@@ -49,6 +49,48 @@ int seats_of(struct seats *out, const struct config_job *job, unsigned per_host,
 	return 0;
 }
 
+static const struct config_end *end_of(const struct config_job *job, size_t side)
+{
+	return side == 0 ? job->left : job->right;
+}
+
+/* How many ends use the account of this one. */
+static unsigned uses(char *const *whats, size_t n, const char *what)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		count += whats[i] && strcmp(whats[i], what) == 0;
+	return count;
+}
+
+int seats_share(struct job_params *jobs, size_t n, struct err *e)
+{
+	char **whats = calloc(2 * n + 1, sizeof(*whats));
+	int rc = whats ? 0 : -1;
+
+	for (size_t i = 0; rc == 0 && i < 2 * n; i++) {
+		const struct config_end *end = end_of(jobs[i / 2].job, i % 2);
+		struct strbuf b = STRBUF_INIT(WHAT_MAX);
+
+		if (!end->is_account || end->connections < 2)
+			continue;
+		if (job_source(end, &b) == 0)
+			whats[i] = strbuf_detach(&b);
+		strbuf_release(&b);
+		rc = whats[i] ? 0 : -1;
+	}
+	for (size_t i = 0; rc == 0 && i < 2 * n; i++) {
+		const unsigned share = whats[i] ? end_of(jobs[i / 2].job, i % 2)->connections / uses(whats, 2 * n, whats[i]) : 1;
+
+		jobs[i / 2].links[i % 2] = share > 0 ? share : 1;
+	}
+	for (size_t i = 0; whats && i < 2 * n; i++)
+		free(whats[i]);
+	free(whats);
+	return rc < 0 ? err_set(e, ERR_LOCAL, "out of memory, or an account's user and host are too long") : 0;
+}
+
 void seats_release(struct seats *c)
 {
 	for (size_t i = 0; i < c->n; i++)

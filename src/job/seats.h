@@ -21,6 +21,13 @@ struct seats {
 int seats_of(struct seats *out, const struct config_job *job, unsigned per_host, struct err *e);
 void seats_release(struct seats *c);
 
+/*
+ * Of each job of a set, how many connections it may have to its accounts (job_params.links): what an account's `connections` allows is divided among all ends of the set that use
+ * it, as they may do so at once. One that none are left for has one: then not all run at once.
+ */
+struct job_params;
+int seats_share(struct job_params *jobs, size_t n, struct err *e);
+
 /* How many of them it has taken. */
 unsigned seats_count(const struct seats *c, const char *what);
 

@@ -12,6 +12,7 @@
 #include "base/vec.h"
 #include "job/due.h"
 #include "job/nudge.h"
+#include "job/seats.h"
 #include "job/watcher.h"
 
 #define BUSY_MS 10000              /* somebody else runs the job: look again after that */
@@ -332,7 +333,7 @@ static int take_set(struct watch *w, struct watch_set *set, struct err *e)
 	struct holder *h = calloc(1, sizeof(*h));
 	int rc = 0;
 
-	if (!h || sched_resize(w->sched, set->at_once, set->per_host, e) < 0) {
+	if (!h || seats_share(set->jobs, set->n, e) < 0 || sched_resize(w->sched, set->at_once, set->per_host, e) < 0) {
 		free(h);
 		w->p->release(w->p->arg, set);
 		return err_set(e, ERR_LOCAL, "out of memory");

@@ -26,11 +26,19 @@ void imapask_release(struct imapask *a)
 	*a = (struct imapask){ 0 };
 }
 
+/* How much where several share. A beginning is no measure: what comes first may have waited for us. */
+static uint64_t shared(uint64_t came, msec_t spent)
+{
+	const uint64_t bytes = came * IMAPASK_SHARED_MS / ((uint64_t)spent + IMAPASK_SHARED_MS);
+
+	return bytes > IMAPASK_BYTES ? IMAPASK_BYTES : bytes < IMAPASK_SHARED ? IMAPASK_SHARED : bytes;
+}
+
 /*
  * A fast link that is long holds more than a slow one: were no more asked for, it would be empty each
  * time before the next command has reached the server.
  */
-void imapask_pace(struct imapask *a, uint64_t came, msec_t waited)
+void imapask_pace(struct imapask *a, uint64_t came, msec_t waited, msec_t spent)
 {
 	uint64_t bytes = came * IMAPASK_MS / ((uint64_t)waited + 1);
 
@@ -38,7 +46,9 @@ void imapask_pace(struct imapask *a, uint64_t came, msec_t waited)
 		return;
 	if (bytes > IMAPASK_MOST)
 		bytes = IMAPASK_MOST;
-	a->bytes = bytes > IMAPASK_BYTES ? bytes : IMAPASK_BYTES;
+	if (bytes < IMAPASK_BYTES)
+		bytes = IMAPASK_BYTES;
+	a->bytes = a->shared ? shared(came, spent) : bytes;
 }
 
 /* Send one FETCH for the next n. 1; 0 too long for a line; -1. */
@@ -85,7 +95,19 @@ static size_t batch_size(struct imapask *a)
 		a->size *= 2;
 	if (n > most)
 		n = (size_t)most;
+	if (a->shared && n > (a->n - a->sent) / IMAPASK_WINDOW)
+		n = (a->n - a->sent) / IMAPASK_WINDOW + 1;
 	return n < a->n - a->sent ? n : a->n - a->sent;
+}
+
+/* Messages in flight that have not come. */
+static uint64_t left(const struct imapask *a)
+{
+	uint64_t left = 0;
+
+	for (size_t i = 0; i < a->flying; i++)
+		left += a->batch[i].left;
+	return left;
 }
 
 /*
@@ -94,6 +116,9 @@ static size_t batch_size(struct imapask *a)
  */
 bool imapask_room(const struct imapask *a)
 {
+	/* towards the end, what is left unasked can still go to whoever is faster */
+	if (a->shared && a->flying >= IMAPASK_WINDOW / 2 && left(a) > a->n - a->sent)
+		return false;
 	if (a->flying < IMAPASK_WINDOW)
 		return true;
 	return a->flying < IMAPASK_BATCHES &&
@@ -153,9 +178,5 @@ bool imapask_end(struct imapask *a, uint32_t tag, struct imapask_batch *out)
 
 uint64_t imapask_coming(const struct imapask *a)
 {
-	uint64_t left = 0;
-
-	for (size_t i = 0; i < a->flying; i++)
-		left += a->batch[i].left;
-	return left * a->mean;
+	return left(a) * a->mean;
 }

@@ -13,8 +13,6 @@
 
 #include "store/imaptake_p.h"
 
-/* bytes that should be on their way at once */
-#define COMING_MAX ((uint64_t)IMAPASK_WINDOW * IMAPASK_BYTES)
 
 struct soon_box {
 	struct imapfolder *f;
@@ -84,6 +82,16 @@ int imapsoon_settle(struct imapstore *t, struct err *e)
 
 /* ---- asking ---- */
 
+/* Bytes that should be on their way at once. Where there are further connections, they are to find something left. */
+static uint64_t coming_max(const struct imapstore *t)
+{
+	struct imapask a = { .bytes = IMAPASK_BYTES, .shared = imapaide_there(t) };
+
+	if (a.shared)
+		imaptake_pace(t, &a);
+	return IMAPASK_WINDOW * (uint64_t)a.bytes;
+}
+
 /*
  * May more of it leave? Once there is enough, a good deal must have come first: each time that
  * something is sent may be a wait.
@@ -91,11 +99,11 @@ int imapsoon_settle(struct imapstore *t, struct err *e)
 static bool may_send(struct imapstore *t)
 {
 	struct imapsoon *q = t->soon;
-	uint64_t coming = q->coming + imaptake_coming(t);
+	const uint64_t coming = q->coming + imaptake_coming(t), enough = coming_max(t);
 
-	if (coming >= COMING_MAX)
+	if (coming >= enough)
 		q->full = true;
-	else if (coming <= COMING_MAX / 2)
+	else if (coming <= enough / 2)
 		q->full = false;
 	return !q->full && imap_may_send(&t->conn);
 }
@@ -116,6 +124,7 @@ int imapsoon_pump(struct imapstore *t, struct err *e)
 		}
 		if (!imapask_room(&b->ask))
 			break; /* the rest of it when it is open, and only then the one behind it */
+		b->ask.shared = imapaide_there(t);
 		imaptake_pace(t, &b->ask);
 		if (imapask_send(t, &b->ask, e) < 0)
 			return -1;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "store/imapstore_p.h"
+#include "store/imaptake_p.h"
 
 #define COMPRESS_FROM (512u << 10) /* bytes to measure a link by, and to follow: or it's not worth it */
 #define COMPRESS_BELOW 10000       /* bytes in a millisecond: a faster link is not the bottleneck */
@@ -92,7 +92,7 @@ static int dial_in(struct imapstore *t, struct err *e)
 	hang_up(t);
 	memset(&t->conn, 0, sizeof(t->conn));
 	t->ahead = (struct imapahead){ .wanted = t->ahead.wanted };
-	if (imap_login(&t->conn, &t->login, &t->s.stats, e) < 0)
+	if (imap_login(&t->conn, &t->login, t->stats, e) < 0)
 		return -1;
 	t->up = true;
 	if (!t->conn.flew) {
@@ -383,6 +383,7 @@ static void imapstore_free(struct store *s)
 {
 	struct imapstore *t = imapstore_of(s);
 
+	imapaide_free(t);
 	hang_up(t);
 	imaptree_release(t);
 	imaplook_free(t->look);
@@ -446,6 +447,7 @@ struct store *imapstore_new(const struct imapstore_params *p, struct err *e)
 	}
 	t->s.ops = &ops;
 	t->p = p;
+	t->stats = &t->s.stats;
 	t->login = p->imap;
 	if (!t->login.what)
 		t->login.what = "imap";

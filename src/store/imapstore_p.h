@@ -12,6 +12,7 @@
  *   imapwant.c   those that are waited for
  *   imapbody.c   as streams
  *   imapask.c    asking for them
+ *   imapaide.c   over further connections
  *   imapsoon.c   and for those of the folders that are opened next
  *   imapident.c  what tells messages apart
  *   imapuids.c   one question about many messages
@@ -87,6 +88,7 @@ struct imaplook;
 struct imaptake;
 struct imapsoon;
 struct imapput;
+struct imapaides;
 
 struct imapstore {
 	struct store s;
@@ -114,6 +116,9 @@ struct imapstore {
 	struct imaptake *take;
 	struct imapsoon *soon;
 	struct imapput *put;
+	struct imapaides *aides; /* NULL: it has not come to that */
+	bool aide;               /* it is one */
+	struct net_stats *stats; /* where to count: an aide's store counts with its main one */
 	struct uidset marked; /* to be expunged by commit */
 	struct imaplisten_learnt listen;
 	struct digest *ids;   /* for the objects' ids; NULL until one was told */

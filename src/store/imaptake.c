@@ -3,6 +3,7 @@
  * comes. A message is known by its UID, which every server gives before the body when it is asked
  * in that order; where it comes behind, the body waits in a spool until it does.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,9 @@ void imaptake_free(struct imaptake *k)
 
 void imaptake_drop(struct imapstore *t)
 {
+	imapaide_drop(t);
 	if (t->take) {
+		t->take->spent = 0;
 		clear(t->take);
 		t->take->bytes = t->take->bodies = 0;
 		t->take->waited = 0;
@@ -54,7 +57,7 @@ uint64_t imaptake_coming(const struct imapstore *t)
 void imaptake_pace(const struct imapstore *t, struct imapask *a)
 {
 	if (t->take)
-		imapask_pace(a, t->take->bytes, t->take->waited);
+		imapask_pace(a, t->take->bytes, t->take->waited, t->take->spent);
 }
 
 /* What it needs to begin, and for the way, tells nothing of the link. */
@@ -69,6 +72,7 @@ static int announce(struct imaptake *k, struct err *e)
 {
 	k->begun = false;
 	k->flows = false;
+	k->seen = 0;
 	return imapwant_start(&k->want, k->ask.uids, k->ask.n, e);
 }
 
@@ -190,10 +194,11 @@ static int pump(struct imapstore *t, struct err *e)
 	while (imap_may_send(&t->conn)) {
 		const bool batch = k->ask.sent < k->ask.n;
 
-		if (!batch && k->alone_at == k->alone.n)
-			return imapsoon_pump(t, e);
+		if (!batch && k->alone_at == k->alone.n) /* what is lent may come back */
+			return imapaide_busy(t) ? 0 : imapsoon_pump(t, e);
 		if (!imapask_room(&k->ask))
 			return 0;
+		k->ask.shared = t->aide || imapaide_busy(t);
 		imaptake_pace(t, &k->ask);
 		rc = batch ? imapask_send(t, &k->ask, e) : send_alone(t, e);
 		if (rc < 0 || (!batch && rc == 0))
@@ -224,9 +229,9 @@ static int hold(struct imaptake *k, const struct imap_resp *r, struct err *e)
 }
 
 /* One has come: how long they are. */
-static void count(struct imaptake *k, uint32_t i, uint64_t size)
+static void count(struct imaptake *k, const struct imapwanted *w, uint64_t size)
 {
-	imapask_came(&k->ask, i);
+	imapask_came(&k->ask, w->at);
 	k->flows = true;
 	k->bodies++;
 	k->bytes += size;
@@ -251,7 +256,7 @@ static int take_body(struct imapstore *t, const struct imap_resp *r, size_t *i,
 				e, ERR_PROTO, "the server sends messages that nobody asked for");
 		return hold(k, r, e);
 	}
-	count(k, w->i, r->body.size);
+	count(k, w, r->body.size);
 	k->want.state[w - k->want.a] |= IMAPWANT_OVER;
 	*i = w->i;
 	k->open = true;
@@ -300,7 +305,7 @@ static int take_fetch(struct imapstore *t, const struct imap_resp *r, size_t *i,
 	if (!*body)
 		return -1;
 	k->strays -= k->strays > 0;
-	count(k, w->i, k->held_size);
+	count(k, w, k->held_size);
 	k->want.state[at] |= IMAPWANT_OVER;
 	*i = w->i;
 	return 1;
@@ -357,18 +362,63 @@ static int tell_missing(struct imapstore *t, size_t *i, struct stream **body, st
 	return 0;
 }
 
-/* Read answers until there is something to hand out: 1, 0 all is told, -1. */
-static int next(struct imapstore *t, size_t *i, struct stream **body, struct err *e)
+/* The next answer; now: only if it is at hand, but the end of one whose body was handed out is waited for. False: it isn't. */
+static bool hear(struct imapstore *t, bool now, enum imap_event *ev, uint32_t *tag, const struct imap_resp **r, struct err *why)
+{
+	const msec_t begun = clock_now();
+
+	if (now && !t->take->open)
+		return imap_next_now(&t->conn, ev, tag, r, why);
+	*ev = imap_next(&t->conn, tag, r, why);
+	imaptake_stood(t->take, begun);
+	return true;
+}
+
+/* Nothing more comes. */
+static int lost(struct imapstore *t, const struct err *why, struct err *e)
+{
+	t->s.torn = t->take->open && why->kind == ERR_PROTO;
+	imapstore_give(e, why);
+	return imapstore_broken(t, e);
+}
+
+/* An answer. 1: there is something to hand out; 0; -1. */
+static int take_answer(struct imapstore *t, enum imap_event ev, uint32_t tag, const struct imap_resp *r, const struct err *why,
+	size_t *i, struct stream **body, struct err *e)
+{
+	if (ev == IMAP_LOST)
+		return lost(t, why, e);
+	t->take->open = false;
+	if (ev == IMAP_REFUSED)
+		return take_end(t, tag, why, e);
+	if (ev == IMAP_DONE)
+		return take_end(t, tag, NULL, e);
+	if (r->kind == IMAP_FETCH_BODY)
+		return take_body(t, r, i, body, e);
+	return r->kind == IMAP_FETCH ? take_fetch(t, r, i, body, e) : 0;
+}
+
+/* Count the time that all of it takes, our work included. */
+static void spend(struct imaptake *k)
+{
+	const msec_t now = clock_now();
+
+	if (k->flows && k->seen != 0)
+		k->spent += now - k->seen;
+	k->seen = now;
+}
+
+int imaptake_turn(struct imapstore *t, bool now, size_t *i, struct stream **body, struct err *e)
 {
 	struct imaptake *k = t->take;
 	int rc = 0;
 
+	spend(k);
 	while (rc == 0) {
 		const struct imap_resp *r = NULL;
 		struct err why = ERR_INIT;
 		enum imap_event ev;
 		uint32_t tag;
-		msec_t begun;
 
 		if (k->telling) {
 			rc = tell_missing(t, i, body, e);
@@ -378,25 +428,24 @@ static int next(struct imapstore *t, size_t *i, struct stream **body, struct err
 			return imapstore_broken(t, e);
 		if (k->ask.flying == 0)
 			return 0;
-		begun = clock_now();
-		ev = imap_next(&t->conn, &tag, &r, &why);
-		imaptake_stood(k, begun);
-		if (ev == IMAP_LOST) {
-			t->s.torn = k->open && why.kind == ERR_PROTO;
-			imapstore_give(e, &why);
-			return imapstore_broken(t, e);
-		}
-		k->open = false;
-		if (ev == IMAP_REFUSED)
-			rc = take_end(t, tag, &why, e);
-		else if (ev == IMAP_DONE)
-			rc = take_end(t, tag, NULL, e);
-		else if (r->kind == IMAP_FETCH_BODY)
-			rc = take_body(t, r, i, body, e);
-		else if (r->kind == IMAP_FETCH)
-			rc = take_fetch(t, r, i, body, e);
+		if (!hear(t, now, &ev, &tag, &r, &why))
+			return IMAPTAKE_LATER;
+		rc = take_answer(t, ev, tag, r, &why, i, body, e);
 	}
 	return rc;
+}
+
+int imaptake_seal(struct imapstore *t, size_t *i, struct stream **body, struct err *e)
+{
+	const struct imap_resp *r = NULL;
+	struct err why = ERR_INIT;
+	enum imap_event ev;
+	uint32_t tag;
+
+	if (!t->take->open)
+		return 0;
+	hear(t, false, &ev, &tag, &r, &why);
+	return take_answer(t, ev, tag, r, &why, i, body, e);
 }
 
 /* store_ops.next */
@@ -411,8 +460,58 @@ int imaptake_next(struct store *s, size_t *i, struct stream **body, struct err *
 	}
 	if (!t->take || !t->box)
 		return err_set(e, ERR_BUG, "%s: nothing is wanted", t->login.what);
-	rc = next(t, i, body, e);
+	imapaide_tend(t);
+	rc = t->aides ? imapaide_next(t, i, body, e) : imaptake_turn(t, false, i, body, e);
 	return rc < 0 ? imapstore_fail(t, e) : rc;
+}
+
+/* ---- what others bring ---- */
+
+size_t imaptake_lend(struct imapstore *t, size_t n, uint32_t *uids)
+{
+	struct imaptake *k = t->take;
+	size_t lent = 0;
+
+	k->ask.n -= n;
+	for (size_t at = k->ask.n; at < k->ask.n + n; at++) {
+		const size_t place = k->want.order[at];
+
+		if (k->want.state[place] & IMAPWANT_OVER)
+			continue; /* it has come unasked */
+		k->want.state[place] |= IMAPWANT_LENT;
+		uids[lent++] = k->want.a[place].uid;
+	}
+	return lent;
+}
+
+void imaptake_return(struct imapstore *t, uint32_t uid)
+{
+	struct imaptake *k = t->take;
+	struct imapwanted *w = imapwant_find(&k->want, uid);
+	size_t place;
+
+	if (!w)
+		return;
+	place = (size_t)(w - k->want.a);
+	if (!(k->want.state[place] & IMAPWANT_LENT))
+		return;
+	k->want.state[place] &= (unsigned char)~IMAPWANT_LENT;
+	assert(k->ask.n < k->want.n);
+	w->at = (uint32_t)k->ask.n++;
+	k->want.order[w->at] = (uint32_t)place;
+	k->ask.uids[w->at] = uid;
+}
+
+bool imaptake_brought(struct imapstore *t, uint32_t uid, size_t *i)
+{
+	struct imaptake *k = t->take;
+	const struct imapwanted *w = imapwant_find(&k->want, uid);
+
+	if (!w)
+		return false;
+	k->want.state[w - k->want.a] |= IMAPWANT_OVER;
+	*i = w->i;
+	return true;
 }
 
 int imaptake_leave(struct imapstore *t, struct err *e)
@@ -421,6 +520,7 @@ int imaptake_leave(struct imapstore *t, struct err *e)
 
 	if (!k)
 		return 0;
+	imapaide_leave(t);
 	while (k->ask.flying > 0) {
 		struct err why = ERR_INIT;
 		enum imap_event ev;

@@ -20,7 +20,7 @@ int imapwant_start(struct imapwant *w, const uint32_t *uids, size_t n, struct er
 	if (!w->a || !w->order || !w->state)
 		return err_set(e, ERR_LOCAL, "out of memory");
 	for (size_t i = 0; i < n; i++)
-		w->a[i] = (struct imapwanted){ .uid = uids[i], .i = (uint32_t)i };
+		w->a[i] = (struct imapwanted){ .uid = uids[i], .i = (uint32_t)i, .at = (uint32_t)i };
 	qsort(w->a, n, sizeof(*w->a), by_uid);
 	for (size_t i = 0; i < n; i++)
 		w->order[w->a[i].i] = (uint32_t)i;

@@ -214,7 +214,7 @@ struct store_ops {
 	int (*list_start)(struct store *s, struct err *e);
 	int (*list_next)(struct store *s, struct store_msg *m, struct err *e); /* 1, 0 at the end, -1 */
 	/*
-	 * Announce the messages to read, in this order; the driver pipelines as it can. nums is copied. Then call next until it says 0.
+	 * Announce the messages to read, in this order, which a remote driver need not keep to; it pipelines as it can. nums is copied. Then call next until it says 0.
 	 */
 	int (*want)(struct store *s, const uint64_t *nums, size_t n, struct err *e);
 	/*

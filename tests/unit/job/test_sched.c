@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "fake.h"
+#include "job/seats.h"
 
 static int codes[FAKE_JOBS];
 
@@ -158,6 +159,36 @@ static void claims(void **state)
 	fake_job(0)->right = fake_job(0)->left;
 	assert_int_equal(run((struct sched_params){ .at_once = 6, .per_host = 1 }, 1, NULL), 0);
 	assert_int_equal(codes[0], 0);
+}
+
+/* What an account allows is divided among all that use it. */
+static void shares(void **state)
+{
+	static const struct { int jobs, account; unsigned connections, want; } rows[] = {
+		{ 1, 1, 5, 5 }, { 2, 1, 5, 2 }, { 6, 1, 4, 1 }, { 3, 0, 4, 4 }, { 2, 1, 1, 1 }, { 1, 1, 0, 1 },
+	};
+
+	for (size_t r = 0; r < COUNT(rows); r++) {
+		const size_t n = (size_t)rows[r].jobs;
+
+		for (int i = 0; i < FAKE_JOBS; i++)
+			fakes[i] = (struct fake){ .account = rows[r].account, .connections = rows[r].connections };
+		fake_claims();
+		assert_int_equal(seats_share(fake_params, n, NULL), 0);
+		for (size_t i = 0; i < n; i++) {
+			assert_int_equal(fake_params[i].links[0], rows[r].want);
+			assert_int_equal(fake_params[i].links[1], 1); /* it is no account */
+		}
+		teardown(state);
+		setup(state);
+	}
+	/* both sides are the same account */
+	fakes[0] = (struct fake){ .account = 1, .connections = 5 };
+	fake_claims();
+	fake_job(0)->right = fake_job(0)->left;
+	assert_int_equal(seats_share(fake_params, 1, NULL), 0);
+	assert_int_equal(fake_params[0].links[0], 2);
+	assert_int_equal(fake_params[0].links[1], 2);
 }
 
 /* A run that is longer than its deadline is stopped, with the reason; who does not come to an end then, is killed. */
@@ -717,6 +748,7 @@ int main(void)
 		TEST(reasons),
 		TEST(stopped),
 		TEST(claims),
+		TEST(shares),
 		TEST(deadline),
 		TEST(stall),
 		TEST(orphans),

@@ -2063,14 +2063,31 @@ static void test_pace(void **state)
 		{ 80u << 20, 499, IMAPASK_MOST },
 		{ UINT64_C(1) << 40, 1, IMAPASK_MOST },
 	};
+	static const struct {
+		uint64_t came;
+		msec_t spent;
+		uint64_t want;
+	} shared[] = {
+		{ IMAPASK_FIRST - 1, 1, 77 },
+		{ 1u << 20, 0, 1u << 20 },
+		{ 2u << 20, 10000, 99864 },
+		{ IMAPASK_FIRST, 100000, IMAPASK_SHARED },
+		{ 80u << 20, 1000, IMAPASK_BYTES },
+	};
 	struct taken t;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct imapask a = { .bytes = 77 };
 
-		imapask_pace(&a, rows[i].came, rows[i].waited);
+		imapask_pace(&a, rows[i].came, rows[i].waited, 2 * rows[i].waited);
 		assert_int_equal(a.bytes, rows[i].want);
+	}
+	for (size_t i = 0; i < COUNT(shared); i++) {
+		struct imapask a = { .bytes = 77, .shared = true };
+
+		imapask_pace(&a, shared[i].came, 0, shared[i].spent);
+		assert_int_equal(a.bytes, shared[i].want);
 	}
 	t = take_300(fast_server, false);
 	assert_string_equal(t.e.text, "");
