@@ -421,6 +421,7 @@ static void known_beside(struct reading *r, struct db *db)
 		if (folders_get(db, f.left, f.right, &f.base, NULL) == 0)
 			r->p->known(r->arg, &f);
 	}
+	vec_clear(&r->known); /* match reads them anew */
 }
 
 /* The right is here: what is there to be done with it is, while the left is dialled and asked. */
