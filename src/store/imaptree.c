@@ -214,9 +214,28 @@ static int create_above(struct imapstore *t, const char *wire, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
-/* Make it, and subscribe. */
-int imaptree_create(struct imapstore *t, struct imapfolder *f, unsigned attrs, struct err *e)
+/* imap_on of a STATUS that asks for MESSAGES */
+static int on_count(void *arg, const struct imap_resp *r, struct err *e)
 {
+	uint64_t *count = arg;
+
+	(void)e;
+	if (r->kind == IMAP_STATUS && r->status.has & IMAP_HAS_MESSAGES)
+		*count = r->status.messages;
+	return 0;
+}
+
+/* It is there, though the list did not show it, and holds what was not looked at: that may be what is about to be put there. */
+static int is_filled(const struct imapfolder *f, uint64_t count, struct err *e)
+{
+	err_set_span(e, ERR_TEMP, SPAN_BOX, "'%s' is there already, with %" PRIu64 " messages, though the list of folders did not show it: nothing is put there", f->name, count);
+	return err_hint(e, "the next run looks at it, if the server lists it then");
+}
+
+/* Make it, and subscribe. */
+int imaptree_create(struct imapstore *t, struct imapfolder *f, unsigned attrs, bool empty, struct err *e)
+{
+	uint64_t count = 0;
 	const char *use = use_of(t, attrs);
 	struct err why = ERR_INIT, other = ERR_INIT;
 	int rc = tell(t, "CREATE", f->wire, use, NULL, NULL, NULL, &why, e);
@@ -224,7 +243,9 @@ int imaptree_create(struct imapstore *t, struct imapfolder *f, unsigned attrs, s
 	if (rc == 0 && why.span != SPAN_ACCT && *use)
 		rc = tell(t, "CREATE", f->wire, "", NULL, NULL, NULL, &why, e);
 	if (rc == 0 && why.span != SPAN_ACCT) /* is it there already? */
-		rc = tell(t, "STATUS", f->wire, " (UIDVALIDITY)", NULL, NULL, NULL, &other, e);
+		rc = tell(t, "STATUS", f->wire, " (UIDVALIDITY MESSAGES)", on_count, &count, NULL, &other, e);
+	if (rc > 0 && count > 0 && empty)
+		return is_filled(f, count, e);
 	if (rc == 0 && why.span != SPAN_ACCT) {
 		if (create_above(t, f->wire, e) < 0)
 			return -1;
@@ -255,18 +276,7 @@ int imaptree_folder_create(struct store *s, const char *folder, unsigned attrs, 
 		return imapstore_fail(t, e);
 	if (f->listed && !(f->attrs & FOLDER_NO_SELECT))
 		return 0;
-	return imaptree_create(t, f, attrs, e) < 0 ? imapstore_fail(t, e) : 0;
-}
-
-/* imap_on of the STATUS before DELETE */
-static int on_count(void *arg, const struct imap_resp *r, struct err *e)
-{
-	uint64_t *count = arg;
-
-	(void)e;
-	if (r->kind == IMAP_STATUS && r->status.has & IMAP_HAS_MESSAGES)
-		*count = r->status.messages;
-	return 0;
+	return imaptree_create(t, f, attrs, true, e) < 0 ? imapstore_fail(t, e) : 0;
 }
 
 /* Have it not be selected any more, and what others marked in it not removed by that. */

@@ -9,7 +9,7 @@ import pytest
 import disturb
 import dovecot
 from hostile import clean
-from imappeer import Hangup, Peer, Refused, text
+from imappeer import Folder, Hangup, Peer, Refused, text
 from test_hostile_imap import Job
 from twoway import Sync
 
@@ -216,6 +216,55 @@ def test_an_inbox_that_is_locked(tmp_path):
         srv.locked = False
         h.settle()
         h.same()
+
+
+class Made(Peer):
+    """Another tool makes a folder and fills it, between LIST and CREATE."""
+
+    def create(self, link, tag, args):
+        name = text(args[0])
+        if name not in self.folders:
+            f = self.folders[name] = Folder(name, 99)
+            for x in LETTERS:
+                f.add(x, {"\\Seen"})
+        super().create(link, tag, args)
+
+
+def test_a_folder_that_is_made_meanwhile(tmp_path):
+    """What is in it is looked at before anything is put there."""
+    with Made({"INBOX": LETTERS}) as srv:
+        h = Job(tmp_path, srv)
+        h.local.make("Work")
+        for x in LETTERS:
+            h.local.deliver(x, "Work", flags="S")
+        r = clean(h.run("both"))
+        assert r.code == 1 and [e["folder"] for e in r.of("error")] == ["Work"] and "with 5 messages" in r.of("error")[0]["text"], r
+        assert h.local.bodies("INBOX") and not srv.commands("APPEND")
+        h.settle()
+        h.same()
+        assert len(h.local.bodies("Work")) == 5
+
+
+@pytest.mark.parametrize("attrs", [None, ["\\Noselect"]])
+def test_an_inbox_that_is_not_listed(tmp_path, attrs):
+    """It is there, and full, whatever the list says."""
+    class Hiding(Peer):
+        def list(self, link, tag, args):
+            if attrs:
+                self.list_row(link, "LIST", attrs, b'"INBOX"')
+            link.ok(tag)
+    with Hiding({"INBOX": LETTERS}) as srv:
+        h = Job(tmp_path, srv)
+        h.local.make("INBOX")
+        for x in LETTERS:
+            h.local.deliver(x, flags="S")
+        for _ in range(2):
+            r = clean(h.run("both"))
+            assert r.code != 0 and r.of("error") and not srv.commands("APPEND"), r
+        srv.behave()
+        h.settle()
+        h.same()
+        assert len(h.local.bodies("INBOX")) == 5
 
 
 def test_a_server_that_hangs(tmp_path):
