@@ -82,11 +82,13 @@ static void begin(void)
 /* Until it waits, or is over. */
 static void go_on(struct fiber *f)
 {
+	struct fiber *was = inside; /* one fiber may cancel another */
+
 	inside = f;
 	leave(&f->fake[1], f->stack, f->size);
 	swapcontext(&f->back, &f->own);
 	arrive(f->fake[1], NULL, NULL);
-	inside = NULL;
+	inside = was;
 	f->seen = clock_now();
 }
 

@@ -190,6 +190,37 @@ static void given_up(void **state)
 	fiber_cancel(NULL);
 }
 
+struct canceller {
+	struct fiber *other;
+	int in;
+	bool is_inside;
+};
+
+static int cancel_other(void *arg, struct err *e)
+{
+	struct canceller *c = arg;
+	int rc;
+
+	fiber_cancel(c->other);
+	c->is_inside = fiber_inside();
+	rc = wait_fd(c->in, WAIT_READ, clock_in(5000), e);
+	return rc < 0 ? -1 : 7;
+}
+
+/* By another one, which goes on as a fiber. */
+static void given_up_by_another(void **state)
+{
+	struct pipes *p = *state;
+	struct task t = { .in = p->to[0], .out = p->from[1], .times = 1 };
+	struct canceller c = { .in = p->to[0], .other = fiber_start(echo, &t) };
+	struct fiber *f = fiber_start(cancel_other, &c);
+	struct err e = ERR_INIT;
+
+	assert_true(f && t.told_cancel && c.is_inside && !fiber_inside());
+	assert_int_equal(write(p->to[1], "x", 1), 1);
+	assert_int_equal(fiber_join(f, &e), 7);
+}
+
 /* A signal ends its wait, as it ends ours. */
 static void stopped(void **state)
 {
@@ -282,7 +313,7 @@ static void several(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(turns), T(turns_by_hand), T(kept_from_turns), T(deadlines), T(given_up), T(stopped), T(many), T(several) };
+	const struct CMUnitTest tests[] = { T(turns), T(turns_by_hand), T(kept_from_turns), T(deadlines), T(given_up), T(given_up_by_another), T(stopped), T(many), T(several) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
