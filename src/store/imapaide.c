@@ -20,6 +20,7 @@
 #define WORTH_AGAIN 2 / 3 /* or without one that is there, and has to open another folder */
 #define DOUBTS_MAX 3
 #define HALVED_FROM 4   /* messages: fewer are left to whom they are with */
+#define SILENT_MS 10000 /* so long nothing comes of an aide, while the main connection has nothing left to do */
 #define AIDES_MAX 15
 
 struct imapaide {
@@ -38,6 +39,7 @@ struct imapaide {
 	bool reading;         /* the first of it is handed out */
 	uint32_t *uids;       /* what it was lent, in the order in which it is wanted there */
 	size_t n;             /* without what was taken back from the end of it */
+	size_t brought, lacked; /* so many of that came, or are not to be had there */
 };
 
 struct imapaides {
@@ -54,6 +56,7 @@ struct imapaides {
 };
 
 static const struct err no_room = { .kind = ERR_LOCAL, .text = "there is no room for it" };
+static const struct err lacks = { .kind = ERR_PROTO, .text = "it lacks most of what was asked for" };
 
 bool imapaide_there(const struct imapstore *t)
 {
@@ -370,6 +373,7 @@ static void lend(struct imapstore *t, struct imapaide *x)
 		return;
 	}
 	x->n = imaptake_lend(t, n, x->uids);
+	x->brought = x->lacked = 0;
 	x->busy = true;
 	for (size_t i = 0; i < x->n; i++)
 		nums[i] = x->uids[i];
@@ -490,14 +494,19 @@ static int take(struct imapstore *t, struct imapaide *x, size_t *i, struct strea
 		if (!m->none && imaptake_brought(t, m->uid, i)) {
 			*body = imapshelf_body(&x->shelf);
 			x->reading = true;
+			x->brought++;
 			t->aides->bytes += m->size;
 			return 1;
 		}
+		x->lacked += m->none;
 		if (m->none)
 			imaptake_return(t, m->uid);
 		imapshelf_shift(&x->shelf);
 	}
-	if (x->busy && x->told)
+	/* what it lacks would be lent to it again, and again */
+	if (x->busy && x->told && x->lacked > x->brought)
+		give_up(t, x, &lacks);
+	else if (x->busy && x->told)
 		no_more(t, x);
 	return 0;
 }
@@ -529,13 +538,13 @@ static int take_any(struct imapstore *t, size_t *i, struct stream **body)
 	return 0;
 }
 
-/* Wait until somebody has something to say; main: the main connection, too. */
+/* Wait until somebody has something to say; main: the main connection, too. It need not stand idle for as long as a connection may be silent at all. */
 static int wait_all(struct imapstore *t, bool main, struct err *e)
 {
 	struct wait_item w = { .fd = stream_fd(t->conn.s), .events = WAIT_READ };
 	const msec_t begun = clock_now();
 	struct err why = ERR_INIT;
-	int rc = wait_beside(&w, main ? 1 : 0, clock_in(t->conn.timeout), &why);
+	int rc = wait_beside(&w, main ? 1 : 0, clock_in(main || t->conn.timeout < SILENT_MS ? t->conn.timeout : SILENT_MS), &why);
 
 	if (main)
 		imaptake_stood(t->take, begun);

@@ -10,7 +10,6 @@
 #define CHUNK 65536
 #define FULL_BYTES (16u << 20)  /* that lie there: nothing is begun any more */
 #define FILE_BYTES (64u << 20)  /* of the file: nothing is begun before all are gone, and it can begin anew */
-#define MOST_BYTES ((uint64_t)256 << 20) /* of one message: a longer one is not for here */
 
 static const char what[] = "a temporary file";
 
@@ -45,7 +44,7 @@ static int copy(struct imapshelf *h, uint64_t at, struct stream *body, uint64_t 
 	if (!buf)
 		return err_set(e, ERR_LOCAL, "out of memory");
 	while ((n = stream_read(body, buf, CHUNK, e)) > 0) {
-		if (*size + (uint64_t)n > MOST_BYTES)
+		if (*size + (uint64_t)n > IMAPSHELF_LONGEST)
 			n = err_set(e, ERR_LOCAL, "a message is too long");
 		else if (write_at(h, at + *size, buf, (size_t)n, e) < 0)
 			n = -1;

@@ -250,6 +250,8 @@ static int take_body(struct imapstore *t, const struct imap_resp *r, size_t *i,
 	k->held = false;
 	if (r->body.section.n > 0 || r->body.partial || r->body.binary || (known && !w))
 		return 0; /* nobody asked for it: the next answer reads over it */
+	if (t->aide && r->body.size > IMAPSHELF_LONGEST)
+		return err_set(e, ERR_LOCAL, "a message is too long for a shelf");
 	if (!known || r->body.nil || r->body.size == 0) {
 		if (!known && ++k->strays > STRAYS_MAX + k->bodies)
 			return err_set(

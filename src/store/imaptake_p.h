@@ -157,6 +157,7 @@ bool imaptake_brought(struct imapstore *t, uint32_t uid, size_t *i);
 /* ---- imapshelf.c ---- */
 
 #define IMAPSHELF_MOST 512 /* messages */
+#define IMAPSHELF_LONGEST ((uint64_t)64 << 20) /* bytes of one message: a longer one is not for there */
 
 struct imapshelf_item {
 	uint32_t uid;

@@ -305,6 +305,44 @@ def test_faults(tmp_path, peer):
         assert bool(srv.by_aides()) == (peer not in (RefusedAtLogin, WrongPassword, ByeAtOnce, NotThere, OtherValidity, RefusesToFetch))
 
 
+class Lacking(Slow):
+    """As a copy of the server that is behind: it has none of them."""
+
+    def uid_fetch(self, link, tag, args):
+        if self.is_aide(link):
+            return link.ok(tag)
+        super().uid_fetch(link, tag, args)
+
+
+def test_what_is_not_there_is_not_asked_for_again(tmp_path):
+    with Lacking({"INBOX": letters(N)}) as srv:
+        h = Pull(tmp_path, srv)
+        undisturbed(h, h.go())
+        asked = [n for n, _, line in srv.noted() if "UID FETCH" in line and n > srv.noted()[0][0]]
+        assert 0 < len(asked) < 60, asked
+
+
+class Large(Slow):
+    """The last of its messages is too large for a shelf."""
+
+    def give_aide(self, link, m, head, data, tail):
+        self.sent = getattr(self, "sent", 0) + (len(data) > 1 << 20)
+        try:
+            super().give_aide(link, m, head, data, tail)
+        except OSError as e:
+            raise Hangup from e
+
+
+def test_a_large_one_is_read_over_the_first(tmp_path):
+    """And so comes once."""
+    want = letters(N) + [b"Message-ID: <large@example.org>\n\n" + (b"x" * 70 + b"\n") * (70 << 20 >> 6)]
+    with Large({"INBOX": want}) as srv:
+        h = Pull(tmp_path, srv)
+        r = h.go()
+        undisturbed(h, r, N + 1)
+        assert srv.sent == 1 and r.end["bytes_in"] < 2 * len(want[-1]), (srv.sent, r.end)
+
+
 @pytest.mark.parametrize("peer", [CutInABody, TooShort, NotAll], ids=lambda f: f.__name__)
 def test_faults_where_messages_are_deleted_behind(tmp_path, peer):
     """What was taken is deleted at the server: nothing else may be."""
