@@ -122,7 +122,7 @@ static int make_trash(struct imapstore *t, struct imapbatch *j, struct err *e)
 	(void)j;
 	if (imaptree_find(t, t->s.trash, &f, e) < 0)
 		return -1;
-	return imaptree_create(t, f, FOLDER_TRASH, false, e);
+	return imaptree_create(t, f, FOLDER_TRASH, e);
 }
 
 /* MOVE or COPY to the trash. */
@@ -132,7 +132,7 @@ static int to_trash(struct imapstore *t, struct imapbatch *j, struct err *e)
 
 	if (imaptree_find(t, t->s.trash, &f, e) < 0)
 		return -1;
-	if (t->listed && !f->listed && imaptree_create(t, f, FOLDER_TRASH, false, e) < 0)
+	if (t->listed && !f->listed && imaptree_create(t, f, FOLDER_TRASH, e) < 0)
 		return -1;
 	j->wire = f->wire;
 	return imapbatch_run(t, j, make_trash, e);

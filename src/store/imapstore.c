@@ -294,11 +294,11 @@ static int open_folder(struct imapstore *t, struct imapfolder *f, unsigned how, 
 	if (t->sel.f == f && !t->sel.stale && t->sel.keywords == t->s.keywords && (t->sel.write || !write)) {
 		return soon ? imapsoon_skip(t, e) : 0;
 	}
-	if (how & BOX_CREATE && t->listed && !f->listed && imaptree_create(t, f, 0, false, e) < 0)
+	if (how & BOX_CREATE && t->listed && !f->listed && imaptree_create(t, f, 0, e) < 0)
 		return -1;
 	rc = imapselect_soon(t, f, write, soon, &why);
 	if (rc == 0 && why.span == SPAN_BOX && how & BOX_CREATE && !(t->listed && !f->listed)) {
-		if (imaptree_create(t, f, 0, false, e) < 0)
+		if (imaptree_create(t, f, 0, e) < 0)
 			return -1;
 		rc = imapselect(t, f, write, &why);
 	}

@@ -257,8 +257,7 @@ struct imapfolder *imaptree_add(
  * name it; whether it is there is another question.
  */
 int imaptree_find(struct imapstore *t, const char *name, struct imapfolder **out, struct err *e);
-/* empty: one that is there already must be. */
-int imaptree_create(struct imapstore *t, struct imapfolder *f, unsigned attrs, bool empty, struct err *e);
+int imaptree_create(struct imapstore *t, struct imapfolder *f, unsigned attrs, struct err *e);
 int imaptree_folders(struct store *s,
 	int (*cb)(void *arg, const struct folder_info *f, struct err *e), void *arg, struct err *e);
 int imaptree_folder_create(struct store *s, const char *folder, unsigned attrs, struct err *e);

@@ -233,7 +233,7 @@ static int is_filled(const struct imapfolder *f, uint64_t count, struct err *e)
 }
 
 /* Make it, and subscribe. */
-int imaptree_create(struct imapstore *t, struct imapfolder *f, unsigned attrs, bool empty, struct err *e)
+int imaptree_create(struct imapstore *t, struct imapfolder *f, unsigned attrs, struct err *e)
 {
 	uint64_t count = 0;
 	const char *use = use_of(t, attrs);
@@ -244,7 +244,7 @@ int imaptree_create(struct imapstore *t, struct imapfolder *f, unsigned attrs, b
 		rc = tell(t, "CREATE", f->wire, "", NULL, NULL, NULL, &why, e);
 	if (rc == 0 && why.span != SPAN_ACCT) /* is it there already? */
 		rc = tell(t, "STATUS", f->wire, " (UIDVALIDITY MESSAGES)", on_count, &count, NULL, &other, e);
-	if (rc > 0 && count > 0 && empty)
+	if (rc > 0 && count > 0 && attrs & FOLDER_NEW)
 		return is_filled(f, count, e);
 	if (rc == 0 && why.span != SPAN_ACCT) {
 		if (create_above(t, f->wire, e) < 0)
@@ -276,7 +276,7 @@ int imaptree_folder_create(struct store *s, const char *folder, unsigned attrs, 
 		return imapstore_fail(t, e);
 	if (f->listed && !(f->attrs & FOLDER_NO_SELECT))
 		return 0;
-	return imaptree_create(t, f, attrs, true, e) < 0 ? imapstore_fail(t, e) : 0;
+	return imaptree_create(t, f, attrs, e) < 0 ? imapstore_fail(t, e) : 0;
 }
 
 /* Have it not be selected any more, and what others marked in it not removed by that. */

@@ -70,6 +70,7 @@ enum folder_attr {
 	FOLDER_SENT = 128,
 	FOLDER_TRASH = 256,
 	FOLDER_IMPORTANT = 512,
+	FOLDER_NEW = 1024,      /* for folder_create alone: nobody has looked at it, so one that is there already must be empty */
 	FOLDER_VIEWS = FOLDER_ALL | FOLDER_FLAGGED | FOLDER_IMPORTANT, /* show messages that are in other folders, too */
 	FOLDER_ROLES = FOLDER_ALL | FOLDER_ARCHIVE | FOLDER_DRAFTS | FOLDER_FLAGGED | FOLDER_JUNK | FOLDER_SENT | FOLDER_TRASH | FOLDER_IMPORTANT,
 };
@@ -262,7 +263,7 @@ struct store_ops {
 	int (*recover)(struct store *s, struct recovery *r, size_t n, struct err *e); /* in the order they were staged */
 
 	/*
-	 * Tree. folders: all that there are, connecting first where needed; cb returns 0 or -1. create makes missing levels above it, too, and succeeds when it is there, unless it holds messages that `folders` has not shown (ERR_TEMP); "" makes the
+	 * Tree. folders: all that there are, connecting first where needed; cb returns 0 or -1. create makes missing levels above it, too, and succeeds when it is there, unless it holds messages and FOLDER_NEW is said (ERR_TEMP); "" makes the
 	 * root of a local store.
 	 * folder_remove removes the folder with what is in it, but not those below it; it fails when someone put something there that `expected` messages don't account for.
 	 * folder_rename gives a folder that is there a name that none has, making missing levels above it; those below it may go with it or stay, the next `folders` tells.

@@ -528,7 +528,8 @@ int act_folders(struct twoway *g, struct err *e)
 		for (int s = LEFT; s <= RIGHT && !b->failed; s++) {
 			if (!b->create[s])
 				continue;
-			if (g->side[s]->ops->folder_create(g->side[s], box_name(b, s), b->f->attrs, &why) == 0) {
+			/* one way, made_check looks at what is there */
+			if (g->side[s]->ops->folder_create(g->side[s], box_name(b, s), b->f->attrs | (g->p->one_way ? 0 : FOLDER_NEW), &why) == 0) {
 				if (!g->p->one_way)
 					twoway_tell_tree(g, b, s, ACTION_CREATE);
 				continue;
