@@ -255,14 +255,16 @@ void fiber_go_on(const struct wait_item *w)
 {
 	for (size_t i = 0; i < n_fibers; i++) {
 		struct fiber *f = fibers[i];
-		const size_t n = f->n;
+
+		for (size_t k = 0; !f->over && k < f->n; k++)
+			f->w[k].ready = w++->ready;
+	}
+	for (size_t i = 0; i < n_fibers; i++) { /* one of them may cancel others, which changes places */
+		struct fiber *f = fibers[i];
 
 		if (f->over)
 			continue;
-		for (size_t k = 0; k < n; k++)
-			f->w[k].ready = w[k].ready;
-		w += n;
-		if (count_ready(f->w, n) > 0 || (f->deadline != 0 && clock_now() >= f->deadline))
+		if (count_ready(f->w, f->n) > 0 || (f->deadline != 0 && clock_now() >= f->deadline))
 			go_on(f);
 	}
 }
