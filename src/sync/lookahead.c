@@ -153,11 +153,11 @@ void look_beside(void *arg, const char *folder)
 	name = arena_str(&g->ahead.arena, slice_str(folder));
 	s->keywords = NULL;
 	/* whatever goes wrong, adopt.c meets it again */
-	if (!name || list(g, name, &why) < 0)
-		return;
-	if (is_inbox(name))
+	if (name && list(g, name, &why) < 0)
+		name = NULL;
+	if (name && is_inbox(name))
 		foresee(g);
-	if (at < g->ahead.msgs.n && s->ops->open_box(s, name, BOX_READ, &info, &why) == 0)
+	if (name && at < g->ahead.msgs.n && s->ops->open_box(s, name, BOX_READ, &info, &why) == 0)
 		while (clock_now() < g->ahead.until && fiber_turn() && read_some(g, &at, g->ahead.msgs.n, &why) == 1)
 			;
 	s->ops->close_box(s);
