@@ -264,6 +264,8 @@ static void refused(void **state)
 static void interrupted(void **state)
 {
 	static struct prepared kept;
+	static unsigned round;
+	const unsigned step = every(3);
 	struct fixture *f = *state;
 
 	kept.db = (struct strbuf)STRBUF_INIT(1 << 20);
@@ -287,7 +289,7 @@ static void interrupted(void **state)
 		for (enum disturbance kind = 0; kind < DISTURBANCES; kind++) {
 			bool more = true;
 
-			for (unsigned n = 1; more; n++) {
+			for (unsigned n = 1 + (round + kind) % step; more; n += step) {
 				put_back(f, &kept);
 				set_params(f, empties);
 				more = disturb(f, kind, n);
@@ -306,6 +308,7 @@ static void interrupted(void **state)
 		}
 	}
 	strbuf_release(&kept.db);
+	round++;
 }
 
 int main(void)

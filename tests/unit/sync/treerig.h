@@ -145,6 +145,14 @@ static inline bool disturb(struct fixture *f, enum disturbance kind, unsigned n)
 	return kind == CUT_OFF ? n <= f->w->ops - begun : status != 0;
 }
 
+/* Where runs are disturbed at each place, every n-th must do: begin with another one in each round. MAILHAUL_LONG=1: all of them. */
+static inline unsigned every(unsigned n)
+{
+	const char *on = getenv("MAILHAUL_LONG");
+
+	return on && strcmp(on, "1") == 0 ? 1 : n;
+}
+
 static inline void calm(struct fixture *f)
 {
 	f->w->crash_at = f->w->cut_at = 0;
