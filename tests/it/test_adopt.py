@@ -419,6 +419,7 @@ def test_renumbered_duplicates(each_server, tmp_path):
     assert len(p.local.bodies()) == 4
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("what", ["lost", "renumbered"])
 def test_stopped_at_every_step(best, tmp_path, what):
     """Whatever is interrupted: the run after it ends the same."""

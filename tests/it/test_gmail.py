@@ -9,6 +9,7 @@ import pytest
 
 import gmailpeer
 import haul
+from disturb import steps
 from gmailpeer import ALL, DRAFTS, IMPORTANT, SENT, SPAM, STARRED, TRASH, Gmail
 from hostile import clean, forget_pauses
 from imappeer import Hangup, Refused
@@ -479,8 +480,7 @@ def test_undo_without_all_mail(tmp_path):
 @pytest.mark.crash
 @pytest.mark.deadline(300)
 def test_an_undo_of_labels_stopped_at_every_step(tmp_path):
-    code = 100
-    for step in range(1, 100):
+    for step in steps():
         srv, h = start(tmp_path / str(step), TRASHES["trash"])
         with srv:
             lose(h)
@@ -633,16 +633,16 @@ def test_it_arrives_there_meanwhile(tmp_path):
 # Stopped at every step
 
 def stopped(directory, prepare, job="", last=0, **more):
-    """A run of a job of its own behind prepare(), stopped before its first step, its second, until one is not, which ends with `last`: step, server, job."""
-    step, code = 1, 100
-    while code == 100:
+    """A run of a job of its own behind prepare(), stopped before one of its steps after the other (disturb.steps), until one is not, which ends with `last`: step, server, job."""
+    for step in steps():
         srv, h = start(directory / str(step), job, **more)
         with srv:
             prepare(srv, h)
             code = h.call("run", env={"MAILHAUL_STOP_AT": str(step)}).code
             assert code in (100, last), step
             yield step, srv, h
-        step += 1
+        if code == last:
+            return
 
 
 def change(srv, h):
@@ -667,12 +667,12 @@ def ends(srv, h):
 @pytest.mark.parametrize("trash,auto", [("no trash", True), ("trash", False)])
 def test_stopped_at_every_step(tmp_path, trash, auto):
     left = []
-    for _, srv, h in stopped(tmp_path, change, TRASHES[trash], auto_expunge=auto):
+    for step, srv, h in stopped(tmp_path, change, TRASHES[trash], auto_expunge=auto):
         settled(h)
-        left.append(ends(srv, h))
-    want = left[-1]
-    assert len(left) > 25
-    for step, end in enumerate(left, 1):
+        left.append((step, ends(srv, h)))
+    last, want = left[-1]
+    assert last > 25
+    for step, end in left:
         assert end == want, step
     assert want["labels"] == {A: ["Work"], B: [TRASH] if trash == "trash" else [], C: ["Home"], D: ["Work"], E: ["Home", "INBOX", "Work", STARRED], M: ["Home", "Work"],
                               N: ["Home", "INBOX"]}

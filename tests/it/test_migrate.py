@@ -400,7 +400,7 @@ def test_stopped(srv, tmp_path, source, target, empties):
     scene = Moving(tmp_path, srv, source, target, empties)
     scene.finish("undisturbed")
     when = scene.when() if target == "imap" else None
-    for step in scene.stopped(stride=1 if LONG else 2):
+    for step in scene.stopped():
         scene.finish("step %d" % step)
         assert when is None or {n: d for n, d in scene.when().items() if n != 11} == {n: d for n, d in when.items() if n != 11}
     assert step > 6

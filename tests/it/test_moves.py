@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from disturb import LONG
 from moving import AGE, SIZE, mail, on_wire, where
 from twoway import MOVERS, Accounts, Move, Scene, Sync, actions, counts, server_of_each
 
@@ -450,6 +449,6 @@ def test_matrix(each_server, tmp_path):
     # over the wire go copies, unless the server says that they are such, and what was deleted on the other side while it was moved
     bodies = sum("copied" in c for case in CASES for c in (case[1:] if each_server.kind == "OBJECTID" else case)) + sum(sorted(x.split(" ")[0] for x in case) == ["deleted", "moved"] for case in CASES)
     assert bodies * SIZE < on_wire(r) < (bodies + 1.5) * 1.45 * SIZE + 20000, (bodies, on_wire(r))
-    for step in scene.stopped(stride=1 if LONG or each_server.kind == "all" else 5):
+    for step in scene.stopped(stride=3 if each_server.kind == "all" else 5):
         scene.ends_well("step %d" % step)
     assert step > 19

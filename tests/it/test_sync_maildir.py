@@ -383,6 +383,7 @@ def test_a_second_run_is_refused(synced):
     assert r.code == 75 and r.of("error")[0]["kind"] == "busy", r
 
 
+@pytest.mark.crash
 @pytest.mark.deadline(300)
 def test_stopped_at_every_step(tmp_path):
     """Ended before each of its steps and run again: the same as if nothing had happened."""

@@ -514,6 +514,7 @@ class TakenOver(Scene):
             0: "F", 1: "", 2: "", 3: "", **({} if args else {4: "", 5: "FS"}), 6: "", 7: "S", 20: "S", 30: "", 31: "F", "lists": ""}
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("args", [(), ("--allow-deletions",)], ids=["", "allow-deletions"])
 @pytest.mark.deadline(300)
 def test_stopped_at_every_step(best, tmp_path, args):

@@ -4,10 +4,12 @@ import collections
 import contextlib
 import ctypes
 import functools
+import itertools
 import os
 import re
 import shutil
 import subprocess
+import zlib
 
 import pytest
 
@@ -59,6 +61,12 @@ def points(count, most):
     if LONG or count <= most:
         return list(range(1, count + 1))
     return sorted({1 + i * (count - 1) // (most - 1) for i in range(most)})
+
+
+def steps(stride=3):
+    """Before which of its steps to stop a command, without end: before each in a long run, else before every so many-th, in each test beginning with another one."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+    return itertools.count(1) if LONG else itertools.count(1 + zlib.crc32(test.encode()) % stride, stride)
 
 
 class Proxy:

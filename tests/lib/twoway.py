@@ -600,16 +600,16 @@ class Scene:
         assert self.state() == self.want, (what, r)
         self.p.quiet()
 
-    def stopped(self, *command, stride=1, ends=0):
-        """Put it back and stop a command before its first step, its second, or each n-th, the last time behind them all, when it ends with that code: the number of each, to see what it left."""
-        step, code = 1, None
-        while code != ends:
+    def stopped(self, *command, stride=3, ends=0):
+        """Put it back and stop a command before one of its steps after the other (disturb.steps), the last time behind them all, when it ends with that code: the number of each, to see what it left."""
+        for step in disturb.steps(stride):
             self.reset()
             code = self.p.call(*(command or ("run",)), env={"MAILHAUL_STOP_AT": str(step)}).code
             assert code in (ends, 100), step
             self.srv.wait_for_quiet()
             yield step
-            step += stride
+            if code == ends:
+                return
 
     def _points(self, calls, most, command, ends=0):
         self.reset()
@@ -650,15 +650,14 @@ def state_of_version(path, version):
 
 
 def stopped_anew(build, *args):
-    """build(step) makes a job, whose run is stopped before that step; until one is not stopped any more: each step, job, and what the run said."""
-    step, code = 1, None
-    while code != 0:
+    """build(step) makes a job, whose run is stopped before one of its steps (disturb.steps); until one is not stopped any more: each step, job, and what the run said."""
+    for step in disturb.steps():
         p = build(step)
         r = p.run("both", *args, env={"MAILHAUL_STOP_AT": str(step)})
-        code = r.code
-        assert code in (0, 100), (step, r)
+        assert r.code in (0, 100), (step, r)
         yield step, p, r
-        step += 1
+        if r.code == 0:
+            return
 
 
 class Kind(dovecot.Dovecot):
