@@ -53,6 +53,11 @@ def measured(h, *args):
     return clean(r), used
 
 
+def computed(used):
+    """The seconds of it that do not depend on what else the machine, or the scripted server, does."""
+    return used["user"] + used["system"]
+
+
 def forget_pauses(h):
     """Let failed messages, and the account, be tried again at once."""
     if os.path.exists(h.db):
