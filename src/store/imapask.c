@@ -180,3 +180,8 @@ uint64_t imapask_coming(const struct imapask *a)
 {
 	return left(a) * a->mean;
 }
+
+uint64_t imapask_ahead(const struct imapask *a)
+{
+	return (a->n - a->sent) * a->mean;
+}

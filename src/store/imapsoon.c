@@ -108,6 +108,15 @@ static bool may_send(struct imapstore *t)
 	return !q->full && imap_may_send(&t->conn);
 }
 
+/* Is it enough to see by whether this link is slow? */
+static bool enough(const struct imapstore *t, const struct soon_box *b)
+{
+	const struct imaptake *k = t->take;
+
+	return imapstore_enough(t, k ? k->bytes : 0, k ? k->waited : 0,
+		t->soon->coming + imaptake_coming(t), imapask_ahead(&b->ask));
+}
+
 int imapsoon_pump(struct imapstore *t, struct err *e)
 {
 	struct imapsoon *q = t->soon;
@@ -122,7 +131,7 @@ int imapsoon_pump(struct imapstore *t, struct err *e)
 			b->sent = true;
 			continue;
 		}
-		if (!imapask_room(&b->ask))
+		if (!imapask_room(&b->ask) || enough(t, b))
 			break; /* the rest of it when it is open, and only then the one behind it */
 		b->ask.shared = imapaide_there(t);
 		imaptake_pace(t, &b->ask);

@@ -6,8 +6,10 @@
 #include "base/log.h"
 #include "store/imaptake_p.h"
 
-#define COMPRESS_FROM (512u << 10) /* bytes to measure a link by, and to follow: or it's not worth it */
-#define COMPRESS_BELOW 10000       /* bytes in a millisecond: a faster link is not the bottleneck */
+#define COMPRESS_GLANCE (256u << 10) /* bytes by which a fast link shows: some may have waited for us */
+#define COMPRESS_FROM (384u << 10)  /* and a slow one */
+#define COMPRESS_WORTH (512u << 10) /* to follow: or it's not worth it */
+#define COMPRESS_BELOW 10000        /* bytes in a millisecond: a faster link is not the bottleneck */
 
 /* The store behind its interface. */
 struct imapstore *imapstore_of(struct store *s)
@@ -59,18 +61,29 @@ int imapstore_broken(struct imapstore *t, struct err *e)
 	return -1;
 }
 
+static bool may_compress(const struct imapstore *t, uint64_t ahead)
+{
+	return t->p->compress && !t->compress_asked && !t->conn.compressed &&
+		t->conn.caps.have & IMAP_CAP_COMPRESS && ahead >= COMPRESS_WORTH;
+}
+
 int imapstore_compress(
 	struct imapstore *t, uint64_t bytes, msec_t took, uint64_t ahead, struct err *e)
 {
-	if (!t->p->compress || t->compress_asked || t->conn.compressed ||
-		!(t->conn.caps.have & IMAP_CAP_COMPRESS))
-		return 0;
-	if (bytes < COMPRESS_FROM || bytes > (uint64_t)took * COMPRESS_BELOW || ahead < COMPRESS_FROM)
+	if (!may_compress(t, ahead) || bytes < COMPRESS_FROM || bytes > (uint64_t)took * COMPRESS_BELOW)
 		return 0;
 	if (imap_flying(&t->conn) > 0)
 		return 1;
 	t->compress_asked = true;
 	return imap_compress(&t->conn, &t->login.dial, e) < 0 ? -1 : 0;
+}
+
+bool imapstore_enough(
+	const struct imapstore *t, uint64_t bytes, msec_t took, uint64_t coming, uint64_t ahead)
+{
+	const bool fast = bytes >= COMPRESS_GLANCE && bytes > (uint64_t)took * COMPRESS_BELOW;
+
+	return coming > 0 && !fast && bytes + coming >= COMPRESS_FROM && may_compress(t, ahead);
 }
 
 /* Close the link, with a word of farewell where it is of use. */

@@ -150,6 +150,13 @@ int imapstore_broken(struct imapstore *t, struct err *e);
  */
 int imapstore_compress(
 	struct imapstore *t, uint64_t bytes, msec_t took, uint64_t ahead, struct err *e);
+/*
+ * So much came, in so long a time, so much is on its way, and so much will be asked for behind that: is
+ * it enough to see by whether the link is slow? Then nothing more should leave before that is known:
+ * all of it has to come as it is before what follows can be compressed.
+ */
+bool imapstore_enough(const struct imapstore *t, uint64_t bytes, msec_t took, uint64_t coming,
+	uint64_t ahead);
 
 /* Select the open box again, as it was; it must still be what was opened. Nothing flies. */
 int imapstore_select_again(struct imapstore *t, struct err *e);

@@ -187,7 +187,7 @@ static int send_alone(struct imapstore *t, struct err *e)
 static int pump(struct imapstore *t, struct err *e)
 {
 	struct imaptake *k = t->take;
-	int rc = imapstore_compress(t, k->bytes, k->waited, (k->ask.n - k->ask.sent) * k->ask.mean, e);
+	int rc = imapstore_compress(t, k->bytes, k->waited, imapask_ahead(&k->ask), e);
 
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
@@ -196,7 +196,8 @@ static int pump(struct imapstore *t, struct err *e)
 
 		if (!batch && k->alone_at == k->alone.n) /* what is lent may come back */
 			return imapaide_busy(t) ? 0 : imapsoon_pump(t, e);
-		if (!imapask_room(&k->ask))
+		if (!imapask_room(&k->ask) ||
+			imapstore_enough(t, k->bytes, k->waited, imapask_coming(&k->ask), imapask_ahead(&k->ask)))
 			return 0;
 		k->ask.shared = t->aide || imapaide_busy(t);
 		imaptake_pace(t, &k->ask);

@@ -58,6 +58,8 @@ void imapask_came(struct imapask *a, uint32_t i);
 bool imapask_end(struct imapask *a, uint32_t tag, struct imapask_batch *out);
 /* What is to come of those in flight. */
 uint64_t imapask_coming(const struct imapask *a);
+/* What has not been asked for. */
+uint64_t imapask_ahead(const struct imapask *a);
 
 /* ---- imapwant.c ---- */
 

@@ -1783,6 +1783,9 @@ static void slow_server(int fd, int nth, void *arg)
 {
 	static char body[40000];
 	static const char *const caps = "[CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] in\r\n";
+	const bool on = *(bool *)arg;
+	char line[4096];
+	int from, to;
 
 	(void)nth;
 	memset(body, 'x', sizeof(body));
@@ -1795,8 +1798,10 @@ static void slow_server(int fd, int nth, void *arg)
 	say(fd, BOX("300", "7", "999", "") OK("A2"));
 	expect_line(fd, "A3 UID FETCH 1:16 " PEEK);
 	expect_line(fd, "A4 UID FETCH 17:48 " PEEK);
-	expect_line(fd, "A5 UID FETCH 49:80 " PEEK);
-	expect_line(fd, "A6 UID FETCH 81:112 " PEEK);
+	if (!on) {
+		expect_line(fd, "A5 UID FETCH 49:80 " PEEK);
+		expect_line(fd, "A6 UID FETCH 81:112 " PEEK);
+	}
 	for (int i = 1; i <= 16; i++) {
 		char head[80];
 
@@ -1808,24 +1813,24 @@ static void slow_server(int fd, int nth, void *arg)
 		peer_send(fd, body, sizeof(body) / 2);
 		say(fd, ")\r\n");
 	}
-	say(fd, OK("A3") OK("A4") OK("A5") OK("A6"));
-	if (*(bool *)arg) {
-		expect_line(fd, "A7 COMPRESS DEFLATE");
-		say(fd, "A7 NO not now\r\n");
-		expect_line(fd, "A8 UID FETCH 113:164 " PEEK);
-		expect_line(fd, "A9 UID FETCH 165:216 " PEEK);
-		expect_line(fd, "A10 UID FETCH 217:268 " PEEK);
-		expect_line(fd, "A11 UID FETCH 269:300 " PEEK);
-		say(fd, OK("A8") OK("A9") OK("A10") OK("A11"));
-		expect_line(fd, "A12 LOGOUT");
+	say(fd, OK("A3") OK("A4"));
+	if (on) { /* no more than what it was seen by has come before */
+		expect_line(fd, "A5 COMPRESS DEFLATE");
+		say(fd, "A5 NO not now\r\n");
 	} else {
-		expect_line(fd, "A7 UID FETCH 113:164 " PEEK);
-		expect_line(fd, "A8 UID FETCH 165:216 " PEEK);
-		expect_line(fd, "A9 UID FETCH 217:268 " PEEK);
-		expect_line(fd, "A10 UID FETCH 269:300 " PEEK);
-		say(fd, OK("A7") OK("A8") OK("A9") OK("A10"));
-		expect_line(fd, "A11 LOGOUT");
+		say(fd, OK("A5") OK("A6"));
 	}
+	for (int n = on ? 48 : 112, tag = on ? 6 : 7; n < 300; tag++) {
+		next_line(fd, line, sizeof(line));
+		if (sscanf(line, "A%*d UID FETCH %d:%d ", &from, &to) != 2 || from != n + 1)
+			_exit(1);
+		n = to;
+		snprintf(line, sizeof(line), "A%d OK done\r\n", tag);
+		say(fd, line);
+	}
+	next_line(fd, line, sizeof(line));
+	if (!strstr(line, " LOGOUT"))
+		_exit(1);
 	say(fd, "* BYE well done\r\n");
 }
 
