@@ -225,26 +225,29 @@ static int on_count(void *arg, const struct imap_resp *r, struct err *e)
 	return 0;
 }
 
-/* It is there, though the list did not show it, and holds what was not looked at: that may be what is about to be put there. */
+/* It is there, though the list did not show it, and may hold (count: UINT64_MAX if nobody says) what was not looked at: that may be what is about to be put there. */
 static int is_filled(const struct imapfolder *f, uint64_t count, struct err *e)
 {
-	err_set_span(e, ERR_TEMP, SPAN_BOX, "'%s' is there already, with %" PRIu64 " messages, though the list of folders did not show it: nothing is put there", f->name, count);
+	if (count == UINT64_MAX)
+		err_set_span(e, ERR_TEMP, SPAN_BOX, "'%s' is there already, though the list of folders did not show it, and STATUS does not say what it holds: nothing is put there", f->name);
+	else
+		err_set_span(e, ERR_TEMP, SPAN_BOX, "'%s' is there already, with %" PRIu64 " messages, though the list of folders did not show it: nothing is put there", f->name, count);
 	return err_hint(e, "the next run looks at it, if the server lists it then");
 }
 
 /* Make it, and subscribe. */
 int imaptree_create(struct imapstore *t, struct imapfolder *f, unsigned attrs, struct err *e)
 {
-	uint64_t count = 0;
+	uint64_t count = UINT64_MAX;
 	const char *use = use_of(t, attrs);
 	struct err why = ERR_INIT, other = ERR_INIT;
-	int rc = tell(t, "CREATE", f->wire, use, NULL, NULL, NULL, &why, e);
+	int there = 0, rc = tell(t, "CREATE", f->wire, use, NULL, NULL, NULL, &why, e);
 
 	if (rc == 0 && why.span != SPAN_ACCT && *use)
 		rc = tell(t, "CREATE", f->wire, "", NULL, NULL, NULL, &why, e);
 	if (rc == 0 && why.span != SPAN_ACCT) /* is it there already? */
-		rc = tell(t, "STATUS", f->wire, " (UIDVALIDITY MESSAGES)", on_count, &count, NULL, &other, e);
-	if (rc > 0 && count > 0 && attrs & FOLDER_NEW)
+		rc = there = tell(t, "STATUS", f->wire, " (UIDVALIDITY MESSAGES)", on_count, &count, NULL, &other, e);
+	if (there > 0 && count > 0 && attrs & FOLDER_NEW)
 		return is_filled(f, count, e);
 	if (rc == 0 && why.span != SPAN_ACCT) {
 		if (create_above(t, f->wire, e) < 0)

@@ -263,7 +263,7 @@ struct store_ops {
 	int (*recover)(struct store *s, struct recovery *r, size_t n, struct err *e); /* in the order they were staged */
 
 	/*
-	 * Tree. folders: all that there are, connecting first where needed; cb returns 0 or -1. create makes missing levels above it, too, and succeeds when it is there, unless it holds messages and FOLDER_NEW is said (ERR_TEMP); "" makes the
+	 * Tree. folders: all that there are, connecting first where needed; cb returns 0 or -1. create makes missing levels above it, too, and succeeds when it is there, unless it may hold messages and FOLDER_NEW is said (ERR_TEMP); "" makes the
 	 * root of a local store.
 	 * folder_remove removes the folder with what is in it, but not those below it; it fails when someone put something there that `expected` messages don't account for.
 	 * folder_rename gives a folder that is there a name that none has, making missing levels above it; those below it may go with it or stay, the next `folders` tells.
