@@ -12,7 +12,8 @@
  *   imapwant.c   those that are waited for
  *   imapbody.c   as streams
  *   imapask.c    asking for them
- *   imapaide.c   over further connections
+ *   imapaide.c   further connections (imapaide_p.h): which are called,
+ *   imapshare.c  and what is asked for over them
  *   imapsoon.c   and for those of the folders that are opened next
  *   imapident.c  what tells messages apart
  *   imapuids.c   one question about many messages

@@ -464,7 +464,7 @@ int imaptake_next(struct store *s, size_t *i, struct stream **body, struct err *
 	if (!t->take || !t->box)
 		return err_set(e, ERR_BUG, "%s: nothing is wanted", t->login.what);
 	imapaide_tend(t);
-	rc = t->aides ? imapaide_next(t, i, body, e) : imaptake_turn(t, false, i, body, e);
+	rc = t->aides ? imapshare_next(t, i, body, e) : imaptake_turn(t, false, i, body, e);
 	return rc < 0 ? imapstore_fail(t, e) : rc;
 }
 

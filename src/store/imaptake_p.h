@@ -1,6 +1,6 @@
 /*
  * Bodies of IMAP folders from inside: what is waited for (imapwant.c) and asked for (imapask.c),
- * what of that ahead of time (imapsoon.c) or over further connections (imapaide.c), and what comes
+ * what of that ahead of time (imapsoon.c) or over further connections (imapaide.c, imapshare.c), and what comes
  * (imaptake.c, imapbody.c).
  */
 #ifndef STORE_IMAPTAKE_P_H
@@ -155,6 +155,14 @@ size_t imaptake_lend(struct imapstore *t, size_t n, uint32_t *uids);
 void imaptake_return(struct imapstore *t, uint32_t uid);
 /* One of them was brought: what it is, as announced. False: it has come already. */
 bool imaptake_brought(struct imapstore *t, uint32_t uid, size_t *i);
+/*
+ * The folder whose SELECT has ended just now was asked for these bodies with it: `want` takes them
+ * up, or they are passed over. What is in *a goes over.
+ */
+int imaptake_begin(struct imapstore *t, struct imapask *a, struct err *e);
+/* How much its next batch should bring, by what has come over this link so far. */
+void imaptake_pace(const struct imapstore *t, struct imapask *a);
+uint64_t imaptake_coming(const struct imapstore *t);
 
 /* ---- imapshelf.c ---- */
 
@@ -202,20 +210,15 @@ void imapaide_tend(struct imapstore *t);
 bool imapaide_there(const struct imapstore *t);
 /* Were any lent something that they have not brought? */
 bool imapaide_busy(const struct imapstore *t);
-/* As imaptake_turn, with all that they bring; t->aides is there. */
-int imapaide_next(struct imapstore *t, size_t *i, struct stream **body, struct err *e);
 /* The open box is left: those that are busy are given up. */
 void imapaide_leave(struct imapstore *t);
 /* All are; the main connection is lost. */
 void imapaide_drop(struct imapstore *t);
 void imapaide_free(struct imapstore *t);
-/*
- * The folder whose SELECT has ended just now was asked for these bodies with it: `want` takes them
- * up, or they are passed over. What is in *a goes over.
- */
-int imaptake_begin(struct imapstore *t, struct imapask *a, struct err *e);
-/* How much its next batch should bring, by what has come over this link so far. */
-void imaptake_pace(const struct imapstore *t, struct imapask *a);
-uint64_t imaptake_coming(const struct imapstore *t);
+
+/* ---- imapshare.c ---- */
+
+/* As imaptake_turn, with all that they bring; t->aides is there. */
+int imapshare_next(struct imapstore *t, size_t *i, struct stream **body, struct err *e);
 
 #endif
