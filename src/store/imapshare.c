@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "store/imapaide_p.h"
 
+#define REFUSED_MAX 8   /* messages, and as many as it gave: an aide that is refused more is of no use */
 #define SILENT_MS 10000 /* so long nothing comes of an aide, while the main connection has nothing left to do */
 
 static const struct err lacks = { .kind = ERR_PROTO, .text = "it lacks most of what was asked for" };
@@ -20,7 +21,7 @@ size_t imapshare_unsent(const struct imapstore *t)
 static void take_back(struct imapstore *t, struct imapaide *x, size_t from)
 {
 	for (size_t i = from; i < x->n; i++)
-		imaptake_return(t, x->uids[i]);
+		imaptake_return(t, x->uids[i], false);
 	x->n = from;
 }
 
@@ -84,7 +85,7 @@ static void lend(struct imapstore *t, struct imapaide *x)
 		return;
 	}
 	x->n = imaptake_lend(t, n, x->uids);
-	x->brought = x->lacked = 0;
+	x->brought = x->lacked = x->given = x->refused = 0;
 	x->busy = true;
 	for (size_t i = 0; i < x->n; i++)
 		nums[i] = x->uids[i];
@@ -147,6 +148,12 @@ static int shelve(struct imapaide *x, uint32_t uid, struct stream *body, struct 
 	return rc;
 }
 
+/* It is refused this one, which is asked for over the main connection then; each costs a command. */
+static bool is_refused(struct imapaide *x, const struct err *e)
+{
+	return e->span == SPAN_MSG && ++x->refused <= x->given + REFUSED_MAX;
+}
+
 /* On the fiber: it reads, while there is room on its shelf. */
 static int bring(void *arg, struct err *e)
 {
@@ -158,10 +165,13 @@ static int bring(void *arg, struct err *e)
 		size_t at = 0;
 
 		rc = imaptake_turn(x->t, false, &at, &body, e);
-		if (rc == 1 && !body)
+		if (rc == 1 && body) {
+			x->given++;
+			rc = shelve(x, x->uids[at], body, e) < 0 ? -1 : 1;
+		} else if (rc == 1 || (rc < 0 && is_refused(x, e))) {
 			imapshelf_put_none(&x->shelf, x->uids[at]);
-		else if (rc == 1 && shelve(x, x->uids[at], body, e) < 0)
-			rc = -1;
+			rc = 1;
+		}
 	}
 	x->told = rc == 0;
 	x->ended = true;
@@ -220,7 +230,7 @@ static int take(struct imapstore *t, struct imapaide *x, size_t *i, struct strea
 		}
 		x->lacked += m->none;
 		if (m->none)
-			imaptake_return(t, m->uid);
+			imaptake_return(t, m->uid, true);
 		imapshelf_shift(&x->shelf);
 	}
 	/* what it lacks would be lent to it again, and again */

@@ -487,11 +487,19 @@ size_t imaptake_lend(struct imapstore *t, size_t n, uint32_t *uids)
 	return lent;
 }
 
-void imaptake_return(struct imapstore *t, uint32_t uid)
+/* It is the at-th to be asked for. */
+static void put_at(struct imaptake *k, size_t at, uint32_t place)
+{
+	k->want.a[place].at = (uint32_t)at;
+	k->want.order[at] = place;
+	k->ask.uids[at] = k->want.a[place].uid;
+}
+
+void imaptake_return(struct imapstore *t, uint32_t uid, bool first)
 {
 	struct imaptake *k = t->take;
 	struct imapwanted *w = imapwant_find(&k->want, uid);
-	size_t place;
+	size_t place, at;
 
 	if (!w)
 		return;
@@ -500,9 +508,12 @@ void imaptake_return(struct imapstore *t, uint32_t uid)
 		return;
 	k->want.state[place] &= (unsigned char)~IMAPWANT_LENT;
 	assert(k->ask.n < k->want.n);
-	w->at = (uint32_t)k->ask.n++;
-	k->want.order[w->at] = (uint32_t)place;
-	k->ask.uids[w->at] = uid;
+	at = k->ask.n++;
+	if (first && k->ask.sent < at) {
+		put_at(k, at, k->want.order[k->ask.sent]);
+		at = k->ask.sent;
+	}
+	put_at(k, at, (uint32_t)place);
 }
 
 bool imaptake_brought(struct imapstore *t, uint32_t uid, size_t *i)

@@ -151,8 +151,8 @@ int imaptake_turn(struct imapstore *t, bool now, size_t *i, struct stream **body
 int imaptake_seal(struct imapstore *t, size_t *i, struct stream **body, struct err *e);
 /* So many that were not asked for, from the end, are somebody else's: their UIDs, and how many they are. */
 size_t imaptake_lend(struct imapstore *t, size_t n, uint32_t *uids);
-/* One of them is to be asked for here, after all, unless it has come. */
-void imaptake_return(struct imapstore *t, uint32_t uid);
+/* One of them is to be asked for here, after all, unless it has come; first: before all others, so that it is not lent again. */
+void imaptake_return(struct imapstore *t, uint32_t uid, bool first);
 /* One of them was brought: what it is, as announced. False: it has come already. */
 bool imaptake_brought(struct imapstore *t, uint32_t uid, size_t *i);
 /*

@@ -305,6 +305,54 @@ def test_faults(tmp_path, peer):
         assert bool(srv.by_aides()) == (peer not in (RefusedAtLogin, WrongPassword, ByeAtOnce, NotThere, OtherValidity, RefusesToFetch))
 
 
+class RefusesOne(Slow):
+    """A message of INBOX, to further connections, once they have brought some."""
+
+    bad, refusals, everywhere = None, 0, False
+
+    def uid_fetch(self, link, tag, args):
+        uids = [m.uid for m in self.chosen(link, args[0])]
+        if self.is_aide(link) and not self.bad and len(self.by_aides()) > 20:
+            self.bad = uids[0]
+        if self.bad in uids and link.folder.name == "INBOX" and (self.everywhere or self.is_aide(link)):
+            self.refusals += self.is_aide(link)
+            raise Refused("NO [SERVERBUG] can't read it")
+        super().uid_fetch(link, tag, args)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_one_refused_ends_no_other(tmp_path, everywhere):
+    """It is asked for over the first connection, which reports what is to be reported, and never again over another; nor is any other message."""
+    with RefusesOne({"INBOX": letters(N), "Work": letters(N, 2000)}) as srv:
+        srv.everywhere = everywhere
+        h = Pull(tmp_path, srv)
+        r = h.go(1 if everywhere else 0)
+        assert srv.bad and srv.refusals == 2 and len(h.links) == 2 and sorted(srv.opened(h.links[1])) == ["EXAMINE INBOX", "EXAMINE Work"]
+        assert sorted(uid for _, uid in srv.given) == sorted(2 * list(range(1, N + 1)) if not everywhere else [i for i in 2 * list(range(1, N + 1)) if i != srv.bad] + [srv.bad])
+        if everywhere:
+            assert (r.end["pulled"], r.end["failed"]) == (2 * N - 1, 1), r
+            assert ["message %d" % srv.bad in e["text"] and "can't read it" in e["text"] for e in r.of("error")] == [True], r
+            assert len(h.local.bodies()) == N - 1 and h.local.state()["Work"] == srv.state()["Work"]
+        else:
+            undisturbed(h, r, 2 * N)
+
+
+class RefusesAll(Slow):
+    def uid_fetch(self, link, tag, args):
+        if self.is_aide(link):
+            raise Refused("NO not here")
+        super().uid_fetch(link, tag, args)
+
+
+def test_who_is_refused_all_is_sent_away(tmp_path):
+    """Each refusal costs a command."""
+    with RefusesAll({"INBOX": letters(N)}) as srv:
+        h = Pull(tmp_path, srv)
+        undisturbed(h, h.go())
+        asked = [n for n, _, line in srv.noted() if "UID FETCH" in line and n > srv.noted()[0][0]]
+        assert 0 < len(asked) < 40, asked
+
+
 class Lacking(Slow):
     """As a copy of the server that is behind: it has none of them."""
 
