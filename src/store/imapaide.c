@@ -70,9 +70,14 @@ void imapaide_give_up(struct imapstore *t, struct imapaide *x, const struct err 
 
 void imapaide_leave(struct imapstore *t)
 {
-	for (size_t i = t->aides ? t->aides->n : 0; i > 0; i--)
-		if (t->aides->a[i - 1]->busy)
-			dismiss(t, t->aides->a[i - 1]);
+	struct imapaides *g = t->aides;
+
+	for (size_t i = g ? g->n : 0; i > 0; i--) {
+		if (!g->a[i - 1]->busy)
+			continue;
+		g->over = g->over || g->a[i - 1]->mute;
+		dismiss(t, g->a[i - 1]);
+	}
 }
 
 void imapaide_drop(struct imapstore *t)

@@ -32,6 +32,7 @@ struct imapaide {
 	bool reading;         /* the first of it is handed out */
 	uint32_t *uids;       /* what it was lent, in the order in which it is wanted there */
 	size_t n;             /* without what was taken back from the end of it */
+	bool mute;            /* nothing has come of it for so long that it was all taken back; what still comes counts */
 	size_t given, refused; /* the fiber's: so many of that came to the shelf, or are not given there */
 	size_t brought, lacked; /* so many came from there, or are not to be had there */
 };

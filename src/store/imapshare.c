@@ -6,7 +6,7 @@
 #include "store/imapaide_p.h"
 
 #define REFUSED_MAX 8   /* messages, and as many as it gave: an aide that is refused more is of no use */
-#define SILENT_MS 10000 /* so long nothing comes of an aide, while the main connection has nothing left to do */
+#define SILENT_MS 2000  /* so long nothing comes of an aide, while the main connection has nothing left to do */
 
 static const struct err lacks = { .kind = ERR_PROTO, .text = "it lacks most of what was asked for" };
 
@@ -30,7 +30,7 @@ void imapshare_end(struct imapstore *t, struct imapaide *x)
 	take_back(t, x, 0);
 	free(x->uids);
 	x->uids = NULL;
-	x->busy = x->told = false;
+	x->busy = x->told = x->mute = false;
 	while (imapshelf_first(&x->shelf))
 		imapshelf_shift(&x->shelf);
 }
@@ -221,6 +221,7 @@ static int take(struct imapstore *t, struct imapaide *x, size_t *i, struct strea
 	const struct imapshelf_item *m;
 
 	while (x->busy && (m = imapshelf_first(&x->shelf))) {
+		x->mute = false;
 		if (!m->none && imaptake_brought(t, m->uid, i)) {
 			*body = imapshelf_body(&x->shelf);
 			x->reading = true;
@@ -268,6 +269,32 @@ static int take_any(struct imapstore *t, size_t *i, struct stream **body)
 	return 0;
 }
 
+/* Nothing comes of them, and nothing else is left to do: what they were lent is asked for here as well. Whichever comes first counts. */
+static void doubt(struct imapstore *t)
+{
+	struct imapaides *g = t->aides;
+
+	for (size_t i = 0; i < g->n; i++) {
+		struct imapaide *x = g->a[i];
+
+		if (!x->busy || x->mute)
+			continue;
+		log_debug("%s: nothing comes over a further connection", t->login.what);
+		x->mute = true;
+		x->t->take->ask.n = x->t->take->ask.sent;
+		take_back(t, x, 0);
+	}
+}
+
+/* Is there one of whom something is expected? */
+static bool is_awaited(const struct imapaides *g)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (g->a[i]->busy && !g->a[i]->mute)
+			return true;
+	return false;
+}
+
 /* Wait until somebody has something to say; main: the main connection, too. It need not stand idle for as long as a connection may be silent at all. */
 static int wait_all(struct imapstore *t, bool main, struct err *e)
 {
@@ -284,9 +311,13 @@ static int wait_all(struct imapstore *t, bool main, struct err *e)
 		imapstore_give(e, &why);
 		return -1;
 	}
-	log_debug("%s: nothing comes over any connection", t->login.what);
-	t->aides->over = true;
-	imapaide_leave(t);
+	if (main) {
+		log_debug("%s: nothing comes over any connection", t->login.what);
+		t->aides->over = true;
+		imapaide_leave(t);
+	} else {
+		doubt(t);
+	}
 	return 0;
 }
 
@@ -321,7 +352,7 @@ int imapshare_next(struct imapstore *t, size_t *i, struct stream **body, struct 
 			return imaptake_turn(t, false, i, body, e);
 		rc = imaptake_turn(t, true, i, body, e);
 		g->theirs = rc == 1;
-		if (rc < 0 || rc == 1)
+		if (rc < 0 || rc == 1 || (rc == 0 && !is_awaited(g)))
 			return rc;
 		main = rc == IMAPTAKE_LATER;
 		rc = 0;

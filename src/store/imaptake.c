@@ -195,7 +195,7 @@ static int pump(struct imapstore *t, struct err *e)
 		const bool batch = k->ask.sent < k->ask.n;
 
 		if (!batch && k->alone_at == k->alone.n) /* what is lent may come back */
-			return imapaide_busy(t) ? 0 : imapsoon_pump(t, e);
+			return k->want.lent > 0 ? 0 : imapsoon_pump(t, e);
 		if (!imapask_room(&k->ask) ||
 			imapstore_enough(t, k->bytes, k->waited, imapask_coming(&k->ask), imapask_ahead(&k->ask)))
 			return 0;
@@ -214,7 +214,7 @@ static int pump(struct imapstore *t, struct err *e)
 static int fail_one(struct imaptake *k, size_t at, size_t *i, struct err *e, enum err_kind kind,
 	const char *why)
 {
-	k->want.state[at] |= IMAPWANT_OVER;
+	imapwant_end(&k->want, at);
 	*i = k->want.a[at].i;
 	return err_set_span(e, kind, SPAN_MSG, "message %" PRIu32 ": %s", k->want.a[at].uid, why);
 }
@@ -260,7 +260,7 @@ static int take_body(struct imapstore *t, const struct imap_resp *r, size_t *i,
 		return hold(k, r, e);
 	}
 	count(k, w, r->body.size);
-	k->want.state[w - k->want.a] |= IMAPWANT_OVER;
+	imapwant_end(&k->want, (size_t)(w - k->want.a));
 	*i = w->i;
 	k->open = true;
 	*body = imapbody_link(t, r->body.s, w->uid);
@@ -272,6 +272,7 @@ static int ask_alone(struct imaptake *k, size_t at, struct err *e)
 {
 	if (vec_push(&k->alone, at) < 0)
 		return err_set(e, ERR_LOCAL, "out of memory");
+	imapwant_lend(&k->want, at, false);
 	k->want.state[at] = IMAPWANT_ALONE;
 	return 0;
 }
@@ -309,7 +310,7 @@ static int take_fetch(struct imapstore *t, const struct imap_resp *r, size_t *i,
 		return -1;
 	k->strays -= k->strays > 0;
 	count(k, w, k->held_size);
-	k->want.state[at] |= IMAPWANT_OVER;
+	imapwant_end(&k->want, at);
 	*i = w->i;
 	return 1;
 }
@@ -356,7 +357,7 @@ static int tell_missing(struct imapstore *t, size_t *i, struct stream **body, st
 		if (k->refused || k->want.state[at] & IMAPWANT_BARE)
 			return fail_one(k, at, i, e, k->refused ? k->why.kind : ERR_REFUSED,
 				k->refused ? k->why.text : "the server has no content for it");
-		k->want.state[at] |= IMAPWANT_OVER;
+		imapwant_end(&k->want, at);
 		*i = k->want.a[at].i;
 		*body = NULL;
 		return 1;
@@ -481,7 +482,7 @@ size_t imaptake_lend(struct imapstore *t, size_t n, uint32_t *uids)
 
 		if (k->want.state[place] & IMAPWANT_OVER)
 			continue; /* it has come unasked */
-		k->want.state[place] |= IMAPWANT_LENT;
+		imapwant_lend(&k->want, place, true);
 		uids[lent++] = k->want.a[place].uid;
 	}
 	return lent;
@@ -506,7 +507,7 @@ void imaptake_return(struct imapstore *t, uint32_t uid, bool first)
 	place = (size_t)(w - k->want.a);
 	if (!(k->want.state[place] & IMAPWANT_LENT))
 		return;
-	k->want.state[place] &= (unsigned char)~IMAPWANT_LENT;
+	imapwant_lend(&k->want, place, false);
 	assert(k->ask.n < k->want.n);
 	at = k->ask.n++;
 	if (first && k->ask.sent < at) {
@@ -523,7 +524,7 @@ bool imaptake_brought(struct imapstore *t, uint32_t uid, size_t *i)
 
 	if (!w)
 		return false;
-	k->want.state[w - k->want.a] |= IMAPWANT_OVER;
+	imapwant_end(&k->want, (size_t)(w - k->want.a));
 	*i = w->i;
 	return true;
 }

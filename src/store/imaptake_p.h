@@ -82,6 +82,7 @@ struct imapwant {
 	uint32_t *order;      /* places in a[], in the order of asking: at first as announced */
 	unsigned char *state; /* of a[] */
 	size_t n;
+	size_t lent;          /* so many are, and not over */
 };
 
 /* On failure, too, it is to be released. */
@@ -89,6 +90,10 @@ int imapwant_start(struct imapwant *w, const uint32_t *uids, size_t n, struct er
 void imapwant_release(struct imapwant *w);
 /* A message that is still waited for; NULL: nobody waits. */
 struct imapwanted *imapwant_find(const struct imapwant *w, uint32_t uid);
+/* The message at this place is not waited for any more. It may be over already. */
+void imapwant_end(struct imapwant *w, size_t at);
+/* It is lent, or has come back: it is not over. */
+void imapwant_lend(struct imapwant *w, size_t at, bool lent);
 
 /* ---- imapbody.c ---- */
 

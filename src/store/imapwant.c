@@ -50,3 +50,20 @@ struct imapwanted *imapwant_find(const struct imapwant *w, uint32_t uid)
 	}
 	return lo < w->n && w->a[lo].uid == uid && !(w->state[lo] & IMAPWANT_OVER) ? &w->a[lo] : NULL;
 }
+
+void imapwant_end(struct imapwant *w, size_t at)
+{
+	if (w->state[at] & IMAPWANT_OVER)
+		return;
+	if (w->state[at] & IMAPWANT_LENT)
+		w->lent--;
+	w->state[at] |= IMAPWANT_OVER;
+}
+
+void imapwant_lend(struct imapwant *w, size_t at, bool lent)
+{
+	if (lent == !!(w->state[at] & IMAPWANT_LENT))
+		return;
+	w->state[at] ^= IMAPWANT_LENT;
+	w->lent += lent ? 1 : (size_t)-1;
+}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 
 import pytest
@@ -368,6 +369,74 @@ def test_what_is_not_there_is_not_asked_for_again(tmp_path):
         undisturbed(h, h.go())
         asked = [n for n, _, line in srv.noted() if "UID FETCH" in line and n > srv.noted()[0][0]]
         assert 0 < len(asked) < 60, asked
+
+
+class Mute(Slow):
+    """A further connection says nothing any more in the midst of its work; what it was to bring last is `held`."""
+
+    held, since, again = None, 0.0, 0.0
+
+    def give(self, link, m, head, data, tail):
+        if m.uid == self.held and link.folder.name == "INBOX" and not self.is_aide(link):
+            self.again = time.monotonic()
+        super().give(link, m, head, data, tail)
+
+    def give_aide(self, link, m, head, data, tail):
+        if len(self.by_aides()) == 20:
+            self.held, self.since = m.uid, time.monotonic()
+            self.lock.release()
+            try:
+                self.hold(link)
+            finally:
+                self.lock.acquire()
+        try:
+            super().give_aide(link, m, head, data, tail)
+        except OSError as e:
+            raise Hangup from e
+
+    def hold(self, link):
+        link.hang()
+
+
+def test_silence_is_not_waited_for(tmp_path):
+    """The first connection has nothing to do meanwhile but to bring it. What came before stays, and the next folder is read without further ones."""
+    with Mute({"INBOX": letters(N), "Work": letters(N, 2000)}) as srv:
+        h = Pull(tmp_path, srv)
+        r = h.go()
+        assert time.monotonic() - srv.since < 15    # of 20 that it may be silent
+        undisturbed(h, r, 2 * N)
+        assert srv.held and 0 < srv.again - srv.since < 9, srv.again - srv.since
+        assert len(h.links) == 2 and srv.opened(h.links[1]) == ["EXAMINE INBOX"]
+
+
+class Late(Mute):
+    """It goes on when the first one was asked for the same, which waits for that."""
+
+    def __init__(self, *args, **more):
+        self.asked, self.came = threading.Event(), threading.Event()
+        super().__init__(*args, **more)
+
+    def hold(self, link):
+        self.asked.wait(30)
+
+    def give(self, link, m, head, data, tail):
+        if m.uid == self.held and not self.is_aide(link):
+            self.asked.set()
+            self.lock.release()
+            try:
+                self.came.wait(30)
+            finally:
+                self.lock.acquire()
+        super().give(link, m, head, data, tail)
+        if m.uid == self.held:
+            self.came.set()
+
+
+def test_what_comes_twice_counts_once(tmp_path):
+    with Late({"INBOX": letters(N)}) as srv:
+        h = Pull(tmp_path, srv)
+        undisturbed(h, h.go())
+        assert len([n for n, uid in srv.given if uid == srv.held]) == 2 and srv.came.is_set()
 
 
 class Large(Slow):
