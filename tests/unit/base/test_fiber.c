@@ -309,11 +309,70 @@ static void several(void **state)
 	}
 }
 
+struct killer {
+	int in;
+	struct fiber **victim;
+};
+
+/* Gives up another one, when it is told to. */
+static int cancel_when_told(void *arg, struct err *e)
+{
+	struct killer *c = arg;
+	int rc = wait_fd(c->in, WAIT_READ, clock_in(5000), e);
+
+	note('x');
+	fiber_cancel(*c->victim);
+	return rc;
+}
+
+/* Waits for one thing, and reads nothing. */
+static int wait_once(void *arg, struct err *e)
+{
+	int rc = wait_fd(*(int *)arg, WAIT_READ, clock_in(5000), e);
+
+	note(rc < 0 ? 'c' : 'r');
+	return rc;
+}
+
+/* One gives up another in the turn in which all are told what is ready: the third is told what is ready for it, and nothing else. */
+static void given_up_in_a_turn(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (int third = 0; third < 2; third++) {
+		int go[2], second[2], last[2];
+		struct fiber *f[3];
+		struct killer c = { .victim = &f[1] };
+
+		order[0] = '\0';
+		assert_int_equal(pipe(go) | pipe(second) | pipe(last), 0);
+		c.in = go[0];
+		f[0] = fiber_start(cancel_when_told, &c);
+		f[1] = fiber_start(wait_once, &second[0]);
+		f[2] = fiber_start(wait_once, &last[0]);
+		assert_true(f[0] && f[1] && f[2]);
+		assert_int_equal(write(go[1], "x", 1), 1);
+		assert_int_equal(write(third ? last[1] : second[1], "x", 1), 1);
+		fiber_turn();
+		assert_string_equal(order, third ? "xcr" : "xc");
+		if (!third)
+			assert_int_equal(write(last[1], "x", 1), 1);
+		assert_int_equal(fiber_join(f[2], &e), WAIT_READ);
+		assert_int_equal(fiber_join(f[0], &e), WAIT_READ);
+		for (int i = 0; i < 2; i++) {
+			close(go[i]);
+			close(second[i]);
+			close(last[i]);
+		}
+	}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(turns), T(turns_by_hand), T(kept_from_turns), T(deadlines), T(given_up), T(given_up_by_another), T(stopped), T(many), T(several) };
+	const struct CMUnitTest tests[] = { T(turns), T(turns_by_hand), T(kept_from_turns), T(deadlines), T(given_up), T(given_up_by_another), T(given_up_in_a_turn), T(stopped), T(many), T(several) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
