@@ -1,6 +1,8 @@
 """Two-way jobs with a real server, stopped at every step, killed at every system call, cut off at every byte: the next run ends as an undisturbed one would have."""
 
 import json
+import os
+import re
 
 import pytest
 
@@ -149,3 +151,31 @@ def test_two_runs_at_once(best_scene):
     assert first.returncode == 0
     assert best_scene.state() == best_scene.want
     best_scene.finish("two at once")
+
+
+@needs_strace
+def test_nothing_gets_its_name_before_it_is_on_disk(best, tmp_path):
+    """
+    Of a first run: the state file, what is remembered of the server, and each message, for which the base has said so before, on disk, when all of its group were there; and after that the
+    directory's.
+    """
+    p = Sync(tmp_path, best)
+    p.remote.fill("INBOX", 3)
+    log = str(tmp_path / "calls")
+    p.call("run", "both", prefix=strace("-y", "-e", "trace=fsync,fdatasync,rename,renameat,renameat2", log=log))
+    p.same()
+    with open(log, encoding="utf-8", errors="replace") as f:
+        calls = re.findall(r"(?:fsync|fdatasync)\(\d+<([^>]*)>|rename\w*\((?:(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, )?\"([^\"]*)\", (?:(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, )?\"([^\"]*)\"", f.read())
+    synced, unsynced, named, open_ends, said = set(), [], [], set(), False
+    for fd, here, old, there, new in calls:
+        if fd:
+            synced.add(fd)
+            open_ends.discard(fd)
+            said = fd.endswith(".db-wal") or (said and "/tmp/" not in fd)
+            continue
+        old, new = os.path.join(here, old), os.path.join(there, new)
+        named.append(new)
+        open_ends.add(os.path.dirname(new))
+        if old not in synced or ("/tmp/" in old and not said):
+            unsynced.append((old, new))
+    assert unsynced == [] and open_ends == set() and len([n for n in named if "/cur/" in n or "/new/" in n]) == 3 and any(n.endswith(".db") for n in named), (unsynced, open_ends, named)
