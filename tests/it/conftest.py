@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
+import disturb  # noqa: E402
 import dovecot  # noqa: E402
 import haul     # noqa: E402
 import tlscert  # noqa: E402
@@ -28,6 +29,22 @@ def best(tmp_path_factory):
     """The one that can all."""
     with twoway.start(tmp_path_factory.mktemp("dovecot"), "all") as srv:
         yield srv
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A server to which everybody logs in by PLAIN."""
+    with dovecot.Dovecot(tmp_path_factory.mktemp("plain"), auth_mechanisms="plain") as srv:
+        yield srv
+
+
+@pytest.fixture
+def far(plain, tmp_path):
+    """A two-way job whose server is far away."""
+    proxy = disturb.Proxy(plain.imaps_port, "--rtt-ms", "60")
+    plain.front_port = proxy.port
+    yield twoway.Sync(tmp_path, plain)
+    proxy.stop()
 
 
 @pytest.fixture

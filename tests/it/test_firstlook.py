@@ -6,29 +6,11 @@ import time
 
 import pytest
 
-import disturb
-import dovecot
 from hostile import clean
 from imappeer import Folder, Hangup, Peer, Refused, text
 from test_hostile_imap import Job
-from twoway import Sync
 
 LETTERS = [b"Message-ID: <%d@example.org>\nSubject: letter %d\n\ntext %d\n" % (i, i, i) for i in range(5)]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with dovecot.Dovecot(tmp_path_factory.mktemp("firstlook"), auth_mechanisms="plain") as srv:
-        yield srv
-
-
-@pytest.fixture
-def far(server, tmp_path):
-    """A job whose server is far away."""
-    proxy = disturb.Proxy(server.imaps_port, "--rtt-ms", "60")
-    server.front_port = proxy.port
-    yield Sync(tmp_path, server)
-    proxy.stop()
 
 
 def talk(p, *args):

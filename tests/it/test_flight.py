@@ -19,22 +19,11 @@ from twoway import Sync
 LETTERS = [b"Message-ID: <%d@example.org>\nSubject: letter %d\n\ntext\n" % (i, i) for i in range(3)]
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    """A server to which everybody logs in by PLAIN."""
-    with dovecot.Dovecot(tmp_path_factory.mktemp("plain"), auth_mechanisms="plain") as srv:
-        yield srv
-
-
 @pytest.fixture
-def far(plain, tmp_path):
-    """A job whose server is far away."""
-    proxy = disturb.Proxy(plain.imaps_port, "--rtt-ms", "60")
-    plain.front_port = proxy.port
-    p = Sync(tmp_path, plain)
-    p.remote.fill("INBOX", 3)
-    yield p
-    proxy.stop()
+def far(far):
+    """With some mail."""
+    far.remote.fill("INBOX", 3)
+    return far
 
 
 def known(p):
