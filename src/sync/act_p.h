@@ -4,13 +4,60 @@
 
 #include "sync/twoway.h"
 
+#define ACT_NO_FLAG SIZE_MAX
+
 /* Pairs whose message was to be removed from a side, which has another under its key. */
 struct strangers {
 	VEC(int64_t) pairs;
 };
 
-/* act.c: so many new messages of a folder are copied together. */
+/* What the base is to say of a message once the flags of both sides are what they shall be. */
+struct agreement {
+	int64_t pair;
+	uint64_t flags, was;
+	size_t flag[2];               /* which of todo.flag must have been done first; ACT_NO_FLAG */
+};
+
+/* A removal that waits until the other side has the message's flags: both by their places in the lists of todo. */
+struct waiting {
+	size_t removal, flag;
+};
+
+/* What one folder asks for. */
+struct todo {
+	VEC(struct work) copy[2], flag[2], remove[2]; /* by the side that is changed */
+	VEC(size_t) copy_row[2];
+	VEC(int64_t) forget;
+	VEC(struct agreement) agree;
+	VEC(struct waiting) waiting;  /* removals at the left */
+	size_t taken_before;          /* so many of those are of what was not copied just now */
+};
+
+/* ---- actrow.c ---- */
+
+void act_todo_release(struct todo *t);
+
+/* Does the folder ask for anything at this side? */
+bool act_has_work_at(struct box *b, const struct plan_sync_policy *policy, struct twoway *g, int side);
+
+/* Put what these rows ask for into the lists; what the base is to say of them at once it says. Both sides are open, where they have work. */
+int act_sort_rows(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, size_t from, size_t to, struct todo *t, struct err *e);
+
+/* What is to become of a message that both sides hold, and the base knows. */
+int act_sort_held(struct twoway *g, struct joined *row, const struct plan_sync *plan, struct todo *t, struct err *e);
+
+/* A message that both sides hold already gets its pair, in a transaction that the caller ends; then it is one of the base. */
+int act_pair_row(struct twoway *g, const struct box *b, struct joined *row, struct err *e);
+
+/* What was taken over from another program is of the base before anything is done: all or nothing, as its notes count only where the base knows nothing. */
+int act_note_taken(struct twoway *g, const struct box *b, struct err *e);
+
+/* ---- act.c ---- */
+
+/* So many new messages of a folder are copied together. */
 size_t act_slice(const struct twoway *g);
+
+/* ---- actask.c, actkept.c, acttry.c ---- */
 
 /* Is a message that comes from the left here in another folder already? By the name that the left gives it wherever it is: ->elsewhere then. */
 int act_find_elsewhere(struct twoway *g, struct box *b, const struct joined *row, struct work *w, struct err *e);
