@@ -1,4 +1,4 @@
-/* Deliveries to an IMAP mailbox from inside: see imapput.c, imapstage.c and imapseek.c. */
+/* Deliveries to an IMAP mailbox from inside: see imapput.c, imapstage.c, imapland.c and imapseek.c. */
 #ifndef STORE_IMAPPUT_P_H
 #define STORE_IMAPPUT_P_H
 
@@ -67,6 +67,36 @@ struct imapput {
 	char in[IMAPPUT_CHUNK], lf[IMAPPUT_CHUNK + 1];
 };
 
+/* A message that the server has taken, and did not say as what. */
+struct imapput_unkeyed {
+	size_t i;      /* of the staged ones */
+	uint32_t said; /* or as one that can be no new one; 0: not at all */
+};
+
+/* A group on its way. */
+struct imapput_sending {
+	struct imapput_group *g;
+	struct staged *st;
+	size_t n;
+	uint32_t lowest;     /* no UID of its messages is below */
+	VEC(size_t) todo;    /* of st, in the order of sending */
+	VEC(size_t) again;   /* to be sent again one by one */
+	VEC(struct imapput_unkeyed) unkeyed;
+	struct uidset given; /* by APPENDUID */
+	size_t flying; /* of what flies, its own */
+	bool lost;     /* with the link */
+	size_t sent; /* of todo: up to there they were sent, or begun to be */
+	bool single;
+	bool stop; /* nothing more is sent: */
+	struct err why;
+};
+
+/* One of those that were staged, and not dropped. */
+static inline struct imapput_item *imapput_item(const struct imapput_sending *p, size_t i)
+{
+	return &p->g->items.a[p->g->order.a[i]];
+}
+
 /* What is looked for. */
 struct imapsought {
 	uint32_t from; /* UIDs below are older */
@@ -90,6 +120,15 @@ struct stream *imapput_body(
 void imapput_clear(struct imapput_group *g);
 
 /* ---- imapput.c ---- */
+
+/* The server refuses one message. */
+int imapput_refuse(struct staged *st, const struct err *why, struct err *e);
+/* Send all that is to do. */
+int imapput_send_all(struct imapstore *t, struct imapput_sending *p, struct err *e);
+/* Read one answer, to whichever group. */
+int imapput_read_end(struct imapstore *t, struct err *e);
+
+/* ---- imapland.c ---- */
 
 /* Give up what was launched and not landed. */
 void imapput_unlaunch(struct imapput *u);

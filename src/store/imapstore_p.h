@@ -23,6 +23,7 @@
  *   imapmove.c   moves and copies to another folder
  *   imapstage.c  deliveries, until they are sent
  *   imapput.c    sending them
+ *   imapland.c   one group behind another, and what came of them
  *   imapseek.c   deliveries that are to be found again
  *   imaplisten.c waiting for changes (imaplisten_p.h), over connections of its own
  */
@@ -392,7 +393,7 @@ const char *imapident_object_item(const struct imapstore *t);
 bool imapident_object(
 	struct imapstore *t, const struct imap_fetch *f, unsigned char out[IDENT_OBJECT]);
 
-/* ---- imapstage.c, imapput.c, imapseek.c ---- */
+/* ---- imapstage.c, imapland.c, imapseek.c ---- */
 
 void imapput_free(struct imapput *u);
 int imapput_stage(struct store *s, struct stream *body, const struct store_meta *m,
