@@ -262,7 +262,7 @@ int imapident(struct store *s, const uint64_t *nums, size_t n, bool marks,
 
 	if (n == 0)
 		return 0;
-	if (imapstore_need_box(t, false, e) < 0)
+	if (imapput_beside(t, false, e) < 0)
 		return -1;
 	if (!marks && tell_ahead(t, nums, n, tell, arg))
 		return 0;

@@ -241,6 +241,12 @@ static int fail(struct imapstore *t, bool nonsense, struct err *e)
 	return imapstore_fail(t, e);
 }
 
+/* Is all answered, and nothing left to do? Something else may have flown behind it, and the link have broken at that. */
+static bool is_answered(const struct imapstore *t, const struct imapput_sending *p)
+{
+	return p->flying == 0 && !p->stop && p->again.n == 0 && p->unkeyed.n == 0 && !(t->conn.caps.have & IMAP_CAP_GMAIL);
+}
+
 void imapput_lost(struct imapstore *t)
 {
 	struct imapput *u = t->put;
@@ -250,7 +256,7 @@ void imapput_lost(struct imapstore *t)
 	u->flying = 0;
 	for (int k = 0; k < 2; k++)
 		if (u->group[k].sending) {
-			u->group[k].sending->lost = true;
+			u->group[k].sending->lost |= !is_answered(t, u->group[k].sending);
 			u->group[k].sending->flying = 0;
 		}
 }

@@ -35,7 +35,7 @@ int imapmark_set_flags(struct store *s, const struct flag_change *c, size_t n, i
 	uint64_t holds;
 	int rc;
 
-	if (imapstore_need_box(t, true, e) < 0)
+	if (imapput_beside(t, true, e) < 0)
 		return -1;
 	mine = calloc(n ? n : 1, sizeof(*mine));
 	if (!mine) {

@@ -144,21 +144,27 @@ static int misread(struct imapstore *t, struct err *e)
 	return imapstore_broken(t, e);
 }
 
-int imapput_read_end(struct imapstore *t, struct err *e)
+/* What came of an APPEND is not known: nor is it of its group. */
+static int lose_answer(struct imapput_sending *p, const struct err *why, struct err *e)
+{
+	if (!p->stop)
+		p->why = *why;
+	p->stop = true;
+	imapstore_give(e, why);
+	return -1;
+}
+
+int imapput_hear(struct imapstore *t, enum imap_event ev, uint32_t tag, const struct imap_resp *r,
+	const struct err *why, struct err *e)
 {
 	struct imapput *u = t->put;
-	const struct imap_resp *r = NULL;
-	struct err why = ERR_INIT;
-	enum imap_event ev;
+	struct err wrong = ERR_INIT;
 	struct imapput_command c;
-	uint32_t tag;
 	size_t i = 0;
+	int rc = 0;
 
-	ev = imap_next(&t->conn, &tag, &r, &why);
-	if (ev == IMAP_LOST) {
-		imapstore_give(e, &why);
-		return imapstore_broken(t, e);
-	}
+	if (!u || u->flying == 0)
+		return 0;
 	if (ev == IMAP_DATA)
 		return r->kind == IMAP_UNTAGGED && r->cond == IMAP_BAD ? misread(t, e) : 0;
 	while (i < u->flying && u->fly[i].tag != tag)
@@ -169,9 +175,24 @@ int imapput_read_end(struct imapstore *t, struct err *e)
 	u->flying--;
 	memmove(&u->fly[i], &u->fly[i + 1], (u->flying - i) * sizeof(c));
 	c.of->flying--;
-	if (c.from == c.to)
-		return 0;
-	return ev == IMAP_DONE ? take_uids(t, c.of, &c, r, e) : take_refusal(c.of, &c, &why, e);
+	if (c.from < c.to)
+		rc = ev == IMAP_DONE ? take_uids(t, c.of, &c, r, &wrong) : take_refusal(c.of, &c, why, &wrong);
+	return rc < 0 ? lose_answer(c.of, &wrong, e) : 1;
+}
+
+int imapput_read_end(struct imapstore *t, struct err *e)
+{
+	const struct imap_resp *r = NULL;
+	struct err why = ERR_INIT;
+	enum imap_event ev;
+	uint32_t tag = 0;
+
+	ev = imap_next(&t->conn, &tag, &r, &why);
+	if (ev == IMAP_LOST) {
+		imapstore_give(e, &why);
+		return imapstore_broken(t, e);
+	}
+	return imapput_hear(t, ev, tag, r, &why, e) < 0 ? -1 : 0;
 }
 
 /* A command flies. */

@@ -87,15 +87,11 @@ struct imapput *imapput_of(struct imapstore *t, struct err *e)
 	return t->put = u;
 }
 
-/*
- * The open box can be written to. While messages are on their way to it, it is what it was; and what
- * else there is to do in it waits for their answers (imapput_settle).
- */
-static int writable_box(struct imapstore *t, struct err *e)
+int imapput_beside(struct imapstore *t, bool write, struct err *e)
 {
-	bool flies = t->put && t->put->flying > 0 && t->up && !t->conn.dead;
+	bool flies = t->put && t->put->flying > 0 && t->up && !t->conn.dead && t->box && t->sel.f == t->box;
 
-	return flies ? 0 : imapstore_need_box(t, true, e);
+	return flies ? 0 : imapstore_need_box(t, write, e);
 }
 
 /* The beginning of a header, kept to be looked at. */
@@ -208,7 +204,7 @@ int imapput_stage(struct store *s, struct stream *body, const struct store_meta 
 	int rc = -1;
 
 	memset(out, 0, sizeof(*out));
-	if (writable_box(t, e) < 0)
+	if (imapput_beside(t, true, e) < 0)
 		return -1;
 	u = imapput_of(t, e);
 	if (!u)
@@ -338,7 +334,7 @@ int imapput_harden(struct store *s, struct staged *st, size_t n, struct err *e)
 	struct imapstore *t = imapstore_of(s);
 	struct imapput *u = t->put;
 
-	if (writable_box(t, e) < 0)
+	if (imapput_beside(t, true, e) < 0)
 		return -1;
 	if (!u)
 		return n == 0 ? 0 : err_set(e, ERR_BUG, "%s: nothing is staged", t->login.what);

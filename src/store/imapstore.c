@@ -247,9 +247,12 @@ int imapstore_fly(struct imapstore *t, const struct imapstore_flight *f, struct 
 				imapstore_give(e, &why);
 			return imapstore_broken(t, stop ? NULL : e);
 		}
-		if (ev == IMAP_DATA) {
+		rc = imapput_hear(t, ev, tag, r, &why, &second);
+		if (rc > 0) {
+			rc = 0;
+		} else if (rc == 0 && ev == IMAP_DATA) {
 			rc = flight_data(t, f, r, &second);
-		} else {
+		} else if (rc == 0) {
 			ended++;
 			rc = flight_end(t, f, first, tag, ev == IMAP_DONE ? r : NULL,
 				ev == IMAP_DONE ? NULL : &why, &second);

@@ -393,7 +393,7 @@ const char *imapident_object_item(const struct imapstore *t);
 bool imapident_object(
 	struct imapstore *t, const struct imap_fetch *f, unsigned char out[IDENT_OBJECT]);
 
-/* ---- imapstage.c, imapland.c, imapseek.c ---- */
+/* ---- imapstage.c, imapput.c, imapland.c, imapseek.c ---- */
 
 void imapput_free(struct imapput *u);
 int imapput_stage(struct store *s, struct stream *body, const struct store_meta *m,
@@ -405,6 +405,15 @@ int imapput_launch(struct store *s, struct staged *st, size_t n, struct err *e);
 int imapput_land(struct store *s, struct err *e);
 /* Read the answers to all that was launched; what came of it is told by landing. */
 int imapput_settle(struct imapstore *t, struct err *e);
+/*
+ * The open box can be used. While messages are on their way to it, it is what it was, and can be
+ * written to; their answers are not waited for: what is sent flies behind them (imapput_hear). What
+ * else there is to do waits for them (imapstore_need_box).
+ */
+int imapput_beside(struct imapstore *t, bool write, struct err *e);
+/* Something was read (imap_next), and the link stands: is it the end of one of the commands that messages are on their way by? 1, what came of it is noted; 0; -1. */
+int imapput_hear(struct imapstore *t, enum imap_event ev, uint32_t tag, const struct imap_resp *r,
+	const struct err *why, struct err *e);
 /* The link is lost. */
 void imapput_lost(struct imapstore *t);
 void imapput_abandon(struct store *s);

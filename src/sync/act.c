@@ -94,8 +94,8 @@ static void go_on_counting(const struct exec *from, struct exec *to)
 	to->done_bytes = from->done_bytes;
 }
 
-/* All copies of a folder: what is pulled first, since it may turn out to be here already. */
-static int copy_all(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct todo *t, struct err *e)
+/* All copies of a folder: what is pulled first, since it may turn out to be here already. The last of them may be on their way: land. */
+static int send_all(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct todo *t, struct err *e)
 {
 	struct pairing m = { .g = g, .b = b, .t = t, .policy = policy };
 	int rc = act_doubt_elsewhere(g, t->copy[RIGHT].a, t->copy[RIGHT].n, e);
@@ -106,14 +106,33 @@ static int copy_all(struct twoway *g, struct box *b, const struct plan_sync_poli
 		g->x[RIGHT].twin_arg = &m;
 	}
 	if (rc == 0)
-		rc = exec_copy(&g->x[RIGHT], t->copy[RIGHT].a, t->copy[RIGHT].n, e);
+		rc = exec_send(&g->x[RIGHT], t->copy[RIGHT].a, t->copy[RIGHT].n, e);
 	g->x[RIGHT].twin = NULL;
 	twins_release(&m.twins);
 	go_on_counting(&g->x[RIGHT], &g->x[LEFT]);
 	if (rc == 0)
-		rc = exec_copy(&g->x[LEFT], t->copy[LEFT].a, t->copy[LEFT].n, e);
+		rc = exec_send(&g->x[LEFT], t->copy[LEFT].a, t->copy[LEFT].n, e);
 	go_on_counting(&g->x[LEFT], &g->x[RIGHT]);
 	return rc;
+}
+
+/* All copies that were sent have arrived. failed: *e says so already, and what can arrive all the same is to. */
+static int land(struct twoway *g, bool failed, struct err *e)
+{
+	int rc = 0;
+
+	for (int s = RIGHT; s >= LEFT; s--) {
+		struct err why = ERR_INIT;
+
+		if (exec_land(&g->x[s], &why) == 0)
+			continue;
+		if (failed || rc < 0)
+			log_debug("and what was on its way did not arrive: %s", why.text);
+		else if (e)
+			*e = why;
+		rc = -1;
+	}
+	return failed ? -1 : rc;
 }
 
 /* What both sides agree on now, unless the base says so already, by what was noted of the flags of one side. */
@@ -185,6 +204,8 @@ static int remove_at(struct twoway *g, struct box *b, int side, struct todo *t, 
 		return 0;
 	if (twoway_tells(g, side))
 		rc = act_find_strangers(g, side, t->remove[side].a, t->remove[side].n, &strangers, e);
+	if (rc == 0)
+		rc = exec_land(&g->x[side], e);
 	if (rc == 0 && side == LEFT && g->p->one_way)
 		rc = act_see_kept(g, b, t->remove[side].a, t->remove[side].n, t->taken_before, e);
 	exec_forget_marks(x);
@@ -215,23 +236,33 @@ static int foretell_strangers(struct twoway *g, int side, const struct todo *t, 
 	return rc;
 }
 
-/* Everything that a folder asks for, in the order that loses nothing: copies, flags, removals. */
-static int do_todo(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct todo *t, struct err *e)
+/*
+ * Everything that a folder asks for, in the order that loses nothing: copies, flags, removals. To a server the last copies, the flags, and the question whether what is to be removed is what it was
+ * leave in one flight: none of them depends on the answer to another. Removals are asked for when all that is answered.
+ */
+static int do_all(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct todo *t, struct err *e)
 {
 	uint64_t none;
 
-	if (copy_all(g, b, policy, t, e) < 0)
+	if (send_all(g, b, policy, t, e) < 0)
 		return -1;
 	for (int s = RIGHT; s >= LEFT; s--)
 		if (foretell_strangers(g, s, t, e) < 0 || exec_flags(&g->x[s], t->flag[s].a, t->flag[s].n, e) < 0)
 			return -1;
-	if (note_rest(g, b, t, e) < 0 || sort_taken_now(t, e) < 0)
+	if (exec_land(&g->x[RIGHT], e) < 0 || note_rest(g, b, t, e) < 0 || sort_taken_now(t, e) < 0)
 		return -1;
 	for (int s = RIGHT; s >= LEFT; s--)
 		if (remove_at(g, b, s, t, e) < 0)
 			return -1;
+	if (exec_land(&g->x[LEFT], e) < 0)
+		return -1;
 	/* what was pulled in the last group is settled now, not in the next run */
 	return exec_commit(&g->x[RIGHT], false, 0, &none, e);
+}
+
+static int do_todo(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct todo *t, struct err *e)
+{
+	return do_all(g, b, policy, t, e) < 0 ? land(g, true, e) : 0;
 }
 
 /* What is new is copied slice by slice, the oldest first; all else is done at once, with the last of these. */
@@ -241,7 +272,9 @@ static int do_rows(struct twoway *g, struct box *b, const struct plan_sync_polic
 	size_t at = 0;
 
 	for (; fresh - at > slice; at += slice) {
-		if (act_sort_rows(g, b, policy, at, at + slice, t, e) < 0 || copy_all(g, b, policy, t, e) < 0)
+		if (act_sort_rows(g, b, policy, at, at + slice, t, e) < 0)
+			return -1;
+		if (land(g, send_all(g, b, policy, t, e) < 0, e) < 0)
 			return -1;
 		for (int s = LEFT; s <= RIGHT; s++) {
 			vec_clear(&t->copy[s]);

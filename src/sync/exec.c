@@ -481,7 +481,7 @@ static int publish_failed(struct exec *x, const struct err *broken)
 	return -1;
 }
 
-int exec_land(struct exec *x, struct err *e)
+int exec_land_group(struct exec *x, struct err *e)
 {
 	int rc;
 
@@ -504,7 +504,7 @@ static int launch(struct exec *x, struct err *e)
 
 	if (x->dst->ops->launch(x->dst, x->staged, x->n, e) < 0)
 		return publish_failed(x, e);
-	rc = exec_land(x, e);
+	rc = exec_land_group(x, e);
 	if (rc < 0 && x->n == 0)
 		return -1; /* both */
 	x->sent = g;
@@ -542,7 +542,7 @@ int exec_send_group(struct exec *x, struct err *e)
 
 	if (x->n == 0)
 		return 0;
-	if (!behind && exec_land(x, e) < 0)
+	if (!behind && exec_land_group(x, e) < 0)
 		return publish_failed(x, NULL);
 	exec_step(x, "harden");
 	if (dst->ops->harden(dst, x->staged, x->n, e) < 0)
@@ -559,15 +559,20 @@ fail:
 	return -1;
 }
 
-int exec_flush_group(struct exec *x, struct err *e)
+int exec_send_last(struct exec *x, struct err *e)
 {
 	struct err second = ERR_INIT;
 
 	if (exec_send_group(x, e) == 0)
-		return exec_land(x, e);
-	if (exec_land(x, &second) < 0)
+		return 0;
+	if (exec_land_group(x, &second) < 0)
 		log_debug("and what was on its way did not arrive: %s", second.text);
 	return -1;
+}
+
+int exec_flush_group(struct exec *x, struct err *e)
+{
+	return exec_send_last(x, e) < 0 ? -1 : exec_land_group(x, e);
 }
 
 int exec_settle_now(struct exec *x, struct err *e)

@@ -140,6 +140,14 @@ int exec_recover_none(struct exec *x, struct err *e);
  */
 int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e);
 
+/*
+ * The same, but the last of them may be on their way when this returns, with their pairs pending: so that something else that is asked of the target need not wait for its answers. exec_land follows,
+ * whatever becomes of that, and w lives until then.
+ */
+int exec_send(struct exec *x, struct work *w, size_t n, struct err *e);
+/* What is on its way has arrived; its pairs are settled, and what was noted of single messages is in the base. */
+int exec_land(struct exec *x, struct err *e);
+
 /* Two-way: change flags at the target as PLAN_FLAG_LEFT or _RIGHT says, and note in the base what both sides agree on then (->agreed). Of those that were done the act is taken away, and ->was is what the base says now. */
 int exec_flags(struct exec *x, struct work *w, size_t n, struct err *e);
 

@@ -57,8 +57,10 @@ int exec_take_key(struct exec *x, const struct work *w, struct err *e);
 int exec_flush_group(struct exec *x, struct err *e);
 /* The same of a group behind which others come: it may be on its way when this returns, with its pairs pending. */
 int exec_send_group(struct exec *x, struct err *e);
-/* What is on its way has arrived; its pairs are settled. */
-int exec_land(struct exec *x, struct err *e);
+/* What is on its way has arrived; its pairs are settled. What was noted of single messages may wait in the open transaction. */
+int exec_land_group(struct exec *x, struct err *e);
+/* The same of the last one; if it can't be sent, the one before it lands. */
+int exec_send_last(struct exec *x, struct err *e);
 
 /* All that is published is known to be: so say in the base. */
 int exec_settle_now(struct exec *x, struct err *e);

@@ -370,7 +370,13 @@ static int copy_elsewhere(struct exec *x, struct work *w, size_t n, struct err *
 	return 0;
 }
 
-/* Copy what is to be copied, as exec_copy. */
+/* However it ended, what was noted stays noted. */
+static int keep_notes(struct exec *x, int rc, struct err *e)
+{
+	return db_in_transaction(x->db) && db_commit(x->db, rc < 0 ? NULL : e) < 0 ? -1 : rc;
+}
+
+/* Copy what is to be copied, as exec_send. */
 static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 {
 	VEC(uint64_t) nums = { 0 };
@@ -396,7 +402,7 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 		}
 	}
 	if (nums.n == 0) {
-		rc = exec_flush_group(x, e);
+		rc = exec_send_last(x, e);
 		goto out;
 	}
 	if (x->src->ops->want(x->src, nums.a, nums.n, e) < 0)
@@ -471,16 +477,14 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 		if (exec_item_failed(x, todo.a[i], &why, e) < 0)
 			goto broken;
 	}
-	rc = exec_flush_group(x, e);
+	rc = exec_send_last(x, e);
 	goto out;
 broken:
 	if (unsure)
 		unstage_last(x);
 	rc = copy_broken(x, e);
 out:
-	/* However it ended, what was noted stays noted. */
-	if (db_in_transaction(x->db) && db_commit(x->db, rc < 0 ? NULL : e) < 0)
-		rc = -1;
+	rc = keep_notes(x, rc, e);
 	vec_release(&nums);
 	vec_release(&todo);
 	return rc;
@@ -517,7 +521,7 @@ static bool has_copies(const struct exec *x, const struct work *w, size_t n)
 	return false;
 }
 
-int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
+int exec_send(struct exec *x, struct work *w, size_t n, struct err *e)
 {
 	while (x->budget && has_copies(x, w, n)) {
 		size_t some;
@@ -533,4 +537,14 @@ int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
 		n -= some;
 	}
 	return copy_all(x, w, n, e);
+}
+
+int exec_land(struct exec *x, struct err *e)
+{
+	return x->sent.n == 0 ? 0 : keep_notes(x, exec_land_group(x, e), e);
+}
+
+int exec_copy(struct exec *x, struct work *w, size_t n, struct err *e)
+{
+	return exec_send(x, w, n, e) < 0 ? -1 : exec_land(x, e);
 }
