@@ -487,6 +487,7 @@ static size_t commands(const struct imapstore *t)
 static int queue(struct imapstore *t, bool status, struct err *e)
 {
 	struct collecting c = { .t = t, .status = status };
+	const bool sent = t->ahead.n > 0;
 	uint32_t tag;
 
 	for (size_t n = commands(t); t->ahead.n < n; t->ahead.n++) {
@@ -495,7 +496,7 @@ static int queue(struct imapstore *t, bool status, struct err *e)
 		if (t->ahead.n == 0)
 			t->ahead.first = tag;
 	}
-	return status && !t->ahead.look && (status_in_list(t) || !wants_status(t)) ? imaplook_ask_early(t, e) : 0;
+	return status && !t->ahead.look && (status_in_list(t) || !wants_status(t)) ? imaplook_ask_early(t, sent, e) : 0;
 }
 
 /* Behind the login, if that is what the link is dialled for. */

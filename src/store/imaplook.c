@@ -382,7 +382,8 @@ static int again(struct imapstore *t, enum imaplook_mode mode, bool search, stru
 		it->f->stamp = (struct imapstamp){ 0 };
 		imaplook_plan(t, &other, &k->l[it->i]);
 	} else {
-		imaplook_plan_commands(t, &other);
+		other.vanished = imaplook_vanished(t);
+		imaplook_plan_commands(&other);
 	}
 	return vec_push(&k->items, other) < 0 ? err_set(e, ERR_LOCAL, "out of memory") : 0;
 }
@@ -416,7 +417,7 @@ static int judge(struct imapstore *t, struct box_info *out, struct err *e)
 		mode = MODE_FLAGS;
 	else if (mode == MODE_MODSEQ && !imaplook_vanished(t) && !search)
 		search = sel->uidnext == 0 || !imaplook_nothing_gone(base, sel->exists, sel->uidnext);
-	if (mode != it->mode || search != it->search || it->anew) {
+	if (mode != it->mode || search != it->search || it->anew || (mode == MODE_MODSEQ && it->vanished != imaplook_vanished(t))) {
 		it->skip = true;
 		return again(t, mode, search, e);
 	}

@@ -15,6 +15,7 @@ struct imaplook_item {
 	struct imapfolder *f;
 	struct imapstamp base; /* validity 0: none */
 	enum imaplook_mode mode;
+	bool vanished; /* asked as QRESYNC has it */
 	bool search; /* MODE_MODSEQ without QRESYNC */
 	bool anew;   /* STATUS speaks of another UIDVALIDITY, or a lower UIDNEXT: everything is asked for at once, and SELECT tells whether it is true */
 	bool sizes;  /* size and date are wanted of old ones, too */
@@ -37,7 +38,8 @@ struct imaplook {
 	bool told;         /* look_box told it, and look_next reads it */
 	bool active, stop; /* stop: nothing more is sent */
 	bool early;        /* nobody has announced it yet (imaplookask.c) */
-	struct look own;   /* of a listing; or what is asked early */
+	struct look own;   /* of a listing; or what is asked early, */
+	char own_stamp[STORE_STAMP_MAX]; /* by this */
 	/* The item that is read. */
 	struct uidset seen; /* listed */
 	struct uidset vanished, found;
@@ -77,7 +79,7 @@ static inline uint32_t imaplook_new_from(const struct imaplook_item *it)
 bool imaplook_nothing_gone(const struct imapstamp *base, uint32_t messages, uint32_t uidnext);
 /* The way for a folder, it->f; and the commands of a way. */
 void imaplook_plan(const struct imapstore *t, struct imaplook_item *it, const struct look *l);
-void imaplook_plan_commands(const struct imapstore *t, struct imaplook_item *it);
+void imaplook_plan_commands(struct imaplook_item *it);
 /* Send as much as may fly. */
 int imaplook_pump(struct imapstore *t, struct err *e);
 /* The one that was asked early answers the i-th of these as well, which are announced now. False: none, or it does not. */

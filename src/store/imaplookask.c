@@ -11,14 +11,22 @@ bool imaplook_nothing_gone(const struct imapstamp *base, uint32_t messages, uint
 		messages - base->messages == uidnext - base->uidnext;
 }
 
-void imaplook_plan_commands(const struct imapstore *t, struct imaplook_item *it)
+void imaplook_plan_commands(struct imaplook_item *it)
 {
 	it->cmds[it->n++] = CMD_SELECT;
 	if (it->mode != MODE_FULL && it->base.uidnext > 1)
 		it->cmds[it->n++] = CMD_OLD;
-	if (it->mode == MODE_MODSEQ && it->search && !imaplook_vanished(t) && it->base.uidnext > 1)
+	if (it->mode == MODE_MODSEQ && it->search && !it->vanished && it->base.uidnext > 1)
 		it->cmds[it->n++] = CMD_SEARCH;
 	it->cmds[it->n++] = CMD_NEW;
+}
+
+/* Is QRESYNC on, or asked to be, before anything is answered? */
+static bool will_vanish(const struct imapstore *t)
+{
+	const unsigned need = IMAP_CAP_QRESYNC | IMAP_CAP_ENABLE;
+
+	return imaplook_vanished(t) || (t->conn.enabled == 0 && (t->conn.caps.have & need) == need);
 }
 
 void imaplook_plan(const struct imapstore *t, struct imaplook_item *it, const struct look *l)
@@ -38,8 +46,9 @@ void imaplook_plan(const struct imapstore *t, struct imaplook_item *it, const st
 	it->sizes = l->sizes;
 	it->idents = l->idents || it->anew;
 	it->keywords = l->keywords;
+	it->vanished = imaplook_vanished(t) || (t->look->early && will_vanish(t));
 	it->search = now->validity == 0 || !imaplook_nothing_gone(&it->base, now->messages, now->uidnext);
-	imaplook_plan_commands(t, it);
+	imaplook_plan_commands(it);
 }
 
 /* Send one command. */
@@ -63,7 +72,7 @@ static int send_one(struct imapstore *t, struct imaplook_item *it, unsigned c, s
 			return imap_send(conn, tag, e, "UID FETCH 1:%" PRIu32 " %s", last, old);
 		return imap_send(conn, tag, e,
 			"UID FETCH 1:%" PRIu32 " %s (CHANGEDSINCE %" PRIu64 "%s)", last, old,
-			it->base.modseq, imaplook_vanished(t) ? " VANISHED" : "");
+			it->base.modseq, it->vanished ? " VANISHED" : "");
 	case CMD_SEARCH:
 		return imap_send(conn, tag, e, "UID SEARCH %sUID 1:%" PRIu32,
 			conn->caps.have & IMAP_CAP_ESEARCH ? "RETURN (ALL) " : "", last);
@@ -96,24 +105,41 @@ int imaplook_pump(struct imapstore *t, struct err *e)
 /* ---- before it is announced ---- */
 
 /*
+ * Of a folder that has changed here it is not known whether it has there: it is asked for its
+ * changes, which is needless if it has none, but it will be selected. That is of use while the
+ * answer to LIST is waited for; and it is left alone where it may take more than that: QRESYNC tells
+ * in a few words what is gone, and what stands behind a login the server was seen to bear (one that
+ * then stumbles over this is not known as such any more: imaptree.c).
+ */
+static bool may_ask_changes(const struct imapstore *t, bool sent)
+{
+	return !sent && will_vanish(t) && t->login.remembered && t->login.remembered->flies == IMAP_FLIES_YES;
+}
+
+/*
  * In a first contact INBOX will be looked at whole, whatever the listing says: so that is asked in
  * the listing's flight. Its answers stand behind those to LIST (a server that mixes them is heard
  * no further: imaplist.c). Whoever wants something else before they are read has them read over.
  */
-int imaplook_ask_early(struct imapstore *t, struct err *e)
+int imaplook_ask_early(struct imapstore *t, bool sent, struct err *e)
 {
-	const struct look_hint *hint = t->s.foreseen;
+	struct look_hint *hint = t->s.foreseen;
 	struct imaplook_item it = { .i = 0 };
 	struct imaplook *k;
 
 	if (!hint)
 		return 0;
+	hint->asked = *hint->stamp && may_ask_changes(t, sent);
+	if (*hint->stamp && !hint->asked)
+		return 0;
 	k = imaplook_fresh(t, e);
 	if (!k || imaptree_find(t, "INBOX", &it.f, e) < 0)
 		return -1;
-	k->own = (struct look){ .folder = "INBOX", .stamp = "", .all = true, .idents = hint->idents };
+	memcpy(k->own_stamp, hint->stamp, sizeof(k->own_stamp));
+	k->own = (struct look){ .folder = "INBOX", .stamp = k->own_stamp, .all = !*k->own_stamp, .idents = hint->idents };
 	k->l = &k->own;
 	k->how = hint->how;
+	k->early = true;
 	imaplook_plan(t, &it, &k->own);
 	if (it.idents && !k->part.reader && !(k->part.reader = ident_reader_new(e)))
 		return -1;
@@ -137,7 +163,7 @@ bool imaplook_early_fits(const struct imapstore *t, const struct look *l, size_t
 		return false;
 	while (at < n && strcmp(l[at].folder, "INBOX") != 0)
 		at++;
-	if (at == n || *l[at].stamp || l[at].idents != k->own.idents)
+	if (at == n || strcmp(l[at].stamp, k->own.stamp) != 0 || l[at].idents != k->own.idents || (*k->own.stamp && (l[at].all || l[at].sizes)))
 		return false;
 	*i = at;
 	return true;

@@ -285,8 +285,8 @@ int imaplook_box(struct store *s, size_t *i, struct box_info *out, struct err *e
 int imaplook_next(struct store *s, struct store_msg *m, struct err *e);
 int imaplook_list_start(struct store *s, struct err *e);
 int imaplook_list_next(struct store *s, struct store_msg *m, struct err *e);
-/* Queue the look that is foreseen, behind the commands of a listing; what becomes of it the next announcement tells. */
-int imaplook_ask_early(struct imapstore *t, struct err *e);
+/* Queue the look that is foreseen, behind the commands of a listing; what becomes of it the next announcement tells. sent: those have left before. */
+int imaplook_ask_early(struct imapstore *t, bool sent, struct err *e);
 /* Is it in flight? Then what comes after the listing's answers is of it. */
 bool imaplook_is_early(const struct imapstore *t);
 

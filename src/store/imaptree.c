@@ -98,6 +98,8 @@ static int list(struct imapstore *t, struct err *e)
 		/* the server has taken the login, and stumbled over what stood behind it, or behind LIST, or refused it: perhaps what came before LIST as well */
 		t->conn.dead = true;
 		log_debug("%s: %s: once more, waiting for each answer", t->login.what, why.text);
+		if (t->s.foreseen)
+			t->s.foreseen->asked = false;
 		t->s.foreseen = NULL;
 		if (flew)
 			t->login.remembered->flies = IMAP_FLIES_NO;

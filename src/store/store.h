@@ -103,6 +103,8 @@ struct look {
 struct look_hint {
 	bool idents;            /* as look.idents */
 	unsigned how;           /* BOX_WRITE or not */
+	char stamp[STORE_STAMP_MAX]; /* as look.stamp, without all and sizes. Such a look is asked for only where nothing is waited for because of it, and it does no harm */
+	bool asked;             /* out: with such a stamp, it is on its way */
 };
 
 /* Is a folder the one that another stamp was taken of, whatever it was called then? */
@@ -344,7 +346,7 @@ struct store {
 	const char *trash;      /* STORE_TREE: the folder that removed messages are moved to, unless they are in it; NULL: none. Borrowed, set by the engine */
 	struct quarantine *quarantine; /* where removed messages, and those of removed folders, are kept for a while; NULL: they are not. As trash. Of a driver that can restore */
 	bool afresh;            /* STORE_TREE: the base knows no folder yet, so that after folders all is looked at. A hint, set by the engine */
-	const struct look_hint *foreseen; /* STORE_TREE: how INBOX will likely be looked at, first and by no stamp, once folders has told what there is. A hint, set by the engine; NULL: nobody knows */
+	struct look_hint *foreseen; /* STORE_TREE: how INBOX will likely be looked at, first, once folders has told what there is. A hint, set by the engine; NULL: nobody knows */
 	bool counts;            /* STORE_TREE: folders tells messages and bytes where that is possible at all, whatever it costs. Set by who shows them */
 };
 

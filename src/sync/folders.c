@@ -405,22 +405,31 @@ static bool begin_beside(struct reading *r)
 	return true;
 }
 
+/* A folder of the base, if the right has it. */
+static void tell_known(struct reading *r, struct db *db, const struct folders_known *k, void (*tell)(void *arg, const struct sync_folder *f))
+{
+	const struct sync_folder *right = folders_on_right(r, k->right);
+	struct sync_folder f;
+
+	if (!right)
+		return;
+	f = *right;
+	f.left = k->left;
+	if (folders_get(db, f.left, f.right, &f.base, NULL) == 0)
+		tell(r->arg, &f);
+}
+
 /* About those of the base that the right has, one after the other, until the left has answered. */
 static void known_beside(struct reading *r, struct db *db)
 {
 	if (folders_each(db, keep_known, r, NULL) < 0 || r->right.n == 0)
 		return;
 	qsort(r->right.a, r->right.n, sizeof(*r->right.a), by_right);
-	for (size_t i = 0; i < r->known.n && fiber_turn(); i++) {
-		struct sync_folder *right = folders_on_right(r, r->known.a[i].right), f;
-
-		if (!right)
-			continue;
-		f = *right;
-		f.left = r->known.a[i].left;
-		if (folders_get(db, f.left, f.right, &f.base, NULL) == 0)
-			r->p->known(r->arg, &f);
-	}
+	for (size_t i = 0; i < r->known.n; i++)
+		if (strcmp(r->known.a[i].left, "INBOX") == 0)
+			tell_known(r, db, &r->known.a[i], r->p->foresee);
+	for (size_t i = 0; i < r->known.n && fiber_turn(); i++)
+		tell_known(r, db, &r->known.a[i], r->p->known);
 	vec_clear(&r->known); /* match reads them anew */
 }
 

@@ -47,6 +47,8 @@ struct folders_params {
 	void (*beside)(void *arg, const char *folder);
 	/* The same in later runs, about a folder that the base has: f as it is at the right, with the base's row. Not one way. */
 	void (*known)(void *arg, const struct sync_folder *f);
+	/* before: INBOX, if it is one of those; the left may not have been asked for anything yet */
+	void (*foresee)(void *arg, const struct sync_folder *f);
 };
 
 /* A folder of one side or both. */

@@ -156,6 +156,8 @@ static int read_trees(struct twoway *g, struct err *e)
 	params.one_way = g->p->one_way;
 	params.beside = look_beside;
 	params.known = g->p->one_way ? NULL : look_known_beside;
+	params.foresee = look_foresee;
+	g->foreseen = (struct look_hint){ .asked = false };
 	g->folders = (struct folders)FOLDERS_INIT;
 	return folders_read(&g->folders, &params, g->side[LEFT], g->side[RIGHT], g->db, make_right, twoway_warn, g, e);
 }

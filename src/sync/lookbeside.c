@@ -76,12 +76,18 @@ static struct beside *begin(struct twoway *g, const struct sync_folder *f)
 	return NULL;
 }
 
+/* Has it changed here since both sides agreed? */
+static bool has_changed(struct beside *a, char own[STORE_STAMP_MAX])
+{
+	return look_agreed_stamp(a->g, &a->b, RIGHT, own) && strcmp(own, a->f.right_stamp) != 0;
+}
+
 /* Is it to be looked at at all, whatever the left says, and for its changes alone? */
 static bool is_due(struct beside *a, char own[STORE_STAMP_MAX], struct err *e)
 {
 	struct pairs_summary sum;
 
-	return look_agreed_stamp(a->g, &a->b, RIGHT, own) && strcmp(own, a->f.right_stamp) != 0 && pairs_summary(a->g->db, a->f.base.id, &sum, e) == 0 && !sum.pending;
+	return has_changed(a, own) && pairs_summary(a->g->db, a->f.base.id, &sum, e) == 0 && !sum.pending;
 }
 
 void look_known_beside(void *arg, const struct sync_folder *f)
@@ -99,6 +105,24 @@ void look_known_beside(void *arg, const struct sync_folder *f)
 		a = NULL;
 	release(a);
 	s->ops->close_box(s);
+}
+
+void look_foresee(void *arg, const struct sync_folder *f)
+{
+	struct twoway *g = arg;
+	struct look_hint *hint = &g->foreseen;
+	struct beside *a = g->p->restore || g->p->delete_source ? NULL : begin(g, f);
+	char own[STORE_STAMP_MAX];
+
+	*hint = (struct look_hint){ .idents = true, .how = twoway_how(g, LEFT) };
+	if (a && has_changed(a, own) && look_agreed_stamp(g, &a->b, LEFT, hint->stamp))
+		g->side[LEFT]->foreseen = hint;
+	release(a);
+}
+
+bool look_is_foreseen(const struct twoway *g, const struct box *b)
+{
+	return g->foreseen.asked && strcmp(box_name(b, LEFT), "INBOX") == 0;
 }
 
 /* The box is to be looked at, as it was, and nothing else is known by now. */

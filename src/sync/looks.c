@@ -281,7 +281,7 @@ static int gather_looks(struct twoway *g, int side, bool plain, struct looks *ou
 		if (out->early && l.all && !lookahead_has(g, b) && !lookahead_is_foreseen(g, b))
 			continue;
 		memcpy(b->stamp[side], side == LEFT ? b->f->left_stamp : b->f->right_stamp, sizeof(b->stamp[side]));
-		if (!is_due(g, b, side))
+		if (!is_due(g, b, side) && !(out->early && look_is_foreseen(g, b)))
 			continue;
 		if (words_read(g, b, e) < 0)
 			return -1;

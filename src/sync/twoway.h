@@ -191,6 +191,9 @@ void lookahead_release(struct lookahead *a);
 
 /* lookbeside.c: folders that the base has, and that are here, are looked at while the left is dialled. */
 void look_known_beside(void *arg, const struct sync_folder *f); /* arg: struct twoway */
+/* INBOX has changed here: the left is told how it will be asked for it. */
+void look_foresee(void *arg, const struct sync_folder *f);
+bool look_is_foreseen(const struct twoway *g, const struct box *b); /* and so it has been */
 void look_take_beside(struct twoway *g); /* before anything is asked: what counts of these looks is as if it were done now */
 void look_forget_beside(struct twoway *g);
 struct earlier *look_earlier(struct twoway *g, int64_t folder, bool back, struct slice key); /* NULL: no failure */
