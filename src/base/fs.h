@@ -32,7 +32,8 @@ int fs_open_dir(const char *path, struct err *e);
 
 /* Open name beneath the root dirfd: never through a symbolic link, never outside (openat2 RESOLVE_BENEATH|NO_SYMLINKS where present, else component by component with O_NOFOLLOW). */
 int fs_open_beneath(int dirfd, const char *name, int flags, mode_t mode, struct err *e);
-int fs_mkdirs_beneath(int dirfd, const char *name, mode_t mode, struct err *e); /* fsyncs each parent it changed */
+int fs_mkdirs_beneath(int dirfd, const char *name, mode_t mode, struct err *e); /* fsyncs each parent it changed, */
+int fs_mkdirs_beneath_all(int dirfd, const char *const *names, size_t n, mode_t mode, struct err *e); /* once all are made, in this order */
 
 /* Replace path's content as a whole: temporary file beside it (0600|mode), fsync, rename, fsync of the directory. */
 int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e);

@@ -10,7 +10,8 @@
 #include <linux/openat2.h>
 #endif
 
-#define AGAIN 100 /* times openat2 may say "again" */
+#define AGAIN 100      /* times openat2 may say "again" */
+#define CHANGED_MAX 32 /* directories that wait for being synced */
 
 /* Names beneath a root are relative and never go up. */
 static int check_name(const char *name, struct err *e)
@@ -139,8 +140,8 @@ int fs_open_beneath(int dirfd, const char *name, int flags, mode_t mode, struct 
 	return fd < 0 ? err_errno(e, "can't open %s", name) : fd;
 }
 
-/* mkdir -p beneath a root. */
-int fs_mkdirs_beneath(int dirfd, const char *name, mode_t mode, struct err *e)
+/* mkdir -p beneath a root. What was changed is noted, as far as that is possible, else made durable at once. */
+static int make_beneath(int dirfd, const char *name, mode_t mode, int *changed, size_t *n, struct err *e)
 {
 	char *copy, *rest, *part;
 	int at = dirfd, rc = 0;
@@ -153,10 +154,15 @@ int fs_mkdirs_beneath(int dirfd, const char *name, mode_t mode, struct err *e)
 	while (rc == 0 && (part = next_component(&rest))) {
 		int fd;
 
-		if (mkdirat(at, part, mode) == 0)
-			rc = fs_sync(at, name, e);
-		else if (errno != EEXIST)
+		if (mkdirat(at, part, mode) == 0) {
+			fd = *n < CHANGED_MAX ? fcntl(at, F_DUPFD_CLOEXEC, 0) : -1;
+			if (fd >= 0)
+				changed[(*n)++] = fd;
+			else
+				rc = fs_sync(at, name, e);
+		} else if (errno != EEXIST) {
 			rc = err_errno(e, "can't make the directory %s", name);
+		}
 		if (rc < 0)
 			break;
 		fd = open_component(at, part, O_RDONLY | O_DIRECTORY, 0);
@@ -172,4 +178,25 @@ int fs_mkdirs_beneath(int dirfd, const char *name, mode_t mode, struct err *e)
 		fs_close_quietly(at);
 	free(copy);
 	return rc;
+}
+
+/* Several at once: all are made before any is synced, and a journal writes them in one go. */
+int fs_mkdirs_beneath_all(int dirfd, const char *const *names, size_t n, mode_t mode, struct err *e)
+{
+	int changed[CHANGED_MAX], rc = 0;
+	size_t n_changed = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = make_beneath(dirfd, names[i], mode, changed, &n_changed, e);
+	for (size_t i = 0; i < n_changed; i++) {
+		if (rc == 0)
+			rc = fs_sync(changed[i], names[0], e);
+		fs_close_quietly(changed[i]);
+	}
+	return rc;
+}
+
+int fs_mkdirs_beneath(int dirfd, const char *name, mode_t mode, struct err *e)
+{
+	return fs_mkdirs_beneath_all(dirfd, &name, 1, mode, e);
 }

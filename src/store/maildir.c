@@ -180,18 +180,26 @@ static int mark_folder(struct maildir *m, int root, const char *box, struct err 
 	return rc;
 }
 
-/* Make the directories of a box. cur/ comes last: it is what tells a Maildir. */
+int maildir_make_parts(int root, const char *path, struct err *e)
+{
+	struct strbuf tmp = STRBUF_INIT(16384), fresh = STRBUF_INIT(16384), cur = STRBUF_INIT(16384);
+	int rc = 0;
+
+	if (strbuf_printf(&tmp, "%s/tmp", path) < 0 || strbuf_printf(&fresh, "%s/new", path) < 0 || strbuf_printf(&cur, "%s/cur", path) < 0)
+		rc = err_set(e, ERR_LOCAL, "out of memory");
+	else
+		rc = fs_mkdirs_beneath_all(root, (const char *[]){ tmp.s, fresh.s, cur.s }, 3, 0700, e);
+	strbuf_release(&tmp);
+	strbuf_release(&fresh);
+	strbuf_release(&cur);
+	return rc;
+}
+
+/* Make the directories of a box. */
 int maildir_make_box(struct maildir *m, int root, const char *box, struct err *e)
 {
-	static const char *const parts[] = { "tmp", "new", "cur" };
-
-	for (size_t i = 0; i < 3; i++) {
-		int fd = maildir_open_part(m, root, box, parts[i], true, e);
-
-		if (fd < 0)
-			return -1;
-		close(fd);
-	}
+	if (maildir_make_parts(root, box, e) < 0)
+		return err_in(e, "%s", m->path);
 	return m->layout == MAILDIR_PLUSPLUS && strcmp(box, ".") != 0 ? mark_folder(m, root, box, e) : 0;
 }
 

@@ -57,6 +57,9 @@ bool maildir_without_uid(const char *name, size_t *unique_n, char *out, size_t s
 /* Folder name (UTF-8, '/' between levels) to a path beneath the root by the layout, with the escape of what a file system can't hold. -1 ERR_CONF. */
 int maildir_folder_path(enum maildir_layout layout, const char *folder, struct strbuf *out, struct err *e);
 
+/* tmp/, new/ and cur/ below a path beneath the root, with all above them, durable. cur/ comes last: it is what tells a Maildir. */
+int maildir_make_parts(int root, const char *path, struct err *e);
+
 /* And back; appended to out. -1 for a path that maildir_folder_path makes of no folder. */
 int maildir_path_folder(enum maildir_layout layout, struct slice path, struct strbuf *out);
 

@@ -106,11 +106,8 @@ static int open_if_there(const struct quarantine *q, const char *name, int *rc, 
 	return fd;
 }
 
-/* Directories, one in the other, below the one that is open; made if they are not there. */
-static int make_beneath(int dir, const char *name, int *out, struct err *e)
+static int open_dir(int dir, const char *name, int *out, struct err *e)
 {
-	if (fs_mkdirs_beneath(dir, name, 0700, e) < 0)
-		return -1;
 	*out = fs_open_beneath(dir, name, O_RDONLY | O_DIRECTORY, 0, e);
 	return *out < 0 ? -1 : 0;
 }
@@ -126,47 +123,48 @@ static int mark_whole(int dir, struct err *e)
 	return fs_sync(dir, "a directory", e);
 }
 
-/* The directories of a folder, in the run's that is open. */
-static int make_box(int run, const char *folder, bool whole, struct quarantine_box *out, struct err *e)
+/* The directories of a folder, which are there. */
+static int open_box(int box, bool whole, struct quarantine_box *out, struct err *e)
 {
-	struct strbuf path = STRBUF_INIT(PATH_ROOM);
 	int *parts[] = { &out->tmp, &out->fresh, &out->cur };
-	int dir = -1, rc = maildir_folder_path(MAILDIR_NESTED, folder, &path, e);
+	int rc = whole ? mark_whole(box, e) : 0;
 
-	if (rc == 0)
-		rc = make_beneath(run, path.s, &dir, e);
-	if (rc == 0 && whole)
-		rc = mark_whole(dir, e);
 	for (size_t i = 0; rc == 0 && i < 3; i++)
-		rc = make_beneath(dir, part_names[i], parts[i], e);
-	close_fd(&dir);
-	strbuf_release(&path);
+		rc = open_dir(box, part_names[i], parts[i], e);
 	return rc;
 }
 
 int quarantine_put(struct quarantine *q, const char *folder, bool whole, struct quarantine_box *out, struct err *e)
 {
-	struct strbuf path = STRBUF_INIT(PATH_ROOM);
-	int dir = fs_open_dir(q->state_dir, e), run = -1, rc = dir < 0 ? -1 : 0;
+	struct strbuf path = STRBUF_INIT(PATH_ROOM), box = STRBUF_INIT(PATH_ROOM);
+	int dir = fs_open_dir(q->state_dir, e), run = -1, at = -1, rc = dir < 0 ? -1 : 0;
 
 	*out = (struct quarantine_box)QUARANTINE_BOX_INIT;
-	if (rc == 0 && strbuf_printf(&path, "%s/%lld", q->name, (long long)q->run) < 0)
+	if (rc == 0 && (strbuf_printf(&path, "%s/%lld", q->name, (long long)q->run) < 0 || strbuf_printf(&box, "%s/", path.s) < 0))
 		rc = err_set(e, ERR_LOCAL, "out of memory");
 	if (rc == 0)
-		rc = make_beneath(dir, path.s, &run, e);
+		rc = maildir_folder_path(MAILDIR_NESTED, folder, &box, e);
+	if (rc == 0)
+		rc = maildir_make_parts(dir, box.s, e);
+	if (rc == 0)
+		rc = open_dir(dir, path.s, &run, e);
 	/* a run that was interrupted long ago goes on: its age counts from now */
 	if (rc == 0 && futimens(run, NULL) < 0)
 		rc = err_errno(e, "can't set the time of %s", path.s);
 	if (rc == 0)
-		rc = make_box(run, folder, whole, out, e);
+		rc = open_dir(dir, box.s, &at, e);
+	if (rc == 0)
+		rc = open_box(at, whole, out, e);
 	if (rc < 0) {
 		err_in(e, "the quarantine %s/%s", q->state_dir, q->name);
 		quarantine_hint(e);
 		quarantine_box_close(out);
 	}
+	close_fd(&at);
 	close_fd(&run);
 	close_fd(&dir);
 	strbuf_release(&path);
+	strbuf_release(&box);
 	return rc;
 }
 

@@ -33,6 +33,8 @@ static struct {
 	bool write_zero;
 	int rename_errno;
 	size_t synced_before_rename;
+	char *last_made; /* what must be there when the first is synced */
+	bool too_early;
 } sys;
 
 int __wrap_fsync(int fd)
@@ -47,6 +49,7 @@ int __wrap_fsync(int fd)
 		errno = sys.fsync_errno;
 		return -1;
 	}
+	sys.too_early |= sys.last_made && access(sys.last_made, F_OK) < 0;
 	if (fstat(fd, &st) == 0 && sys.n_synced < COUNT(sys.synced))
 		sys.synced[sys.n_synced++] = st.st_ino;
 	return __real_fsync(fd);
@@ -477,6 +480,35 @@ static void making_directories_beneath(void **state)
 	close(root);
 }
 
+/* Each sync of a journal waits for the disk: all is made before the first. */
+static void making_several_beneath(void **state)
+{
+	static const char *const names[] = { "a/b/tmp", "a/b/new", "a/b/cur" }, *const bad[] = { "a/c", "file/x", "a/d" };
+	struct err e = ERR_INIT;
+	int root;
+
+	(void)state;
+	plant();
+	root = open(in("root"), O_RDONLY | O_DIRECTORY);
+	sys.last_made = strdup(in("root/a/b/cur"));
+	assert_int_equal(fs_mkdirs_beneath_all(root, names, COUNT(names), 0700, &e), 0);
+	assert_int_equal(access(sys.last_made, F_OK), 0);
+	assert_false(sys.too_early);
+	assert_true(was_synced(in("root")) && was_synced(in("root/a")) && was_synced(in("root/a/b")));
+	free(sys.last_made);
+	sys.last_made = NULL;
+	sys.n_synced = 0;
+	assert_int_equal(fs_mkdirs_beneath_all(root, names, COUNT(names), 0700, &e), 0);
+	assert_int_equal(sys.n_synced, 0);
+	assert_int_equal(fs_mkdirs_beneath_all(root, bad, COUNT(bad), 0700, &e), -1);
+	assert_int_equal(errno, ENOTDIR);
+	assert_int_equal(access(in("root/a/d"), F_OK), -1);
+	sys.fsync_errno = EIO;
+	assert_int_equal(fs_mkdirs_beneath(root, "a/e", 0700, &e), -1);
+	sys.fsync_errno = 0;
+	close(root);
+}
+
 static void replacing(void **state)
 {
 	struct err e = ERR_INIT;
@@ -803,6 +835,7 @@ int main(void)
 		T(opening_beneath_without_openat2),
 		T(the_walk_leaks_nothing),
 		T(making_directories_beneath),
+		T(making_several_beneath),
 		T(replacing),
 		T(replacing_in_the_working_directory),
 		T(failed_replacement_changes_nothing),
