@@ -274,6 +274,7 @@ static int open_handle(struct db *db, const char *path, int flags, struct err *e
 	sqlite3_db_config(db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(db->h, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	db_cache(db, false);
+	db->light = false;
 	return db_run_sql(db, "PRAGMA cell_size_check = ON; PRAGMA temp_store = FILE; PRAGMA synchronous = FULL", "open", e);
 }
 

@@ -1,5 +1,5 @@
 /*
- * The base of one job: one SQLite file (WAL, synchronous=FULL: a commit that returned has survived a power cut), mode 0600, and beside it FILE.lock, whose
+ * The base of one job: one SQLite file (WAL; a commit that returned has survived a power cut, but for db_begin_light), mode 0600, and beside it FILE.lock, whose
  * holder runs the job; the lock dies with its process. The lock file's mtime is when the job last ended, so that a run in which nothing changed writes nothing.
  *
  * A file that is not as the last run left it (seal.h) is read through before it is used. One that is damaged, of a newer version, or of another mailbox is an error that says how to go on; it is never replaced by an empty one.
@@ -47,6 +47,11 @@ pid_t db_holder(const char *path);
 
 /* begin is immediate; commit returns after the WAL is on disk. Nested begins are a bug. */
 int db_begin(struct db *db, struct err *e);
+/*
+ * For what nothing stands on that is done before the next commit that waits, and that is found out again if it is lost: commit does not wait for the disk. With that other commit, or when
+ * the file is closed, by the last who has it open, it is there, too; a power failure before that takes it, and all such behind it. What kills a process alone takes nothing.
+ */
+int db_begin_light(struct db *db, struct err *e);
 int db_commit(struct db *db, struct err *e);
 void db_rollback(struct db *db); /* nothing when no transaction is open */
 bool db_in_transaction(const struct db *db);

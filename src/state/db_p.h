@@ -21,6 +21,7 @@ struct db {
 	char *path, *dir; /* without links */
 	int lock;
 	bool look, in_txn;
+	bool light;           /* what is committed does not wait for the disk (db_begin_light) */
 	bool suspect;         /* SQLite has failed */
 	int64_t read_through; /* when the whole file was last found sound, seconds since 1970; 0: it must be now */
 	bool was_there;       /* a run closed it once, by its lock file (seal.h) */

@@ -238,7 +238,7 @@ int runs_add(struct db *db, const struct run_row *r, struct err *e)
 {
 	sqlite3_stmt *s;
 
-	if (db_begin(db, e) < 0)
+	if (db_begin_light(db, e) < 0)
 		return -1;
 	s = db_stmt(db, "INSERT INTO run(" RUN_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)", e);
 	if (!s)

@@ -143,13 +143,29 @@ int db_meta_put(struct db *db, const char *key, const char *value, struct err *e
 	return db_step(db, s, "write", e) < 0 ? -1 : 0;
 }
 
-int db_begin(struct db *db, struct err *e)
+/* Does its commit wait for the disk? SQLite wants to know before it begins. */
+static int begin(struct db *db, bool waits, struct err *e)
 {
 	assert(!db->in_txn && !db->look);
+	if (db->light == waits) {
+		if (db_run_sql(db, waits ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", "begin", e) < 0)
+			return -1;
+		db->light = !waits;
+	}
 	if (db_run_sql(db, "BEGIN IMMEDIATE", "begin", e) < 0)
 		return -1;
 	db->in_txn = true;
 	return 0;
+}
+
+int db_begin(struct db *db, struct err *e)
+{
+	return begin(db, true, e);
+}
+
+int db_begin_light(struct db *db, struct err *e)
+{
+	return begin(db, false, e);
 }
 
 int db_commit(struct db *db, struct err *e)

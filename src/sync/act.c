@@ -294,7 +294,7 @@ static int note_keys(struct twoway *g, struct box *b, int side, const char *stam
 	if (!twoway_far(g, side) || stamp[0] == '\0' || text[0] != '\0')
 		return 0;
 	look_keys_only(text, sizeof(b->f->base.left_stamp), stamp);
-	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+	if (!db_in_transaction(g->db) && db_begin_light(g->db, e) < 0)
 		return -1;
 	if (folders_stamp(g->db, b->f->base.id, b->f->base.left_stamp, b->f->base.right_stamp, e) == 0)
 		return 0;
@@ -347,7 +347,7 @@ int act_folders(struct twoway *g, struct err *e)
 		if (b->failed || (!box_there(b, LEFT) && !b->create[LEFT]) || (!box_there(b, RIGHT) && !b->create[RIGHT]))
 			continue;
 		if (b->f->base.id == 0) {
-			if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+			if (!db_in_transaction(g->db) && db_begin_light(g->db, e) < 0)
 				return -1;
 			if (folders_get(g->db, b->f->left, b->f->right, &b->f->base, e) < 0) {
 				db_rollback(g->db);

@@ -575,12 +575,12 @@ int exec_flush_group(struct exec *x, struct err *e)
 	return exec_send_last(x, e) < 0 ? -1 : exec_land_group(x, e);
 }
 
-int exec_settle_now(struct exec *x, struct err *e)
+int exec_settle_now(struct exec *x, bool light, struct err *e)
 {
 	if (x->unsettled_first == 0)
 		return 0;
 	exec_step(x, "settle");
-	if (db_begin(x->db, e) < 0)
+	if ((light ? db_begin_light(x->db, e) : db_begin(x->db, e)) < 0)
 		return -1;
 	if (exec_settle_pairs(x, e) < 0) {
 		db_rollback(x->db);
@@ -596,6 +596,6 @@ void exec_settle(struct exec *x)
 {
 	struct err why = ERR_INIT;
 
-	if (exec_settle_now(x, &why) < 0)
+	if (exec_settle_now(x, true, &why) < 0)
 		log_debug("what was published could not be settled: %s", why.text);
 }

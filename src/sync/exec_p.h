@@ -63,7 +63,7 @@ int exec_land_group(struct exec *x, struct err *e);
 int exec_send_last(struct exec *x, struct err *e);
 
 /* All that is published is known to be: so say in the base. */
-int exec_settle_now(struct exec *x, struct err *e);
+int exec_settle_now(struct exec *x, bool light, struct err *e); /* light: nothing is removed behind it */
 
 /* The same as a part of the transaction that is open. */
 int exec_settle_pairs(struct exec *x, struct err *e);

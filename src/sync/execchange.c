@@ -261,7 +261,7 @@ int exec_remove(struct exec *x, const struct work *w, size_t n, struct err *e)
 			goto out;
 		}
 	}
-	rc = nums.n > 0 && !x->two_way ? note_asked(x, pairs.a, pairs.n, e) : exec_settle_now(x, e);
+	rc = nums.n > 0 && !x->two_way ? note_asked(x, pairs.a, pairs.n, e) : exec_settle_now(x, false, e);
 	if (rc < 0)
 		goto out;
 	if (nums.n == 0)
@@ -309,7 +309,7 @@ static int note_removed(struct exec *x, int64_t purge, struct err *e)
 int exec_commit(struct exec *x, bool finish, int64_t purge, uint64_t *removed, struct err *e)
 {
 	*removed = 0;
-	if (exec_settle_now(x, e) < 0)
+	if (exec_settle_now(x, x->removed.n == 0 && !finish, e) < 0)
 		return -1;
 	if (x->removed.n == 0 && !finish)
 		return 0;

@@ -123,7 +123,7 @@ static int note_told(struct twoway *g, const struct box *b, struct err *e)
 	for (size_t i = 0; i < b->join.told.n; i++) {
 		const struct join_told *t = &b->join.told.a[i];
 
-		if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+		if (!db_in_transaction(g->db) && db_begin_light(g->db, e) < 0)
 			return -1;
 		if (pairs_tell(g->db, t->pair, &t->told, e) < 0)
 			return -1;
@@ -155,7 +155,7 @@ static int remember(struct twoway *g, struct box *b, struct err *e)
 	}
 	if (b->f->base.id == 0 || (strcmp(text[LEFT], old[LEFT]) == 0 && strcmp(text[RIGHT], old[RIGHT]) == 0))
 		return 0;
-	if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+	if (!db_in_transaction(g->db) && db_begin_light(g->db, e) < 0)
 		return -1;
 	return folders_stamp(g->db, b->f->base.id, text[LEFT], text[RIGHT], e);
 }
@@ -175,7 +175,7 @@ static int drop_stale_failures(struct twoway *g, struct err *e)
 		}
 		if (f->seen || !whole)
 			continue;
-		if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+		if (!db_in_transaction(g->db) && db_begin_light(g->db, e) < 0)
 			return -1;
 		if (failures_clear(g->db, f->folder, f->back, f->key, e) < 0)
 			return -1;
@@ -191,7 +191,7 @@ static int forget_folders(struct twoway *g, struct err *e)
 
 		if (b->f->base.id == 0 || b->f->on_left || b->f->on_right)
 			continue;
-		if (!db_in_transaction(g->db) && db_begin(g->db, e) < 0)
+		if (!db_in_transaction(g->db) && db_begin_light(g->db, e) < 0)
 			return -1;
 		if (folders_drop(g->db, b->f->base.id, e) < 0)
 			return -1;

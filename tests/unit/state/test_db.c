@@ -1055,6 +1055,37 @@ static void commits_wait_for_the_disk(void **state)
 	db_close(db);
 }
 
+/* What need not last by itself comes to the disk with what must, and when the file is closed. */
+static void light_commits_wait_for_no_disk(void **state)
+{
+	struct err e = ERR_INIT;
+	struct db *db = open_db(DB_RUN);
+	unsigned before;
+
+	(void)state;
+	assert_int_equal(db_begin(db, &e), 0);
+	add_pairs(db, 0, 1);
+	assert_int_equal(db_commit(db, &e), 0);
+	for (int round = 0; round < 2; round++) {
+		before = syncs;
+		for (unsigned i = 0; i < 3; i++) {
+			assert_int_equal(db_begin_light(db, &e), 0);
+			add_pairs(db, 1 + 4 * (unsigned)round + i, 1);
+			assert_int_equal(db_commit(db, &e), 0);
+		}
+		assert_int_equal(syncs, before);
+		if (round == 1)
+			break;
+		assert_int_equal(db_begin(db, &e), 0);
+		add_pairs(db, 4, 1);
+		assert_int_equal(db_commit(db, &e), 0);
+		assert_int_equal(syncs, before + 1);
+	}
+	db_close(db);
+	assert_int_equal(syncs, before + 2); /* the -wal, then the file */
+	assert_int_equal(ask("SELECT count(*) FROM pair"), 8);
+}
+
 /* A large transaction writes no page twice: not before its commit. */
 static void each_page_once(void **state)
 {
@@ -1080,7 +1111,7 @@ int main(void)
 		T(new_file), T(mode_is_mended), T(rollback), T(one_run_at_a_time), T(looking_changes_nothing),
 		T(a_run_without_changes_writes_nothing), T(read_through_once), T(lost), T(large_and_torn), T(other_files), T(names_in_the_way), T(directories_of_all), T(other_users), T(versions), T(first_version), T(second_version), T(fourth_version), T(fifth_version),
 		T(other_sources), T(linked_directory), T(damaged_anywhere), T(torn_wal), T(full_disk),
-		T(commits_wait_for_the_disk), T(each_page_once),
+		T(commits_wait_for_the_disk), T(light_commits_wait_for_no_disk), T(each_page_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
