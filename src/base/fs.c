@@ -202,7 +202,7 @@ int fs_open_dir(const char *path, struct err *e)
 
 /* Write a temporary file beside path and rename it over path. */
 static int
-replace_by(char *tmp, const char *path, const void *p, size_t n, mode_t mode, struct err *e)
+replace_by(char *tmp, const char *path, const void *p, size_t n, mode_t mode, bool lasting, struct err *e)
 {
 	int fd = mkostemp(tmp, O_CLOEXEC), rc;
 
@@ -211,7 +211,7 @@ replace_by(char *tmp, const char *path, const void *p, size_t n, mode_t mode, st
 	rc = fchmod(fd, mode | 0600) < 0 ? err_errno(e, "can't set the mode of %s", tmp) : 0;
 	if (rc == 0)
 		rc = fs_write_all(fd, p, n, tmp, e);
-	if (rc == 0)
+	if (rc == 0 && lasting)
 		rc = fs_sync(fd, tmp, e);
 	if (close(fd) < 0 && rc == 0 && errno != EINTR)
 		rc = err_errno(e, "can't write %s", tmp); /* NFS reports a full disk here */
@@ -224,11 +224,10 @@ replace_by(char *tmp, const char *path, const void *p, size_t n, mode_t mode, st
 		errno = saved;
 		return -1;
 	}
-	return sync_parent(tmp, e);
+	return lasting ? sync_parent(tmp, e) : 0;
 }
 
-/* Replace a whole file. */
-int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
+static int replace(const char *path, const void *p, size_t n, mode_t mode, bool lasting, struct err *e)
 {
 	struct strbuf tmp = STRBUF_INIT(PATH_MAX);
 	int rc;
@@ -236,9 +235,20 @@ int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct er
 	if (strbuf_printf(&tmp, "%s.tmp-XXXXXX", path) < 0)
 		rc = err_set(e, ERR_LOCAL, "%.100s...: the path is too long", path);
 	else
-		rc = replace_by(tmp.s, path, p, n, mode, e);
+		rc = replace_by(tmp.s, path, p, n, mode, lasting, e);
 	strbuf_release(&tmp);
 	return rc;
+}
+
+/* Replace a whole file. */
+int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
+{
+	return replace(path, p, n, mode, true, e);
+}
+
+int fs_replace_light(const char *path, const void *p, size_t n, mode_t mode, struct err *e)
+{
+	return replace(path, p, n, mode, false, e);
 }
 
 /* The directory of anonymous files. */

@@ -37,6 +37,8 @@ int fs_mkdirs_beneath_all(int dirfd, const char *const *names, size_t n, mode_t 
 
 /* Replace path's content as a whole: temporary file beside it (0600|mode), fsync, rename, fsync of the directory. */
 int fs_replace(const char *path, const void *p, size_t n, mode_t mode, struct err *e);
+/* The same without a sync, for what can be done without: after a power failure the file may be the old one, the new one, or damaged, which its reader has to notice. */
+int fs_replace_light(const char *path, const void *p, size_t n, mode_t mode, struct err *e);
 
 /* Read a whole small file; more than b->max is ERR_LOCAL. */
 int fs_read_file(const char *path, struct strbuf *b, struct err *e);

@@ -202,7 +202,7 @@ const struct imapstore_params *remember_load(struct remember *r, const char *sta
 	return &r->params;
 }
 
-/* Write it, unless it is there. */
+/* Write it, unless it is there. Its sum tells whether it is whole. */
 static void keep_it(struct remember *r)
 {
 	struct strbuf now = STRBUF_SECRET(FILE_MAX);
@@ -215,7 +215,7 @@ static void keep_it(struct remember *r)
 	*slash = '\0';
 	if (fs_mkdirs(r->path, 0700, &why) == 0) {
 		*slash = '/';
-		fs_replace(r->path, strbuf_str(&now), now.len, 0600, &why);
+		fs_replace_light(r->path, strbuf_str(&now), now.len, 0600, &why);
 	}
 	*slash = '/';
 	if (why.kind != ERR_NONE)

@@ -531,6 +531,10 @@ static void replacing(void **state)
 	assert_file(in("f"), "");
 	assert_int_equal(stat(in("f"), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
+	sys.n_synced = 0;
+	assert_int_equal(fs_replace_light(in("f"), "three", 5, 0600, &e), 0);
+	assert_file(in("f"), "three");
+	assert_int_equal(sys.n_synced, 0);
 	assert_int_equal(names_in(dir), 1);
 	assert_int_equal(fs_replace(in("none/f"), "x", 1, 0600, &e), -1);
 	assert_int_equal(errno, ENOENT);
