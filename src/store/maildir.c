@@ -239,7 +239,6 @@ void maildir_close(struct store *s)
 	maildir_close_fd(&m->fresh);
 	maildir_close_fd(&m->cur);
 	maildir_close_fd(&m->root);
-	maildir_files_clear(&m->files);
 	vec_clear(&m->wanted);
 	m->want_at = m->file_at = 0;
 	m->changed_cur = m->changed_fresh = m->trash_asked = false;
@@ -253,10 +252,12 @@ static int tell(struct maildir *m, unsigned how, struct box_info *out, struct er
 	const struct maildir_dirs d = { m->fresh, m->cur };
 	int64_t now = maildir_now();
 	struct maildir_stamp stamp;
+	bool known;
 
 	if (maildir_stamp(&d, &stamp) < 0)
 		return err_errno(e, "can't look at %s", m->at.s);
 	maildir_stamp_print(&stamp, now, out->stamp);
+	known = maildir_files_resume(&m->files, &stamp);
 	m->words.at = m->at.s;
 	if (maildir_words_read(&m->words, e) < 0)
 		return -1;
@@ -265,7 +266,7 @@ static int tell(struct maildir *m, unsigned how, struct box_info *out, struct er
 	if (!(how & BOX_SIZES))
 		return 0;
 	m->sizes = true;
-	if (maildir_files_read(m, &d, &m->files, NULL, NULL, e) < 0)
+	if (!known && maildir_files_read(m, &d, &m->files, NULL, NULL, e) < 0)
 		return -1;
 	out->messages = m->files.live;
 	return 0;

@@ -219,6 +219,7 @@ bool maildir_stamp_eq(const struct maildir_stamp *a, const struct maildir_stamp 
 /* As box_info.stamp, taken at `now`; "" when the box was changed so shortly before that a later change might not show. */
 void maildir_stamp_print(const struct maildir_stamp *s, int64_t now, char out[STORE_STAMP_MAX]);
 
+bool maildir_files_resume(struct maildir_files *f, const struct maildir_stamp *now); /* of directories that are opened: do they show what was read last? */
 void maildir_files_clear(struct maildir_files *f); /* safe on a zeroed struct, as release is */
 void maildir_files_release(struct maildir_files *f);
 /* name is NUL-terminated and one that maildir_name accepts. */

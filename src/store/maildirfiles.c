@@ -152,6 +152,20 @@ void maildir_files_clear(struct maildir_files *f)
 	f->live = 0;
 }
 
+/* Are these the directories that were read last, unchanged since, by what a stamp says? Then what was read is known still; else it is forgotten. */
+bool maildir_files_resume(struct maildir_files *f, const struct maildir_stamp *now)
+{
+	char text[STORE_STAMP_MAX] = "";
+
+	if (f->exact && maildir_stamp_eq(&f->stamp, now))
+		maildir_stamp_print(&f->stamp, f->began, text);
+	if (text[0] == '\0')
+		maildir_files_clear(f);
+	for (size_t i = 0; i < f->a.n; i++)
+		f->a.a[i].taken = false;
+	return text[0] != '\0';
+}
+
 /* Forget all. */
 void maildir_files_release(struct maildir_files *f)
 {

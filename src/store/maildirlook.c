@@ -107,6 +107,7 @@ static int look_at(struct maildir *m, const struct look *l, const struct maildir
 	struct absence a = { .m = m, .look = l };
 	int64_t now = maildir_now();
 	struct maildir_stamp stamp;
+	bool known;
 
 	if (maildir_stamp(d, &stamp) < 0)
 		return err_errno(e, "can't look at %s", strbuf_str(&m->at));
@@ -114,12 +115,13 @@ static int look_at(struct maildir *m, const struct look *l, const struct maildir
 	if (out->read_only)
 		log_warn("%s can't be written: what the other side has is not brought there", strbuf_str(&m->at));
 	maildir_stamp_print(&stamp, now, out->stamp);
+	known = maildir_files_resume(&m->files, &stamp);
 	if (out->stamp[0] && l->stamp && !l->all && strcmp(out->stamp, l->stamp) == 0) {
 		out->extent = LOOK_SAME;
 		return look_at_words(m, 0, false, out, e);
 	}
 	out->stamp[0] = '\0';
-	if (maildir_files_read(m, d, &m->files, any_absent, &a, e) < 0)
+	if (!known && maildir_files_read(m, d, &m->files, any_absent, &a, e) < 0)
 		return -1;
 	/* a reading that isn't exact may have missed what is new; and by a stamp each key is one file */
 	if (m->files.exact && !m->files.doubled)
@@ -138,7 +140,6 @@ int maildir_look_box(struct store *s, size_t *i, struct box_info *out, struct er
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	maildir_files_clear(&m->files);
 	m->file_at = 0;
 	m->looking = false;
 	if (m->root < 0 || !m->looks)

@@ -134,6 +134,7 @@ static int guess(struct maildir *m, struct slice key, uint64_t flags, size_t *i,
 		n = snprintf(name, sizeof(name), "%.*s", (int)key.n, key.p);
 	if (maildir_files_put(&m->files, slice_of(name, (size_t)n), key.n, true, 0, e) < 0)
 		return -1;
+	m->files.exact = false;
 	return maildir_files_find(&m->files, key, i) ? 1 : err_set(e, ERR_BUG, "maildir: a name that was noted is not there");
 }
 

@@ -1928,6 +1928,8 @@ static void renamed_while_read(void **state)
 		}
 		b.stamp[0] = '\0';
 		/* one that the base doesn't know may come later */
+		put_file(&r, "Box/cur/0.x:2,", "x");
+		put_file(&r, "Box/cur/0.x:2,", NULL);
 		sys.readings = 1;
 		assert_int_equal(look_at(&r, "Box", &stranger, got), 0);
 		assert_string_equal(got, "1.a: 3.c:FS ");
@@ -2290,7 +2292,7 @@ static void removes_without_reading(void **state)
 	char a[2 * BOX_PATH], c[2 * BOX_PATH];
 
 	(void)state;
-	for (int how = 0; how < 4; how++) {
+	for (int how = 0; how < 5; how++) { /* 3, 4: what the look has shown is of no moment any more, or nobody says that it is */
 		rig_look(&r);
 		if (how == 1)
 			put_file(&r, "Box/new/2.b", "another b\n");
@@ -2302,8 +2304,14 @@ static void removes_without_reading(void **state)
 		b.n = 0;
 		b.stamp[0] = '\0';
 		see(&r, &b, "1.a: 2.b: 3.c:FS ");
-		assert_int_equal(r.info.stamp[0] != '\0', how == 0 || how == 3);
-		assert_int_equal(r.s->ops->open_box(r.s, "Box", how == 3 ? BOX_WRITE : BOX_WRITE | BOX_UNCHANGED, &r.info, &r.e), 0);
+		assert_int_equal(r.info.stamp[0] != '\0', how == 0 || how >= 3);
+		if (r.info.stamp[0] == '\0') { /* nobody says that it is unchanged then */
+			rig_stop(&r);
+			continue;
+		}
+		if (how == 3)
+			put_file(&r, "Box/cur/4.d:2,", "d\n");
+		assert_int_equal(r.s->ops->open_box(r.s, "Box", how >= 3 ? BOX_WRITE : BOX_WRITE | BOX_UNCHANGED, &r.info, &r.e), 0);
 		assert_int_equal(r.s->ops->find(r.s, slice_str("2.b"), 0, &m, &r.e), 1);
 		sys.shown = 0;
 		assert_int_equal(r.s->ops->remove(r.s, &m.num, 1, hear, counts, &r.e), 0);
@@ -2315,10 +2323,63 @@ static void removes_without_reading(void **state)
 		move_file(&r, "Box/cur/3.c:2,FS", "Box/cur/3.c:2,T");
 		assert_int_equal(r.s->ops->remove(r.s, &m.num, 1, hear, counts, &r.e), 0);
 		assert_int_equal(r.s->ops->commit(r.s, &r.e), 0);
-		assert_int_equal(dir_count(sys.cur), 0);
+		assert_int_equal(dir_count(sys.cur), how == 3);
 		rig_stop(&r);
 	}
 	assert_int_equal(counts[1], 0);
+}
+
+/* What a look has read is not read again as long as nothing has changed, for whatever the folder is opened, or looked at once more. Guesses are no knowledge. */
+static void reads_once(void **state)
+{
+	struct base b = { .n = 0 };
+	struct store_msg m;
+	struct rig r;
+	char got[1024];
+
+	(void)state;
+	rig_look(&r);
+	put_file(&r, "Box/new/2.b", "b\n");
+	put_file(&r, "Box/cur/2.b:2,", NULL);
+	fs_clock_moves(r.dir);
+	see(&r, &b, "1.a: 2.b: 3.c:FS ");
+	sys.shown = 0;
+	for (int round = 0; round < 2; round++) {
+		b.stamp[0] = '\0';
+		see(&r, &b, "1.a: 2.b: 3.c:FS ");
+		assert_true(b.stamp[0] != '\0');
+		assert_int_equal(r.s->ops->open_box(r.s, "Box", round ? BOX_READ | BOX_SIZES : BOX_READ, &r.info, &r.e), 0);
+		assert_int_equal(r.info.messages, round ? 3 : 0);
+		r.s->will_read = true;
+		assert_int_equal(r.s->ops->find(r.s, slice_str("2.b"), FLAG_FLAGGED, &m, &r.e), 1);
+		r.s->will_read = false;
+		assert_int_equal(m.flags, 0); /* as it is, not as it was guessed */
+		r.s->ops->close_box(r.s);
+	}
+	assert_int_equal(sys.shown, 0);
+	/* one that is not there, though it was found */
+	assert_int_equal(r.s->ops->open_box(r.s, "Box", BOX_READ, &r.info, &r.e), 0);
+	r.s->will_read = true;
+	assert_int_equal(r.s->ops->find(r.s, slice_str("9.z"), 0, &m, &r.e), 1);
+	r.s->will_read = false;
+	r.s->ops->close_box(r.s);
+	b.stamp[0] = '\0';
+	see(&r, &b, "1.a: 2.b: 3.c:FS ");
+	/* another folder, and this one when it has changed */
+	make_dir(&r, "Other/cur");
+	make_dir(&r, "Other/new");
+	put_file(&r, "Other/cur/5.e:2,S", "e\n");
+	assert_int_equal(look_at(&r, "Other", &b, got), 0);
+	assert_string_equal(got, "5.e:S ");
+	b.stamp[0] = '\0';
+	see(&r, &b, "1.a: 2.b: 3.c:FS ");
+	move_file(&r, "Box/new/2.b", "Box/cur/2.b:2,S");
+	assert_int_equal(r.s->ops->open_box(r.s, "Box", BOX_READ, &r.info, &r.e), 0);
+	assert_int_equal(r.s->ops->find(r.s, slice_str("2.b"), FLAG_SEEN, &m, &r.e), 1);
+	assert_int_equal(m.flags, FLAG_SEEN);
+	r.s->ops->close_box(r.s);
+	see(&r, &b, "1.a: 2.b:S 3.c:FS ");
+	rig_stop(&r);
 }
 
 /* A message's date is its file's; while it is in tmp/, others see that it is not old. */
@@ -3109,6 +3170,7 @@ int main(void)
 		cmocka_unit_test(flags_on_disk),
 		cmocka_unit_test(twins),
 		cmocka_unit_test(removes_without_reading),
+		cmocka_unit_test(reads_once),
 		cmocka_unit_test(dates),
 		NAMELESS(dates),
 		cmocka_unit_test(removes_folders),
