@@ -54,17 +54,22 @@ struct maildir_dirs {
 struct maildir_file {
 	uint64_t ino;
 	uint32_t name;     /* offset in names */
-	uint32_t hash, pass;
+	uint32_t pass;
 	uint16_t unique_n;
 	bool in_cur, gone;
 	bool taken;        /* out of the look */
 	bool twin, linked; /* the reading showed another file of this unique name; this one twice */
 };
 
+/* Where a hash stands: most names that are looked for in vain, or behind another, are told apart without a look at their files, which lie all over the memory. */
+struct maildir_slot {
+	uint32_t hash, at;          /* at: the place + 1; 0: free */
+};
+
 struct maildir_files {
 	struct strbuf names;        /* each NUL-terminated */
 	VEC(struct maildir_file) a; /* one for each unique name, never removed: the place is a message's num - 1 */
-	uint32_t *slots;            /* hash table of places + 1 */
+	struct maildir_slot *slots; /* a hash table */
 	size_t n_slots, live;       /* live: how many are not gone */
 	uint32_t pass;              /* of the last reading; 0 none yet */
 	bool reading;

@@ -188,24 +188,24 @@ struct slice maildir_file_unique(const struct maildir_files *f, size_t i)
 }
 
 /* Where the file of this unique name is noted, or would be. */
-static uint32_t *slot_of(const struct maildir_files *f, struct slice unique, uint32_t hash)
+static struct maildir_slot *slot_of(const struct maildir_files *f, struct slice unique, uint32_t hash)
 {
 	for (size_t at = hash & (f->n_slots - 1);; at = (at + 1) & (f->n_slots - 1)) {
-		uint32_t i = f->slots[at];
+		struct maildir_slot *slot = &f->slots[at];
 
-		if (i == 0 || (f->a.a[i - 1].hash == hash && slice_eq(maildir_file_unique(f, i - 1), unique)))
-			return &f->slots[at];
+		if (slot->at == 0 || (slot->hash == hash && slice_eq(maildir_file_unique(f, slot->at - 1), unique)))
+			return slot;
 	}
 }
 
 /* The file of a unique name. */
 bool maildir_files_find(const struct maildir_files *f, struct slice unique, size_t *i)
 {
-	uint32_t *slot = f->n_slots > 0 ? slot_of(f, unique, (uint32_t)slice_hash(unique)) : NULL;
+	const struct maildir_slot *slot = f->n_slots > 0 ? slot_of(f, unique, (uint32_t)slice_hash(unique)) : NULL;
 
-	if (!slot || *slot == 0)
+	if (!slot || slot->at == 0)
 		return false;
-	*i = *slot - 1;
+	*i = slot->at - 1;
 	return true;
 }
 
@@ -213,23 +213,25 @@ bool maildir_files_find(const struct maildir_files *f, struct slice unique, size
 static int grow(struct maildir_files *f)
 {
 	size_t want = f->n_slots ? 2 * f->n_slots : 1024;
-	uint32_t *slots;
+	struct maildir_slot *slots;
 
 	if (2 * (f->a.n + 1) <= f->n_slots)
 		return 0;
 	slots = calloc(want, sizeof(*slots));
 	if (!slots)
 		return -1;
+	for (size_t i = 0; i < f->n_slots; i++) {
+		size_t at = f->slots[i].hash & (want - 1);
+
+		if (f->slots[i].at == 0)
+			continue;
+		while (slots[at].at != 0)
+			at = (at + 1) & (want - 1);
+		slots[at] = f->slots[i];
+	}
 	free(f->slots);
 	f->slots = slots;
 	f->n_slots = want;
-	for (size_t i = 0; i < f->a.n; i++) {
-		size_t at = f->a.a[i].hash & (want - 1);
-
-		while (slots[at] != 0)
-			at = (at + 1) & (want - 1);
-		slots[at] = (uint32_t)i + 1;
-	}
 	return 0;
 }
 
@@ -259,22 +261,23 @@ static bool is_better(const struct maildir_files *f, const struct maildir_file *
 int maildir_files_put(struct maildir_files *f, struct slice name, size_t unique_n, bool in_cur, uint64_t ino, struct err *e)
 {
 	struct slice unique = slice_of(name.p, unique_n);
-	uint32_t hash = (uint32_t)slice_hash(unique), *slot;
+	const uint32_t hash = (uint32_t)slice_hash(unique);
+	struct maildir_slot *slot;
 	struct maildir_file *file;
 
 	if (f->a.n >= FILES_MAX || grow(f) < 0)
 		goto full;
 	slot = slot_of(f, unique, hash);
-	if (*slot == 0) {
-		struct maildir_file add = { .hash = hash, .unique_n = (uint16_t)unique_n, .in_cur = in_cur, .ino = ino, .pass = f->pass };
+	if (slot->at == 0) {
+		struct maildir_file add = { .unique_n = (uint16_t)unique_n, .in_cur = in_cur, .ino = ino, .pass = f->pass };
 
 		if (note_name(f, name, &add.name) < 0 || vec_push(&f->a, add) < 0)
 			goto full;
-		*slot = (uint32_t)f->a.n;
+		*slot = (struct maildir_slot){ .hash = hash, .at = (uint32_t)f->a.n };
 		f->live++;
 		return 0;
 	}
-	file = &f->a.a[*slot - 1];
+	file = &f->a.a[slot->at - 1];
 	if (!file->gone && file->pass == f->pass && f->reading) {
 		*(file->ino == ino ? &file->linked : &file->twin) = true;
 		f->doubled = true;
