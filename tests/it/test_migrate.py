@@ -207,11 +207,11 @@ class OneMailbox(Scene):
 @pytest.mark.parametrize("source", ["pop3", "imap"])
 def test_one_mailbox_stopped(srv, tmp_path, source):
     """What was deleted to see whether it is one mailbox is there again, wherever the run came to its end."""
-    scene, told = OneMailbox(tmp_path, srv, source), 0
+    scene = OneMailbox(tmp_path, srv, source)
     for step in scene.stopped(ends=1):
         r = scene.ends_well("step %d" % step)
-        told += any("put back" in e["text"] for e in r.of("error"))
-    assert step > 8 and told == step
+        assert any("put back" in e["text"] for e in r.of("error")), (step, r)
+    assert step > 8
 
 
 @pytest.mark.crash

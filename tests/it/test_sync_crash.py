@@ -156,26 +156,34 @@ def test_two_runs_at_once(best_scene):
 @needs_strace
 def test_nothing_gets_its_name_before_it_is_on_disk(best, tmp_path):
     """
-    Of a first run: the state file, what is remembered of the server, and each message, for which the base has said so before, on disk, when all of its group were there; and after that the
-    directory's.
+    Of a first run: the state file, and each message, for which the base has said so before, on disk, when all of its group were there; and after that the directory's. What is remembered of a server
+    may be lost.
     """
     p = Sync(tmp_path, best)
     p.remote.fill("INBOX", 3)
     log = str(tmp_path / "calls")
-    p.call("run", "both", prefix=strace("-y", "-e", "trace=fsync,fdatasync,rename,renameat,renameat2", log=log))
+    p.call("run", "both", prefix=strace("-y", "-e", "trace=fsync,fdatasync,linkat,rename,renameat,renameat2", log=log))
     p.same()
+    at = r"(?:(?:AT_FDCWD|\d+)(?:<([^>]*)>(?:\(deleted\))?)?, )?"
     with open(log, encoding="utf-8", errors="replace") as f:
-        calls = re.findall(r"(?:fsync|fdatasync)\(\d+<([^>]*)>|rename\w*\((?:(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, )?\"([^\"]*)\", (?:(?:AT_FDCWD|\d+)(?:<([^>]*)>)?, )?\"([^\"]*)\"", f.read())
+        calls = re.findall(r'(?:fsync|fdatasync)\(\d+<([^>]*)>|(?:linkat|rename\w*)\(%s"([^"]*)", %s"([^"]*)"' % (at, at), f.read())
     synced, unsynced, named, open_ends, said = set(), [], [], set(), False
-    for fd, here, old, there, new in calls:
-        if fd:
-            synced.add(fd)
-            open_ends.discard(fd)
-            said = fd.endswith(".db-wal") or (said and "/tmp/" not in fd)
+    of = {}  # the names of files that began without one
+    for path, here, old, there, new in calls:
+        if path:
+            synced.update([path], of.get(path, []))
+            open_ends.discard(path)
+            said = path.endswith(".db-wal") or (said and "/INBOX/tmp/" not in path)
             continue
-        old, new = os.path.join(here, old), os.path.join(there, new)
+        new = os.path.join(there, new)
+        if not old:
+            of.setdefault(here, []).append(new)
+            continue
+        old = os.path.join(here, old)
+        if os.path.basename(os.path.dirname(new)) == "server":
+            continue
         named.append(new)
         open_ends.add(os.path.dirname(new))
-        if old not in synced or ("/tmp/" in old and not said):
+        if old not in synced or ("/INBOX/tmp/" in old and not said):
             unsynced.append((old, new))
     assert unsynced == [] and open_ends == set() and len([n for n in named if "/cur/" in n or "/new/" in n]) == 3 and any(n.endswith(".db") for n in named), (unsynced, open_ends, named)
