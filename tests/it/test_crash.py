@@ -11,7 +11,7 @@ import corpus
 from disturb import CALLS, LONG, Proxy, count_calls, failing, killed, known_calls, needs_strace, points, strace
 
 STORES = ("maildir", "mbox")
-SHORT_KILLS = 28  # of each system call, spread over the run; all of them in the long runs
+SHORT_KILLS = 12  # of each system call, spread over the run; all of them in the long runs
 
 pytestmark = pytest.mark.crash
 

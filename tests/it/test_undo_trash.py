@@ -9,7 +9,7 @@ import time
 import pytest
 
 import twoway
-from disturb import CALLS, needs_strace
+from disturb import CALLS, LONG, needs_strace
 from hostile import forget_pauses
 from imappeer import Folder, Hangup, Peer, Refused
 from test_hostile_imap import Job, letters
@@ -634,7 +634,7 @@ def test_an_undo_that_is_stopped_at_every_step(gone):
 @needs_strace
 @pytest.mark.crash
 @pytest.mark.deadline(600)
-@pytest.mark.parametrize("calls", CALLS)
+@pytest.mark.parametrize("calls", CALLS if LONG else ["rename,renameat,renameat2,linkat", "unlink,unlinkat", "write", "pwrite64"])
 def test_an_undo_that_is_killed_at_every_nth_system_call(gone, calls):
     for i, what in enumerate(gone.killed(calls, SHORT_KILLS, "undo")):
         if i % 2 == 0:
