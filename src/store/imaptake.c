@@ -191,7 +191,8 @@ static int pump(struct imapstore *t, struct err *e)
 
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
-	while (imap_may_send(&t->conn)) {
+	/* what was sent ahead may fill the window: behind it one alone could not leave, and it is read to its end for that */
+	while (imap_may_send(&t->conn) || (k->ask.flying == 0 && imapsoon_flies(t))) {
 		const bool batch = k->ask.sent < k->ask.n;
 
 		if (!batch && k->alone_at == k->alone.n) /* what is lent may come back */

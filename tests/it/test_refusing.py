@@ -328,3 +328,23 @@ def test_a_date_that_is_refused(tmp_path, date):
         assert len(srv.inbox().messages) == 10
         assert any("time of arrival" in e.get("text", "") for e in r.of("warning")) or "time of arrival" in r.err, r
         h.quiet()
+
+
+class GivesNoneOfSeveral(Peer):
+    """Won't give a message of INBOX together with others."""
+
+    def uid_fetch(self, link, tag, args):
+        if link.folder.name == "INBOX" and "BODY" in str(args[1]) and len(self.chosen(link, args[0])) > 1:
+            raise Refused("NO [SERVERBUG] can't read one of them")
+        super().uid_fetch(link, tag, args)
+
+
+def test_one_by_one_before_many_folders(tmp_path):
+    """All that may fly was asked of the folders behind by then."""
+    folders = {"f%03d-%s" % (k, "x" * 80): letters(1, 1000 + k) for k in range(400)}
+    with GivesNoneOfSeveral({"INBOX": letters(6), **folders}) as srv:
+        h = Job(tmp_path, srv)
+        r = clean(h.run("both"))
+        assert (r.code, r.end["pulled"], r.end["failed"]) == (0, 406, 0), r.end
+        h.same()
+        h.quiet()
