@@ -381,6 +381,7 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 {
 	VEC(uint64_t) nums = { 0 };
 	VEC(struct work *) todo = { 0 };
+	size_t told = 0;
 	bool unsure = false; /* what comes behind the message staged last tells whether it was whole; a refusal tells nothing, as it may be a line of its rest */
 	int rc = -1;
 
@@ -433,6 +434,7 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 		}
 		if (got == 0)
 			break;
+		told++;
 		assert(i < todo.n);
 		/* nobody knew how large those before would be; this one is not begun, but for what comes of it anyway */
 		if (body && todo.a[i]->size == 0 && x->n > 0 && x->budget && budget_check(x->budget, e) < 0) {
@@ -477,6 +479,7 @@ static int copy_all(struct exec *x, struct work *w, size_t n, struct err *e)
 		if (exec_item_failed(x, todo.a[i], &why, e) < 0)
 			goto broken;
 	}
+	x->missed += todo.n - told; /* of these the source has said nothing */
 	rc = exec_send_last(x, e);
 	goto out;
 broken:

@@ -65,6 +65,17 @@ static int spy_commit(struct store *s, struct err *err)
 	return real_src_ops->commit(s, err);
 }
 
+static unsigned next_calls;
+
+/* A source that comes to its end too early. */
+static int next_stops(struct store *s, size_t *i, struct stream **body, struct err *err)
+{
+	if (next_calls == 0)
+		return 0;
+	next_calls--;
+	return real_src_ops->next(s, i, body, err);
+}
+
 static int setup(void **state)
 {
 	struct box_info info;
@@ -174,6 +185,20 @@ static void the_order_is_the_promise(void **state)
 	assert_int_equal(totals.deleted, 3);
 	assert_int_equal(totals.pulled, 3);
 	assert_int_equal(fake_present(w), 0);
+	clean();
+}
+
+/* What the source was asked for, and said nothing of, is no success: the folder is to be looked at again. */
+static void what_is_not_told_of_is_missed(void **state)
+{
+	(void)state;
+	offer(3);
+	src_spy.next = next_stops;
+	next_calls = 1;
+	assert_int_equal(exec_copy(&x, work, 3, &e), 0);
+	assert_int_equal(totals.pulled, 1);
+	assert_int_equal(x.missed, 2);
+	assert_true(pair_of(0, NULL) > 0 && pair_of(1, NULL) == 0 && pair_of(2, NULL) == 0);
 	clean();
 }
 
@@ -755,6 +780,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(the_order_is_the_promise), T(what_is_asked_for_is_noted), T(groups_settle_each_other), T(no_pair_no_removal), T(one_fails),
+		T(what_is_not_told_of_is_missed),
 		T(failures_are_noted),
 		T(the_link_breaks), T(garbage_comes_behind), T(garbage_behind_a_refusal), T(a_break_has_a_suspect), T(cancelled),
 		T(the_target_fails),
