@@ -286,11 +286,11 @@ static void doubt(struct imapstore *t)
 	}
 }
 
-/* Is there one of whom something is expected? */
+/* Is there one of whom something is expected? What it was lent was not all taken back, though it may have come back to life since. */
 static bool is_awaited(const struct imapaides *g)
 {
 	for (size_t i = 0; i < g->n; i++)
-		if (g->a[i]->busy && !g->a[i]->mute)
+		if (g->a[i]->busy && !g->a[i]->mute && g->a[i]->n > 0)
 			return true;
 	return false;
 }

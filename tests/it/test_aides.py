@@ -438,6 +438,29 @@ def test_what_comes_twice_counts_once(tmp_path):
         assert len([n for n, uid in srv.given if uid == srv.held]) == 2 and srv.came.is_set()
 
 
+class Drops(Late):
+    """And what it brings behind that comes in drops."""
+
+    drops = 0
+
+    def give_aide(self, link, m, head, data, tail):
+        if self.came.is_set():
+            self.drops += 1
+            self.lock.release()
+            try:
+                time.sleep(1)
+            finally:
+                self.lock.acquire()
+        super().give_aide(link, m, head, data, tail)
+
+
+def test_what_has_come_is_not_waited_for(tmp_path):
+    with Drops({"INBOX": letters(N)}) as srv:
+        h = Pull(tmp_path, srv)
+        undisturbed(h, h.go())
+        assert srv.came.is_set() and srv.drops < 4, srv.drops
+
+
 class Large(Slow):
     """The last of its messages is too large for a shelf."""
 
