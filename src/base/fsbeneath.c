@@ -183,16 +183,21 @@ static int make_beneath(int dirfd, const char *name, mode_t mode, int *changed, 
 /* Several at once: all are made before any is synced, and a journal writes them in one go. */
 int fs_mkdirs_beneath_all(int dirfd, const char *const *names, size_t n, mode_t mode, struct err *e)
 {
-	int changed[CHANGED_MAX], rc = 0;
+	int changed[CHANGED_MAX], rc = 0, saved;
 	size_t n_changed = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = make_beneath(dirfd, names[i], mode, changed, &n_changed, e);
+	saved = errno;
+	/* also of what was made in vain: who finds it there the next time takes it for durable */
 	for (size_t i = 0; i < n_changed; i++) {
-		if (rc == 0)
-			rc = fs_sync(changed[i], names[0], e);
+		if (fs_sync(changed[i], names[0], rc == 0 ? e : NULL) < 0 && rc == 0) {
+			rc = -1;
+			saved = errno;
+		}
 		fs_close_quietly(changed[i]);
 	}
+	errno = saved;
 	return rc;
 }
 

@@ -466,6 +466,11 @@ static void making_directories_beneath(void **state)
 	sys.n_synced = 0;
 	assert_int_equal(fs_mkdirs_beneath(root, "x/y/", 0750, &e), 0);
 	assert_int_equal(sys.n_synced, 0);
+	/* also what was made before another could not be */
+	assert_int_equal(fs_mkdirs_beneath_all(root, (const char *[]){ "v/w", "file/x" }, 2, 0700, &e), -1);
+	assert_int_equal(errno, ENOTDIR);
+	assert_true(was_synced(in("root")));
+	assert_true(was_synced(in("root/v")));
 	assert_int_equal(fs_mkdirs_beneath(root, "outdir/new", 0700, &e), -1);
 	assert_int_equal(errno, ELOOP);
 	assert_int_equal(fs_mkdirs_beneath(root, "withindir", 0700, &e), -1);
