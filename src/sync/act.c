@@ -94,7 +94,10 @@ static void go_on_counting(const struct exec *from, struct exec *to)
 	to->done_bytes = from->done_bytes;
 }
 
-/* All copies of a folder: what is pulled first, since it may turn out to be here already. The last of them may be on their way: land. */
+/*
+ * All copies of a folder: what is pulled first, since it may turn out to be here already. The last of them may be on their way: land. But where the right is read next, what was put there has arrived before:
+ * its answers would be waited for in any case, and what may be left to do (a message sent once more, the search for one) must not meet those that come from there.
+ */
 static int send_all(struct twoway *g, struct box *b, const struct plan_sync_policy *policy, struct todo *t, struct err *e)
 {
 	struct pairing m = { .g = g, .b = b, .t = t, .policy = policy };
@@ -110,6 +113,8 @@ static int send_all(struct twoway *g, struct box *b, const struct plan_sync_poli
 	g->x[RIGHT].twin = NULL;
 	twins_release(&m.twins);
 	go_on_counting(&g->x[RIGHT], &g->x[LEFT]);
+	if (rc == 0 && t->copy[LEFT].n > 0)
+		rc = exec_land(&g->x[RIGHT], e);
 	if (rc == 0)
 		rc = exec_send(&g->x[LEFT], t->copy[LEFT].a, t->copy[LEFT].n, e);
 	go_on_counting(&g->x[LEFT], &g->x[RIGHT]);
