@@ -6,35 +6,23 @@ import time
 
 import pytest
 
-import disturb
-import dovecot
 from hostile import TLS, clean, forget_pauses
 from imappeer import Hangup, Peer, Refused, text
 from test_firstlook import Closing, Mixing, MixingData, MixingExists, MixingFlags, settled, talk
 from test_hostile_imap import Job
-from twoway import Sync, actions
+from twoway import actions
 
 LETTERS = [b"Message-ID: <%d@example.org>\nSubject: letter %d\n\ntext %d\n" % (i, i, i) for i in range(6)]
 NEW = b"Message-ID: <new@example.org>\n\nnew\n"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with dovecot.Dovecot(tmp_path_factory.mktemp("nextlook"), auth_mechanisms="plain") as srv:
-        yield srv
-
-
 @pytest.fixture
-def far(server, tmp_path):
+def far(far):
     """A job whose server is far away, when both sides agree, and the next run knows it."""
-    proxy = disturb.Proxy(server.imaps_port, "--rtt-ms", "60")
-    server.front_port = proxy.port
-    p = Sync(tmp_path, server)
-    for i in range(6):
-        p.remote.deliver(LETTERS[i], flags="S")
-    agree(p)
-    yield p
-    proxy.stop()
+    for letter in LETTERS:
+        far.remote.deliver(letter, flags="S")
+    agree(far)
+    return far
 
 
 def old(side):
